@@ -1,0 +1,101 @@
+"""Files and folders that appear whole or not at all: written beside, flushed, renamed."""
+
+import ctypes
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from embedkit.errors import ExistsError
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+def refuse_existing(path: Path, *, force: bool) -> None:
+    """Raise ExistsError when `path` is there and may not be overwritten; a missing parent folder is refused too."""
+    if not path.parent.is_dir():
+        raise ExistsError("the folder it would be written to does not exist", where=str(path), hint=f"mkdir -p {path.parent}")
+    if path.exists() and not force:
+        raise ExistsError("already exists", where=str(path), hint="--force overwrites it")
+
+
+@contextmanager
+def whole_file(path: Path, mode: str = "wb") -> Iterator[IO[bytes]]:
+    """Open a file that replaces `path` when the block ends well, and leaves no trace when it does not."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(beside, mode) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            beside.unlink()
+        raise
+    flush_folder(path.parent)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, whole or not at all."""
+    with whole_file(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder beside `path` that takes its place when the block ends well; on failure nothing is left."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    discard(beside)
+    beside.mkdir()
+    try:
+        yield beside
+        put_in_place(beside, path)
+    except BaseException:
+        discard(beside)
+        raise
+
+
+def put_in_place(ready: Path, path: Path) -> None:
+    """Rename the finished file or folder `ready` to `path`, exchanging it with whatever is there."""
+    flush_folder(ready if ready.is_dir() else ready.parent)
+    if path.is_dir() or (path.exists() and ready.is_dir()):
+        _exchange(ready, path)
+        discard(ready)
+    else:
+        os.replace(ready, path)
+    flush_folder(path.parent)
+
+
+def discard(path: Path) -> None:
+    """Delete a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush a folder's entries to the disk, so that a rename in it survives a power cut."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _exchange(ready: Path, path: Path) -> None:
+    """Swap two names in one step where the system can (Linux), in two renames where it cannot."""
+    with suppress(AttributeError, OSError):
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+        if renameat2(_AT_FDCWD, os.fsencode(ready), _AT_FDCWD, os.fsencode(path), _RENAME_EXCHANGE) == 0:
+            return
+    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    os.replace(path, old)
+    os.replace(ready, path)
+    os.replace(old, ready)

@@ -1,0 +1,51 @@
+"""What decides the numbers an encoder gives: stored with vectors, maps and indexes, and compared when they meet."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from embedkit.errors import MismatchError
+
+
+@dataclass(frozen=True)
+class Identity:
+    """An encoder, told apart from every other; two equal fingerprints and maps give the same vectors."""
+
+    model: str  # a name that loads it again: "minilm", a hub id, an absolute folder, "hash:dim=512"
+    fingerprint: str  # 16 hex digits over weights, tokenizer, modules and the settings that change vectors
+    dimension: int  # columns after the maps
+    normalized: bool  # True when the vectors have unit length
+    pooling: str | None = None
+    max_length: int | None = None  # tokens, special ones included
+    truncate_dim: int | None = None
+    document_prompt: str = ""
+    query_prompt: str = ""  # changes queries only, and is therefore not part of the fingerprint
+    maps: tuple[str, ...] = ()  # fingerprints of the maps applied after the encoder, in order
+
+    def __str__(self) -> str:
+        details = [self.pooling] if self.pooling else []
+        details += [f"max length {self.max_length}"] if self.max_length else []
+        details += [f"truncated to {self.truncate_dim}"] if self.truncate_dim else []
+        details += [f"maps {' '.join(self.maps)}"] if self.maps else []
+        settings = f" ({', '.join(details)})" if details else ""
+        return f"{self.model}{settings} {self.fingerprint}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values."""
+        return {**dataclasses.asdict(self), "maps": list(self.maps)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Identity:
+        """Read what `to_json` wrote; unknown fields (of a later minor version) are passed over."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        known = {name: item for name, item in value.items() if name in names}
+        return cls(**{**known, "maps": tuple(known.get("maps", ()))})
+
+    def require_same_space(self, other: Identity, *, where: str, mine: str, others: str) -> None:
+        """Raise MismatchError, naming both sides, unless vectors of the two may be compared."""
+        if (self.fingerprint, self.maps) != (other.fingerprint, other.maps):
+            raise MismatchError(
+                f"{mine} comes from {self}, {others} from {other}", where=where, hint="their vectors cannot be compared"
+            )

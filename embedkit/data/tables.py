@@ -1,0 +1,128 @@
+"""Records as Arrow tables: columns `id`, `text`, then the other fields, whatever their types turn out to be.
+
+A field whose values share one simple type becomes a column of that type. Anything else (objects, mixtures) becomes a
+string column of JSON text, marked in the column's metadata, and reads back as the values that went in. Parts written
+separately may disagree on a field's type; `unify` settles one schema for all and `conform` brings a part to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+
+from embedkit.data.records import Record
+
+RESERVED = ("id", "text", "vector")
+_JSON = {b"embedkit": b"json"}
+
+
+def to_table(records: Sequence[Record], *, with_text: bool = True) -> Any:
+    """Return records as a pyarrow Table; a field named like one of our own columns gets a `_` behind its name."""
+    import pyarrow as pa
+
+    names: dict[str, None] = {}
+    for record in records:
+        names.update(dict.fromkeys(record.fields))
+    columns = [(pa.field("id", pa.string()), pa.array([record.id for record in records], pa.string()))]
+    if with_text:
+        columns.append((pa.field("text", pa.string()), pa.array([record.text for record in records], pa.string())))
+    for name in names:
+        columns.append(_column(_free(name), [record.fields.get(name) for record in records]))
+    return pa.table([column for _, column in columns], schema=pa.schema([field for field, _ in columns]))
+
+
+def to_rows(table: Any) -> list[dict[str, Any]]:
+    """Return a table's rows as Python values, JSON columns read back."""
+    rows: list[dict[str, Any]] = table.to_pylist()
+    for field in table.schema:
+        if _is_json(field):
+            for row in rows:
+                if row[field.name] is not None:
+                    row[field.name] = orjson.loads(row[field.name])
+    return rows
+
+
+def unify(schemas: Iterable[Any]) -> Any:
+    """Return one Arrow schema that holds every field of all, in order of first appearance."""
+    import pyarrow as pa
+
+    fields: dict[str, Any] = {}
+    for schema in schemas:
+        for field in schema:
+            known = fields.get(field.name)
+            fields[field.name] = field if known is None else _wider(known, field)
+    return pa.schema(list(fields.values()))
+
+
+def conform(table: Any, schema: Any) -> Any:
+    """Bring a table to a schema that `unify` made: missing fields become nulls, other types are converted."""
+    import pyarrow as pa
+
+    columns = []
+    for field in schema:
+        index = table.schema.get_field_index(field.name)
+        if index < 0:
+            columns.append(pa.nulls(table.num_rows, field.type))
+        else:
+            columns.append(_convert(table.column(index), table.schema.field(index), field))
+    return pa.table(columns, schema=schema)
+
+
+def join(tables: Sequence[Any]) -> Any:
+    """Concatenate tables whose fields may differ."""
+    import pyarrow as pa
+
+    if len(tables) == 1:
+        return tables[0]
+    schema = unify(table.schema for table in tables)
+    return pa.concat_tables([conform(table, schema) for table in tables])
+
+
+def _free(name: str) -> str:
+    return f"{name}_" if name in RESERVED else name
+
+
+def _column(name: str, values: list[Any]) -> tuple[Any, Any]:
+    import pyarrow as pa
+
+    if not any(isinstance(value, dict) for value in values):
+        try:
+            column = pa.array(values)
+            return pa.field(name, column.type), column
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            pass
+    text = [None if value is None else orjson.dumps(value, default=str).decode() for value in values]
+    return pa.field(name, pa.string(), metadata=_JSON), pa.array(text, pa.string())
+
+
+def _is_json(field: Any) -> bool:
+    return bool(field.metadata and field.metadata.get(b"embedkit") == b"json")
+
+
+def _wider(one: Any, other: Any) -> Any:
+    import pyarrow as pa
+    from pyarrow import types
+
+    if _is_json(one) or _is_json(other):
+        return one if _is_json(one) else other
+    if one.type == other.type or types.is_null(other.type):
+        return one
+    if types.is_null(one.type):
+        return other
+    numeric = [types.is_integer(field.type) or types.is_floating(field.type) for field in (one, other)]
+    if all(numeric):
+        return pa.field(one.name, pa.float64())
+    return pa.field(one.name, pa.string(), metadata=_JSON)
+
+
+def _convert(column: Any, have: Any, want: Any) -> Any:
+    import pyarrow as pa
+
+    if have.type == want.type and _is_json(have) == _is_json(want):
+        return column
+    if not _is_json(want):
+        return column.cast(want.type)
+    values = column.to_pylist()
+    return pa.array([None if value is None else orjson.dumps(value, default=str).decode() for value in values], want.type)

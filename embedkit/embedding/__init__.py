@@ -1,0 +1,1 @@
+"""The core that every command shares: text becomes vectors."""

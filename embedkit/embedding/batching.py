@@ -1,0 +1,91 @@
+"""One batching scheme for every encoder: windows of records, batches cut by a token budget, results put back in order.
+
+Texts of one window are sorted by length and cut into batches whose padded size stays under a budget of tokens, so that
+little is spent on padding. While one window is computed, the next is read and tokenised. Memory is bounded by two windows.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.data.records import Record
+from embedkit.embedding.encoder import Encoder, Role, Vectors
+
+WINDOW_ROWS = 4096
+WINDOW_CHARACTERS = 4_000_000
+
+
+class Encoded(NamedTuple):
+    """Records and their vectors, `(len(records), dimension)`."""
+
+    records: list[Record]
+    vectors: Vectors
+
+
+def encode_records(
+    encoder: Encoder,
+    records: Iterable[Record],
+    role: Role = "document",
+    *,
+    first: int = WINDOW_ROWS,
+    block: int | None = None,
+) -> Iterator[Encoded]:
+    """Encode records window by window, in order; two windows are under way at a time.
+
+    `first` and `block` are those of `windows`.
+    """
+    with ThreadPoolExecutor(2, thread_name_prefix="encode") as pool:
+        under_way: deque[tuple[list[Record], Future[Vectors]]] = deque()
+        try:
+            for window in windows(records, first=first, block=block):
+                under_way.append((window, pool.submit(encoder.encode, [record.text for record in window], role)))
+                if len(under_way) == 2:
+                    yield _finish(*under_way.popleft())
+            while under_way:
+                yield _finish(*under_way.popleft())
+        finally:
+            for _, future in under_way:
+                future.cancel()
+
+
+def windows(
+    records: Iterable[Record], *, first: int = WINDOW_ROWS, block: int | None = None
+) -> Iterator[list[Record]]:
+    """Cut records into windows of at most WINDOW_ROWS records or about WINDOW_CHARACTERS characters.
+
+    The first window holds `first` records and the next ones grow, so that a pipe answers soon. No window reaches over
+    a multiple of `block` records, so that work taken up again at such a multiple meets the same windows.
+    """
+    window: list[Record] = []
+    size, limit = 0, min(first, WINDOW_ROWS)
+    for number, record in enumerate(records, 1):
+        window.append(record)
+        size += len(record.text)
+        if len(window) >= limit or size >= WINDOW_CHARACTERS or (block and number % block == 0):
+            yield window
+            window, size, limit = [], 0, min(limit * 4, WINDOW_ROWS)
+    if window:
+        yield window
+
+
+def token_batches(lengths: Sequence[int], budget: int) -> Iterator[NDArray[np.intp]]:
+    """Yield the rows of each batch, longest texts first, so that rows x longest stays within `budget` tokens.
+
+    A text longer than the budget is a batch of its own. Within a batch rows are in order of length, then of place.
+    """
+    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    start = 0
+    while start < len(order):
+        size = max(1, budget // max(1, lengths[order[start]]))
+        yield order[start : start + size]
+        start += size
+
+
+def _finish(window: list[Record], future: Future[Vectors]) -> Encoded:
+    return Encoded(window, future.result())

@@ -1,0 +1,125 @@
+"""The encoder: what turns text into vectors, how one is loaded by name, and an encoder followed by a map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.data.identity import Identity
+from embedkit.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from embedkit.transforms.affine import Affine
+
+Vectors = NDArray[np.float32]
+Role = Literal["document", "query"]
+PoolingName = Literal["mean", "cls", "max", "first-last", "last2", "embedding", "pooler"]
+RuntimeName = Literal["auto", "torch", "openvino"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+DEFAULT_MODEL = "minilm"
+
+
+class Encoder(Protocol):
+    """Anything that turns texts into vectors and says who it is."""
+
+    @property
+    def identity(self) -> Identity:
+        """What decides the vectors."""
+
+    def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
+        """Return one row a text, `(len(texts), identity.dimension)`, in order; safe to call from two threads."""
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """Which encoder, read how and run where; None means: as the model itself says."""
+
+    model: str = DEFAULT_MODEL
+    pooling: PoolingName | None = None
+    max_length: int | None = None  # tokens, special ones included
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    truncate_dim: int | None = None  # keep the first columns only
+    normalize: bool | None = None  # True: unit length even where the model does not say so
+    device: str | None = None  # "cpu", "cuda", "cuda:1", "mps"
+    runtime: RuntimeName = "auto"
+    precision: Precision = "auto"
+    allow_pickle: bool = False  # weights from pickle files too, which can run code
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("pooling", self.pooling, get_args(PoolingName)),
+            ("runtime", self.runtime, get_args(RuntimeName)),
+            ("precision", self.precision, get_args(Precision)),
+        ):
+            if value is not None and value not in known:
+                raise UnknownNameError(value, known, what=name, where=f"--{name}")
+        for name, number in (("--max-length", self.max_length), ("--truncate-dim", self.truncate_dim)):
+            if number is not None and number < 1:
+                raise UsageError(f"{number} is not a positive number", where=name)
+
+
+def load(model: str | EncoderSettings = DEFAULT_MODEL, **settings: Any) -> Encoder:
+    """Load an encoder: `minilm`, a folder, a hub id, or `hash:dim=512`.
+
+    Takes the fields of `EncoderSettings`. Raises ModelError when there is no such model or it cannot do what is asked.
+    Nothing is computed yet, and the weights are not read before the first text.
+
+    >>> load("hash:dim=64").encode(["one line"]).shape
+    (1, 64)
+    """
+    wanted = model if isinstance(model, EncoderSettings) else EncoderSettings(model, **settings)
+    if wanted.model.partition(":")[0] == "hash":
+        from embedkit.embedding.hashed import load_hashed
+
+        return load_hashed(wanted)
+    from embedkit.embedding.transformer import Transformer
+
+    return Transformer(wanted)
+
+
+def settings_of(identity: Identity) -> EncoderSettings:
+    """Return settings that load the encoder of `identity` again (its maps not included)."""
+    return EncoderSettings(
+        identity.model,
+        pooling=identity.pooling if identity.pooling in get_args(PoolingName) else None,  # type: ignore[arg-type]
+        max_length=identity.max_length,
+        truncate_dim=identity.truncate_dim,
+        document_prompt=identity.document_prompt,
+        query_prompt=identity.query_prompt,
+        normalize=identity.normalized,
+    )
+
+
+class Mapped:
+    """An encoder followed by a map, which is an encoder; unit length is kept where the encoder has it."""
+
+    def __init__(self, encoder: Encoder, transform: Affine) -> None:
+        transform.require_input(encoder.identity)
+        self.encoder, self.transform = encoder, transform
+        self._identity = replace(
+            encoder.identity,
+            dimension=transform.output_dimension,
+            maps=(*encoder.identity.maps, *transform.fingerprints),
+        )
+
+    @property
+    def identity(self) -> Identity:
+        """The encoder's identity with the map added to its maps."""
+        return self._identity
+
+    def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
+        """Return the mapped vectors, `(len(texts), transform.output_dimension)`."""
+        mapped = self.transform.apply(self.encoder.encode(texts, role))
+        return unit_length(mapped) if self._identity.normalized else mapped
+
+
+def unit_length(vectors: Vectors) -> Vectors:
+    """Scale rows to length one; a zero row stays zero."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)

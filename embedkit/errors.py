@@ -1,0 +1,75 @@
+"""The errors embedkit raises on purpose, each one line: `WHERE: WHAT; HINT`.
+
+    EmbedkitError                 understood but not possible: exit code 1
+    ├── DataError                 a record, file or stream is not what it claims to be
+    ├── FormatError               something embedkit wrote is of another format or version, or damaged
+    ├── MismatchError             two things do not belong together (widths, encoders); both sides are named
+    ├── ModelError                a model is missing, unsafe to load, or cannot do what is asked
+    ├── ExistsError               the output is already there and --force was not given
+    ├── MissingPackageError       an optional package is needed
+    └── UsageError                the request itself is wrong: exit code 2
+        └── UnknownNameError      a name that is not among the known ones; says the nearest
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class EmbedkitError(Exception):
+    """A failure that a user can understand; `where` is a file, a record or an option."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what)
+        self.what, self.where, self.hint = what, where, hint
+
+    def __str__(self) -> str:
+        where = f"{self.where}: " if self.where else ""
+        hint = f"; {self.hint}" if self.hint else ""
+        return " ".join(f"{where}{self.what}{hint}".splitlines())
+
+
+class DataError(EmbedkitError):
+    """A record, file or stream is not what it claims to be."""
+
+
+class FormatError(EmbedkitError):
+    """Something embedkit wrote is of another format or version, or damaged."""
+
+
+class MismatchError(EmbedkitError):
+    """Two things do not belong together; the message names both sides."""
+
+
+class ModelError(EmbedkitError):
+    """A model is missing, unsafe to load, or cannot do what is asked."""
+
+
+class ExistsError(EmbedkitError):
+    """The output is already there and overwriting was not asked for."""
+
+
+class MissingPackageError(EmbedkitError):
+    """An optional package is needed for this."""
+
+    def __init__(self, package: str, *, extra: str, needed_for: str) -> None:
+        super().__init__(
+            f"{needed_for} needs the package {package}", hint=f"pip install 'embedkit[{extra}]'"
+        )
+
+
+class UsageError(EmbedkitError):
+    """The request itself is wrong, whatever the data."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError):
+    """A name that is not among the known ones."""
+
+    def __init__(self, name: str, known: Iterable[str], *, what: str, where: str | None = None) -> None:
+        known = sorted(known)
+        near = get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+        super().__init__(f"unknown {what} {name!r}", where=where, hint=hint)

@@ -1,0 +1,1 @@
+"""Vectors become an index, an index answers."""

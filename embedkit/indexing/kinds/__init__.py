@@ -1,0 +1,1 @@
+"""Index kinds, one a file: frozen settings with `build(...) -> faiss.Index`."""
