@@ -1,14 +1,14 @@
 """The errors embedkit raises on purpose, each one line: `WHERE: WHAT; HINT`.
 
-    EmbedkitError                 understood but not possible: exit code 1
-    ├── DataError                 a record, file or stream is not what it claims to be
-    ├── FormatError               something embedkit wrote is of another format or version, or damaged
-    ├── MismatchError             two things do not belong together (widths, encoders); both sides are named
-    ├── ModelError                a model is missing, unsafe to load, or cannot do what is asked
-    ├── ExistsError               the output is already there and --force was not given
-    ├── MissingPackageError       an optional package is needed
-    └── UsageError                the request itself is wrong: exit code 2
-        └── UnknownNameError      a name that is not among the known ones; says the nearest
+EmbedkitError                 understood but not possible: exit code 1
+├── DataError                 a record, file or stream is not what it claims to be
+├── FormatError               something embedkit wrote is of another format or version, or damaged
+├── MismatchError             two things do not belong together (widths, encoders); both sides are named
+├── ModelError                a model is missing, unsafe to load, or cannot do what is asked
+├── ExistsError               the output is already there and --force was not given
+├── MissingPackageError       an optional package is needed
+└── UsageError                the request itself is wrong: exit code 2
+    └── UnknownNameError      a name that is not among the known ones; says the nearest
 """
 
 from collections.abc import Iterable
@@ -54,9 +54,7 @@ class MissingPackageError(EmbedkitError):
     """An optional package is needed for this."""
 
     def __init__(self, package: str, *, extra: str, needed_for: str) -> None:
-        super().__init__(
-            f"{needed_for} needs the package {package}", hint=f"pip install 'embedkit[{extra}]'"
-        )
+        super().__init__(f"{needed_for} needs the package {package}", hint=f"pip install 'embedkit[{extra}]'")
 
 
 class UsageError(EmbedkitError):
@@ -71,5 +69,5 @@ class UnknownNameError(UsageError):
     def __init__(self, name: str, known: Iterable[str], *, what: str, where: str | None = None) -> None:
         known = sorted(known)
         near = get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
         super().__init__(f"unknown {what} {name!r}", where=where, hint=hint)

@@ -75,6 +75,8 @@ def parse_settings(cls: type[Settings], settings: str, *, where: str) -> Setting
             raise UnknownNameError(key, fields, what="setting", where=where)
         if not equals:
             raise UsageError(f"{key} has no value", where=where, hint=f"write {key}=VALUE")
+        if key in values:
+            raise UsageError(f"{key} is given twice", where=where)
         values[key] = _read_value(hints[key], value.strip(), where=where, key=key)
     required = [
         name
@@ -112,9 +114,10 @@ def _read_value(kind: Any, text: str, *, where: str, key: str) -> Any:
         (kind,) = (option for option in get_args(kind) if option is not type(None))
         return _read_value(kind, text, where=where, key=key)
     if origin is Literal:
-        if text not in get_args(kind):
-            raise UnknownNameError(text, get_args(kind), what=key, where=where)
-        return text
+        choices = {str(choice): choice for choice in get_args(kind)}
+        if text not in choices:
+            raise UnknownNameError(text, choices, what=key, where=where)
+        return choices[text]
     if kind is bool:
         words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
         if text.lower() not in words:
@@ -125,7 +128,9 @@ def _read_value(kind: Any, text: str, *, where: str, key: str) -> Any:
     try:
         return kind(text)
     except ValueError:
-        raise UsageError(f"{key}={text} is not {'a whole number' if kind is int else 'a number'}", where=where) from None
+        raise UsageError(
+            f"{key}={text} is not {'a whole number' if kind is int else 'a number'}", where=where
+        ) from None
 
 
 def _write_value(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,8 +17,14 @@ _RENAME_EXCHANGE = 2
 
 def refuse_existing(path: Path, *, force: bool) -> None:
     """Raise ExistsError when `path` is there and may not be overwritten; a missing parent folder is refused too."""
+    if path.name in ("", ".."):
+        raise ExistsError("is a place, not a name to write to", where=str(path))
     if not path.parent.is_dir():
-        raise ExistsError("the folder it would be written to does not exist", where=str(path), hint=f"mkdir -p {path.parent}")
+        raise ExistsError(
+            "the folder it would be written to does not exist",
+            where=str(path),
+            hint=f"mkdir -p {shlex.quote(str(path.parent))}",
+        )
     if path.exists() and not force:
         raise ExistsError("already exists", where=str(path), hint="--force overwrites it")
 
@@ -25,6 +32,8 @@ def refuse_existing(path: Path, *, force: bool) -> None:
 @contextmanager
 def whole_file(path: Path, mode: str = "wb") -> Iterator[IO[bytes]]:
     """Open a file that replaces `path` when the block ends well, and leaves no trace when it does not."""
+    if path.is_dir():
+        raise ExistsError("is a folder and would have to become a file", where=str(path))
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(beside, mode) as file:

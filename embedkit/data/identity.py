@@ -47,5 +47,7 @@ class Identity:
         """Raise MismatchError, naming both sides, unless vectors of the two may be compared."""
         if (self.fingerprint, self.maps) != (other.fingerprint, other.maps):
             raise MismatchError(
-                f"{mine} comes from {self}, {others} from {other}", where=where, hint="their vectors cannot be compared"
+                f"{mine} comes from {self}, {others} from {other}",
+                where=where,
+                hint="their vectors cannot be compared",
             )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
@@ -45,10 +44,12 @@ class RecordReader:
     several inputs.
     """
 
-    def __init__(self, streams: Iterable[Stream], format: TextFormat, *, several: bool = False) -> None:
+    def __init__(
+        self, streams: Iterable[Stream], format: TextFormat, *, several: bool = False, size: int | None = None
+    ) -> None:
         self.format = format
         self.read = self.blank = self.skipped = 0
-        self.bytes_read = 0
+        self.bytes_read, self.size = 0, size  # of the inputs as they are stored; size is None when unknown
         self._streams, self._several = streams, several
 
     def __iter__(self) -> Iterator[Record]:
@@ -59,7 +60,7 @@ class RecordReader:
                 for record in self._records(stream, prefix):
                     self.read += 1
                     if self.read & 255 == 0:
-                        self.bytes_read = done + _tell(stream)
+                        self.bytes_read = done + stream.tell()
                     yield record
             done += stream.size or 0
             self.bytes_read = done
@@ -78,7 +79,7 @@ class RecordReader:
                     self.blank += 1
                     continue
                 record = self._record(row, f"{prefix}{number}")
-            except (DataError, ValueError) as error:
+            except (DataError, ValueError, OverflowError) as error:
                 if self.format.on_error == "skip":
                     self.skipped += 1
                     continue
@@ -92,24 +93,31 @@ class RecordReader:
         return Record(self._take_id(fields, default_id), self._take_text(fields), fields)
 
     def _take_id(self, fields: Row, default: str) -> str:
-        name = self.format.id_field or next((name for name in ID_FIELDS if name in fields), None)
+        candidates = (name for name in ID_FIELDS if name in fields and name != self.format.text_field)
+        name = self.format.id_field or next(candidates, None)
         if name is None:
             return default
-        if fields.get(name) is None:
+        if name not in fields:
             raise DataError(f"has no id field {name!r}", hint=_columns(fields))
-        return str(fields.pop(name))
+        value = fields.pop(name)
+        if not isinstance(value, str | int) or isinstance(value, bool):
+            raise DataError(
+                f"field {name!r} is {_json_type(value)}", hint="an id is text or a whole number of 64 bits"
+            )
+        return str(value)
 
     def _take_text(self, fields: Row) -> str:
         """Remove the text from the fields and return it; BEIR's title goes before the text, and stays a field."""
         name = self.format.text_field
         if name is None:
             name = "text" if "text" in fields or len(fields) != 1 else next(iter(fields))
-        text = fields.get(name)
-        if text is None:
-            raise DataError(f"has no text field {name!r}", hint=f"{_columns(fields)}; --text-field names another")
+        if name not in fields:
+            raise DataError(
+                f"has no text field {name!r}", hint=f"{_columns(fields)}; --text-field names another"
+            )
+        text = fields.pop(name)
         if not isinstance(text, str):
-            raise DataError(f"field {name!r} is not text but {type(text).__name__}")
-        del fields[name]
+            raise DataError(f"field {name!r} is not text but {_json_type(text)}")
         title = fields.get("title") if self.format.text_field is None else None
         return f"{title} {text}".strip() if isinstance(title, str) and title else text
 
@@ -125,73 +133,28 @@ class RecordReader:
             yield place, lambda line=line: _json_row(line)  # type: ignore[misc]
 
     def _csv(self, stream: Stream) -> Iterator[tuple[str, Callable[[], Row | None]]]:
-        csv.field_size_limit(sys.maxsize)
-        lines = (line.decode("utf-8", "surrogateescape") for _, line in _lines(stream))
-        if stream.kind == "tsv":
-            rows = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-        else:
-            rows = csv.reader(lines, strict=True)
         header: list[str] | None = None
-        while True:
-            place = f"{stream.name}:{rows.line_num + 1}"
-            try:
-                row = next(rows, None)
-            except csv.Error as error:
-                raise DataError(str(error), where=place) from None
-            if row is None:
-                return
-            if header is None:
-                header = row
-                _check_header(header, place)
-            else:
+        for place, row in _tsv_cells(stream) if stream.kind == "tsv" else _csv_cells(stream):
+            if header is not None:
                 yield place, lambda row=row, header=header: _csv_row(header, row)  # type: ignore[misc]
+            elif isinstance(row, csv.Error):
+                raise DataError(f"is not CSV: {row}", where=place)
+            elif row:
+                header = row
+                _check_columns(header, place)
 
     def _table(self, stream: Stream) -> Iterator[tuple[str, Callable[[], Row | None]]]:
         number = 0
-        for batch in table_batches(stream):
+        for batch in stream.table.batches:
+            _check_columns(batch.schema.names, stream.name)
             names = [name for name in batch.schema.names if name != "vector"]
             for start in range(0, batch.num_rows, _TABLE_ROWS):
-                for row in batch.select(names).slice(start, _TABLE_ROWS).to_pylist():
+                for row in _python_rows(batch.select(names).slice(start, _TABLE_ROWS)):
                     number += 1
-                    yield f"{stream.name}:{number}", lambda row=row: cast(Row, row)  # type: ignore[misc]
+                    yield f"{stream.name}:{number}", row
 
 
-def table_batches(stream: Stream) -> Iterator[Any]:
-    """Yield the record batches of an open parquet or arrow (file or stream) input."""
-    import pyarrow as pa
-
-    try:
-        if stream.kind == "parquet":
-            from pyarrow import parquet
-
-            yield from parquet.ParquetFile(_seekable(stream)).iter_batches(batch_size=8192)
-        elif stream.file.peek(6)[:6] == b"ARROW1":  # type: ignore[attr-defined]
-            reader = pa.ipc.open_file(_seekable(stream))
-            yield from (reader.get_batch(number) for number in range(reader.num_record_batches))
-        else:
-            yield from pa.ipc.open_stream(stream.file)
-    except pa.ArrowException as error:
-        raise DataError(f"is not a whole {stream.kind} file: {error}", where=stream.name) from None
-
-
-def table_schema(stream: Stream) -> Any:
-    """Return the Arrow schema of an open parquet or arrow file; the stream is left at its start."""
-    import pyarrow as pa
-
-    try:
-        if stream.kind == "parquet":
-            from pyarrow import parquet
-
-            schema = parquet.read_schema(_seekable(stream))
-        else:
-            schema = pa.ipc.open_file(_seekable(stream)).schema
-    except pa.ArrowException as error:
-        raise DataError(f"is not a whole {stream.kind} file: {error}", where=stream.name) from None
-    stream.file.seek(0)
-    return schema
-
-
-def open_records(names: Sequence[str], format: TextFormat = TextFormat()) -> RecordReader:  # noqa: B008 (frozen)
+def open_records(names: Sequence[str], format: TextFormat = TextFormat()) -> RecordReader:
     """Read records from paths, URLs or `-`.
 
     >>> for record in open_records(["corpus.jsonl"]): print(record.id, record.text)
@@ -203,6 +166,18 @@ def open_records(names: Sequence[str], format: TextFormat = TextFormat()) -> Rec
                 yield stream
 
     return RecordReader(streams(), format, several=len(names) > 1)
+
+
+def json_rows(file: Iterable[bytes], name: str) -> Iterator[tuple[str, Row]]:
+    """Yield the place and the object of each line of JSONL; raises DataError naming the line that is none."""
+    for number, line in enumerate(file, 1):
+        place = f"{name}:{number}"
+        try:
+            row = _json_row(line)
+        except DataError as error:
+            raise DataError(error.what, where=place) from None
+        if row is not None:
+            yield place, row
 
 
 def _lines(stream: Stream) -> Iterator[tuple[str, bytes]]:
@@ -227,45 +202,94 @@ def _json_row(line: bytes) -> Row | None:
         return None
     _decode(line)
     try:
-        value = orjson.loads(line)
+        value = orjson.loads(line.rstrip())
     except orjson.JSONDecodeError as error:
         raise DataError(f"is not JSON: {error.msg} (column {error.colno})") from None
     if isinstance(value, str):
         return {"text": value}
     if not isinstance(value, dict):
-        raise DataError(f"is a JSON {type(value).__name__}, not an object")
+        raise DataError(f"is {_json_type(value)}, not a JSON object")
     return value
 
 
-def _check_header(header: list[str], place: str) -> None:
-    repeated = {name for name in header if header.count(name) > 1}
+def _json_type(value: Any) -> str:
+    names = {
+        str: "text",
+        bool: "true or false",
+        int: "a number",
+        float: "a decimal number",
+        list: "a list",
+        dict: "an object",
+    }
+    return "null" if value is None else names.get(type(value), type(value).__name__)
+
+
+def _check_columns(names: list[str], place: str) -> None:
+    repeated = {name for name in names if names.count(name) > 1}
     if repeated:
-        raise DataError(f"the header names {', '.join(sorted(repeated))} more than once", where=place)
+        raise DataError(f"has more than one column {', '.join(map(repr, sorted(repeated)))}", where=place)
+    for name in names:
+        try:
+            _decode(_undecoded(name))
+        except DataError as error:
+            raise DataError(f"the header {error.what}", where=place) from None
 
 
-def _csv_row(header: list[str], row: list[str]) -> Row | None:
+def _tsv_cells(stream: Stream) -> Iterator[tuple[str, list[str] | csv.Error]]:
+    for place, line in _lines(stream):
+        text = _loosely_decoded(line).rstrip("\r\n")
+        yield place, text.split("\t") if text else []
+
+
+def _csv_cells(stream: Stream) -> Iterator[tuple[str, list[str] | csv.Error]]:
+    csv.field_size_limit(2**31 - 1)  # characters
+    rows = csv.reader((_loosely_decoded(line) for _, line in _lines(stream)), strict=True)
+    while True:
+        place = f"{stream.name}:{rows.line_num + 1}"
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            if "unexpected end" in str(error):  # the rest of the file was taken into one cell: never skipped
+                raise DataError("a quote that opens here is never closed", where=place) from None
+            yield place, error
+            continue
+        if row is None:
+            return
+        yield place, row
+
+
+def _loosely_decoded(line: bytes) -> str:
+    return line.decode("utf-8", "surrogateescape")  # a cell that is not UTF-8 spoils its own row only
+
+
+def _undecoded(cell: str) -> bytes:
+    return cell.encode("utf-8", "surrogateescape")
+
+
+def _python_rows(batch: Any) -> Iterator[Callable[[], Row]]:
+    """Yield a function for each row of a batch; values that Python cannot hold fail in the one for their row."""
+    try:
+        rows = batch.to_pylist()
+    except (ValueError, OverflowError):
+        yield from (
+            lambda number=number: batch.slice(number, 1).to_pylist()[0] for number in range(batch.num_rows)
+        )
+    else:
+        yield from (lambda row=row: row for row in rows)
+
+
+def _csv_row(header: list[str], row: list[str] | csv.Error) -> Row | None:
+    if isinstance(row, csv.Error):
+        raise DataError(f"is not CSV: {row}")
     if not row:
         return None
     if len(row) != len(header):
         raise DataError(f"has {len(row)} cells, the header has {len(header)}")
     for cell in row:
         if not cell.isascii():
-            _decode(cell.encode("utf-8", "surrogateescape"))
+            _decode(_undecoded(cell))
     return dict(zip(header, row, strict=True))
 
 
 def _columns(fields: Row) -> str:
     return f"it has {', '.join(fields) or 'nothing'}"
-
-
-def _seekable(stream: Stream) -> BinaryIO:
-    if not stream.file.seekable():
-        raise DataError(f"a {stream.kind} file cannot be read from a pipe", where=stream.name, hint="name the file")
-    return stream.file
-
-
-def _tell(stream: Stream) -> int:
-    try:
-        return stream.raw.tell()
-    except OSError:
-        return 0

@@ -1,5 +1,7 @@
 """Bytes in: a path, `-` or a URL becomes an open stream, decompressed, with its kind known and its position readable."""
 
+from __future__ import annotations
+
 import bz2
 import gzip
 import io
@@ -7,12 +9,14 @@ import lzma
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple, cast, get_args
+from typing import Any, BinaryIO, Literal, NamedTuple, cast, get_args
 
-from embedkit.errors import DataError, EmbedkitError, MissingPackageError
+from embedkit.errors import DataError, EmbedkitError
 
 Kind = Literal["text", "jsonl", "csv", "tsv", "parquet", "arrow", "npy"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -25,12 +29,20 @@ EXTENSIONS: dict[str, Kind] = {
 }  # fmt: skip
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2", ".xz": "xz"}
 
-_COMPRESSION_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz"}
-_KIND_MAGIC: dict[bytes, Kind] = {b"\xff\xff\xff\xff": "arrow", b"ARROW1": "arrow", b"PAR1": "parquet", b"\x93NUMPY": "npy"}
+_COMPRESSION_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz"}
+# bzip2 needs more than its "BZh", with which a line of text may well begin
+_COMPRESSION_MAGIC |= {b"BZh%d1AY&SY" % level: "bz2" for level in range(1, 10)}
+_KIND_MAGIC: dict[bytes, Kind] = {
+    b"\xff\xff\xff\xff": "arrow",
+    b"ARROW1": "arrow",
+    b"PAR1": "parquet",
+    b"\x93NUMPY": "npy",
+}
 _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
-class Stream(NamedTuple):
+@dataclass
+class Stream:
     """An open input: `file` gives the decompressed bytes, `raw` is what is really read (for progress)."""
 
     name: str  # as named by the user; "-" for standard input
@@ -39,10 +51,33 @@ class Stream(NamedTuple):
     raw: BinaryIO
     size: int | None  # bytes of `raw` when known
 
+    def tell(self) -> int:
+        """Return how many of the `size` bytes have been read."""
+        try:
+            return self.raw.tell()
+        except OSError:
+            return 0
+
+    @cached_property
+    def table(self) -> Table:
+        """The Arrow batches of a parquet or arrow (file or stream) input, opened once.
+
+        Raises DataError when it is not a whole one, or a pipe where the kind needs a file.
+        """
+        with readable(self.name):
+            return _open_table(self)
+
+
+class Table(NamedTuple):
+    """The schema of an opened parquet or arrow input, and its record batches."""
+
+    schema: Any
+    batches: Iterator[Any]
+
 
 def kind_of(name: str) -> Kind | None:
     """Return the kind that a name's extension says, or None; a compression ending is looked through."""
-    path = Path(name.split("?")[0].lower())
+    path = _path(name)
     if path.suffix in COMPRESSIONS:
         path = path.with_suffix("")
     return EXTENSIONS.get(path.suffix)
@@ -51,6 +86,10 @@ def kind_of(name: str) -> Kind | None:
 def is_url(name: str) -> bool:
     """Say whether a name is a URL for fsspec rather than a path."""
     return "://" in name
+
+
+def _path(name: str) -> Path:
+    return Path((name.partition("?")[0] if is_url(name) else name).lower())
 
 
 @contextmanager
@@ -62,8 +101,7 @@ def open_stream(name: str, kind: Kind | None = None) -> Iterator[Stream]:
     with ExitStack() as stack:
         with readable(name):
             raw = stack.enter_context(_open_raw(name))
-            suffix = Path(name.split("?")[0].lower()).suffix
-            compression = COMPRESSIONS.get(suffix) or _by_magic(_peek(raw), _COMPRESSION_MAGIC)
+            compression = COMPRESSIONS.get(_path(name).suffix) or _by_magic(_peek(raw), _COMPRESSION_MAGIC)
             file = _decompress(raw, compression) if compression else raw
             if not hasattr(file, "peek"):
                 file = _buffered(file)
@@ -107,12 +145,14 @@ def _open_url(name: str) -> Iterator[BinaryIO]:
     import fsspec
 
     try:
-        opened = fsspec.open(name, "rb")
-    except ValueError as error:
-        raise DataError(str(error), where=name) from None
+        file = fsspec.open(name, "rb").open()
+    except OSError:
+        raise
     except ImportError as error:
-        raise MissingPackageError(str(error.name or error), extra="all", needed_for=f"reading {name}") from None
-    with opened as file:
+        raise DataError(f"needs a package that is not installed: {error}", where=name) from None
+    except Exception as error:  # every store has exceptions of its own
+        raise DataError(f"cannot be opened: {error}", where=name) from error
+    with file:
         yield file
 
 
@@ -164,3 +204,65 @@ def _decompress(raw: BinaryIO, compression: str) -> BinaryIO:
 
 def _buffered(file: object) -> BinaryIO:
     return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, file), 1 << 20))
+
+
+def _open_table(stream: Stream) -> Table:
+    import pyarrow as pa
+
+    if stream.kind != "parquet" and stream.file.peek(6)[:6] != b"ARROW1":  # type: ignore[attr-defined]
+        source = _LastRead(stream.file)
+        reader = _arrow_errors(stream, lambda: pa.ipc.open_stream(source))
+
+        def whole() -> Iterator[Any]:
+            yield from reader
+            if not source.last:
+                raise DataError("is cut short: an arrow stream closes with an end mark", where=stream.name)
+
+        return Table(reader.schema, _batches(stream, whole))
+    if not stream.file.seekable():
+        raise DataError(
+            f"{stream.kind} files are read from their end, which a pipe or zstd does not allow",
+            where=stream.name,
+            hint="name an uncompressed file",
+        )
+    if stream.kind == "parquet":
+        from pyarrow import parquet
+
+        file = _arrow_errors(stream, lambda: parquet.ParquetFile(stream.file))
+        return Table(file.schema_arrow, _batches(stream, lambda: file.iter_batches(batch_size=8192)))
+    reader = _arrow_errors(stream, lambda: pa.ipc.open_file(stream.file))
+    return Table(
+        reader.schema, _batches(stream, lambda: map(reader.get_batch, range(reader.num_record_batches)))
+    )
+
+
+class _LastRead:
+    """A file that remembers what it read last: nothing, when a stream ended without its end mark."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.last = file, b""
+
+    def read(self, size: int) -> bytes:
+        self.last = self.file.read(size)
+        return self.last
+
+    def close(self) -> None:
+        """Leave the file to whoever opened it."""
+
+
+def _batches(stream: Stream, start: Callable[[], Any]) -> Iterator[Any]:
+    batches = _arrow_errors(stream, lambda: iter(start()))
+    while (batch := _arrow_errors(stream, lambda: next(batches, None))) is not None:
+        yield batch
+
+
+def _arrow_errors(stream: Stream, read: Callable[[], Any]) -> Any:
+    import pyarrow as pa
+
+    with readable(stream.name):
+        try:
+            return read()
+        except pa.ArrowException as error:
+            raise DataError(f"is not a whole {stream.kind} file: {error}", where=stream.name) from None

@@ -2,15 +2,15 @@
 
 A field whose values share one simple type becomes a column of that type. Anything else (objects, mixtures) becomes a
 string column of JSON text, marked in the column's metadata, and reads back as the values that went in. Parts written
-separately may disagree on a field's type; `unify` settles one schema for all and `conform` brings a part to it.
+separately may disagree on a field's type; `unify` settles one schema for all and `conform` brings a part to it. Whole
+numbers in one part and fractions in another become float64, which is exact up to 2**53.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
-
-import orjson
 
 from embedkit.data.records import Record
 
@@ -27,7 +27,9 @@ def to_table(records: Sequence[Record], *, with_text: bool = True) -> Any:
         names.update(dict.fromkeys(record.fields))
     columns = [(pa.field("id", pa.string()), pa.array([record.id for record in records], pa.string()))]
     if with_text:
-        columns.append((pa.field("text", pa.string()), pa.array([record.text for record in records], pa.string())))
+        columns.append(
+            (pa.field("text", pa.string()), pa.array([record.text for record in records], pa.string()))
+        )
     for name in names:
         columns.append(_column(_free(name), [record.fields.get(name) for record in records]))
     return pa.table([column for _, column in columns], schema=pa.schema([field for field, _ in columns]))
@@ -40,7 +42,7 @@ def to_rows(table: Any) -> list[dict[str, Any]]:
         if _is_json(field):
             for row in rows:
                 if row[field.name] is not None:
-                    row[field.name] = orjson.loads(row[field.name])
+                    row[field.name] = json.loads(row[field.name])
     return rows
 
 
@@ -81,20 +83,38 @@ def join(tables: Sequence[Any]) -> Any:
 
 
 def _free(name: str) -> str:
-    return f"{name}_" if name in RESERVED else name
+    # `id_` makes way too, so that no two names meet
+    return f"{name}_" if name.rstrip("_") in RESERVED else name
 
 
 def _column(name: str, values: list[Any]) -> tuple[Any, Any]:
     import pyarrow as pa
 
-    if not any(isinstance(value, dict) for value in values):
+    types = _leaf_types(values) - {type(None)}
+    if types <= {int, float} or (len(types) == 1 and dict not in types):
         try:
             column = pa.array(values)
             return pa.field(name, column.type), column
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
             pass
-    text = [None if value is None else orjson.dumps(value, default=str).decode() for value in values]
-    return pa.field(name, pa.string(), metadata=_JSON), pa.array(text, pa.string())
+    return pa.field(name, pa.string(), metadata=_JSON), _json_texts(values)
+
+
+def _leaf_types(values: Iterable[Any]) -> set[type]:
+    found: set[type] = set()
+    for value in values:
+        found |= _leaf_types(value) if isinstance(value, list | tuple) else {type(value)}
+    return found
+
+
+def _json_texts(values: Iterable[Any]) -> Any:
+    import pyarrow as pa
+
+    # not orjson, which refuses whole numbers beyond 64 bits and turns NaN into null
+    return pa.array(
+        [None if value is None else json.dumps(value, ensure_ascii=False, default=str) for value in values],
+        pa.string(),
+    )
 
 
 def _is_json(field: Any) -> bool:
@@ -112,17 +132,14 @@ def _wider(one: Any, other: Any) -> Any:
     if types.is_null(one.type):
         return other
     numeric = [types.is_integer(field.type) or types.is_floating(field.type) for field in (one, other)]
-    if all(numeric):
+    if all(numeric) and (types.is_floating(one.type) or types.is_floating(other.type)):
         return pa.field(one.name, pa.float64())
     return pa.field(one.name, pa.string(), metadata=_JSON)
 
 
 def _convert(column: Any, have: Any, want: Any) -> Any:
-    import pyarrow as pa
-
     if have.type == want.type and _is_json(have) == _is_json(want):
         return column
     if not _is_json(want):
-        return column.cast(want.type)
-    values = column.to_pylist()
-    return pa.array([None if value is None else orjson.dumps(value, default=str).decode() for value in values], want.type)
+        return column.cast(want.type, safe=False)
+    return _json_texts(column.to_pylist())

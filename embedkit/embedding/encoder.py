@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -96,6 +97,13 @@ def settings_of(identity: Identity) -> EncoderSettings:
     )
 
 
+def with_maps(encoder: Encoder, transforms: Sequence[Affine]) -> Encoder:
+    """Return the encoder followed by all of the maps, which are collapsed into one."""
+    if not transforms:
+        return encoder
+    return Mapped(encoder, reduce(lambda first, after: first.then(after), transforms))
+
+
 class Mapped:
     """An encoder followed by a map, which is an encoder; unit length is kept where the encoder has it."""
 
@@ -112,6 +120,11 @@ class Mapped:
     def identity(self) -> Identity:
         """The encoder's identity with the map added to its maps."""
         return self._identity
+
+    @cached_property
+    def map_file(self) -> bytes:
+        """The content of the map's file, to be kept beside vectors so that queries can be mapped too."""
+        return self.transform.to_bytes()
 
     def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
         """Return the mapped vectors, `(len(texts), transform.output_dimension)`."""

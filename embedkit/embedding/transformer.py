@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import shutil
+import sys
 import threading
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,30 +19,23 @@ from embedkit.embedding.batching import token_batches
 from embedkit.embedding.encoder import EncoderSettings, Role, Vectors
 from embedkit.embedding.fingerprint import fingerprint
 from embedkit.embedding.model_folder import ModelFolder, find_model
+from embedkit.embedding.telemetry import silence
+from embedkit.embedding.tokens import FastTokenizer, SlowTokenizer, TokenBatch, Tokenize, pad
 from embedkit.errors import ModelError
 
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
-
-class TokenBatch(NamedTuple):
-    """One padded batch: where its rows go in the window, and `(rows, tokens)` inputs."""
-
-    rows: NDArray[np.intp]
-    input_ids: NDArray[np.int64]
-    attention_mask: NDArray[np.int64]
+logger = logging.getLogger("embedkit")
 
 
 class Runtime(Protocol):
-    """Where a model is computed. `tokenizer` truncates and does not pad; `token_budget` bounds rows x tokens."""
+    """Where a model is computed; `token_budget` bounds rows x tokens of a batch."""
 
-    tokenizer: Tokenizer
+    tokenize: Tokenize
     pad_id: int
     dimension: int
     token_budget: int
 
     def run(self, batches: Iterable[TokenBatch]) -> Iterator[tuple[NDArray[np.intp], Vectors]]:
-        """Yield each batch's rows and its vectors, in whatever order they are done."""
+        """Yield each batch's rows and its vectors, in whatever order they are done; one caller at a time."""
 
 
 class Transformer:
@@ -50,7 +48,7 @@ class Transformer:
         self.settings = settings
         self.folder = find_model(settings.model, allow_pickle=settings.allow_pickle)
         _check(self.folder, settings)
-        self._lock = threading.Lock()
+        self._loading, self._computing = threading.Lock(), threading.Lock()
         self._runtime: Runtime | None = None
         self._identity: Identity | None = None
 
@@ -58,28 +56,63 @@ class Transformer:
     def identity(self) -> Identity:
         """What decides the vectors; read without loading the model wherever its configuration says enough."""
         if self._identity is None:
-            dimension = self.folder.dimension or self._loaded().dimension
-            self._identity = identify(self.folder, self.settings, dimension)
+            self._identity = identify(self.folder, self.settings, self.folder.dimension or self._loaded().dimension)
         return self._identity
 
     def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
         """Return `(len(texts), dimension)` vectors; tokenising runs beside another thread's inference."""
         runtime = self._loaded()
         prompt = self.identity.query_prompt if role == "query" else self.identity.document_prompt
-        encodings = runtime.tokenizer.encode_batch([prompt + text for text in texts] if prompt else list(texts))
-        tokens = [np.asarray(encoding.ids, dtype=np.int64) for encoding in encodings]
-        vectors = np.empty((len(texts), self.identity.dimension), dtype=np.float32)
-        cuts = token_batches([len(ids) for ids in tokens], runtime.token_budget)
-        with self._lock:
-            for rows, part in runtime.run(pad([tokens[row] for row in rows], rows, runtime.pad_id) for rows in cuts):
-                vectors[rows] = part
-        return vectors
+        return compute(runtime, [prompt + text for text in texts] if prompt else texts, self._computing)
 
     def _loaded(self) -> Runtime:
-        with self._lock:
+        with self._loading:
             if self._runtime is None:
-                self._runtime = TorchRuntime(self.folder, self.settings)
+                self._runtime = choose_runtime(self.folder, self.settings)
             return self._runtime
+
+
+def compute(runtime: Runtime, texts: Sequence[str], turn: threading.Lock) -> Vectors:
+    """Tokenise texts, wait for one's turn, and compute their vectors, `(len(texts), runtime.dimension)`."""
+    tokens = runtime.tokenize(texts)
+    vectors = np.empty((len(texts), runtime.dimension), dtype=np.float32)
+    cuts = token_batches([len(ids) for ids in tokens], runtime.token_budget)
+    with turn:
+        for rows, part in runtime.run(pad([tokens[row] for row in rows], rows, runtime.pad_id) for rows in cuts):
+            vectors[rows] = part
+    return vectors
+
+
+def choose_runtime(folder: ModelFolder, settings: EncoderSettings) -> Runtime:
+    """Load the model where its settings say: compiled for the processor, or in torch.
+
+    `auto` compiles unless there is a graphics card, and falls back to torch, with one warning, when the model cannot
+    be compiled. Raises ModelError when what was asked for cannot be had.
+    """
+    on_processor = settings.device == "cpu" or (settings.device is None and not has_graphics_card())
+    if settings.runtime == "openvino" and settings.device not in (None, "cpu"):
+        raise ModelError("the openvino runtime computes on the processor only", where=f"--device {settings.device}")
+    if settings.runtime == "torch" or (settings.runtime == "auto" and not on_processor):
+        return TorchRuntime(folder, settings)
+    from embedkit.embedding.compiled import load_compiled
+
+    try:
+        return load_compiled(folder, settings)
+    except ModelError as error:
+        if settings.runtime == "openvino":
+            raise
+        logger.warning("%s; runs on torch instead, --runtime torch says so beforehand", error)
+        return TorchRuntime(folder, settings)
+
+
+def has_graphics_card() -> bool:
+    """True when torch would compute on a CUDA or ROCm card; torch is imported only where there may be one."""
+    signs = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA, NVIDIA under WSL, AMD
+    if sys.platform == "darwin" or not (any(map(os.path.exists, signs)) or shutil.which("nvidia-smi")):
+        return False
+    import torch
+
+    return bool(torch.cuda.is_available())
 
 
 def identify(folder: ModelFolder, settings: EncoderSettings, dimension: int) -> Identity:
@@ -91,8 +124,7 @@ def identify(folder: ModelFolder, settings: EncoderSettings, dimension: int) -> 
         raise ModelError(
             f"has {dimension} dimensions, --truncate-dim asks for {settings.truncate_dim}", where=folder.name
         )
-    document_prompt = folder.prompt("document") if settings.document_prompt is None else settings.document_prompt
-    query_prompt = folder.prompt("query") if settings.query_prompt is None else settings.query_prompt
+    document_prompt, query_prompt = prompts(folder, settings)
     deciding = {
         "content": folder.content,
         "pooling": pooling,
@@ -114,15 +146,13 @@ def identify(folder: ModelFolder, settings: EncoderSettings, dimension: int) -> 
     )
 
 
-def pad(tokens: Sequence[NDArray[np.int64]], rows: NDArray[np.intp], pad_id: int) -> TokenBatch:
-    """Pad token ids on the right to the longest of the batch."""
-    longest = max(1, *(len(ids) for ids in tokens))
-    input_ids = np.full((len(tokens), longest), pad_id, dtype=np.int64)
-    attention_mask = np.zeros((len(tokens), longest), dtype=np.int64)
-    for row, ids in enumerate(tokens):
-        input_ids[row, : len(ids)] = ids
-        attention_mask[row, : len(ids)] = 1
-    return TokenBatch(rows, input_ids, attention_mask)
+def prompts(folder: ModelFolder, settings: EncoderSettings) -> tuple[str, str]:
+    """Return the prompts of documents and of queries: those of the settings, else the model's own."""
+    document, query = settings.document_prompt, settings.query_prompt
+    return (
+        folder.prompt("document") if document is None else document,
+        folder.prompt("query") if query is None else query,
+    )
 
 
 class TorchRuntime:
@@ -134,12 +164,13 @@ class TorchRuntime:
         from embedkit.embedding.pooling import build_module
 
         model = load_sentence_transformer(folder, settings)
-        identity = identify(folder, settings, folder.dimension or model.get_embedding_dimension())
-        own_pooling = identity.pooling == folder.pooling
+        identity = identify(folder, settings, model.get_embedding_dimension())
+        pooling = None if identity.pooling == folder.pooling else identity.pooling
         self.device = model.device
-        self.module = build_module(model, None if own_pooling else identity.pooling, identity.truncate_dim, identity.normalized)
+        self.module = build_module(model, pooling, identity.truncate_dim, identity.normalized, where=folder.name)
         self.bf16 = settings.precision == "bf16" or (settings.precision == "auto" and self.device.type == "cuda")
-        self.tokenizer, self.pad_id = backend_tokenizer(model, identity.max_length)
+        self.tokenize = tokenizer_of(model, identity.max_length)
+        self.pad_id = int(model.tokenizer.pad_token_id or 0)
         self.dimension = identity.dimension
         self.token_budget = 2048 if self.device.type == "cpu" else 65536
         self._torch = torch
@@ -149,53 +180,64 @@ class TorchRuntime:
         torch = self._torch
         for batch in batches:
             with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-                ids, mask = (torch.from_numpy(array).to(self.device) for array in (batch.input_ids, batch.attention_mask))
+                ids, mask = (torch.from_numpy(array).to(self.device) for array in batch[1:])
                 vectors = self.module(ids, mask)
             yield batch.rows, vectors.float().cpu().numpy()
 
 
 def load_sentence_transformer(folder: ModelFolder, settings: EncoderSettings) -> Any:
-    """Load the folder with sentence-transformers, quietly, never trusting remote code, never asking the network."""
-    import logging
-
+    """Load the folder in fp32 with sentence-transformers, quietly, without remote code and without the network."""
+    silence()
     import transformers
     from sentence_transformers import SentenceTransformer
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
-    device = settings.device or ("cpu" if settings.runtime == "openvino" else None)
     try:
-        model = SentenceTransformer(
-            str(folder.path),
-            device=device,
-            trust_remote_code=False,
-            local_files_only=True,
-            model_kwargs={} if settings.allow_pickle else {"use_safetensors": True},
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of transformers, to those who maintain models
+            model = SentenceTransformer(
+                str(folder.path),
+                device=settings.device,
+                trust_remote_code=False,
+                local_files_only=True,
+                model_kwargs={} if settings.allow_pickle else {"use_safetensors": True},
+            )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         raise ModelError(f"cannot be loaded: {error}", where=folder.name) from error
-    return model.eval()
+    return model.eval().float()
 
 
-def backend_tokenizer(model: Any, max_length: int | None) -> tuple[Any, int]:
-    """Return the fast tokenizer of a loaded model, truncating to `max_length` and not padding, and the padding id."""
+def tokenizer_of(model: Any, max_length: int | None) -> Tokenize:
+    """Return the tokenizer of a loaded model, truncating to `max_length`: the fast one where it has one."""
     outer = model.tokenizer
     backend = getattr(outer, "backend_tokenizer", None)
     if backend is None:
-        raise ModelError(f"{type(outer).__name__} has no fast tokenizer", where=str(model.model_card_data.model_id))
+        return SlowTokenizer(outer, max_length)
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_str(backend.to_str())
-    tokenizer.no_padding()
+    copy = Tokenizer.from_str(backend.to_str())
+    copy.no_padding()
     if max_length is None:
-        tokenizer.no_truncation()
+        copy.no_truncation()
     else:
-        tokenizer.enable_truncation(max_length)
-    return tokenizer, int(outer.pad_token_id or 0)
+        copy.enable_truncation(max_length, direction=outer.truncation_side)
+    return FastTokenizer(copy)
 
 
 def _check(folder: ModelFolder, settings: EncoderSettings) -> None:
+    """Raise ModelError for what the model cannot do, as far as its folder tells."""
+    if folder.modules[0].type != "Transformer":
+        raise ModelError(f"begins with {folder.modules[0].type}, not with a transformer", where=folder.name)
     limit = folder.position_limit
     if settings.max_length is not None and limit is not None and settings.max_length > limit:
-        raise ModelError(f"has positions for {limit} tokens, --max-length asks for {settings.max_length}", where=folder.name)
+        raise ModelError(
+            f"has positions for {limit} tokens, --max-length asks for {settings.max_length}", where=folder.name
+        )
+    if settings.pooling is None and folder.pools_without_prompt and any(prompts(folder, settings)):
+        raise ModelError(
+            "leaves the prompt out of its pooling, which embedkit cannot do",
+            where=folder.name,
+            hint="--query-prompt '' --document-prompt '' go without prompts, --pooling mean pools them too",
+        )

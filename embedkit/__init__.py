@@ -1,0 +1,39 @@
+"""embedkit: sentence embeddings and retrieval, from a pile of text to a search engine; what the commands do, as functions.
+
+Names are resolved when they are first used, so that `import embedkit` costs nothing.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from embedkit.version import __version__
+
+_PUBLIC = {
+    "load": "embedkit.embedding.encoder",
+    "Encoder": "embedkit.embedding.encoder",
+    "EncoderSettings": "embedkit.embedding.encoder",
+    "Mapped": "embedkit.embedding.encoder",
+    "encode_records": "embedkit.embedding.batching",
+    "Record": "embedkit.data.records",
+    "TextFormat": "embedkit.data.records",
+    "open_records": "embedkit.data.records",
+    "open_input": "embedkit.data.inputs",
+    "VectorSet": "embedkit.data.vectors",
+    "VectorSetWriter": "embedkit.data.vectors",
+    "Affine": "embedkit.transforms.affine",
+    "Index": "embedkit.indexing.store",
+    "build_index": "embedkit.indexing.store",
+    "EmbedkitError": "embedkit.errors",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'embedkit' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

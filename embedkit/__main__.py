@@ -1,0 +1,5 @@
+"""`python -m embedkit` is `embedkit`."""
+
+from embedkit.cli.app import main
+
+main()

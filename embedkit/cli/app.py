@@ -1,0 +1,99 @@
+"""The program `embedkit`: its commands, imported when they are named, and errors turned into one line and an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from embedkit.cli.console import explain, say
+from embedkit.cli.options import print_version
+from embedkit.cli.spread import HELP_NAMES
+
+COMMANDS = {  # in the order in which a person meets them; a file each, with the same first line
+    "encode": "Turn text into vectors, in order, in constant memory.",
+    "index": "Build an index of documents, and look after it.",
+    "search": "Find the documents nearest to a question, or to each of many.",
+    "info": "Say what something is: an index, a vector set, a map, or a model.",
+    "demo": "Index the documentation of Python's standard library, and ask it questions.",
+}
+
+
+class Commands(TyperGroup):
+    """The commands above; only the one that is named is imported."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import the file of a command and return it."""
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            self.commands[cmd_name] = typer.main.get_command(import_module(f"embedkit.cli.{cmd_name}").app)
+        return self.commands.get(cmd_name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the named command; its spelling is compared with all of them."""
+        self.commands = {name: self.commands.get(name) for name in COMMANDS} if args[0] not in COMMANDS else self.commands
+        return super().resolve_command(ctx, args)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse the options before the command."""
+        with one_line_errors():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Parse and run the command."""
+        with one_line_errors():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn errors that are not bugs into one line on standard error and an exit code: 2 for the command line, else 1."""
+    try:
+        yield
+    except TyperException as error:
+        say(" ".join(error.format_message().split()))
+        raise typer.Exit(2) from None
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        line, code = explain(error)
+        say(line)
+        raise typer.Exit(code) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings=HELP_NAMES,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog="Start with: embedkit demo",
+)
+
+
+@app.callback()
+def root(
+    ctx: typer.Context,
+    version: bool = typer.Option(False, "--version", callback=print_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Sentence embeddings and retrieval: text to vectors to index to hits, in constant memory."""
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+
+
+def main() -> None:
+    """Run the program."""
+    app()

@@ -1,0 +1,149 @@
+"""Between a command and its terminal: standard input, one-line errors, progress and the closing line."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from embedkit.errors import EmbedkitError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from embedkit.cli.options import Common
+    from embedkit.data.records import RecordReader
+
+
+def say(message: str) -> None:
+    """Write one line to standard error."""
+    print(f"embedkit: {message}", file=sys.stderr, flush=True)
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """Return the one line and the exit code of an error that is not a bug; raises the error when it is one."""
+    if isinstance(error, EmbedkitError):
+        return str(error), error.exit_code
+    if isinstance(error, OSError) and error.errno not in (None, errno.EPIPE):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{os.strerror(error.errno or 0).lower()}", 1
+    raise error
+
+
+def input_names(files: list[str] | None) -> list[str]:
+    """Return the named inputs, or standard input when it is piped; raises UsageError when it is a keyboard."""
+    if files:
+        if files.count("-") > 1:
+            raise UsageError("standard input can be read only once", where="-")
+        return files
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("no input: standard input is a keyboard", hint="name a FILE, or pipe text in")
+    return ["-"]
+
+
+def relay_warnings(quiet: bool) -> None:
+    """Let the library's warnings (its logger `embedkit`) appear as lines on standard error."""
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(record.getMessage())
+
+    logger = logging.getLogger("embedkit")
+    logger.handlers = [Lines()]
+    logger.propagate = False
+    logger.setLevel(logging.ERROR if quiet else logging.WARNING)
+
+
+class Progress:
+    """Counts rows; draws a bar on a terminal's standard error, says nothing elsewhere."""
+
+    def __init__(self, quiet: bool, reader: RecordReader | None = None, total: int | None = None) -> None:
+        self.rows, self.started = 0, time.monotonic()
+        self._reader, self._total = reader, total
+        self._bar: Any = None
+        if not quiet and sys.stderr.isatty():
+            self._bar = _rich_bar()
+
+    def track(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """Pass batches on and show how far they have come; the last field of a batch tells its rows."""
+        with contextlib.ExitStack() as stack:
+            task = None
+            if self._bar is not None:
+                stack.enter_context(self._bar)
+                task = self._bar.add_task("", total=None, rows=0, speed=0.0)
+            for batch in batches:
+                self.rows += len(batch[-1])
+                if task is not None:
+                    done, total = self._position()
+                    self._bar.update(task, completed=done, total=total, rows=self.rows, speed=self.speed)
+                yield batch
+
+    def run(self, batches: Iterable[Any]) -> None:
+        """Follow batches to their end."""
+        for _ in self.track(batches):
+            pass
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.started
+
+    @property
+    def speed(self) -> float:
+        """Rows a second since the start."""
+        return self.rows / max(self.seconds, 1e-9)
+
+    def _position(self) -> tuple[int, int | None]:
+        if self._reader is not None:
+            return self._reader.bytes_read, self._reader.size
+        return self.rows, self._total
+
+
+def _rich_bar() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.fields[rows]:,} rows"),
+        BarColumn(),
+        TextColumn("{task.fields[speed]:,.0f} rows/s"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+def report(common: Common, progress: Progress, output: Path, *, rows: int, dimension: int, reader: object) -> None:
+    """Close a command that wrote `output`: a line for people on standard error, or JSON on standard output."""
+    facts = {
+        "output": str(output),
+        "rows": rows,
+        "dimension": dimension,
+        "seconds": round(progress.seconds, 3),
+        "rows_per_second": round(progress.speed, 1),
+        "blank": getattr(reader, "blank", 0),
+        "skipped": getattr(reader, "skipped", 0),
+    }
+    if common.json:
+        print(json.dumps(facts))
+    elif not common.quiet:
+        over = passed_over(reader)
+        say(
+            f"{rows:,} rows of {dimension} dimensions in {progress.seconds:.1f} s ({progress.speed:,.0f} rows/s) "
+            f"-> {output}{f'; {over}' if over else ''}"
+        )
+
+
+def passed_over(reader: object) -> str:
+    """Return what a reader passed over, as words for the closing line; empty when there was nothing."""
+    blank, skipped = getattr(reader, "blank", 0), getattr(reader, "skipped", 0)
+    parts = [f"{blank:,} blank line{'s' * (blank != 1)}"] if blank else []
+    parts += [f"{skipped:,} unreadable record{'s' * (skipped != 1)}"] if skipped else []
+    return f"{' and '.join(parts)} skipped" if parts else ""

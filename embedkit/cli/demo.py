@@ -1,0 +1,82 @@
+"""`embedkit demo`: the main job on real text that every machine has, the standard library's documentation."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from embedkit.cli.console import Progress, relay_warnings, say
+from embedkit.cli.hits import write_hits
+from embedkit.cli.options import Common, EncoderOptions
+from embedkit.cli.spread import command_app
+from embedkit.cli.search import answer
+
+if TYPE_CHECKING:
+    from embedkit.embedding.encoder import Encoder
+    from embedkit.indexing.store import Index
+
+QUESTIONS = (
+    "copy a whole directory tree",
+    "run a command and read what it prints",
+    "parse command line arguments",
+    "find the longest common prefix of some paths",
+    "wait until one of several threads has finished",
+)
+
+
+def demo(
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Where the index goes [the cache folder].")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="Hits a question.", min=1)] = 3,
+    *,
+    encoding: EncoderOptions,
+    common: Common,
+) -> None:
+    """Index the documentation of Python's standard library, and ask it questions."""
+    from embedkit.data.records import Record
+
+    relay_warnings(common.quiet)
+    encoder = encoding.load()
+    path = output or _place(encoder)
+    index = _opened(path, encoder, common)
+    for question in QUESTIONS:
+        record = Record(question, question, {})
+        write_hits(answer(index, encoder, iter([[record]]), k, "table"), "jsonl" if common.json else "table", named=False)
+        if not common.json:
+            print()
+    if not common.quiet:
+        say(f'ask it yourself: embedkit search {path} "your question"')
+
+
+def _place(encoder: Encoder) -> Path:
+    from embedkit.embedding.compiled import cache_folder
+
+    folder = cache_folder() / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"python-{platform.python_version()}-{encoder.identity.fingerprint}.idx"
+
+
+def _opened(path: Path, encoder: Encoder, common: Common) -> Index:
+    from embedkit.data.docstrings import standard_library
+    from embedkit.embedding.corpus import describe, encode_batches
+    from embedkit.indexing.store import Index, build_index
+
+    if path.exists() and not common.force:
+        index = Index.open(path)
+        index.require_encoder(encoder)
+        return index
+    if not common.quiet:
+        say("indexing the documentation of this Python's standard library")
+    progress = Progress(common.quiet)
+    batches = progress.track(encode_batches(encoder, standard_library(), first=256))
+    index = build_index(path, describe(encoder), batches)
+    if not common.quiet:
+        say(f"{index.rows:,} passages in {progress.seconds:.1f} s ({progress.speed:,.0f} passages/s)")
+    return index
+
+
+app = command_app(demo, epilog="Example: embedkit demo --force")

@@ -1,0 +1,72 @@
+"""`embedkit encode`: text in, vectors out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from embedkit.cli.console import Progress, input_names, passed_over, relay_warnings, report, say
+from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.spread import command_app
+from embedkit.errors import UsageError
+
+OUTPUT = "A vector set (a folder), or one file: .npy, .parquet, .arrow, .jsonl. Without it: standard output."
+
+
+def encode(
+    files: Files = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="PATH", help=OUTPUT)] = None,
+    format: Annotated[Literal["jsonl", "arrow"], typer.Option("--format", help="For standard output.")] = "jsonl",
+    text: Annotated[bool, typer.Option("--text/--no-text", help="Keep the texts beside the vectors.")] = True,
+    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="How vectors are stored.")] = "float32",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    *,
+    reading: TextOptions,
+    encoding: EncoderOptions,
+    common: Common,
+) -> None:
+    """Turn text into vectors, in order, in constant memory."""
+    from embedkit.data.inputs import open_text
+    from embedkit.data.vector_files import write_arrow_stream, write_jsonl
+    from embedkit.data.vectors import partial_folder
+    from embedkit.embedding.corpus import describe, encode_batches, encode_to, refuse_output, require_some
+
+    relay_warnings(common.quiet)
+    names = input_names(files)
+    if output is None and resume:
+        raise UsageError("there is no output to resume", where="--resume", hint="name it with -o")
+    if output is not None and resume and output.exists() and not partial_folder(output).exists():
+        say(f"{output} is complete; nothing to resume")
+        return
+    if output is not None:
+        refuse_output(output, resume=resume, force=common.force)
+    with open_text(names, reading.format()) as reader:
+        encoder = encoding.load()
+        if output is None:
+            meta = describe(encoder, dtype=dtype, with_text=text)
+            batches = require_some(encode_batches(encoder, reader, first=256, with_text=text))
+            if format == "arrow":
+                write_arrow_stream(meta, batches, sys.stdout.buffer)
+            else:
+                write_jsonl(batches, sys.stdout.buffer)
+            if (line := passed_over(reader)) and not common.quiet:
+                say(line)
+            return
+        progress = Progress(common.quiet, reader)
+        settings = {"inputs": names, "runtime": encoding.runtime, "precision": encoding.precision}
+        steps = encode_to(
+            output, encoder, reader, dtype=dtype, with_text=text, resume=resume, force=common.force, settings=settings
+        )
+        try:
+            progress.run(steps)
+        except KeyboardInterrupt:
+            if partial_folder(output).exists() and not common.quiet:
+                say(f"interrupted; {partial_folder(output)} keeps what is done, --resume continues it")
+            raise
+        report(common, progress, output, rows=reader.read, dimension=encoder.identity.dimension, reader=reader)
+
+
+app = command_app(encode, epilog="Example: zcat docs.txt.gz | embedkit encode -o docs.vec")

@@ -1,0 +1,91 @@
+"""Hits on standard output: a table for people; JSONL, TSV, TREC runs and bare ids for pipes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from embedkit.errors import DataError
+
+if TYPE_CHECKING:
+    from embedkit.indexing.store import Hit
+
+RUN_NAME = "embedkit"
+
+
+class Answer(NamedTuple):
+    """A question with its id, and its hits, best first."""
+
+    query_id: str
+    query: str
+    hits: list[Hit]
+
+
+def write_hits(answers: Iterable[Answer], format: str, *, named: bool) -> None:
+    """Write answers as they come; `named` says that the questions have ids of their own."""
+    if format == "table":
+        for answer in answers:
+            _table(answer)
+        return
+    lines: dict[str, Callable[[Answer, Hit, bool], bytes]] = {
+        "jsonl": _jsonl, "tsv": _tsv, "trec": _trec, "ids": _ids,
+    }  # fmt: skip
+    out: IO[bytes] = sys.stdout.buffer
+    for answer in answers:
+        for hit in answer.hits:
+            out.write(lines[format](answer, hit, named))
+        out.flush()
+
+
+def _jsonl(answer: Answer, hit: Hit, named: bool) -> bytes:
+    line: dict[str, Any] = {"query": answer.query}
+    if named:
+        line["query_id"] = answer.query_id
+    document = dict(hit.document)
+    line |= {"rank": hit.rank, "id": document.pop("id"), "score": _number(hit.score), **_free(document, line)}
+    return orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _tsv(answer: Answer, hit: Hit, named: bool) -> bytes:
+    cells = [answer.query_id, str(hit.rank), hit.document["id"], f"{hit.score:.6f}", hit.document.get("text") or ""]
+    return ("\t".join(" ".join(cell.split()) for cell in cells) + "\n").encode()
+
+
+def _trec(answer: Answer, hit: Hit, named: bool) -> bytes:
+    for id in (answer.query_id, hit.document["id"]):
+        if not id or id.split() != [id]:
+            raise DataError(f"id {id!r} cannot stand in a TREC run", hint="it must be one word; use --format jsonl")
+    return f"{answer.query_id} Q0 {hit.document['id']} {hit.rank} {hit.score:.9g} {RUN_NAME}\n".encode()
+
+
+def _ids(answer: Answer, hit: Hit, named: bool) -> bytes:
+    return f"{hit.document['id']}\n".encode()
+
+
+def _number(score: float) -> float:
+    """Return a float32 score as the shortest decimal that reads back to it."""
+    return float(f"{score:.9g}")
+
+
+def _free(document: dict[str, Any], line: dict[str, Any]) -> dict[str, Any]:
+    """Give fields that bear the name of one of ours a `_` behind it."""
+    taken = {*line, "rank", "id", "score"}
+    return {f"{name}_" if name in taken else name: value for name, value in document.items() if value is not None}
+
+
+def _table(answer: Answer) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(answer.query, style="bold"), title_justify="left", box=None, pad_edge=False)
+    for name, justify in (("rank", "right"), ("score", "right"), ("id", "left")):
+        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1)
+    for hit in answer.hits:
+        first = next((line.strip() for line in (hit.document.get("text") or "").splitlines() if line.strip()), "")
+        table.add_row(str(hit.rank), f"{hit.score:.4f}", Text(hit.document["id"], style="cyan"), Text(first))
+    Console().print(table)

@@ -1,0 +1,97 @@
+"""`embedkit index`: documents become an index folder; `build` is understood when no subcommand is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+from embedkit.cli.console import Progress, input_names, relay_warnings, report, say
+from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions, complete_kinds
+from embedkit.cli.spread import HELP_NAMES, GroupedHelp, spread
+
+EPILOG = 'Example: embedkit index docs.jsonl -o docs.idx, then embedkit search docs.idx "a question"'
+
+
+class BuildByDefault(TyperGroup):
+    """A group that takes anything but the name of a subcommand as the arguments of `build`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put `build` in front where no subcommand is named."""
+        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            args = ["build", *args]
+        return super().parse_args(ctx, args)
+
+
+def build(
+    files: Files = None,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The index folder to make.")] = ...,  # type: ignore[assignment]
+    kind: Annotated[str, typer.Option(help="How vectors are kept.", autocompletion=complete_kinds("index"))] = "flat",
+    metric: Annotated[Literal["cosine", "dot"], typer.Option(help="The similarity.")] = "cosine",
+    *,
+    reading: TextOptions,
+    encoding: EncoderOptions,
+    common: Common,
+) -> None:
+    """Build an index from text, which is encoded first, or from vectors."""
+    from embedkit.data.atomic import refuse_existing
+    from embedkit.data.inputs import open_input
+    from embedkit.data.records import RecordReader
+    from embedkit.embedding.corpus import describe, encode_batches, map_batches
+    from embedkit.indexing.store import build_index
+
+    relay_warnings(common.quiet)
+    names = input_names(files)
+    refuse_existing(output, force=common.force)
+    with open_input(names, reading.format()) as source:
+        if isinstance(source, RecordReader):
+            encoder = encoding.load()
+            progress = Progress(common.quiet, source)
+            meta, batches = describe(encoder), encode_batches(encoder, source)
+        else:
+            progress = Progress(common.quiet, total=getattr(source, "rows", None))
+            meta, batches = map_batches(source.meta, source, encoding.maps(), encoding.declared())
+        index = build_index(output, meta, progress.track(batches), kind=kind, metric=metric)
+        report(common, progress, output, rows=index.rows, dimension=index.dimension, reader=source)
+
+
+def info(
+    path: Annotated[Path, typer.Argument(metavar="INDEX", help="An index folder.")],
+    *,
+    common: Common,
+) -> None:
+    """Say what an index holds and how it was made."""
+    from embedkit.cli.info import show
+    from embedkit.indexing.store import Index
+
+    Index.open(path)
+    show(path, as_json=common.json)
+
+
+def verify(
+    path: Annotated[Path, typer.Argument(metavar="INDEX", help="An index folder.")],
+    *,
+    common: Common,
+) -> None:
+    """Check every file of an index against the checksum that was written."""
+    from embedkit.indexing.store import Index
+
+    index = Index.open(path)
+    index.verify()
+    if not common.quiet:
+        say(f"{path}: {index.rows:,} documents, every file as it was written")
+
+
+app = typer.Typer(
+    cls=BuildByDefault,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings=HELP_NAMES,
+    rich_markup_mode=None,
+    help="Build an index of documents, and look after it. `index FILE -o DIR` is short for `index build`.",
+    epilog=EPILOG,
+)
+for _function in (build, info, verify):
+    app.command(cls=GroupedHelp, context_settings=HELP_NAMES, epilog=EPILOG)(spread(_function))

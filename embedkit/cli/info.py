@@ -1,0 +1,138 @@
+"""`embedkit info`: what any of embedkit's things is, how it was made, and what it fits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from embedkit.cli.options import Common
+from embedkit.cli.spread import command_app
+from embedkit.errors import DataError, UnknownNameError
+
+
+def info(
+    path: Annotated[str, typer.Argument(metavar="THING", help="An index, a vector set, a map, or a model.")],
+    *,
+    common: Common,
+) -> None:
+    """Say what something is: an index, a vector set, a map, or a model."""
+    show(Path(path), as_json=common.json, name=path)
+
+
+def show(path: Path, *, as_json: bool, name: str | None = None) -> None:
+    """Print what `path` (or the model `name`) is, a line a fact, or as JSON."""
+    facts = describe(path, name or str(path))
+    if as_json:
+        import orjson
+
+        print(orjson.dumps(facts, option=orjson.OPT_INDENT_2).decode())
+        return
+    width = max(len(key) for key in facts)
+    for key, value in facts.items():
+        print(f"{key:<{width}}  {_plain(value)}")
+
+
+def describe(path: Path, name: str) -> dict[str, Any]:
+    """Return the facts of an index, a vector set, a map file, or a model; raises DataError when it is none of them."""
+    if (path / "manifest.json").is_file():
+        return _index(path)
+    if (path / "meta.json").is_file():
+        return _vectors(path)
+    if path.is_file():
+        if path.suffix != ".safetensors":
+            raise DataError("is no index, vector set, map or model", where=name)
+        return _map(path)
+    try:
+        return _model(name)
+    except UnknownNameError:
+        raise DataError("no such file, folder or model", where=name) from None
+
+
+def _index(path: Path) -> dict[str, Any]:
+    from embedkit.indexing.store import VERSION, Index
+
+    index = Index.open(path)
+    return {
+        "type": f"index, format version {VERSION}",
+        "documents": index.rows,
+        "dimension": index.dimension,
+        "kind": index.kind,
+        "metric": index.metric,
+        "segments": len(index.segments),
+        "bytes": _bytes(path),
+        **_identity(index.identity),
+    }
+
+
+def _vectors(path: Path) -> dict[str, Any]:
+    from embedkit.data.vectors import VERSION, VectorSet
+
+    vectors = VectorSet.open(path)
+    fields = [field.name for field in vectors.schema if field.name != "id"]
+    return {
+        "type": f"vector set, format version {VERSION}",
+        "rows": vectors.rows,
+        "dimension": vectors.meta.dimension,
+        "stored as": vectors.meta.dtype,
+        "unit length": vectors.meta.normalized,
+        "fields": fields,
+        "shards": len(vectors.shards),
+        "bytes": _bytes(path),
+        **_identity(vectors.meta.identity),
+    }
+
+
+def _map(path: Path) -> dict[str, Any]:
+    from embedkit.transforms.affine import VERSION, Affine
+
+    affine = Affine.load(path)
+    return {
+        "type": f"map, format version {VERSION}",
+        "takes": affine.input_dimension,
+        "gives": affine.output_dimension,
+        "fingerprint": affine.fingerprint,
+        **affine.story,
+    }
+
+
+def _model(name: str) -> dict[str, Any]:
+    from embedkit.embedding.encoder import load
+
+    identity = load(name).identity
+    facts = _identity(identity)
+    return {"type": "model", "model": facts.pop("encoder"), "dimension": identity.dimension, **facts}
+
+
+def _identity(identity: Any) -> dict[str, Any]:
+    if identity is None:
+        return {"encoder": None}
+    facts = {
+        "encoder": identity.model,
+        "fingerprint": identity.fingerprint,
+        "pooling": identity.pooling,
+        "max length": identity.max_length,
+        "truncated to": identity.truncate_dim,
+        "query prompt": identity.query_prompt or None,
+        "document prompt": identity.document_prompt or None,
+        "maps": list(identity.maps) or None,
+    }
+    return {key: value for key, value in facts.items() if value is not None}
+
+
+def _bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+app = command_app(info, epilog="Example: embedkit info docs.idx")

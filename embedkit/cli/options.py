@@ -1,0 +1,168 @@
+"""Options that mean the same thing in every command, in groups; a command takes a group as one parameter."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from embedkit.errors import UsageError
+from embedkit.spec import kinds
+from embedkit.version import __version__
+
+if TYPE_CHECKING:
+    from embedkit.data.identity import Identity
+    from embedkit.data.records import TextFormat
+    from embedkit.embedding.encoder import Encoder, EncoderSettings
+    from embedkit.transforms.affine import Affine
+
+InputFormat = Literal["text", "jsonl", "csv", "tsv", "parquet", "arrow"]
+Pooling = Literal["mean", "cls", "max", "first-last", "last2", "embedding", "pooler"]
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="FILE", help="Paths, URLs or -; standard input when piped.", show_default=False),
+]
+DEFAULT_MODEL = "minilm"
+
+
+def print_version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        print(f"embedkit {__version__}")
+        raise typer.Exit
+
+
+@dataclass(frozen=True)
+class Common:
+    """Options that every command has."""
+
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Nothing on standard error but errors.")] = False
+    json: Annotated[bool, typer.Option("--json", help="Results as JSON, for machines.")] = False
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False
+    seed: Annotated[int, typer.Option("--seed", help="Settles everything that is left to chance.")] = 0
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+    ] = False
+
+
+_TEXT, _MODEL = "Text", "Model"
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """How text inputs are read."""
+
+    input_format: Annotated[
+        InputFormat | None, typer.Option(help="What inputs hold, instead of what their names say.", rich_help_panel=_TEXT)
+    ] = None
+    id_field: Annotated[str | None, typer.Option(help="Field with the id [_id, id].", rich_help_panel=_TEXT)] = None
+    text_field: Annotated[
+        str | None, typer.Option(help="Field with the text [title + text].", rich_help_panel=_TEXT)
+    ] = None
+    on_error: Annotated[
+        Literal["stop", "skip"], typer.Option(help="What to do at a record that cannot be read.", rich_help_panel=_TEXT)
+    ] = "stop"
+
+    def format(self) -> TextFormat:
+        """Return the library's settings."""
+        from embedkit.data.records import TextFormat
+
+        return TextFormat(self.input_format, self.id_field, self.text_field, self.on_error)
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """Which encoder, and how it is read and run."""
+
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "-m", "--model", help="minilm, a folder, a hub id, or hash:dim=512 [EMBEDKIT_MODEL, minilm].", rich_help_panel=_MODEL
+        ),
+    ] = None
+    transform: Annotated[
+        list[Path] | None,
+        typer.Option("-t", "--transform", metavar="FILE", help="A map to apply to the vectors; several are chained.", rich_help_panel=_MODEL),
+    ] = None
+    pooling: Annotated[
+        Pooling | None, typer.Option(help="How tokens become one vector, instead of the model's way.", rich_help_panel=_MODEL)
+    ] = None
+    max_length: Annotated[int | None, typer.Option(help="Tokens read of a text.", rich_help_panel=_MODEL)] = None
+    query_prompt: Annotated[str | None, typer.Option(help="Put before every query.", rich_help_panel=_MODEL)] = None
+    document_prompt: Annotated[str | None, typer.Option(help="Put before every text.", rich_help_panel=_MODEL)] = None
+    truncate_dim: Annotated[int | None, typer.Option(help="Keep the first columns.", rich_help_panel=_MODEL)] = None
+    normalize: Annotated[
+        bool | None,
+        typer.Option("--normalize/--no-normalize", help="Unit length, whatever the model says.", rich_help_panel=_MODEL),
+    ] = None
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.", rich_help_panel=_MODEL)] = None
+    runtime: Annotated[Literal["auto", "torch", "openvino"], typer.Option(help="What computes.", rich_help_panel=_MODEL)] = "auto"
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"], typer.Option(help="Numbers inside the model.", rich_help_panel=_MODEL)
+    ] = "auto"
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Trust weights that are pickles.", rich_help_panel=_MODEL)
+    ] = False
+
+    def settings(self) -> EncoderSettings:
+        """Return the library's settings, for a command that makes vectors."""
+        from embedkit.embedding.encoder import EncoderSettings
+
+        model = self.model or os.environ.get("EMBEDKIT_MODEL") or DEFAULT_MODEL
+        return EncoderSettings(**{**self._given(), "model": model})
+
+    def settings_like(self, identity: Identity) -> EncoderSettings:
+        """Return settings for queries to vectors of `identity`: its own, where nothing else was asked for."""
+        from embedkit.embedding.encoder import EncoderSettings, settings_of
+
+        if self.model is not None:
+            return EncoderSettings(**self._given())
+        return dataclasses.replace(settings_of(identity), **self._given())
+
+    def load(self) -> Encoder:
+        """Load the encoder with its maps."""
+        from embedkit.embedding.encoder import load, with_maps
+
+        return with_maps(load(self.settings()), self.maps())
+
+    def load_for(self, identity: Identity | None, map_file: bytes | None, *, where: str) -> Encoder:
+        """Load the encoder for queries to vectors of `identity`, with the map that is kept beside them.
+
+        Raises UsageError when nobody knows which encoder made the vectors and none was named.
+        """
+        from embedkit.embedding.encoder import load, with_maps
+        from embedkit.transforms.affine import Affine
+
+        if identity is None:
+            if self.model is None:
+                raise UsageError("it is not known which encoder made these vectors", where=where, hint="name it with -m")
+            return self.load()
+        kept = [Affine.from_bytes(map_file, where=where)] if map_file is not None else []
+        return with_maps(load(self.settings_like(identity)), self.maps() or kept)
+
+    def maps(self) -> list[Affine]:
+        """Read the maps that were named."""
+        from embedkit.transforms.affine import Affine
+
+        return [Affine.load(path) for path in self.transform or []]
+
+    def declared(self) -> Identity | None:
+        """Return the identity of the encoder that was named, for vectors that do not say who made them."""
+        from embedkit.embedding.encoder import load
+
+        return load(self.settings()).identity if self.model is not None else None
+
+    def _given(self) -> dict[str, Any]:
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        del values["transform"]
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def complete_kinds(family: str) -> Callable[[str], list[str]]:
+    """Return a completion of the names of a family's kinds."""
+    return lambda incomplete: [name for name in kinds(family) if name.startswith(incomplete)]

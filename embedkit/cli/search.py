@@ -1,0 +1,81 @@
+"""`embedkit search`: questions in, hits out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from embedkit.cli.console import input_names, relay_warnings
+from embedkit.cli.hits import Answer, write_hits
+from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.cli.spread import command_app
+from embedkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from embedkit.data.records import Record, TextFormat
+    from embedkit.embedding.encoder import Encoder
+    from embedkit.indexing.store import Index
+
+HitFormat = Literal["table", "jsonl", "tsv", "trec", "ids"]
+
+
+def search(
+    index: Annotated[Path, typer.Argument(metavar="INDEX", help="An index folder.")],
+    query: Annotated[str | None, typer.Argument(metavar="[QUERY]", help="One question; always text.")] = None,
+    inputs: Annotated[
+        list[str] | None, typer.Option("-i", "--input", metavar="FILE", help="Questions: one a line, or JSONL with ids.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="Hits a question.", min=1)] = 10,
+    format: Annotated[
+        HitFormat | None, typer.Option("--format", help="[default: table on a terminal, else jsonl]", show_default=False)
+    ] = None,
+    *,
+    reading: TextOptions,
+    encoding: EncoderOptions,
+    common: Common,
+) -> None:
+    """Find the documents nearest to a question, or to each of many."""
+    from embedkit.data.records import Record
+    from embedkit.indexing.store import Index
+
+    relay_warnings(common.quiet)
+    if query is not None and inputs:
+        raise UsageError("a question and -i were both given", hint="give one of them")
+    if query is not None and not query.strip():
+        raise UsageError("the question is empty", where="QUERY")
+    opened = Index.open(index)
+    encoder = encoding.load_for(opened.identity, opened.map_file, where=str(index))
+    opened.require_encoder(encoder)
+    chosen = format or ("jsonl" if common.json or not sys.stdout.isatty() else "table")
+    if query is not None:
+        answers = answer(opened, encoder, iter([[Record("1", query, {})]]), k, chosen)
+        write_hits(answers, chosen, named=False)
+    else:
+        questions = _questions(input_names(inputs), reading.format())
+        write_hits(answer(opened, encoder, questions, k, chosen), chosen, named=True)
+
+
+def answer(
+    index: Index, encoder: Encoder, questions: Iterator[list[Record]], k: int, format: str
+) -> Iterator[Answer]:
+    """Search window by window; only the ids are read of the documents where the format shows no more."""
+    columns = ["id"] if format in ("trec", "ids") else None
+    for window in questions:
+        vectors = encoder.encode([record.text for record in window], "query")
+        for record, hits in zip(window, index.hits(vectors, k, columns), strict=True):
+            yield Answer(record.id, record.text, hits)
+
+
+def _questions(names: list[str], format: TextFormat) -> Iterator[list[Record]]:
+    from embedkit.data.inputs import open_text
+    from embedkit.embedding.batching import windows
+
+    with open_text(names, format) as reader:
+        yield from windows(reader, first=64)
+
+
+app = command_app(search, epilog='Example: embedkit search docs.idx "copy a directory tree" -k 5')

@@ -1,0 +1,86 @@
+"""One way to open whatever a command is given: text (records) or vectors, from a set, a file, a URL or a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from embedkit.data.records import RecordReader, TextFormat
+from embedkit.data.streams import Stream, open_stream
+from embedkit.data.vector_files import VectorFile, holds_vectors, read_vectors
+from embedkit.data.vectors import META, VectorSet
+from embedkit.errors import DataError, UsageError
+
+VectorSource = VectorSet | VectorFile
+
+
+@contextmanager
+def open_input(names: Sequence[str], format: TextFormat) -> Iterator[RecordReader | VectorSource]:
+    """Open inputs by name; yields records when they hold text, vectors when they hold vectors.
+
+    Raises DataError for what cannot be read and UsageError when several inputs hold vectors.
+    """
+    with ExitStack() as stack:
+        first = Path(names[0])
+        if first.is_dir() and (first / META).is_file():
+            _one_only(names)
+            yield VectorSet.open(first)
+            return
+        stream = stack.enter_context(open_stream(names[0], format.input_format))
+        if holds_vectors(stream):
+            _one_only(names)
+            yield read_vectors(stream)
+        else:
+            yield RecordReader(
+                _streams(stream, names[1:], format), format, several=len(names) > 1, size=_size(names, stream)
+            )
+
+
+@contextmanager
+def open_vectors(name: str) -> Iterator[VectorSource]:
+    """Open an input that must hold vectors; raises DataError when it holds text."""
+    with open_input([name], TextFormat()) as source:
+        if isinstance(source, RecordReader):
+            raise DataError("holds text, not vectors", where=name, hint="embedkit encode makes vectors of it")
+        yield source
+
+
+@contextmanager
+def open_text(names: Sequence[str], format: TextFormat) -> Iterator[RecordReader]:
+    """Open inputs that hold text; a vector set gives the texts it keeps.
+
+    Raises DataError for what cannot be read, or holds no text.
+    """
+    files = [file for name in names for file in _shard_files(name)]
+    with ExitStack() as stack:
+        stream = stack.enter_context(open_stream(files[0], format.input_format))
+        yield RecordReader(_streams(stream, files[1:], format), format, several=len(names) > 1, size=_size(files, stream))
+
+
+def _shard_files(name: str) -> list[str]:
+    if not (Path(name) / META).is_file():
+        return [name]
+    vectors = VectorSet.open(Path(name))
+    if not vectors.meta.has_text:
+        raise DataError("keeps no texts", where=name)
+    return [str(vectors.path / shard.file) for shard in vectors.shards]
+
+
+def _size(names: Sequence[str], first: Stream) -> int | None:
+    """Return the bytes of all inputs together, when they are known before reading."""
+    if len(names) == 1:
+        return first.size
+    return sum(Path(name).stat().st_size for name in names) if all(Path(name).is_file() for name in names) else None
+
+
+def _streams(first: Stream, others: Sequence[str], format: TextFormat) -> Iterator[Stream]:
+    yield first
+    for name in others:
+        with open_stream(name, format.input_format) as stream:
+            yield stream
+
+
+def _one_only(names: Sequence[str]) -> None:
+    if len(names) > 1:
+        raise UsageError(f"only one input may hold vectors, {len(names)} were named", where=names[0])

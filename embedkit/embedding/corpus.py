@@ -1,0 +1,130 @@
+"""A corpus becomes vectors: as a stream of batches, or as an output that a later run can continue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import reduce
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from embedkit.data import tables
+from embedkit.data.atomic import discard, refuse_existing
+from embedkit.data.identity import Identity
+from embedkit.data.records import Record
+from embedkit.data.shards import SHARD_ROWS
+from embedkit.data.vector_files import export, is_file_output
+from embedkit.data.vectors import Batch, DType, VectorMeta, VectorSetWriter, partial_folder
+from embedkit.embedding.batching import WINDOW_ROWS, encode_records, windows
+from embedkit.embedding.encoder import Encoder, unit_length
+from embedkit.errors import DataError, MismatchError
+from embedkit.transforms.affine import Affine
+
+
+def describe(encoder: Encoder, *, dtype: DType = "float32", with_text: bool = True) -> VectorMeta:
+    """Return what is known of the vectors an encoder makes."""
+    identity = encoder.identity
+    return VectorMeta(identity.dimension, identity, dtype, with_text, getattr(encoder, "map_file", None))
+
+
+def encode_batches(
+    encoder: Encoder,
+    records: Iterable[Record],
+    *,
+    first: int = WINDOW_ROWS,
+    block: int | None = None,
+    with_text: bool = True,
+) -> Iterator[Batch]:
+    """Encode records into batches, in order; `first` and `block` are those of `batching.windows`."""
+    for window, vectors in encode_records(encoder, records, first=first, block=block):
+        yield Batch(tables.to_table(window, with_text=with_text), vectors)
+
+
+def require_some(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Pass batches on; raises DataError at the end when there was none."""
+    some = False
+    for batch in batches:
+        some = True
+        yield batch
+    if not some:
+        raise DataError("there is no text in the input")
+
+
+def map_batches(
+    meta: VectorMeta, batches: Iterable[Batch], transforms: Sequence[Affine], declared: Identity | None
+) -> tuple[VectorMeta, Iterable[Batch]]:
+    """Put maps behind vectors that are there already, and return what is then known of them, and the batches.
+
+    `declared` says who made vectors that do not say so themselves. Raises MismatchError when that contradicts what
+    they say, or a map does not fit.
+    """
+    if declared is not None and meta.identity is not None:
+        meta.identity.require_same_space(declared, where="--model", mine="the input", others="the model named")
+    identity = meta.identity or declared
+    if identity is not None and identity.dimension != meta.dimension:
+        raise MismatchError(f"vectors have {meta.dimension} columns, {identity.model} gives {identity.dimension}")
+    if not transforms:
+        return replace(meta, identity=identity), batches
+    chain = reduce(Affine.then, transforms)
+    if identity is not None:
+        chain.require_input(identity)
+        identity = replace(
+            identity, dimension=chain.output_dimension, maps=(*identity.maps, *chain.fingerprints)
+        )
+    kept = Affine.from_bytes(meta.map_file, where="the input's map").then(chain) if meta.map_file else chain
+    mapped = replace(meta, dimension=chain.output_dimension, identity=identity, map_file=kept.to_bytes())
+    return mapped, _apply(chain, batches, unit=mapped.normalized)
+
+
+def _apply(chain: Affine, batches: Iterable[Batch], *, unit: bool) -> Iterator[Batch]:
+    for table, vectors in batches:
+        mapped = chain.apply(vectors)
+        yield Batch(table, unit_length(mapped) if unit else mapped)
+
+
+def refuse_output(path: Path, *, resume: bool, force: bool) -> None:
+    """Raise ExistsError or UsageError for an output that `encode_to` would refuse, before anything is loaded."""
+    is_file_output(path)
+    if not (resume and partial_folder(path).exists()):
+        refuse_existing(path, force=force)
+
+
+def encode_to(
+    path: Path,
+    encoder: Encoder,
+    records: Iterable[Record],
+    *,
+    dtype: DType = "float32",
+    with_text: bool = True,
+    resume: bool = False,
+    force: bool = False,
+    settings: dict[str, Any] | None = None,
+) -> Iterator[Batch]:
+    """Encode records into `path` (a vector set, or one file by its extension), yielding each batch once it is kept.
+
+    The output is there, whole, when the iterator ends; left early, what has been sealed stays in `NAME.partial` and
+    `resume` goes on from it, to the same bytes. `settings` must then be the same. Raises DataError when the input is
+    empty or has changed since, ExistsError when there is an output already.
+    """
+    refuse_output(path, resume=resume, force=force)
+    meta = describe(encoder, dtype=dtype, with_text=with_text)
+    writer = VectorSetWriter(path, meta, settings=settings, resume=resume, force=force)
+    done = False
+    try:
+        rest = iter(records)
+        for window in windows(islice(rest, writer.sealed_rows), block=SHARD_ROWS):
+            writer.replay(tables.to_table(window))
+        batches = encode_batches(encoder, rest, block=SHARD_ROWS)
+        for batch in batches if writer.sealed else require_some(batches):
+            writer.write(batch)
+            yield batch
+        if is_file_output(path):
+            export(writer.complete(), path)
+            discard(writer.folder)
+        else:
+            writer.finish()
+        done = True
+    finally:
+        if not done:
+            writer.abandon()

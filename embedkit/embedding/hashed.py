@@ -1,0 +1,138 @@
+"""The hashed encoder: character n-grams through a fixed random projection; no model, any language, the same everywhere.
+
+Every n-gram (1 to 4 characters of the NFKC-normalised, lower-cased text) is hashed to 64 bits; those bits choose one
+column and a sign. That is a sparse random projection of the n-gram counts (Weinberger et al. 2009, arXiv 0902.2206)
+that never has to be stored. The sums are whole numbers, so the vectors are equal on every machine.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.data.identity import Identity
+from embedkit.embedding.encoder import EncoderSettings, Role, Vectors
+from embedkit.embedding.fingerprint import fingerprint
+from embedkit.errors import UsageError
+from embedkit.spec import parse_settings
+
+NGRAMS = (1, 2, 3, 4)
+_VERSION = 1  # of the vectors: raise it when they change
+_BLOCK_CHARACTERS = 100_000  # hashed at a time, which bounds memory
+
+Hashes = NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Hashed:
+    """Settings of `hash:dim=...,seed=...`."""
+
+    dim: int = 256
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.dim <= 65536:
+            raise ValueError(f"dim={self.dim} is not between 1 and 65536")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed={self.seed} is not between 0 and 4294967295")
+
+
+class HashedEncoder:
+    """Unit-length vectors of hashed character n-grams; a text without characters gives a zero vector."""
+
+    def __init__(self, settings: Hashed) -> None:
+        self.settings = settings
+        extra = f",seed={settings.seed}" if settings.seed else ""
+        self._identity = Identity(
+            model=f"hash:dim={settings.dim}{extra}",
+            fingerprint=fingerprint({"hash": _VERSION, "dim": settings.dim, "seed": settings.seed}),
+            dimension=settings.dim,
+            normalized=True,
+        )
+
+    @property
+    def identity(self) -> Identity:
+        """What decides the vectors: the width, the seed and the version of the scheme."""
+        return self._identity
+
+    def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
+        """Return `(len(texts), dim)` unit vectors; documents and queries are treated alike."""
+        vectors = np.empty((len(texts), self.settings.dim), dtype=np.float32)
+        for start, block in _blocks(texts):
+            vectors[start : start + len(block)] = self._project(block)
+        return vectors
+
+    def _project(self, texts: list[str]) -> Vectors:
+        dim = self.settings.dim
+        lengths = np.array([len(text) for text in texts])
+        rows = np.repeat(np.arange(len(texts)), lengths)
+        codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype="<u4").astype(np.uint64)
+        sums = np.zeros(len(texts) * dim)
+        for size in NGRAMS:
+            hashes = _rolling(codes, size)
+            whole = (
+                rows[: len(hashes)] == rows[len(rows) - len(hashes) :]
+            )  # the n-gram ends in the row it began in
+            row, bits = (
+                rows[: len(hashes)][whole],
+                _mix(hashes[whole] + np.uint64(self.settings.seed * 8 + size)),
+            )
+            column = (bits >> np.uint64(32)) * np.uint64(dim) >> np.uint64(32)
+            sign = 1.0 - 2.0 * (bits & np.uint64(1)).astype(np.float64)
+            sums += np.bincount(row * dim + column.astype(np.int64), weights=sign, minlength=len(sums))
+        counts = sums.reshape(len(texts), dim)
+        return (counts / np.maximum(1.0, np.sqrt((counts**2).sum(axis=1, keepdims=True)))).astype(np.float32)
+
+
+def load_hashed(settings: EncoderSettings) -> HashedEncoder:
+    """Return the encoder of a spec like `hash:dim=512`; raises UsageError for settings that only models have."""
+    given = {
+        "--pooling": settings.pooling,
+        "--max-length": settings.max_length,
+        "--truncate-dim": settings.truncate_dim,
+        "--query-prompt": settings.query_prompt or None,
+        "--document-prompt": settings.document_prompt or None,
+        "--runtime": None if settings.runtime == "auto" else settings.runtime,
+        "--precision": "bf16" if settings.precision == "bf16" else None,
+        "--device": None if settings.device in (None, "cpu") else settings.device,
+        "--no-normalize": "" if settings.normalize is False else None,
+    }
+    for option, value in given.items():
+        if value is not None:
+            raise UsageError("the hash encoder has no such setting", where=f"{option} {value}".strip())
+    return HashedEncoder(parse_settings(Hashed, settings.model.partition(":")[2], where=settings.model))
+
+
+def _blocks(texts: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield runs of cleaned texts of bounded size, each with the place of its first."""
+    start, size, block = 0, 0, []
+    for place, text in enumerate(texts):
+        words = unicodedata.normalize("NFKC", text).lower().split()
+        cleaned = f" {' '.join(words)} " if words else ""
+        if block and size + len(cleaned) > _BLOCK_CHARACTERS:
+            yield start, block
+            start, size, block = place, 0, []
+        block.append(cleaned)
+        size += len(cleaned)
+    if block:
+        yield start, block
+
+
+def _rolling(codes: Hashes, size: int) -> Hashes:
+    """Hash every window of `size` characters: a polynomial over the characters, `(len(codes) - size + 1,)`."""
+    count = max(0, len(codes) - size + 1)
+    hashes = np.zeros(count, dtype=np.uint64)
+    for offset in range(size):
+        hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + codes[offset : offset + count]
+    return hashes
+
+
+def _mix(bits: Hashes) -> Hashes:
+    """Spread 64 bits over 64 bits (the finaliser of SplitMix64)."""
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))

@@ -1,0 +1,178 @@
+"""The index folder: segments, a manifest that names them, and everything else that a search needs.
+
+    docs.idx/
+      manifest.json        format and version, kind, metric, the encoder's identity, segments with checksums
+      map.safetensors      the map behind the encoder, when there is one
+      segments/00000/      vectors.faiss, documents/part-00000.arrow ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from embedkit import spec
+from embedkit.data.atomic import whole_folder, write_whole
+from embedkit.data.identity import Identity
+from embedkit.data.vectors import Batch, VectorMeta
+from embedkit.embedding.encoder import Encoder, unit_length
+from embedkit.errors import FormatError, MismatchError, UsageError
+from embedkit.indexing.segment import Floats, Rows, Segment, write_segment
+
+FORMAT, VERSION = "embedkit-index", 1
+MANIFEST, SEGMENTS, MAP = "manifest.json", "segments", "map.safetensors"
+
+Metric = Literal["cosine", "dot"]
+
+
+class Hit(NamedTuple):
+    """One answer: its place (1 is best), similarity (larger is better), and the document `{"id": ..., "text": ...}`."""
+
+    rank: int
+    score: float
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index on disk, read by memory map. `identity` is None when nobody said which encoder made the vectors."""
+
+    path: Path
+    kind: str
+    metric: Metric
+    dimension: int
+    identity: Identity | None
+    segments: tuple[Segment, ...]
+
+    @classmethod
+    def open(cls, path: Path) -> Index:
+        """Open an index folder; raises FormatError when it is none, of another version, or its manifest is damaged."""
+        if not path.exists():
+            raise FormatError("no such index", where=str(path))
+        if not (path / MANIFEST).is_file():
+            raise FormatError(f"is not an index: it has no {MANIFEST}", where=str(path))
+        try:
+            value = orjson.loads((path / MANIFEST).read_bytes())
+            if value.get("format") != FORMAT:
+                raise FormatError("is not an index", where=str(path))
+            if value.get("version") != VERSION:
+                raise FormatError(
+                    f"is an index of version {value.get('version')}, this embedkit reads version {VERSION}",
+                    where=str(path),
+                )
+            identity = Identity.from_json(value["encoder"]) if value["encoder"] else None
+            segments = tuple(Segment.from_json(path / SEGMENTS, segment) for segment in value["segments"])
+            return cls(path, value["kind"], value["metric"], value["dimension"], identity, segments)
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise FormatError(f"{MANIFEST} is damaged: {error!r}", where=str(path)) from None
+
+    @property
+    def rows(self) -> int:
+        """Documents in all segments."""
+        return sum(segment.rows for segment in self.segments)
+
+    @cached_property
+    def map_file(self) -> bytes | None:
+        """The content of the map's file, when there is a map behind the encoder."""
+        path = self.path / MAP
+        return path.read_bytes() if path.is_file() else None
+
+    def require_encoder(self, encoder: Encoder) -> None:
+        """Raise MismatchError, naming both fingerprints, unless queries of this encoder can be compared with the index."""
+        if encoder.identity.dimension != self.dimension:
+            wanted = self.identity or f"vectors of {self.dimension} columns"
+            raise MismatchError(
+                f"the index holds {wanted} with {self.dimension} columns, the query encoder {encoder.identity} "
+                f"gives {encoder.identity.dimension}",
+                where=str(self.path),
+            )
+        if self.identity is not None:
+            self.identity.require_same_space(
+                encoder.identity, where=str(self.path), mine="the index", others="the query"
+            )
+
+    def search(self, queries: NDArray[np.float32], k: int) -> tuple[Floats, Rows]:
+        """Return scores and row numbers over all segments, each `(queries, min(k, rows))`, best first.
+
+        Scores are similarities. Equal scores are in order of row.
+        """
+        if k < 1:
+            raise UsageError(f"{k} is not a positive number", where="-k")
+        if queries.shape[1] != self.dimension:
+            raise MismatchError(
+                f"the index has {self.dimension} columns, the queries {queries.shape[1]}", where=str(self.path)
+            )
+        prepared = unit_length(queries) if self.metric == "cosine" else queries
+        found = [segment.search(prepared, k) for segment in self.segments]
+        scores = np.concatenate([part for part, _ in found], axis=1)
+        rows = np.concatenate([part + start for (_, part), start in zip(found, self._starts, strict=True)], axis=1)
+        order = np.lexsort((rows, -scores), axis=1)[:, :k]
+        return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
+
+    def hits(self, queries: NDArray[np.float32], k: int, columns: list[str] | None = None) -> list[list[Hit]]:
+        """Return the best `k` documents of each query; `columns` limits what is read of them."""
+        scores, rows = self.search(queries, k)
+        documents = iter(self.take(rows.reshape(-1), columns))
+        return [
+            [Hit(rank, float(score), next(documents)) for rank, score in enumerate(line, 1)] for line in scores
+        ]
+
+    def take(self, rows: Rows, columns: list[str] | None = None) -> list[dict[str, Any]]:
+        """Return the documents at some row numbers, in the order asked."""
+        places = np.searchsorted(self._starts, rows, side="right") - 1
+        found: list[dict[str, Any]] = [{} for _ in rows]
+        for place in np.unique(places):
+            wanted = np.flatnonzero(places == place)
+            documents = self.segments[place].take(rows[wanted] - self._starts[place], columns)
+            for at, document in zip(wanted, documents, strict=True):
+                found[at] = document
+        return found
+
+    def verify(self) -> None:
+        """Raise FormatError naming the first file that is not what was written."""
+        for segment in self.segments:
+            segment.verify()
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        return np.cumsum([0, *(segment.rows for segment in self.segments)])[:-1]
+
+
+def build_index(path: Path, meta: VectorMeta, batches: Iterable[Batch], *, kind: str = "flat", metric: Metric = "cosine") -> Index:
+    """Build an index folder of all batches, which appears whole or not at all; one batch is in memory at a time.
+
+    Raises UnknownNameError for the kind, DataError when there is nothing to index or an id comes twice.
+    """
+    if metric not in get_args(Metric):
+        raise UsageError(f"unknown metric {metric!r}", hint=f"known: {', '.join(get_args(Metric))}")
+    settings = spec.parse("index", kind)
+    with whole_folder(path) as folder:
+        (folder / SEGMENTS).mkdir()
+        rows = _unit_rows(batches) if metric == "cosine" and not meta.normalized else batches
+        segment = write_segment(folder / SEGMENTS / "00000", settings, rows, meta.dimension)
+        if meta.map_file is not None:
+            write_whole(folder / MAP, meta.map_file)
+        manifest = {
+            "format": FORMAT,
+            "version": VERSION,
+            "kind": spec.render(settings),
+            "metric": metric,
+            "dimension": meta.dimension,
+            "rows": segment.rows,
+            "encoder": meta.identity.to_json() if meta.identity else None,
+            "segments": [segment.to_json()],
+        }
+        write_whole(folder / MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2) + b"\n")
+    return Index.open(path)
+
+
+def _unit_rows(batches: Iterable[Batch]) -> Iterator[Batch]:
+    for table, vectors in batches:
+        yield Batch(table, unit_length(vectors))

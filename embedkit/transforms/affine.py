@@ -1,0 +1,143 @@
+"""The affine map `x -> A x + b`: what every fitted map is; applied, chained, saved and checked here and nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from embedkit.data.atomic import write_whole
+from embedkit.data.identity import Identity
+from embedkit.errors import FormatError, MismatchError
+
+FORMAT, VERSION = "embedkit-map", 1
+
+
+@dataclass(frozen=True)
+class Affine:
+    """`y = A x + b` with A `(out, in)` and b `(out,)`, fitted in float64, and how it came to be.
+
+    `story` holds kind and settings (`spec`), rows seen, and the fingerprint of the encoder it was fitted on
+    (`encoder`), all optional; a chain keeps the stories of its parts under `parts`.
+    """
+
+    A: NDArray[np.float64]
+    b: NDArray[np.float64]
+    story: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.A.ndim != 2 or self.b.shape != self.A.shape[:1]:
+            raise MismatchError(f"a map's A has shape {self.A.shape} and its b {self.b.shape}")
+        if not (np.isfinite(self.A).all() and np.isfinite(self.b).all()):
+            raise FormatError("a map holds values that are not finite numbers")
+
+    @property
+    def input_dimension(self) -> int:
+        """Columns it takes."""
+        return int(self.A.shape[1])
+
+    @property
+    def output_dimension(self) -> int:
+        """Columns it gives."""
+        return int(self.A.shape[0])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits over the numbers of A and b."""
+        digest = hashlib.sha256(np.asarray(self.A.shape, dtype="<i8").tobytes())
+        digest.update(np.ascontiguousarray(self.A, dtype="<f8").tobytes())
+        digest.update(np.ascontiguousarray(self.b, dtype="<f8").tobytes())
+        return digest.hexdigest()[:16]
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """The fingerprints of the parts of a chain, in order of application; of a single map, its own."""
+        parts = self.story.get("parts")
+        return tuple(part["fingerprint"] for part in parts) if parts else (self.fingerprint,)
+
+    def apply(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map rows `(rows, in)` to `(rows, out)`, in float32."""
+        if vectors.shape[1] != self.input_dimension:
+            raise MismatchError(
+                f"the map wants {self.input_dimension} columns, the vectors have {vectors.shape[1]}"
+            )
+        return np.asarray(vectors @ self._A32.T + self._b32, dtype=np.float32)
+
+    def then(self, after: Affine) -> Affine:
+        """Return the one map that does this and then `after`."""
+        if after.input_dimension != self.output_dimension:
+            raise MismatchError(
+                f"the second map wants {after.input_dimension} columns, the first gives {self.output_dimension}"
+            )
+        story = {"parts": [*self._parts, *after._parts], "encoder": self.story.get("encoder")}
+        return Affine(after.A @ self.A, after.A @ self.b + after.b, story)
+
+    def require_input(self, identity: Identity, *, where: str | None = None) -> None:
+        """Raise MismatchError, naming both sides, unless the map takes this encoder's vectors."""
+        if self.input_dimension != identity.dimension:
+            raise MismatchError(
+                f"the map wants {self.input_dimension} columns, {identity.model} gives {identity.dimension}",
+                where=where,
+            )
+        fitted_on = self.story.get("encoder")
+        if fitted_on is not None and fitted_on not in (identity.fingerprint, *identity.maps):
+            raise MismatchError(
+                f"the map was fitted on vectors of encoder {fitted_on}, these come from {identity}",
+                where=where,
+            )
+
+    def save(self, path: Path) -> None:
+        """Write one safetensors file, whole or not at all, with the story in its metadata."""
+        from safetensors.numpy import save
+
+        metadata = {"format": FORMAT, "version": str(VERSION), "story": orjson.dumps(self.story).decode()}
+        write_whole(
+            path, save({"A": np.ascontiguousarray(self.A), "b": np.ascontiguousarray(self.b)}, metadata)
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> Affine:
+        """Read a map's file; raises FormatError when there is none, or it is another kind, version, or damaged."""
+        try:
+            return cls.from_bytes(path.read_bytes(), where=str(path))
+        except FileNotFoundError:
+            raise FormatError("no such map", where=str(path)) from None
+
+    @classmethod
+    def from_bytes(cls, content: bytes, *, where: str) -> Affine:
+        """Read what `to_bytes` gave."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            length = int.from_bytes(content[:8], "little")
+            metadata = orjson.loads(content[8 : 8 + length]).get("__metadata__", {})
+            if metadata.get("format") != FORMAT:
+                raise FormatError("is not an embedkit map", where=where)
+            if metadata.get("version") != str(VERSION):
+                raise FormatError(
+                    f"is a map of version {metadata.get('version')}, this embedkit reads version {VERSION}",
+                    where=where,
+                )
+            tensors = load(content)
+            return cls(tensors["A"], tensors["b"], orjson.loads(metadata["story"]))
+        except (SafetensorError, OverflowError, KeyError, AttributeError, orjson.JSONDecodeError) as error:
+            raise FormatError(f"is not a whole map file: {error}", where=where) from None
+
+    @property
+    def _parts(self) -> list[dict[str, Any]]:
+        return self.story.get("parts") or [{**self.story, "fingerprint": self.fingerprint}]
+
+    @cached_property
+    def _A32(self) -> NDArray[np.float32]:
+        return np.ascontiguousarray(self.A, dtype=np.float32)
+
+    @cached_property
+    def _b32(self) -> NDArray[np.float32]:
+        return np.ascontiguousarray(self.b, dtype=np.float32)

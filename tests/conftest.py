@@ -1,0 +1,26 @@
+"""What every test may count on: no network, the same examples every run, a folder of its own on request."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+settings.register_profile(
+    "embedkit",
+    max_examples=60,
+    deadline=None,  # machines that run tests are shared
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("embedkit")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder, so that names in messages are short and exact."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

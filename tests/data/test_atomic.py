@@ -1,0 +1,168 @@
+"""Files and folders appear whole or not at all."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from embedkit.data import atomic
+from embedkit.data.atomic import discard, put_in_place, refuse_existing, whole_file, whole_folder, write_whole
+from embedkit.errors import ExistsError
+
+
+class StopError(Exception):
+    pass
+
+
+def fail(_, error):
+    raise error
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_not_there_until_the_block_ends(folder):
+    with whole_file(Path("out")) as file:
+        file.write(b"new")
+        assert not Path("out").exists()
+    assert Path("out").read_bytes() == b"new"
+    assert names(folder) == ["out"]
+
+
+def test_a_file_is_replaced_whole(folder):
+    write_whole(Path("out"), b"a long old content")
+    write_whole(Path("out"), b"new")
+    assert Path("out").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("stop", [StopError, KeyboardInterrupt])
+def test_a_failed_file_leaves_what_was_there_and_nothing_else(folder, stop):
+    write_whole(Path("out"), b"old")
+    with pytest.raises(stop), whole_file(Path("out")) as file:
+        fail(file.write(b"new"), stop)
+    assert Path("out").read_bytes() == b"old"
+    assert names(folder) == ["out"]
+
+
+def test_a_file_never_takes_the_place_of_a_folder(folder):
+    Path("out").mkdir()
+    with pytest.raises(ExistsError, match=r"^out: is a folder and would have to become a file$"):
+        write_whole(Path("out"), b"new")
+    assert names(folder) == ["out"]
+
+
+def test_a_folder_is_not_there_until_the_block_ends(folder):
+    with whole_folder(Path("out")) as beside:
+        (beside / "part").write_text("new")
+        assert not Path("out").exists()
+    assert (folder / "out/part").read_text() == "new"
+    assert names(folder) == ["out"]
+
+
+@pytest.fixture
+def old(folder):
+    """A folder `out` with one file `old`."""
+    Path("out").mkdir()
+    Path("out/old").write_text("old")
+    return folder
+
+
+def test_a_folder_is_replaced_whole(old):
+    with whole_folder(Path("out")) as beside:
+        (beside / "new").touch()
+    assert names(old / "out") == ["new"]
+    assert names(old) == ["out"]
+
+
+def test_a_failed_folder_leaves_what_was_there_and_nothing_else(old):
+    with pytest.raises(StopError), whole_folder(Path("out")) as beside:
+        fail((beside / "new").touch(), StopError)
+    assert names(old / "out") == ["old"]
+    assert names(old) == ["out"]
+
+
+def test_a_folder_takes_the_place_of_a_file(folder):
+    Path("out").write_text("old")
+    with whole_folder(Path("out")):
+        pass
+    assert names(folder) == ["out"]
+    assert Path("out").is_dir()
+
+
+def test_a_link_to_a_folder_is_replaced_and_its_target_kept(old):
+    Path("link").symlink_to("out")
+    with whole_folder(Path("link")) as beside:
+        (beside / "new").touch()
+    assert names(old / "out") == ["old"]
+    assert not Path("link").is_symlink()
+    assert names(old / "link") == ["new"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="one step is Linux only")
+def test_folders_are_exchanged_in_one_step(old, monkeypatch):
+    Path("ready").mkdir()
+    monkeypatch.setattr(os, "replace", lambda *_: pytest.fail("two steps"))
+    put_in_place(Path("ready"), Path("out"))
+    assert names(old) == ["out"]
+    assert names(old / "out") == []
+
+
+def test_folders_are_exchanged_where_the_system_cannot_do_it_in_one_step(old, monkeypatch):
+    Path("ready").mkdir()
+    monkeypatch.setattr(atomic.ctypes, "CDLL", lambda *_, **__: object())
+    put_in_place(Path("ready"), Path("out"))
+    assert names(old) == ["out"]
+    assert names(old / "out") == []
+
+
+@pytest.mark.parametrize("kind", ["whole_file", "whole_folder"])
+def test_a_process_that_dies_in_the_middle_leaves_what_was_there(old, kind):
+    Path("file").write_text("old")
+    name = "file" if kind == "whole_file" else "out"
+    write = "out.write(b'new'); out.flush()" if kind == "whole_file" else "(out / 'new').touch()"
+    code = (
+        f"import os; from pathlib import Path; from embedkit.data.atomic import {kind}\n"
+        f"with {kind}(Path({name!r})) as out:\n    {write}\n    os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    assert Path("file").read_text() == "old"
+    assert names(old / "out") == ["old"]
+    assert len(names(old)) == 3  # the dead process could not tidy up, but what it left is hidden
+    assert [name for name in names(old) if not name.startswith(".")] == ["file", "out"]
+
+
+def test_discard_takes_files_folders_and_nothing(old):
+    Path("file").touch()
+    Path("link").symlink_to("out")
+    for name in ("file", "link", "nothing"):
+        discard(Path(name))
+    assert names(old) == ["out"]
+    assert names(old / "out") == ["old"]
+    discard(Path("out"))
+    assert names(old) == []
+
+
+def refusal(path, *, force):
+    with pytest.raises(ExistsError) as caught:
+        refuse_existing(Path(path), force=force)
+    return str(caught.value)
+
+
+def test_what_exists_is_refused_without_force(old):
+    assert refusal("out", force=False) == "out: already exists; --force overwrites it"
+    refuse_existing(Path("out"), force=True)
+    refuse_existing(Path("free"), force=False)
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_a_missing_parent_is_refused_with_what_to_type(folder, force):
+    message = refusal("a b/out", force=force)
+    assert message == "a b/out: the folder it would be written to does not exist; mkdir -p 'a b'"
+
+
+@pytest.mark.parametrize("path", [".", "..", "/"])
+def test_a_place_that_cannot_be_replaced_is_refused_even_with_force(path):
+    assert refusal(path, force=True) == f"{path}: is a place, not a name to write to"

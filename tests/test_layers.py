@@ -1,0 +1,154 @@
+"""Imports point one way; a folder that is not in the table fails."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import embedkit.errors
+from embedkit.spec import FAMILIES
+
+PACKAGE = Path(embedkit.errors.__file__).parent
+LEVELS = [
+    {"version"},
+    {"errors", "spec"},
+    {"data"},
+    {"embedding", "transforms", "losses"},
+    {"training", "indexing", "evaluation"},
+    {"cli", "", "__main__"},  # "" is embedkit itself, which names anything, lazily
+]
+LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}
+KIND_PACKAGES = {"embedkit.transforms", "embedkit.indexing.kinds", "embedkit.losses"}
+MACHINERY = {f"{package}.{stem}" for package, stems in FAMILIES.values() for stem in stems}
+
+
+def violations(root: Path) -> list[str]:
+    """Return what is wrong with the imports below `root`, a folder named embedkit, a line each."""
+    files = {module_name(root, path): path for path in sorted(root.rglob("*.py"))}
+    graph = {module: imports(ast.parse(path.read_text()), files) for module, path in files.items()}
+    runs = {(part(a), part(b)) for a, targets in graph.items() for b, typing in targets.items() if not typing}
+    wrong = [f"{module} is in no level" for module in files if part(module) not in LEVEL]
+    for module, targets in graph.items():
+        for target in targets:
+            if LEVEL.get(part(target), 0) > LEVEL.get(part(module), 99):
+                wrong.append(f"{module} imports {target}, which is above it")
+            if is_kind(module, files) and is_kind(target, files) and parent(module) == parent(target):
+                wrong.append(f"{module} imports {target}, another kind")
+    for one, other in sorted(runs):
+        if one != other and part_reaches(other, one, runs):
+            wrong.append(f"{one} imports {other}, which imports it back")
+    return wrong
+
+
+def imports(tree: ast.AST, files: dict[str, Path]) -> dict[str, bool]:
+    """Return the modules of embedkit that a file imports, in functions too; True: only for type checking."""
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        for inner in ast.walk(node)
+    }
+    found: dict[str, bool] = {}
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+        if isinstance(node, ast.ImportFrom):
+            inner = [f"{node.module}.{name}" for name in names]
+            names = [name if name in files else str(node.module) for name in inner]
+        for name in names:
+            if name.split(".")[0] == "embedkit":
+                found[name] = found.get(name, True) and id(node) in typing_only
+    return found
+
+
+def part_reaches(start: str, goal: str, edges: set[tuple[str, str]]) -> bool:
+    reached = {start}
+    while ahead := {b for a, b in edges if a in reached} - reached:
+        reached |= ahead
+    return goal in reached
+
+
+def module_name(root: Path, path: Path) -> str:
+    return ".".join(("embedkit", *path.relative_to(root).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def part(module: str) -> str:
+    return [*module.split("."), ""][1]
+
+
+def parent(module: str) -> str:
+    return module.rpartition(".")[0]
+
+
+def is_kind(module: str, files: dict[str, Path]) -> bool:
+    is_package = module in files and files[module].name == "__init__.py"
+    return parent(module) in KIND_PACKAGES and module not in MACHINERY and not is_package
+
+
+def test_imports_point_one_way():
+    assert violations(PACKAGE) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "violation"),
+    [
+        (
+            "data/x.py",
+            "from embedkit.cli import app",
+            "embedkit.data.x imports embedkit.cli, which is above it",
+        ),
+        ("spec.py", "import embedkit.data.y", "embedkit.spec imports embedkit.data.y, which is above it"),
+        (
+            "embedding/x.py",
+            "def f():\n    from embedkit.indexing import store",
+            "embedkit.embedding.x imports embedkit.indexing, which is above it",
+        ),
+        (
+            "version.py",
+            "import embedkit.errors",
+            "embedkit.version imports embedkit.errors, which is above it",
+        ),
+        ("data/x.py", "from embedkit import encode", "embedkit.data.x imports embedkit, which is above it"),
+        ("extras/x.py", "", "embedkit.extras.x is in no level"),
+        (
+            "transforms/x.py",
+            "from embedkit.transforms import y",
+            "embedkit.transforms.x imports embedkit.transforms.y, another kind",
+        ),
+        (
+            "indexing/kinds/x.py",
+            "from embedkit.indexing.kinds.y import Y",
+            "embedkit.indexing.kinds.x imports embedkit.indexing.kinds.y, another kind",
+        ),
+        (
+            "embedding/x.py",
+            "from embedkit.transforms.affine import Affine",
+            "embedding imports transforms, which imports it back",
+        ),
+    ],
+)
+def test_a_wrong_import_is_found(tmp_path, file, line, violation):
+    for name in ("data/y.py", "transforms/y.py", "indexing/kinds/y.py", "indexing/kinds/__init__.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "transforms/affine.py").write_text("def later():\n    import embedkit.embedding.encoder")
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(line)
+    assert violation in violations(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("cli/x.py", "from embedkit.cli.y import f"),
+        ("transforms/x.py", "from embedkit.transforms.affine import Affine"),
+        ("embedding/x.py", "from embedkit.transforms.affine import Affine"),
+        ("transforms/affine.py", "if TYPE_CHECKING:\n    from embedkit.embedding.encoder import Encoder"),
+        ("data/x.py", "import numpy, embedkit_other"),
+    ],
+)
+def test_a_right_import_is_left_alone(tmp_path, file, line):
+    (tmp_path / "embedding").mkdir()
+    (tmp_path / "embedding/encoder.py").write_text("import embedkit.transforms.affine")
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(line)
+    assert violations(tmp_path) == []
