@@ -53,11 +53,9 @@ def demo(
 
 
 def _place(encoder: Encoder) -> Path:
-    from embedkit.embedding.compiled import cache_folder
+    from embedkit.data.cache import cache_folder
 
-    folder = cache_folder() / "demo"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"python-{platform.python_version()}-{encoder.identity.fingerprint}.idx"
+    return cache_folder("demo") / f"python-{platform.python_version()}-{encoder.identity.fingerprint}.idx"
 
 
 def _opened(path: Path, encoder: Encoder, common: Common) -> Index:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from embedkit.indexing.store import Hit
 
 RUN_NAME = "embedkit"
+_ID_WIDTH = 40  # of a table, where ids are longer
 
 
 class Answer(NamedTuple):
@@ -81,11 +82,18 @@ def _table(answer: Answer) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
     table = Table(title=Text(answer.query, style="bold"), title_justify="left", box=None, pad_edge=False)
-    for name, justify in (("rank", "right"), ("score", "right"), ("id", "left")):
-        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1)
-    for hit in answer.hits:
-        first = next((line.strip() for line in (hit.document.get("text") or "").splitlines() if line.strip()), "")
-        table.add_row(str(hit.rank), f"{hit.score:.4f}", Text(hit.document["id"], style="cyan"), Text(first))
-    Console().print(table)
+    table.add_column("rank", justify="right")
+    table.add_column("score", justify="right")
+    table.add_column("id", style="cyan")
+    table.add_column("text", no_wrap=True)
+    ids = [Text(hit.document["id"]) for hit in answer.hits]
+    for id in ids:
+        id.truncate(_ID_WIDTH, overflow="ellipsis")
+    room = console.width - len("rank") - len("0.1234") - max((id.cell_len for id in ids), default=2) - 6
+    for hit, id in zip(answer.hits, ids, strict=True):
+        text = Text(next((line.strip() for line in (hit.document.get("text") or "").splitlines() if line.strip()), ""))
+        text.truncate(max(room, 10), overflow="ellipsis")
+        table.add_row(str(hit.rank), f"{hit.score:.4f}", id, text)
+    console.print(table)

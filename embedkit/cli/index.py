@@ -40,11 +40,11 @@ def build(
     from embedkit.data.inputs import open_input
     from embedkit.data.records import RecordReader
     from embedkit.embedding.corpus import describe, encode_batches, map_batches
-    from embedkit.indexing.store import build_index
+    from embedkit.indexing.store import MANIFEST, build_index
 
     relay_warnings(common.quiet)
     names = input_names(files)
-    refuse_existing(output, force=common.force)
+    refuse_existing(output, force=common.force, marker=MANIFEST)
     with open_input(names, reading.format()) as source:
         if isinstance(source, RecordReader):
             encoder = encoding.load()

@@ -15,8 +15,11 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 
-def refuse_existing(path: Path, *, force: bool) -> None:
-    """Raise ExistsError when `path` is there and may not be overwritten; a missing parent folder is refused too."""
+def refuse_existing(path: Path, *, force: bool, marker: str | None = None) -> None:
+    """Raise ExistsError when `path` is there and may not be overwritten, or its parent folder is not there.
+
+    Even `force` only ever replaces a folder that holds the file `marker`, which says that embedkit wrote it.
+    """
     if path.name in ("", ".."):
         raise ExistsError("is a place, not a name to write to", where=str(path))
     if not path.parent.is_dir():
@@ -27,6 +30,8 @@ def refuse_existing(path: Path, *, force: bool) -> None:
         )
     if path.exists() and not force:
         raise ExistsError("already exists", where=str(path), hint="--force overwrites it")
+    if path.is_dir() and any(path.iterdir()) and not (marker and (path / marker).is_file()):
+        raise ExistsError("is a folder that holds something else", where=str(path), hint="choose another name")
 
 
 @contextmanager

@@ -18,7 +18,8 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 def standard_library(folder: Path | None = None) -> Iterator[Record]:
     """Yield a record for every public module, class and function that says something of itself.
 
-    The id is the qualified name (`shutil.copytree`); the text is the name in words and the docstring.
+    The id is the qualified name (`shutil.copytree`), the text the docstring's first paragraph with that name behind
+    it; the whole docstring is a field.
     """
     root = folder or Path(sysconfig.get_paths()["stdlib"])
     seen: set[str] = set()
@@ -45,8 +46,9 @@ def _parsed(path: Path) -> ast.Module:
 def _documented(node: Documented, name: str) -> Iterator[Record]:
     if docstring := ast.get_docstring(node):
         kind = {"Module": "module", "ClassDef": "class"}.get(type(node).__name__, "function")
-        words = name.replace(".", " ").replace("_", " ")
-        yield Record(name, f"{words}: {docstring}", {"kind": kind, "line": getattr(node, "lineno", 1)})
+        summary = " ".join(docstring.partition("\n\n")[0].split())
+        fields = {"kind": kind, "line": getattr(node, "lineno", 1), "docstring": docstring}
+        yield Record(name, f"{summary} ({name})", fields)
     for child in node.body:
-        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not child.name.startswith("_"):
+        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and child.name[0] != "_":
             yield from _documented(child, f"{name}.{child.name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from embedkit.data.records import RecordReader, TextFormat
@@ -53,6 +54,8 @@ def open_text(names: Sequence[str], format: TextFormat) -> Iterator[RecordReader
     Raises DataError for what cannot be read, or holds no text.
     """
     files = [file for name in names for file in _shard_files(name)]
+    if files != list(names):  # the texts of a vector set are whole: their titles are in them already
+        format = replace(format, text_field=format.text_field or "text", id_field=format.id_field or "id")
     with ExitStack() as stack:
         stream = stack.enter_context(open_stream(files[0], format.input_format))
         yield RecordReader(_streams(stream, files[1:], format), format, several=len(names) > 1, size=_size(files, stream))

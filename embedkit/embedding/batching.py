@@ -44,7 +44,9 @@ def encode_records(
         under_way: deque[tuple[list[Record], Future[Vectors]]] = deque()
         try:
             for window in windows(records, first=first, block=block):
-                under_way.append((window, pool.submit(encoder.encode, [record.text for record in window], role)))
+                under_way.append(
+                    (window, pool.submit(encoder.encode, [record.text for record in window], role))
+                )
                 if len(under_way) == 2:
                     yield _finish(*under_way.popleft())
             while under_way:

@@ -15,7 +15,7 @@ from embedkit.data.identity import Identity
 from embedkit.data.records import Record
 from embedkit.data.shards import SHARD_ROWS
 from embedkit.data.vector_files import export, is_file_output
-from embedkit.data.vectors import Batch, DType, VectorMeta, VectorSetWriter, partial_folder
+from embedkit.data.vectors import META, Batch, DType, VectorMeta, VectorSetWriter, partial_folder
 from embedkit.embedding.batching import WINDOW_ROWS, encode_records, windows
 from embedkit.embedding.encoder import Encoder, unit_length
 from embedkit.errors import DataError, MismatchError
@@ -60,10 +60,14 @@ def map_batches(
     they say, or a map does not fit.
     """
     if declared is not None and meta.identity is not None:
-        meta.identity.require_same_space(declared, where="--model", mine="the input", others="the model named")
+        meta.identity.require_same_space(
+            declared, where="--model", mine="the input", others="the model named"
+        )
     identity = meta.identity or declared
     if identity is not None and identity.dimension != meta.dimension:
-        raise MismatchError(f"vectors have {meta.dimension} columns, {identity.model} gives {identity.dimension}")
+        raise MismatchError(
+            f"vectors have {meta.dimension} columns, {identity.model} gives {identity.dimension}"
+        )
     if not transforms:
         return replace(meta, identity=identity), batches
     chain = reduce(Affine.then, transforms)
@@ -85,9 +89,9 @@ def _apply(chain: Affine, batches: Iterable[Batch], *, unit: bool) -> Iterator[B
 
 def refuse_output(path: Path, *, resume: bool, force: bool) -> None:
     """Raise ExistsError or UsageError for an output that `encode_to` would refuse, before anything is loaded."""
-    is_file_output(path)
+    marker = None if is_file_output(path) else META
     if not (resume and partial_folder(path).exists()):
-        refuse_existing(path, force=force)
+        refuse_existing(path, force=force, marker=marker)
 
 
 def encode_to(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import Any
 import orjson
 
 from embedkit.embedding.fingerprint import file_sha256
+from embedkit.embedding.telemetry import silence
 from embedkit.errors import ModelError, UnknownNameError
 
 MINILM_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
@@ -76,7 +76,9 @@ class ModelFolder:
         modules = []
         for entry in self._json("modules.json"):
             folder = Path(entry["path"])
-            config = self._json(folder / "config.json") if (self.path / folder / "config.json").is_file() else {}
+            config = (
+                self._json(folder / "config.json") if (self.path / folder / "config.json").is_file() else {}
+            )
             modules.append(Module(entry["type"].rpartition(".")[2], config))
         return tuple(modules)
 
@@ -96,6 +98,11 @@ class ModelFolder:
         return named if isinstance(named, str) else "+".join(named) or "mean"
 
     @property
+    def pools_without_prompt(self) -> bool:
+        """True when the model's pooling leaves out the tokens of the prompt."""
+        return any(module.config.get("include_prompt") is False for module in self.modules)
+
+    @property
     def normalizes(self) -> bool:
         """True when the model's last step gives unit length."""
         return self.modules[-1].type == "Normalize"
@@ -105,7 +112,9 @@ class ModelFolder:
         """The most tokens that the model has positions for, when it says."""
         config = self._config
         limit = config.get("max_position_embeddings") or config.get("n_positions")
-        offset = int(config.get("pad_token_id") or 0) + 1 if config.get("model_type") in _OFFSET_POSITIONS else 0
+        offset = (
+            int(config.get("pad_token_id") or 0) + 1 if config.get("model_type") in _OFFSET_POSITIONS else 0
+        )
         return int(limit) - offset if limit else None
 
     @cached_property
@@ -131,6 +140,19 @@ class ModelFolder:
             elif module.type not in ("Normalize", "Dropout", "LayerNorm"):
                 return None
         return int(width) if width else None
+
+    @cached_property
+    def weight_names(self) -> frozenset[str]:
+        """Names of the transformer's weights, read from the headers of its safetensors files."""
+        names: set[str] = set()
+        for file in (self.path / self._transformer_path).glob("*.safetensors"):
+            with open(file, "rb") as stream:
+                size = int.from_bytes(stream.read(8), "little")
+                try:
+                    names.update(orjson.loads(stream.read(size)))
+                except orjson.JSONDecodeError as error:
+                    raise ModelError(f"{file.name} cannot be read: {error}", where=self.name) from None
+        return frozenset(names - {"__metadata__"})
 
     def prompt(self, role: str) -> str:
         """The prompt that the model wants before a `document` or a `query`; mostly there is none."""
@@ -160,7 +182,13 @@ class ModelFolder:
             raise ModelError(f"{file} cannot be read: {error}", where=self.name) from None
 
 
-_OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer")  # positions start behind the padding id
+_OFFSET_POSITIONS = (
+    "roberta",
+    "xlm-roberta",
+    "camembert",
+    "mpnet",
+    "longformer",
+)  # positions start behind the padding id
 
 
 def find_model(name: str, *, allow_pickle: bool = False) -> ModelFolder:
@@ -169,7 +197,9 @@ def find_model(name: str, *, allow_pickle: bool = False) -> ModelFolder:
     Raises ModelError in one line when there is none.
     """
     if name == "minilm":
-        return _packaged_minilm() or ModelFolder("minilm", _from_hub(MINILM_HUB_ID, allow_pickle=allow_pickle))
+        return _packaged_minilm() or ModelFolder(
+            "minilm", _from_hub(MINILM_HUB_ID, allow_pickle=allow_pickle)
+        )
     path = Path(name).expanduser()
     if path.is_dir():
         return ModelFolder(str(path.resolve()), path.resolve(), allow_pickle=allow_pickle)
@@ -196,8 +226,7 @@ def _packaged_minilm() -> ModelFolder | None:
 
 
 def _from_hub(name: str, *, allow_pickle: bool) -> Path:
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    silence()
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         HfHubHTTPError,
@@ -209,7 +238,13 @@ def _from_hub(name: str, *, allow_pickle: bool) -> Path:
     patterns = [pattern for pattern in _HUB_FILES if allow_pickle or not pattern.endswith(".bin")]
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled, OSError, HfHubHTTPError, HFValidationError) as error:
+    except (
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        OSError,
+        HfHubHTTPError,
+        HFValidationError,
+    ) as error:
         if "/" not in name:
             raise UnknownNameError(name, ["minilm", "hash"], what="model", where="--model") from None
         raise ModelError(

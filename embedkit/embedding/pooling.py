@@ -13,6 +13,7 @@ Source: BERT-whitening (arXiv 2103.15316) and its code for first-last, last2 and
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from embedkit.errors import ModelError
@@ -23,65 +24,89 @@ if TYPE_CHECKING:
 
 _LAYERS = {"first-last": (1, -1), "last2": (-2, -1), "embedding": (0,)}
 
+Features = dict[str, Any]  # what the steps of a model hand on; tensors begin with `rows`
+Step = Callable[[Features], Features]
 
-def build_module(model: SentenceTransformer, pooling: str | None, truncate_dim: int | None, normalize: bool) -> torch.nn.Module:
+
+def build_module(
+    model: SentenceTransformer, *, pooling: str | None, truncate_dim: int | None, normalize: bool, where: str
+) -> torch.nn.Module:
     """Return one torch module `(input_ids, attention_mask) -> (rows, dimension)` of a loaded model.
 
     `pooling` replaces the model's own; `truncate_dim` keeps the first columns; `normalize` gives unit length.
-    Raises ModelError when the model lacks what the pooling reads.
+    Raises ModelError, about the model called `where`, when it lacks what the pooling reads.
     """
     import torch
 
-    steps = list(model)
-    replaced = next((place for place, step in enumerate(steps) if type(step).__name__ == "Pooling"), None)
-    if pooling is not None and replaced is None:
-        raise ModelError(f"has no pooling step that --pooling {pooling} could replace", where=str(model.model_card_data.model_id))
-
     class Pipeline(torch.nn.Module):
-        """The model's steps with the pooling replaced; inputs are `(rows, tokens)`."""
+        """The steps of a model in a row, as one module that can be traced."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.steps = torch.nn.ModuleList(steps)
+            self.model = model  # its parameters become the module's
 
         def forward(self, input_ids: Any, attention_mask: Any) -> Any:
-            features = {"input_ids": input_ids, "attention_mask": attention_mask}
-            for place, step in enumerate(self.steps):
-                if place == replaced and pooling is not None:
-                    features["sentence_embedding"] = pool(pooling, features, steps[0])
-                else:
-                    features = step(features)
-            vectors = features["sentence_embedding"].float()
-            if truncate_dim is not None:
-                vectors = vectors[:, :truncate_dim]
+            """Compute `(rows, dimension)` from two `(rows, tokens)`."""
+            vectors = run_steps(steps, {"input_ids": input_ids, "attention_mask": attention_mask})[
+                :, :truncate_dim
+            ]
             return torch.nn.functional.normalize(vectors, dim=1) if normalize else vectors
 
-    if pooling in _LAYERS:
-        steps[0].auto_model.config.output_hidden_states = True
-    if pooling == "pooler":
-        _pooler(steps[0])
+    steps: list[Step] = list(model)
+    while not normalize and type(steps[-1]).__name__ == "Normalize":
+        steps.pop()
+    if pooling is not None:
+        place = next((place for place, step in enumerate(steps) if type(step).__name__ == "Pooling"), None)
+        if place is None:
+            raise ModelError(f"has no pooling step that --pooling {pooling} could replace", where=where)
+        steps[place] = pooling_step(pooling, model[0].auto_model, where=where)
     return Pipeline().eval()
 
 
-def pool(name: str, features: dict[str, Any], transformer: Any) -> Any:
-    """Pool `(rows, tokens, width)` hidden states into `(rows, width)`."""
-    last = features["token_embeddings"]
-    if name == "cls":
-        return last[:, 0]
-    if name == "pooler":
-        return _pooler(transformer)(last[:, 0])
-    mask = features["attention_mask"].unsqueeze(-1).to(last.dtype)
-    if name == "max":
-        return last.masked_fill(mask == 0, float("-inf")).max(dim=1).values
-    layers = [features["all_layer_embeddings"][layer] for layer in _LAYERS[name]] if name in _LAYERS else [last]
-    tokens = sum(layers) / len(layers)
-    return (tokens * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1e-9)
+def run_steps(steps: Iterable[Step], features: Features) -> Any:
+    """Pass features through every step and return the vectors, `(rows, dimension)`, in float32."""
+    for step in steps:
+        features = step(features)
+    return features["sentence_embedding"].float()
 
 
-def _pooler(transformer: Any) -> Any:
+def pooling_step(name: str, transformer: Any, *, where: str) -> Step:
+    """Return a step that pools under this name; raises ModelError when the transformer lacks what it reads."""
+    head = _pooler(transformer, where=where) if name == "pooler" else None
+    if name in _LAYERS:
+        transformer.config.output_hidden_states = True
+
+    def pool(features: Features) -> Features:
+        """Pool `(rows, tokens, width)` into `(rows, width)`."""
+        last, mask = features["token_embeddings"], features["attention_mask"].unsqueeze(-1)
+        if head is not None:
+            vectors = head(last[:, 0])
+        elif name == "cls":
+            vectors = last[:, 0]
+        elif name == "max":
+            vectors = last.masked_fill(mask == 0, float("-inf")).max(dim=1).values
+        else:
+            hidden = features.get("all_layer_embeddings")
+            layers = [hidden[layer] for layer in _LAYERS[name]] if name in _LAYERS else [last]
+            vectors = masked_mean(sum(layers) / len(layers), mask)
+        return {**features, "sentence_embedding": vectors}
+
+    return pool
+
+
+def masked_mean(tokens: Any, mask: Any) -> Any:
+    """Average `(rows, tokens, width)` over the tokens where `mask`, `(rows, tokens, 1)`, is 1."""
+    weights = mask.float()
+    return (tokens.float() * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
+
+
+def _pooler(transformer: Any, *, where: str) -> Any:
     """Return the linear layer of the model's pooler."""
-    pooler = getattr(transformer.auto_model, "pooler", None)
-    linear = getattr(pooler, "dense", None)
+    linear = getattr(getattr(transformer, "pooler", None), "dense", None)
     if linear is None:
-        raise ModelError(f"{type(transformer.auto_model).__name__} has no pooler with a linear part", hint="choose another --pooling")
+        raise ModelError(
+            f"{type(transformer).__name__} has no pooler with a linear part",
+            where=where,
+            hint="choose another --pooling",
+        )
     return linear

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer as Backend
 
 Ids = NDArray[np.int64]
-Tokenize = Callable[[Sequence[str]], list[Ids]]  # one row of ids a text, truncated, special tokens included, not padded
+Tokenize = Callable[
+    [Sequence[str]], list[Ids]
+]  # one row of ids a text, truncated, special tokens included, not padded
 
 _LONG_CHARACTERS_A_TOKEN = 32  # a text with more characters for each token that is kept is read in part first
 _LONG_CHARACTERS = 4096  # but only when it is longer than this
@@ -79,5 +81,7 @@ class SlowTokenizer:
         """Return the ids of each text."""
         if not texts:
             return []
-        encoded = self.outer(list(texts), truncation=self.max_length is not None, max_length=self.max_length, verbose=False)
+        encoded = self.outer(
+            list(texts), truncation=self.max_length is not None, max_length=self.max_length, verbose=False
+        )
         return [np.asarray(ids, dtype=np.int64) for ids in encoded["input_ids"]]

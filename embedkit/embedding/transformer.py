@@ -9,7 +9,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,9 @@ class Transformer:
     def identity(self) -> Identity:
         """What decides the vectors; read without loading the model wherever its configuration says enough."""
         if self._identity is None:
-            self._identity = identify(self.folder, self.settings, self.folder.dimension or self._loaded().dimension)
+            self._identity = identify(
+                self.folder, self.settings, self.folder.dimension or self._loaded().dimension
+            )
         return self._identity
 
     def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
@@ -68,7 +70,14 @@ class Transformer:
     def _loaded(self) -> Runtime:
         with self._loading:
             if self._runtime is None:
-                self._runtime = choose_runtime(self.folder, self.settings)
+                runtime = choose_runtime(self.folder, self.settings)
+                said = self.settings.truncate_dim or self.folder.dimension
+                if said not in (None, runtime.dimension):
+                    raise ModelError(
+                        f"gives {runtime.dimension} columns where {said} were expected",
+                        where=self.folder.name,
+                    )
+                self._runtime = runtime
             return self._runtime
 
 
@@ -78,7 +87,9 @@ def compute(runtime: Runtime, texts: Sequence[str], turn: threading.Lock) -> Vec
     vectors = np.empty((len(texts), runtime.dimension), dtype=np.float32)
     cuts = token_batches([len(ids) for ids in tokens], runtime.token_budget)
     with turn:
-        for rows, part in runtime.run(pad([tokens[row] for row in rows], rows, runtime.pad_id) for rows in cuts):
+        for rows, part in runtime.run(
+            pad([tokens[row] for row in rows], rows, runtime.pad_id) for rows in cuts
+        ):
             vectors[rows] = part
     return vectors
 
@@ -91,7 +102,9 @@ def choose_runtime(folder: ModelFolder, settings: EncoderSettings) -> Runtime:
     """
     on_processor = settings.device == "cpu" or (settings.device is None and not has_graphics_card())
     if settings.runtime == "openvino" and settings.device not in (None, "cpu"):
-        raise ModelError("the openvino runtime computes on the processor only", where=f"--device {settings.device}")
+        raise ModelError(
+            "the openvino runtime computes on the processor only", where=f"--device {settings.device}"
+        )
     if settings.runtime == "torch" or (settings.runtime == "auto" and not on_processor):
         return TorchRuntime(folder, settings)
     from embedkit.embedding.compiled import load_compiled
@@ -115,43 +128,47 @@ def has_graphics_card() -> bool:
     return bool(torch.cuda.is_available())
 
 
+class Reading(NamedTuple):
+    """How a model is read: its settings, and what the model says where they are silent."""
+
+    pooling: str | None
+    max_length: int | None
+    truncate_dim: int | None
+    normalized: bool
+    document_prompt: str
+    query_prompt: str
+
+    def fingerprint(self, folder: ModelFolder) -> str:
+        """Return the digest of all that decides the vectors of documents."""
+        deciding = {name: value for name, value in self._asdict().items() if name != "query_prompt"}
+        return fingerprint({"content": folder.content, **deciding})
+
+
+def read(folder: ModelFolder, settings: EncoderSettings) -> Reading:
+    """Settle how a model is read."""
+    document, query = settings.document_prompt, settings.query_prompt
+    return Reading(
+        pooling=settings.pooling or folder.pooling,
+        max_length=settings.max_length or folder.max_length,
+        truncate_dim=settings.truncate_dim,
+        normalized=folder.normalizes if settings.normalize is None else settings.normalize,
+        document_prompt=folder.prompt("document") if document is None else document,
+        query_prompt=folder.prompt("query") if query is None else query,
+    )
+
+
 def identify(folder: ModelFolder, settings: EncoderSettings, dimension: int) -> Identity:
     """Return the identity of a model read with these settings; `dimension` is its width before truncation."""
-    pooling = settings.pooling or folder.pooling
-    max_length = settings.max_length or folder.max_length
-    normalized = folder.normalizes if settings.normalize is None else settings.normalize
     if settings.truncate_dim is not None and settings.truncate_dim > dimension:
         raise ModelError(
             f"has {dimension} dimensions, --truncate-dim asks for {settings.truncate_dim}", where=folder.name
         )
-    document_prompt, query_prompt = prompts(folder, settings)
-    deciding = {
-        "content": folder.content,
-        "pooling": pooling,
-        "max_length": max_length,
-        "truncate_dim": settings.truncate_dim,
-        "normalized": normalized,
-        "document_prompt": document_prompt,
-    }
+    reading = read(folder, settings)
     return Identity(
         model=folder.name,
-        fingerprint=fingerprint(deciding),
+        fingerprint=reading.fingerprint(folder),
         dimension=settings.truncate_dim or dimension,
-        normalized=normalized,
-        pooling=pooling,
-        max_length=max_length,
-        truncate_dim=settings.truncate_dim,
-        document_prompt=document_prompt,
-        query_prompt=query_prompt,
-    )
-
-
-def prompts(folder: ModelFolder, settings: EncoderSettings) -> tuple[str, str]:
-    """Return the prompts of documents and of queries: those of the settings, else the model's own."""
-    document, query = settings.document_prompt, settings.query_prompt
-    return (
-        folder.prompt("document") if document is None else document,
-        folder.prompt("query") if query is None else query,
+        **reading._asdict(),
     )
 
 
@@ -163,17 +180,23 @@ class TorchRuntime:
 
         from embedkit.embedding.pooling import build_module
 
-        model = load_sentence_transformer(folder, settings)
-        identity = identify(folder, settings, model.get_embedding_dimension())
-        pooling = None if identity.pooling == folder.pooling else identity.pooling
+        model, reading = load_sentence_transformer(folder, settings), read(folder, settings)
         self.device = model.device
-        self.module = build_module(model, pooling, identity.truncate_dim, identity.normalized, where=folder.name)
-        self.bf16 = settings.precision == "bf16" or (settings.precision == "auto" and self.device.type == "cuda")
-        self.tokenize = tokenizer_of(model, identity.max_length)
+        self.module = build_module(
+            model,
+            pooling=None if reading.pooling == folder.pooling else reading.pooling,
+            truncate_dim=reading.truncate_dim,
+            normalize=reading.normalized,
+            where=folder.name,
+        )
+        self.bf16 = settings.precision == "bf16" or (
+            settings.precision == "auto" and self.device.type == "cuda"
+        )
+        self.tokenize = tokenizer_of(model, reading.max_length)
         self.pad_id = int(model.tokenizer.pad_token_id or 0)
-        self.dimension = identity.dimension
         self.token_budget = 2048 if self.device.type == "cpu" else 65536
         self._torch = torch
+        self.dimension = self._width(folder)
 
     def run(self, batches: Iterable[TokenBatch]) -> Iterator[tuple[NDArray[np.intp], Vectors]]:
         """Yield each batch's rows and vectors, in the batches' order."""
@@ -183,6 +206,15 @@ class TorchRuntime:
                 ids, mask = (torch.from_numpy(array).to(self.device) for array in batch[1:])
                 vectors = self.module(ids, mask)
             yield batch.rows, vectors.float().cpu().numpy()
+
+    def _width(self, folder: ModelFolder) -> int:
+        """Return the columns that one small batch comes out with; raises ModelError when the model does not run."""
+        probe = pad([np.array([self.pad_id])], np.arange(1), self.pad_id)
+        try:
+            ((_, vectors),) = self.run([probe])
+        except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            raise ModelError(f"cannot be run: {error}", where=folder.name) from error
+        return int(vectors.shape[1])
 
 
 def load_sentence_transformer(folder: ModelFolder, settings: EncoderSettings) -> Any:
@@ -233,9 +265,21 @@ def _check(folder: ModelFolder, settings: EncoderSettings) -> None:
     limit = folder.position_limit
     if settings.max_length is not None and limit is not None and settings.max_length > limit:
         raise ModelError(
-            f"has positions for {limit} tokens, --max-length asks for {settings.max_length}", where=folder.name
+            f"has positions for {limit} tokens, --max-length asks for {settings.max_length}",
+            where=folder.name,
         )
-    if settings.pooling is None and folder.pools_without_prompt and any(prompts(folder, settings)):
+    if (
+        settings.pooling == "pooler"
+        and folder.weight_names
+        and not any("pooler." in n for n in folder.weight_names)
+    ):
+        raise ModelError("its weights hold no pooler", where=folder.name, hint="choose another --pooling")
+    reading = read(folder, settings)
+    if (
+        settings.pooling is None
+        and folder.pools_without_prompt
+        and (reading.document_prompt or reading.query_prompt)
+    ):
         raise ModelError(
             "leaves the prompt out of its pooling, which embedkit cannot do",
             where=folder.name,

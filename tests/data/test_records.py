@@ -136,8 +136,12 @@ def test_compressed_lines_are_lines(folder, name, compress):
 
 
 def test_a_url_is_read_like_a_file():
-    fsspec.filesystem("memory").pipe("/records/a.csv", b"text\none\n")
-    assert pairs("memory://records/a.csv") == [("1", "one")]
+    store = fsspec.filesystem("memory")
+    store.pipe("/records/a.csv", b"text\none\n")
+    try:
+        assert pairs("memory://records/a.csv") == [("1", "one")]
+    finally:
+        store.rm("/records", recursive=True)
 
 
 # Lines
@@ -220,7 +224,7 @@ def test_where_an_id_comes_from(folder, line, format, id):
         ('{"anything": "only"}', {}, "only", {}),
         ('{"text": "t", "n": 1}', {}, "t", {"n": 1}),
         ('{"title": "T", "text": "t"}', {}, "T t", {"title": "T"}),
-        ('{"title": "", "text": "t"}', {}, "t", {"title": ""}),
+        ('{"title": "", "text": " t "}', {}, " t ", {"title": ""}),
         ('{"title": "T", "text": ""}', {}, "T", {"title": "T"}),
         ('{"title": null, "text": "t"}', {}, "t", {"title": None}),
         (
@@ -252,6 +256,21 @@ def test_several_inputs_put_their_name_before_line_numbers_but_not_before_ids(fo
     put("a.txt", "one\n")
     put("b.jsonl", '{"text": "two"}\n{"id": "x", "text": "three"}\n')
     assert pairs("a.txt", "b.jsonl") == [("a.txt:1", "one"), ("b.jsonl:1", "two"), ("x", "three")]
+
+
+def test_all_bytes_are_read_at_the_end(folder):
+    put("a.txt", "one\n" * 1000)
+    put("b.txt.gz", gzip.compress(b"two\n" * 1000))
+    reader = open_records(["a.txt", "b.txt.gz"])
+    seen = [reader.bytes_read for _ in reader]
+    assert seen == sorted(seen)
+    assert reader.bytes_read == sum((folder / name).stat().st_size for name in ("a.txt", "b.txt.gz"))
+
+
+def test_reading_may_stop_early(folder):
+    records = iter(open_records([put("a.txt", "one\ntwo\n"), "nowhere.txt"]))
+    assert next(records).text == "one"
+    records.close()
 
 
 # What cannot be read

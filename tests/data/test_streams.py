@@ -201,6 +201,18 @@ def test_whatever_a_store_raises_is_one_line(name, message):
     assert refusal(name) == message
 
 
+@pytest.mark.parametrize("error", [FileNotFoundError, EOFError, ValueError])
+def test_what_goes_wrong_in_the_caller_is_not_blamed_on_the_input(folder, error):
+    (folder / "a.txt").write_bytes(BODY)
+    with pytest.raises(error), open_stream("a.txt"):
+        raise error
+
+
+def test_a_closed_pipe_is_not_blamed_on_the_input():
+    with pytest.raises(BrokenPipeError), readable("a.txt"):
+        raise BrokenPipeError
+
+
 def test_the_position_is_that_in_the_compressed_file(folder):
     (folder / "a.gz").write_bytes(gzip.compress(BODY))
     with open_stream("a.gz") as stream:

@@ -1,0 +1,232 @@
+"""The sentence-transformers encoder compiled for the processor: converted once with OpenVINO, then run without torch.
+
+A conversion is kept in the cache (EMBEDKIT_CACHE) as one folder for each encoder and processor: the model in OpenVINO's
+own format with fp32 weights, the same as compiled for this processor in each precision, the tokenizer, and
+`entry.json`. The folder appears whole or not at all. An entry that is damaged, or that another version of OpenVINO
+wrote, is converted again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from embedkit.data.atomic import whole_folder
+from embedkit.embedding.encoder import EncoderSettings, Precision, Vectors
+from embedkit.embedding.fingerprint import file_sha256, fingerprint
+from embedkit.embedding.model_folder import ModelFolder
+from embedkit.embedding.telemetry import silence
+from embedkit.embedding.tokens import FastTokenizer, TokenBatch
+from embedkit.embedding.transformer import read
+from embedkit.errors import MissingPackageError, ModelError
+
+FORMAT = "embedkit-compiled"
+VERSION = 1
+TOKEN_BUDGET = 1536  # rows x tokens of a batch: the fastest measured, for sentences and for documents
+LOWEST_COSINE = 0.9995  # of bf16 to fp32; under it `auto` computes in fp32
+
+MODEL, WEIGHTS, TOKENIZER, ENTRY = "model.xml", "model.bin", "tokenizer.json", "entry.json"
+
+logger = logging.getLogger("embedkit")
+_loading = threading.Lock()
+
+
+class Kind(NamedTuple):
+    """What has to be the same for a conversion to be used."""
+
+    format: str
+    version: int
+    fingerprint: str  # of the encoder
+    openvino: str  # its version
+    processor: str  # its name and the instructions that OpenVINO uses of it
+
+
+class Check(NamedTuple):
+    """What tells a whole file from a damaged one."""
+
+    size: int  # bytes
+    sha256: str
+
+
+class Entry(NamedTuple):
+    """What `entry.json` says of a conversion."""
+
+    kind: Kind
+    dimension: int
+    pad_id: int
+    bf16_cosine: (
+        float | None
+    )  # lowest cosine of bf16 to fp32 on a sample; None where the processor has no bf16
+    files: dict[str, Check]  # every other file of the entry
+
+
+class CompiledRuntime:
+    """A compiled model; batches are computed side by side, as many at a time as suits the processor."""
+
+    token_budget = TOKEN_BUDGET
+
+    def __init__(self, compiled: Any, tokenizer: FastTokenizer, pad_id: int) -> None:
+        self.tokenize, self.pad_id = tokenizer, pad_id
+        self.dimension = int(compiled.output(0).partial_shape[1].get_length())
+        self._queue = openvino().AsyncInferQueue(compiled, 0)
+
+    def run(self, batches: Iterable[TokenBatch]) -> Iterator[tuple[NDArray[np.intp], Vectors]]:
+        """Yield each batch's rows and vectors, in the order in which they are done."""
+        done: list[tuple[NDArray[np.intp], Vectors]] = []
+        self._queue.set_callback(
+            lambda request, rows: done.append((rows, request.get_output_tensor(0).data.copy()))
+        )
+        try:
+            for batch in batches:
+                self._queue.start_async([batch.input_ids, batch.attention_mask], batch.rows)
+                while done:
+                    yield done.pop()
+        finally:
+            self._queue.wait_all()
+        yield from done
+
+
+def load_compiled(folder: ModelFolder, settings: EncoderSettings) -> CompiledRuntime:
+    """Return the encoder compiled for the processor, from the cache or converted now.
+
+    Raises ModelError when the model will not convert. A cache that cannot be written costs a warning and nothing else.
+    """
+    kind = current_kind(read(folder, settings).fingerprint(folder))
+    path = cache_folder() / "compiled" / f"{kind.fingerprint}-{fingerprint(kind.processor)[:8]}"
+    with _loading:
+        return open_entry(path, kind, settings.precision) or _convert(path, kind, folder, settings)
+
+
+def _convert(path: Path, kind: Kind, folder: ModelFolder, settings: EncoderSettings) -> CompiledRuntime:
+    """Convert, keep the conversion in the cache where that can be written, else open it from a passing folder."""
+    from embedkit.embedding.conversion import convert, write_entry
+
+    converted = convert(folder, settings)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_folder(path) as beside:
+            write_entry(beside, kind, converted)
+        if runtime := open_entry(path, kind, settings.precision):
+            return runtime
+    except OSError as error:
+        reason = error.strerror or error
+        logger.warning(
+            "%s: cannot be written (%s); the model is compiled anew each time", path.parent, reason
+        )
+    try:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as passing:
+            write_entry(Path(passing), kind, converted)
+            if runtime := open_entry(Path(passing), kind, settings.precision):
+                return runtime
+    except OSError as error:
+        raise ModelError(f"cannot be compiled: {error}", where=folder.name) from error
+    raise ModelError("cannot be compiled: what was written does not read back", where=folder.name)
+
+
+def cache_folder() -> Path:
+    """Return the folder that embedkit keeps for itself: EMBEDKIT_CACHE, else the system's place for caches."""
+    if named := os.environ.get("EMBEDKIT_CACHE"):
+        return Path(named).expanduser()
+    from platformdirs import user_cache_dir
+
+    return Path(user_cache_dir("embedkit", appauthor=False))
+
+
+def openvino() -> Any:
+    """Import OpenVINO with its telemetry switched off; raises MissingPackageError when there is none."""
+    silence()
+    try:
+        import openvino as library
+    except ImportError:
+        raise MissingPackageError("openvino", extra="openvino", needed_for="--runtime openvino") from None
+    return library
+
+
+def current_kind(encoder: str) -> Kind:
+    """Return the kind of entry that this process can open for an encoder's fingerprint."""
+    library = openvino()
+    core = library.Core()
+    name, features = (
+        core.get_property("CPU", "FULL_DEVICE_NAME"),
+        core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
+    )
+    return Kind(FORMAT, VERSION, encoder, library.__version__, f"{name} {' '.join(sorted(features))}")
+
+
+def open_entry(path: Path, kind: Kind, precision: Precision) -> CompiledRuntime | None:
+    """Open a conversion; None when there is none, or it is damaged or of another kind.
+
+    The big file is checked while the model is compiled from it; its size, and all of the other files, before.
+    """
+    from tokenizers import Tokenizer
+
+    entry = read_entry(path, kind)
+    if entry is None or not all(is_intact(path / name, check) for name, check in entry.files.items()):
+        return None
+    with ThreadPoolExecutor(1) as pool:
+        digest = pool.submit(file_sha256, path / WEIGHTS)
+        tokenizer = FastTokenizer(Tokenizer.from_file(str(path / TOKENIZER)))
+        compiled = compile_model(path, choose_precision(precision, entry.bf16_cosine))
+        intact = digest.result() == entry.files[WEIGHTS].sha256
+    return CompiledRuntime(compiled, tokenizer, entry.pad_id) if intact else None
+
+
+def read_entry(path: Path, kind: Kind) -> Entry | None:
+    """Read `entry.json`; None when it is not there, not one, or of another kind."""
+    try:
+        said = orjson.loads((path / ENTRY).read_bytes())
+        files = {name: Check(*check) for name, check in said.pop("files").items()}
+        entry = Entry(Kind(**said.pop("kind")), **said, files=files)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return entry if entry.kind == kind and {MODEL, WEIGHTS, TOKENIZER} <= files.keys() else None
+
+
+def is_intact(file: Path, check: Check) -> bool:
+    """True when a file has the size it was written with and, the weights apart, the content."""
+    try:
+        return file.stat().st_size == check.size and (
+            file.name == WEIGHTS or file_sha256(file) == check.sha256
+        )
+    except OSError:
+        return False
+
+
+def choose_precision(wanted: Precision, bf16_cosine: float | None) -> Literal["fp32", "bf16"]:
+    """Return the precision to compute in: for `auto`, bf16 where the processor has it and it is close enough."""
+    if wanted != "auto":
+        return wanted
+    return "bf16" if bf16_cosine is not None and bf16_cosine >= LOWEST_COSINE else "fp32"
+
+
+def compile_model(path: Path, precision: Literal["fp32", "bf16"]) -> Any:
+    """Compile a conversion, from what was kept of compiling it before where that still fits."""
+    core = openvino().Core()
+    config = compile_config(precision)
+    blob = path / f"{precision}.blob"
+    if blob.is_file():
+        with suppress(RuntimeError):  # compiled by a processor or version that differs after all
+            return core.import_model(
+                blob.read_bytes(), "CPU", {**config, "WEIGHTS_PATH": str(path / WEIGHTS)}
+            )
+    compiled = core.compile_model(path / MODEL, "CPU", config)
+    if precision == "bf16" and compiled.get_property("INFERENCE_PRECISION_HINT").to_string() != "bf16":
+        raise ModelError("the processor cannot compute in bf16", where="--precision bf16")
+    return compiled
+
+
+def compile_config(precision: Literal["fp32", "bf16"]) -> dict[str, str]:
+    """Return OpenVINO's settings: many batches side by side, and exports that leave the weights where they are."""
+    hint = "f32" if precision == "fp32" else precision
+    return {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": hint, "CACHE_MODE": "OPTIMIZE_SIZE"}
