@@ -19,6 +19,7 @@ COMMANDS = {  # in the order in which a person meets them; a file each, with the
     "encode": "Turn text into vectors, in order, in constant memory.",
     "index": "Build an index of documents, and look after it.",
     "search": "Find the documents nearest to a question, or to each of many.",
+    "merge": "Join vector sets of one encoder into one.",
     "info": "Say what something is: an index, a vector set, a map, or a model.",
     "demo": "Index the documentation of Python's standard library, and ask it questions.",
 }

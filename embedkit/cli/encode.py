@@ -23,6 +23,12 @@ def encode(
     text: Annotated[bool, typer.Option("--text/--no-text", help="Keep the texts beside the vectors.")] = True,
     dtype: Annotated[Literal["float32", "float16"], typer.Option(help="How vectors are stored.")] = "float32",
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    shard: Annotated[
+        str | None, typer.Option("--shard", metavar="I/N", help="Encode part I of N; `embedkit merge` joins the parts.")
+    ] = None,
+    reuse: Annotated[
+        Path | None, typer.Option("--reuse", metavar="SET", help="Copy the vectors of unchanged texts from this set.")
+    ] = None,
     *,
     reading: TextOptions,
     encoding: EncoderOptions,
@@ -31,13 +37,18 @@ def encode(
     """Turn text into vectors, in order, in constant memory."""
     from embedkit.data.inputs import open_text
     from embedkit.data.vector_files import write_arrow_stream, write_jsonl
-    from embedkit.data.vectors import partial_folder
+    from embedkit.data.parts import parse_part
+    from embedkit.data.vectors import VectorSet, partial_folder
     from embedkit.embedding.corpus import describe, encode_batches, encode_to, refuse_output, require_some
+    from embedkit.embedding.reuse import Reusing
 
     relay_warnings(common.quiet)
     names = input_names(files)
-    if output is None and resume:
-        raise UsageError("there is no output to resume", where="--resume", hint="name it with -o")
+    for name, given in (("--resume", resume), ("--shard", shard)):
+        if given and output is None:
+            raise UsageError("needs an output", where=name, hint="name it with -o")
+    if shard is not None:
+        parse_part(shard)
     if output is not None and resume and output.exists() and not partial_folder(output).exists():
         say(f"{output} is complete; nothing to resume")
         return
@@ -45,6 +56,8 @@ def encode(
         refuse_output(output, resume=resume, force=common.force)
     with open_text(names, reading.format()) as reader:
         encoder = encoding.load()
+        if reuse is not None:
+            encoder = Reusing(encoder, VectorSet.open(reuse), dtype)
         if output is None:
             meta = describe(encoder, dtype=dtype, with_text=text)
             batches = require_some(encode_batches(encoder, reader, first=256, with_text=text))
@@ -58,7 +71,15 @@ def encode(
         progress = Progress(common.quiet, reader)
         settings = {"inputs": names, "runtime": encoding.runtime, "precision": encoding.precision}
         steps = encode_to(
-            output, encoder, reader, dtype=dtype, with_text=text, resume=resume, force=common.force, settings=settings
+            output,
+            encoder,
+            reader,
+            dtype=dtype,
+            with_text=text,
+            resume=resume,
+            force=common.force,
+            part=shard,
+            settings=settings,
         )
         try:
             progress.run(steps)
@@ -66,7 +87,9 @@ def encode(
             if partial_folder(output).exists() and not common.quiet:
                 say(f"interrupted; {partial_folder(output)} keeps what is done, --resume continues it")
             raise
-        report(common, progress, output, rows=reader.read, dimension=encoder.identity.dimension, reader=reader)
+        if isinstance(encoder, Reusing) and not common.quiet:
+            say(f"{encoder.reused:,} vectors were copied from {reuse}")
+        report(common, progress, output, rows=progress.rows, dimension=encoder.identity.dimension, reader=reader)
 
 
 app = command_app(encode, epilog="Example: zcat docs.txt.gz | embedkit encode -o docs.vec")

@@ -41,9 +41,8 @@ class VectorMeta:
     identity: Identity | None = None
     dtype: DType = "float32"
     has_text: bool = True
-    map_file: bytes | None = field(
-        default=None, repr=False
-    )  # the map behind the encoder, as its file's content
+    map_file: bytes | None = field(default=None, repr=False)  # content of the file of the map behind the encoder
+    part: str | None = None  # "2/4": the second of four parts of one corpus, to be merged
 
     @property
     def normalized(self) -> bool:
@@ -59,13 +58,14 @@ class VectorMeta:
             "normalized": self.normalized,
             "text": self.has_text,
             "encoder": encoder,
+            "part": self.part,
         }
 
     @classmethod
     def from_json(cls, value: dict[str, Any], map_file: bytes | None = None) -> VectorMeta:
         """Read what `to_json` wrote; the map travels beside it."""
         identity = Identity.from_json(value["encoder"]) if value.get("encoder") else None
-        return cls(value["dimension"], identity, value["dtype"], value["text"], map_file)
+        return cls(value["dimension"], identity, value["dtype"], value["text"], map_file, value.get("part"))
 
 
 @dataclass(frozen=True)
@@ -121,17 +121,28 @@ class VectorSet:
     def __iter__(self) -> Iterator[Batch]:
         return self.batches()
 
+    def column(self, name: str, shard: int) -> Any:
+        """Return one column of one shard, by memory map."""
+        return self._table(shard).column(name)
+
+    def vectors(self, shard: int) -> NDArray[np.float32]:
+        """Return the vectors of one shard, `(rows, dimension)`, by memory map where they are stored as float32."""
+        return vectors_of(self._table(shard), self.meta.dimension, where=str(self.path))
+
     def verify(self) -> None:
         """Raise FormatError naming the first shard whose size or checksum is not what was written."""
         for shard in self.shards:
             check_shard(self.path, shard)
 
     def _tables(self) -> Iterator[Any]:
-        for shard in self.shards:
-            table = read_table(self.path / shard.file)
-            if table.num_rows != shard.rows or VECTOR not in table.schema.names:
-                raise FormatError(f"{shard.file} is not the shard that was written", where=str(self.path))
-            yield table
+        return map(self._table, range(len(self.shards)))
+
+    def _table(self, place: int) -> Any:
+        shard = self.shards[place]
+        table = read_table(self.path / shard.file)
+        if table.num_rows != shard.rows or VECTOR not in table.schema.names:
+            raise FormatError(f"{shard.file} is not the shard that was written", where=str(self.path))
+        return table
 
 
 class VectorSetWriter(ShardWriter):

@@ -1,7 +1,8 @@
-"""One batching scheme for every encoder: windows of records, batches cut by a token budget, results put back in order.
+"""One batching scheme for every encoder: windows of records, batches cut by a token budget, vectors put back.
 
-Texts of one window are sorted by length and cut into batches whose padded size stays under a budget of tokens, so that
-little is spent on padding. While one window is computed, the next is read and tokenised. Memory is bounded by two windows.
+Texts of one window are sorted by length and cut into batches whose padded size stays under a budget of
+tokens, so that little is spent on padding. While one window is computed, the next is read and tokenised.
+Memory is bounded by two windows.
 """
 
 from __future__ import annotations
@@ -61,8 +62,8 @@ def windows(
 ) -> Iterator[list[Record]]:
     """Cut records into windows of at most WINDOW_ROWS records or about WINDOW_CHARACTERS characters.
 
-    The first window holds `first` records and the next ones grow, so that a pipe answers soon. No window reaches over
-    a multiple of `block` records, so that work taken up again at such a multiple meets the same windows.
+    The first window holds `first` records and the next ones grow, so that a pipe answers soon. No window
+    reaches over a multiple of `block` records, so that work taken up again there meets the same windows.
     """
     window: list[Record] = []
     size, limit = 0, min(first, WINDOW_ROWS)
@@ -77,9 +78,9 @@ def windows(
 
 
 def token_batches(lengths: Sequence[int], budget: int) -> Iterator[NDArray[np.intp]]:
-    """Yield the rows of each batch, longest texts first, so that rows x longest stays within `budget` tokens.
+    """Yield the rows of each batch, longest texts first; rows x longest stays within `budget` tokens.
 
-    A text longer than the budget is a batch of its own. Within a batch rows are in order of length, then of place.
+    A text longer than the budget is a batch of its own. In a batch rows are in order of length, then place.
     """
     order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
     start = 0

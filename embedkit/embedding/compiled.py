@@ -1,9 +1,9 @@
-"""The sentence-transformers encoder compiled for the processor: converted once with OpenVINO, then run without torch.
+"""The encoder compiled for the processor: converted once with OpenVINO, from then on run without torch.
 
-A conversion is kept in the cache (EMBEDKIT_CACHE) as one folder for each encoder and processor: the model in OpenVINO's
-own format with fp32 weights, the same as compiled for this processor in each precision, the tokenizer, and
-`entry.json`. The folder appears whole or not at all. An entry that is damaged, or that another version of OpenVINO
-wrote, is converted again.
+A conversion is kept in the cache (EMBEDKIT_CACHE) as one folder for each encoder and processor: the model in
+OpenVINO's own format with fp32 weights, what came of compiling it in each precision, the tokenizer, and
+`entry.json`. The folder appears whole or not at all. An entry that is damaged, or that another version of
+OpenVINO wrote, is converted again.
 """
 
 from __future__ import annotations
@@ -70,6 +70,22 @@ class Entry(NamedTuple):
     )  # lowest cosine of bf16 to fp32 on a sample; None where the processor has no bf16
     files: dict[str, Check]  # every other file of the entry
 
+    def to_json(self) -> bytes:
+        """Return the content of `entry.json`."""
+        files = {name: check._asdict() for name, check in self.files.items()}
+        said = {**self.kind._asdict(), **self._asdict(), "files": files}
+        return orjson.dumps(
+            {name: value for name, value in said.items() if name != "kind"}, option=orjson.OPT_INDENT_2
+        )
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Entry:
+        """Read what `to_json` wrote; raises ValueError, TypeError or AttributeError for anything else."""
+        said = orjson.loads(content)
+        kind = Kind(**{name: said.pop(name, None) for name in Kind._fields})
+        files = {name: Check(**check) for name, check in said.pop("files", {}).items()}
+        return cls(kind=kind, files=files, **said)
+
 
 class CompiledRuntime:
     """A compiled model; batches are computed side by side, as many at a time as suits the processor."""
@@ -100,7 +116,7 @@ class CompiledRuntime:
 def load_compiled(folder: ModelFolder, settings: EncoderSettings) -> CompiledRuntime:
     """Return the encoder compiled for the processor, from the cache or converted now.
 
-    Raises ModelError when the model will not convert. A cache that cannot be written costs a warning and nothing else.
+    Raises ModelError when the model will not convert. A cache that cannot be written costs a warning.
     """
     kind = current_kind(read(folder, settings).fingerprint(folder))
     path = cache_folder() / "compiled" / f"{kind.fingerprint}-{fingerprint(kind.processor)[:8]}"
@@ -109,7 +125,7 @@ def load_compiled(folder: ModelFolder, settings: EncoderSettings) -> CompiledRun
 
 
 def _convert(path: Path, kind: Kind, folder: ModelFolder, settings: EncoderSettings) -> CompiledRuntime:
-    """Convert, keep the conversion in the cache where that can be written, else open it from a passing folder."""
+    """Convert, and open the result from the cache; where that cannot be written, from a passing folder."""
     from embedkit.embedding.conversion import convert, write_entry
 
     converted = convert(folder, settings)
@@ -135,7 +151,7 @@ def _convert(path: Path, kind: Kind, folder: ModelFolder, settings: EncoderSetti
 
 
 def cache_folder() -> Path:
-    """Return the folder that embedkit keeps for itself: EMBEDKIT_CACHE, else the system's place for caches."""
+    """Return the folder that embedkit keeps for itself: EMBEDKIT_CACHE, or the system's place for caches."""
     if named := os.environ.get("EMBEDKIT_CACHE"):
         return Path(named).expanduser()
     from platformdirs import user_cache_dir
@@ -185,12 +201,10 @@ def open_entry(path: Path, kind: Kind, precision: Precision) -> CompiledRuntime 
 def read_entry(path: Path, kind: Kind) -> Entry | None:
     """Read `entry.json`; None when it is not there, not one, or of another kind."""
     try:
-        said = orjson.loads((path / ENTRY).read_bytes())
-        files = {name: Check(*check) for name, check in said.pop("files").items()}
-        entry = Entry(Kind(**said.pop("kind")), **said, files=files)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        entry = Entry.from_json((path / ENTRY).read_bytes())
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
-    return entry if entry.kind == kind and {MODEL, WEIGHTS, TOKENIZER} <= files.keys() else None
+    return entry if entry.kind == kind and {MODEL, WEIGHTS, TOKENIZER} <= entry.files.keys() else None
 
 
 def is_intact(file: Path, check: Check) -> bool:
@@ -204,7 +218,7 @@ def is_intact(file: Path, check: Check) -> bool:
 
 
 def choose_precision(wanted: Precision, bf16_cosine: float | None) -> Literal["fp32", "bf16"]:
-    """Return the precision to compute in: for `auto`, bf16 where the processor has it and it is close enough."""
+    """Return the precision to compute in; `auto` is bf16 where the processor has it and it comes close."""
     if wanted != "auto":
         return wanted
     return "bf16" if bf16_cosine is not None and bf16_cosine >= LOWEST_COSINE else "fp32"
@@ -227,6 +241,6 @@ def compile_model(path: Path, precision: Literal["fp32", "bf16"]) -> Any:
 
 
 def compile_config(precision: Literal["fp32", "bf16"]) -> dict[str, str]:
-    """Return OpenVINO's settings: many batches side by side, and exports that leave the weights where they are."""
+    """Return OpenVINO's settings: batches side by side, and exports that leave the weights where they are."""
     hint = "f32" if precision == "fp32" else precision
     return {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": hint, "CACHE_MODE": "OPTIMIZE_SIZE"}

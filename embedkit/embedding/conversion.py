@@ -1,4 +1,4 @@
-"""A model converted from torch to OpenVINO: traced once, compared with torch, and written as an entry of the cache."""
+"""A model converted from torch to OpenVINO: traced, compared with torch, written as an entry of the cache."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import orjson
 
 from embedkit.data.atomic import write_whole
 from embedkit.embedding.compiled import (
@@ -28,20 +27,20 @@ from embedkit.embedding.encoder import EncoderSettings, Vectors
 from embedkit.embedding.fingerprint import file_sha256
 from embedkit.embedding.model_folder import ModelFolder
 from embedkit.embedding.tokens import FastTokenizer
-from embedkit.embedding.transformer import TorchRuntime, compute
+from embedkit.embedding.transformer import Runtime, TorchRuntime, compute
 from embedkit.errors import ModelError
 
 LOWEST_FIDELITY = (
     0.9999  # cosine of the conversion to torch, both in fp32; under it the conversion has gone wrong
 )
 
-# What conversions are measured on: scripts, lengths, markup, figures, and a text longer than most models read.
+# What conversions are measured on: scripts, lengths, markup, figures, and a text longer than models read.
 SAMPLE = (
     "A quick brown fox jumps over the lazy dog.",
     "hello",
     "How do I copy a whole directory tree, permissions included?",
     "def area(radius: float) -> float:\n    return math.pi * radius**2",
-    "The treaty, signed in 1648, ended thirty years of war; its 128 articles redrew the map of the continent.",
+    "The treaty, signed in 1648, ended thirty years of war; its 128 articles redrew the map of Europe.",
     "In 2019 revenue rose 12.5 % to $3,104,000 (before tax).",
     "https://example.org/a/b?c=d&e=f#section-2.1",
     "中文句子的向量表示。",
@@ -105,7 +104,7 @@ def trace(module: Any) -> Any:
 
 
 def write_entry(folder: Path, kind: Kind, converted: Converted) -> None:
-    """Write a conversion as an entry, and how close bf16 comes to fp32; raises OSError when it cannot be written."""
+    """Write a conversion as an entry, with how close bf16 comes to fp32; raises OSError on failure."""
     library = openvino()
     try:
         library.save_model(converted.model, folder / MODEL, compress_to_fp16=False)
@@ -119,8 +118,7 @@ def write_entry(folder: Path, kind: Kind, converted: Converted) -> None:
         raise OSError(str(error).strip().splitlines()[-1]) from error
     files = {file.name: Check(file.stat().st_size, file_sha256(file)) for file in sorted(folder.iterdir())}
     entry = Entry(kind, exact.dimension, converted.pad_id, cosine, files)
-    said = {**entry._asdict(), "kind": kind._asdict()}
-    write_whole(folder / ENTRY, orjson.dumps(said, default=tuple, option=orjson.OPT_INDENT_2))
+    write_whole(folder / ENTRY, entry.to_json())
 
 
 def _compile(
@@ -133,7 +131,7 @@ def _compile(
     return runtime, sample_vectors(runtime)
 
 
-def sample_vectors(runtime: CompiledRuntime | TorchRuntime) -> Vectors:
+def sample_vectors(runtime: Runtime) -> Vectors:
     """Return the vectors of SAMPLE."""
     return compute(runtime, SAMPLE, threading.Lock())
 

@@ -12,6 +12,7 @@ from typing import Any
 from embedkit.data import tables
 from embedkit.data.atomic import discard, refuse_existing
 from embedkit.data.identity import Identity
+from embedkit.data.parts import parse_part, part_of
 from embedkit.data.records import Record
 from embedkit.data.shards import SHARD_ROWS
 from embedkit.data.vector_files import export, is_file_output
@@ -103,16 +104,21 @@ def encode_to(
     with_text: bool = True,
     resume: bool = False,
     force: bool = False,
+    part: str | None = None,
     settings: dict[str, Any] | None = None,
 ) -> Iterator[Batch]:
     """Encode records into `path` (a vector set, or one file by its extension), yielding each batch once it is kept.
 
     The output is there, whole, when the iterator ends; left early, what has been sealed stays in `NAME.partial` and
-    `resume` goes on from it, to the same bytes. `settings` must then be the same. Raises DataError when the input is
+    `resume` goes on from it, to the same bytes. `settings` must then be the same. `part` ("2/4") takes every fourth
+    run of records only, for `parts.merge` to join. Raises DataError when the input is
     empty or has changed since, ExistsError when there is an output already.
     """
     refuse_output(path, resume=resume, force=force)
     meta = describe(encoder, dtype=dtype, with_text=with_text)
+    if part is not None:
+        meta = replace(meta, part=part)
+        records = part_of(records, *parse_part(part))
     writer = VectorSetWriter(path, meta, settings=settings, resume=resume, force=force)
     done = False
     try:

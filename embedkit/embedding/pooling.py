@@ -1,4 +1,4 @@
-"""Pooling: from a transformer's hidden states to one vector a text, under the names that papers and people use.
+"""Pooling: from a transformer's hidden states to one vector a text, under the names that papers use.
 
     mean         mean over the last block's tokens, [CLS] and [SEP] included, padding not
     cls          the first token of the last block
@@ -38,7 +38,7 @@ def build_module(
     """
     import torch
 
-    class Pipeline(torch.nn.Module):
+    class Pipeline(torch.nn.Module):  # type: ignore[misc]
         """The steps of a model in a row, as one module that can be traced."""
 
         def __init__(self) -> None:
@@ -71,7 +71,7 @@ def run_steps(steps: Iterable[Step], features: Features) -> Any:
 
 
 def pooling_step(name: str, transformer: Any, *, where: str) -> Step:
-    """Return a step that pools under this name; raises ModelError when the transformer lacks what it reads."""
+    """Return a step that pools under this name; raises ModelError when the model lacks what it reads."""
     head = _pooler(transformer, where=where) if name == "pooler" else None
     if name in _LAYERS:
         transformer.config.output_hidden_states = True
@@ -86,7 +86,7 @@ def pooling_step(name: str, transformer: Any, *, where: str) -> Step:
         elif name == "max":
             vectors = last.masked_fill(mask == 0, float("-inf")).max(dim=1).values
         else:
-            hidden = features.get("all_layer_embeddings")
+            hidden = features.get("all_layer_embeddings", ())
             layers = [hidden[layer] for layer in _LAYERS[name]] if name in _LAYERS else [last]
             vectors = masked_mean(sum(layers) / len(layers), mask)
         return {**features, "sentence_embedding": vectors}

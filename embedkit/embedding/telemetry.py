@@ -1,4 +1,4 @@
-"""Telemetry of the libraries that compute, switched off before they are imported: nothing is ever sent anywhere."""
+"""Telemetry of the libraries we compute with, switched off before they are imported: nothing is ever sent."""
 
 import os
 import sys
@@ -7,8 +7,8 @@ import sys
 def silence() -> None:
     """Switch off the telemetry of OpenVINO and of the model hub's client; call it before importing either.
 
-    OpenVINO reports its own import and every conversion. Without the package that sends (which this process can no
-    longer import) it falls back to a stub that does nothing, and also leaves no file in the user's home.
+    OpenVINO reports its own import and every conversion. Without the package that sends, which this process
+    can then no longer import, it falls back to a stub that does nothing and leaves no file in the user's home.
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer as Backend
+    from tokenizers import Encoding
+    from tokenizers import Tokenizer as Backend
 
 Ids = NDArray[np.int64]
 Tokenize = Callable[
@@ -29,7 +30,7 @@ class TokenBatch(NamedTuple):
 
 
 def pad(tokens: Sequence[Ids], rows: NDArray[np.intp], pad_id: int) -> TokenBatch:
-    """Pad token ids on the right to the longest of the batch; a text without any token reads one padding token."""
+    """Pad token ids on the right to the longest of the batch; an empty row reads one padding token."""
     lengths = [max(1, len(ids)) for ids in tokens]
     input_ids = np.full((len(tokens), max(lengths)), pad_id, dtype=np.int64)
     attention_mask = np.zeros((len(tokens), max(lengths)), dtype=np.int64)

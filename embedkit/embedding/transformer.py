@@ -1,4 +1,4 @@
-"""The sentence-transformers encoder: any model of that library, or a plain transformers one, behind our batching."""
+"""The sentence-transformers encoder: any model of that library or of plain transformers, as an encoder."""
 
 from __future__ import annotations
 
@@ -29,10 +29,13 @@ logger = logging.getLogger("embedkit")
 class Runtime(Protocol):
     """Where a model is computed; `token_budget` bounds rows x tokens of a batch."""
 
-    tokenize: Tokenize
     pad_id: int
     dimension: int
     token_budget: int
+
+    @property
+    def tokenize(self) -> Tokenize:
+        """What turns texts into rows of token ids."""
 
     def run(self, batches: Iterable[TokenBatch]) -> Iterator[tuple[NDArray[np.intp], Vectors]]:
         """Yield each batch's rows and its vectors, in whatever order they are done; one caller at a time."""
@@ -97,8 +100,8 @@ def compute(runtime: Runtime, texts: Sequence[str], turn: threading.Lock) -> Vec
 def choose_runtime(folder: ModelFolder, settings: EncoderSettings) -> Runtime:
     """Load the model where its settings say: compiled for the processor, or in torch.
 
-    `auto` compiles unless there is a graphics card, and falls back to torch, with one warning, when the model cannot
-    be compiled. Raises ModelError when what was asked for cannot be had.
+    `auto` compiles unless there is a graphics card, and falls back to torch, with one warning, when the model
+    cannot be compiled. Raises ModelError when what was asked for cannot be had.
     """
     on_processor = settings.device == "cpu" or (settings.device is None and not has_graphics_card())
     if settings.runtime == "openvino" and settings.device not in (None, "cpu"):
@@ -208,7 +211,7 @@ class TorchRuntime:
             yield batch.rows, vectors.float().cpu().numpy()
 
     def _width(self, folder: ModelFolder) -> int:
-        """Return the columns that one small batch comes out with; raises ModelError when the model does not run."""
+        """Return how many columns a small batch comes out with; raises ModelError when the model fails."""
         probe = pad([np.array([self.pad_id])], np.arange(1), self.pad_id)
         try:
             ((_, vectors),) = self.run([probe])
@@ -218,7 +221,7 @@ class TorchRuntime:
 
 
 def load_sentence_transformer(folder: ModelFolder, settings: EncoderSettings) -> Any:
-    """Load the folder in fp32 with sentence-transformers, quietly, without remote code and without the network."""
+    """Load the folder in fp32 with sentence-transformers, quietly, without remote code or the network."""
     silence()
     import transformers
     from sentence_transformers import SentenceTransformer

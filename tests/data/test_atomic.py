@@ -153,8 +153,12 @@ def refusal(path, *, force):
 
 def test_what_exists_is_refused_without_force(old):
     assert refusal("out", force=False) == "out: already exists; --force overwrites it"
-    refuse_existing(Path("out"), force=True)
     refuse_existing(Path("free"), force=False)
+
+
+def test_force_replaces_a_folder_of_ours_and_no_other(old):
+    assert refusal("out", force=True) == "out: is a folder that holds something else; choose another name"
+    refuse_existing(Path("out"), force=True, marker="old")
 
 
 @pytest.mark.parametrize("force", [True, False])

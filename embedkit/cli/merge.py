@@ -1,0 +1,33 @@
+"""`embedkit merge`: vector sets that were made apart become one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from embedkit.cli.console import Progress, report
+from embedkit.cli.options import Common
+from embedkit.cli.spread import command_app
+
+
+def merge(
+    sets: Annotated[list[Path], typer.Argument(metavar="SET", help="Vector sets, or the parts of one corpus.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="PATH", help="The vector set to make.")],
+    *,
+    common: Common,
+) -> None:
+    """Join vector sets of one encoder into one; parts made with --shard become the set of an unsplit run."""
+    from embedkit.data import parts
+    from embedkit.data.atomic import refuse_existing
+    from embedkit.data.vectors import META, VectorSet
+
+    refuse_existing(output, force=common.force, marker=META)
+    progress = Progress(common.quiet)
+    merged = parts.merge([VectorSet.open(path) for path in sets], output)
+    progress.rows = merged.rows
+    report(common, progress, output, rows=merged.rows, dimension=merged.meta.dimension, reader=None)
+
+
+app = command_app(merge, epilog="Example: embedkit merge a.vec b.vec -o docs.vec")
