@@ -44,7 +44,6 @@ class ShardWriter:
     ) -> None:
         self.folder, self.shard_rows = folder, shard_rows
         self.sealed: list[Shard] = []
-        self._replayed: list[Shard] = []
         self._tables: list[Any] = []
         self._rows = 0
         self._source = hashlib.sha256()
@@ -63,28 +62,22 @@ class ShardWriter:
         """Rows in sealed shards, those of an earlier run included."""
         return sum(shard.rows for shard in self.sealed)
 
-    def replay(self, table: Any) -> None:
-        """Take rows that an earlier run has sealed, and check that the input still gives the same ones.
-
-        Raises DataError when it does not. Feed `sealed_rows` rows, in the windows of the earlier run.
-        """
-        self._source.update(_serialised(table))
-        self._rows += table.num_rows
-        expected = self.sealed[len(self._replayed)]
-        if self._rows < expected.rows:
-            return
-        if self._rows > expected.rows or self._source.hexdigest() != expected.source:
-            first = sum(shard.rows for shard in self._replayed) + 1
-            raise DataError(
-                f"the input has changed since the unfinished run, in records {first} to {first + expected.rows - 1}",
-                where=str(self.folder),
-                hint="--force starts again",
-            )
-        self._replayed.append(expected)
-        self._source, self._rows = hashlib.sha256(), 0
+    def replay(self, tables: Iterator[Any]) -> None:
+        """Take the `sealed_rows` rows of an earlier run, in its windows; raises DataError unless they are the same."""
+        first = 1
+        for expected in self.sealed:
+            source, rows = hashlib.sha256(), 0
+            while rows < expected.rows and (table := next(tables, None)) is not None:
+                source.update(_serialised(table))
+                rows += table.num_rows
+            if rows != expected.rows or source.hexdigest() != expected.source:
+                raise self._changed(f"in records {first} to {first + expected.rows - 1}")
+            first += rows
 
     def append(self, table: Any) -> None:
         """Add rows; a full shard is sealed at once. Column `vector`, if there, is not part of the source digest."""
+        if self.sealed and self.sealed[-1].rows < self.shard_rows:  # only the last shard of an input is short
+            raise self._changed(f"and goes on behind record {self.sealed_rows}")
         self._source.update(_serialised(table))
         while table.num_rows:
             part = table.slice(0, self.shard_rows - self._rows)
@@ -111,6 +104,13 @@ class ShardWriter:
             os.fsync(journal.fileno())
         self.sealed.append(shard)
         self._tables, self._rows, self._source = [], 0, hashlib.sha256()
+
+    def _changed(self, how: str) -> DataError:
+        return DataError(
+            f"the input has changed since the unfinished run, {how}",
+            where=str(self.folder),
+            hint="--force starts again",
+        )
 
     def _shape(self, table: Any) -> Any:
         """Give a full shard its last form before it is written; a hook for subclasses."""

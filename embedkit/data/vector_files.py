@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,10 +17,20 @@ from embedkit.data import tables
 from embedkit.data.atomic import whole_file
 from embedkit.data.records import Record, json_rows
 from embedkit.data.streams import Stream
-from embedkit.data.vectors import VECTOR, Batch, VectorMeta, VectorSet, vectors_of, with_vectors
-from embedkit.errors import DataError, MismatchError, UsageError
+from embedkit.data.vectors import (
+    VECTOR,
+    Batch,
+    VectorMeta,
+    VectorSet,
+    as_float32,
+    require_finite,
+    vectors_of,
+    with_vectors,
+)
+from embedkit.errors import DataError, FormatError, MismatchError, UsageError
 
 _META_KEY, _MAP_KEY = b"embedkit", b"embedkit-map"
+_JSON_VECTOR = re.compile(rb'"vector"\s*:\s*\[\s*[-0-9]')
 _ROWS = 4096  # rows handled at a time where the input has no batches of its own
 
 
@@ -42,14 +53,13 @@ def holds_vectors(stream: Stream) -> bool:
     if stream.kind in ("parquet", "arrow"):
         import pyarrow as pa
 
-        schema = stream.table.schema
-        return VECTOR in schema.names and (
-            pa.types.is_fixed_size_list(schema.field(VECTOR).type)
-            or pa.types.is_list(schema.field(VECTOR).type)
-        )
+        schema, types = stream.table.schema, pa.types
+        vector = schema.field(VECTOR).type if VECTOR in schema.names else pa.null()
+        is_list = types.is_fixed_size_list(vector) or types.is_list(vector) or types.is_large_list(vector)
+        return is_list and (types.is_floating(vector.value_type) or types.is_integer(vector.value_type))
     if stream.kind == "jsonl":
         head: bytes = stream.file.peek(1 << 20)  # type: ignore[attr-defined]
-        return b'"vector"' in head.partition(b"\n")[0]
+        return _JSON_VECTOR.search(head.lstrip().partition(b"\n")[0]) is not None
     return False
 
 
@@ -120,30 +130,39 @@ def write_arrow_stream(meta: VectorMeta, batches: Iterable[Batch], file: IO[byte
 
 
 def _read_npy(stream: Stream) -> VectorFile:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            array = np.load(stream.name, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"is not a whole npy file: {error}", where=stream.name) from None
-    if array.ndim != 2 or array.dtype.kind != "f":
-        raise DataError(f"holds {array.dtype} of shape {array.shape}, not rows of vectors", where=stream.name)
+    shape, dtype = _npy_header(stream)
+    rows, dimension = shape
     beside = Path(f"{stream.name}.ids.jsonl")
-    rows = _ids_beside(beside, len(array)) if beside.is_file() else None
-    meta = VectorMeta(array.shape[1], has_text=False)
+    named = _ids_beside(beside, rows) if beside.is_file() else None
 
     def batches() -> Iterator[Batch]:
-        for start in range(0, len(array), _ROWS):
-            vectors = _finite(
-                np.asarray(array[start : start + _ROWS], dtype=np.float32), f"{stream.name}:{{}}", start
-            )
-            numbers = range(start + 1, start + 1 + len(vectors))
-            records = (
-                [next(rows) for _ in numbers] if rows else [Record(str(number), "", {}) for number in numbers]
-            )
+        for start in range(0, rows, _ROWS):
+            count = min(_ROWS, rows - start)
+            content = stream.file.read(count * dimension * dtype.itemsize)
+            if len(content) < count * dimension * dtype.itemsize:
+                raise DataError(f"is cut short: it should hold {rows} vectors", where=stream.name)
+            vectors = as_float32(np.frombuffer(content, dtype).reshape(count, dimension))
+            require_finite(vectors, where=stream.name, before=start)
+            numbers = range(start + 1, start + 1 + count)
+            records = list(islice(named, count)) if named else [Record(str(number), "", {}) for number in numbers]
             yield Batch(tables.to_table(records, with_text=False), vectors)
 
-    return VectorFile(stream.name, meta, batches())
+    return VectorFile(stream.name, VectorMeta(dimension, has_text=False), batches())
+
+
+def _npy_header(stream: Stream) -> tuple[tuple[int, int], np.dtype[Any]]:
+    """Read the head of an npy file; raises DataError unless rows of floating-point vectors follow."""
+    try:
+        version = np.lib.format.read_magic(stream.file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran_order, dtype = read(stream.file)
+    except (ValueError, EOFError) as error:
+        raise DataError(f"is not a whole npy file: {error}", where=stream.name) from None
+    if len(shape) != 2 or not shape[1] or dtype.kind != "f":
+        raise DataError(f"holds {dtype} of shape {shape}, not rows of vectors", where=stream.name)
+    if fortran_order:
+        raise DataError("is stored by columns", where=stream.name, hint="save numpy.ascontiguousarray of it")
+    return shape, dtype
 
 
 def _ids_beside(path: Path, rows: int) -> Iterator[Record]:
@@ -166,7 +185,10 @@ def _read_table(stream: Stream) -> VectorFile:
     schema = stream.table.schema
     annotation = (schema.metadata or {}).get(_META_KEY)
     if annotation:
-        meta = VectorMeta.from_json(orjson.loads(annotation), (schema.metadata or {}).get(_MAP_KEY))
+        try:
+            meta = VectorMeta.from_json(orjson.loads(annotation), (schema.metadata or {}).get(_MAP_KEY))
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise FormatError(f"what it says of its vectors is damaged: {error!r}", where=stream.name) from None
         return VectorFile(stream.name, meta, _table_batches(stream, meta.dimension))
     batches = _table_batches(stream, None)
     first = next(batches, None)
@@ -180,26 +202,44 @@ def _table_batches(stream: Stream, dimension: int | None) -> Iterator[Batch]:
     import pyarrow as pa
 
     number = 0
-    for batch in stream.table.batches:
+    for batch in filter(len, stream.table.batches):
         table = pa.Table.from_batches([batch]).replace_schema_metadata(None)
-        vectors = vectors_of(table, dimension, where=stream.name)
-        dimension = vectors.shape[1] if len(vectors) else dimension
-        yield Batch(_with_ids(table.drop_columns([VECTOR]), number), vectors)
+        vectors = vectors_of(table, dimension, where=stream.name, before=number)
+        dimension = vectors.shape[1]
+        yield Batch(_with_ids(table.drop_columns([VECTOR]), stream.name, number), vectors)
         number += batch.num_rows
 
 
-def _with_ids(table: Any, before: int) -> Any:
+def _with_ids(table: Any, where: str, before: int) -> Any:
     """Bring id and text to plain strings in front; rows without an id column are numbered."""
     import pyarrow as pa
 
-    names = [name for name in ("id", "text") if name in table.schema.names]
-    front = {name: table.column(name).cast(pa.string()) for name in names}
+    names = {ours: name for ours, name in _NAMES if name in table.schema.names}
+    front = {ours: _strings(table.column(name), name, where, before) for ours, name in names.items()}
     if "id" not in front:
         ids = pa.array([str(before + row + 1) for row in range(table.num_rows)], pa.string())
         front = {"id": ids, **front}
-    rest = table.drop_columns(names)
+    elif front["id"].null_count:
+        row = front["id"].to_pylist().index(None)
+        raise DataError("has no id", where=f"{where}:{before + row + 1}")
+    rest = table.drop_columns(list(names.values()))
     fields = [pa.field(name, pa.string()) for name in front]
     return pa.table([*front.values(), *rest.columns], schema=pa.schema([*fields, *rest.schema]))
+
+
+_NAMES = (("id", "_id"), ("id", "id"), ("text", "text"))  # our names and those in the input, the last one wins
+
+
+def _strings(column: Any, name: str, where: str, before: int) -> Any:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = pa.array(column.to_pylist())
+    types = pa.types
+    strings = (types.is_string, types.is_large_string, types.is_string_view, types.is_null)
+    if not any(is_one(column.type) for is_one in (types.is_integer, *strings)):
+        raise DataError(f"column {name!r} is {column.type}, not text", where=where)
+    return column.cast(pa.string())
 
 
 def _read_jsonl(stream: Stream) -> VectorFile:
@@ -220,8 +260,8 @@ def _jsonl_batches(stream: Stream) -> Iterator[Batch]:
         vector = _json_vector(row.pop(VECTOR, None), width, place)
         width = len(vector)
         has_text = "text" in row if has_text is None else has_text
-        default = str(place.rpartition(":")[2])
-        records.append(Record(str(row.pop("id", default)), str(row.pop("text", "")), row))
+        id = _word(row, "id" if "id" in row else "_id", place, default=place.rpartition(":")[2])
+        records.append(Record(id, _word(row, "text", place, default=""), row))
         vectors.append(vector)
         if len(records) == _ROWS:
             yield Batch(tables.to_table(records, with_text=has_text), np.stack(vectors))
@@ -231,22 +271,21 @@ def _jsonl_batches(stream: Stream) -> Iterator[Batch]:
 
 
 def _json_vector(value: Any, width: int | None, place: str) -> NDArray[np.float32]:
-    try:
-        vector = np.array(value, dtype=np.float32)
-    except (ValueError, TypeError):
-        vector = np.empty(0, dtype=np.float32)
-    if vector.ndim != 1 or not len(vector):
+    if not isinstance(value, list) or not value or not {int, float, type(None)} >= set(map(type, value)):
         raise DataError("has no vector", where=place)
-    if width is not None and len(vector) != width:
-        raise MismatchError(f"the vector has {len(vector)} columns, those before it {width}", where=place)
-    return _finite(vector[None], place, 0)[0]
+    if width is not None and len(value) != width:
+        raise MismatchError(f"the vector has {len(value)} columns, those before it {width}", where=place)
+    vector = as_float32(value)
+    if not np.isfinite(vector).all():
+        raise DataError("the vector is not finite", where=place)
+    return vector
 
 
-def _finite(vectors: NDArray[np.float32], place: str, before: int) -> NDArray[np.float32]:
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        raise DataError("the vector is not finite", where=place.format(before + int(np.argmin(finite)) + 1))
-    return vectors
+def _word(row: dict[str, Any], name: str, place: str, *, default: str) -> str:
+    value = row.pop(name, default)
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise DataError(f"field {name!r} is neither text nor a whole number", where=place)
+    return str(value)
 
 
 def _again(first: Batch, rest: Iterator[Batch]) -> Iterator[Batch]:

@@ -114,8 +114,10 @@ class VectorSet:
 
     def batches(self) -> Iterator[Batch]:
         """Yield a batch a shard, in order; float16 sets come back as float32."""
+        row = 0
         for table in self._tables():
-            vectors = vectors_of(table, self.meta.dimension, where=str(self.path))
+            vectors = vectors_of(table, self.meta.dimension, where=str(self.path), before=row)
+            row += len(vectors)
             yield Batch(tables.conform(table.drop_columns([VECTOR]), self.schema), vectors)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -184,15 +186,8 @@ class VectorSetWriter(ShardWriter):
 
     def write(self, batch: Batch) -> None:
         """Append a batch; raises DataError naming the first row that holds NaN or infinity."""
-        finite = np.isfinite(batch.vectors).all(axis=1)
-        if not finite.all():
-            row = int(np.argmin(finite))
-            raise DataError(f"the vector of id {batch.table.column('id')[row].as_py()!r} is not finite")
-        if batch.vectors.shape[1] != self.meta.dimension:
-            raise MismatchError(
-                f"vectors have {batch.vectors.shape[1]} columns, the set {self.meta.dimension}"
-            )
-        self.append(with_vectors(batch.table, batch.vectors, self.meta.dtype))
+        for table, vectors in checked([batch], self.meta.dimension):
+            self.append(with_vectors(table, vectors, self.meta.dtype))
 
     def complete(self) -> VectorSet:
         """Seal the last shard and write the meta file; the set is whole, but still in its unfinished folder."""
@@ -246,10 +241,11 @@ def with_vectors(table: Any, vectors: NDArray[np.float32], dtype: DType = "float
     return table.append_column(VECTOR, pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1]))
 
 
-def vectors_of(table: Any, dimension: int | None, *, where: str) -> NDArray[np.float32]:
+def vectors_of(table: Any, dimension: int | None, *, where: str, before: int = 0) -> NDArray[np.float32]:
     """Return the `vector` column as float32 `(rows, dimension)`, without copying where it already is float32.
 
-    Raises DataError for a null, NaN or infinite vector (by row) and MismatchError for another width.
+    Raises DataError for a null, NaN or infinite vector (by row, `before` rows came earlier) and MismatchError for
+    another width.
     """
     import pyarrow as pa
 
@@ -260,7 +256,7 @@ def vectors_of(table: Any, dimension: int | None, *, where: str) -> NDArray[np.f
         column = pa.concat_arrays(column.chunks)
     if column.null_count:
         row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
-        raise DataError("has no vector", where=f"{where}:{row + 1}")
+        raise DataError("has no vector", where=f"{where}:{before + row + 1}")
     widths = {column.type.list_size} if pa.types.is_fixed_size_list(column.type) else _widths(column)
     if len(widths) > 1 or (dimension is not None and widths != {dimension}):
         raise MismatchError(
@@ -268,11 +264,34 @@ def vectors_of(table: Any, dimension: int | None, *, where: str) -> NDArray[np.f
             where=where,
         )
     flat = column.flatten().to_numpy(zero_copy_only=False)
-    vectors = np.asarray(flat, dtype=np.float32).reshape(len(column), widths.pop())
+    vectors = as_float32(flat).reshape(len(column), widths.pop())
+    require_finite(vectors, where=where, before=before)
+    return vectors
+
+
+def as_float32(numbers: Any) -> NDArray[np.float32]:
+    """Return numbers as float32; what is too large becomes infinite, for `require_finite` to find."""
+    with np.errstate(over="ignore"):
+        return np.asarray(numbers, dtype=np.float32)
+
+
+def require_finite(vectors: NDArray[np.float32], *, where: str, before: int = 0) -> None:
+    """Raise DataError naming the first row of `(rows, dimension)` that holds NaN or infinity."""
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
-        raise DataError("the vector is not finite", where=f"{where}:{int(np.argmin(finite)) + 1}")
-    return vectors
+        raise DataError("the vector is not finite", where=f"{where}:{before + int(np.argmin(finite)) + 1}")
+
+
+def checked(batches: Iterable[Batch], dimension: int) -> Iterator[Batch]:
+    """Pass batches on; raises DataError naming the first id whose vector holds NaN or infinity, and for another width."""
+    for batch in batches:
+        if batch.vectors.shape[1] != dimension:
+            raise MismatchError(f"vectors have {batch.vectors.shape[1]} columns, not {dimension}")
+        finite = np.isfinite(batch.vectors).all(axis=1)
+        if not finite.all():
+            row = int(np.argmin(finite))
+            raise DataError(f"the vector of id {batch.table.column('id')[row].as_py()!r} is not finite")
+        yield batch
 
 
 def _widths(column: Any) -> set[int]:

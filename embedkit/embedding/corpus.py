@@ -16,7 +16,7 @@ from embedkit.data.parts import parse_part, part_of
 from embedkit.data.records import Record
 from embedkit.data.shards import SHARD_ROWS
 from embedkit.data.vector_files import export, is_file_output
-from embedkit.data.vectors import META, Batch, DType, VectorMeta, VectorSetWriter, partial_folder
+from embedkit.data.vectors import META, Batch, DType, VectorMeta, VectorSetWriter, checked, partial_folder
 from embedkit.embedding.batching import WINDOW_ROWS, encode_records, windows
 from embedkit.embedding.encoder import Encoder, unit_length
 from embedkit.errors import DataError, MismatchError
@@ -37,9 +37,15 @@ def encode_batches(
     block: int | None = None,
     with_text: bool = True,
 ) -> Iterator[Batch]:
-    """Encode records into batches, in order; `first` and `block` are those of `batching.windows`."""
-    for window, vectors in encode_records(encoder, records, first=first, block=block):
-        yield Batch(tables.to_table(window, with_text=with_text), vectors)
+    """Encode records into batches, in order; `first` and `block` are those of `batching.windows`.
+
+    Raises DataError when the encoder gives NaN or infinity, naming the id.
+    """
+    batches = (
+        Batch(tables.to_table(window, with_text=with_text), vectors)
+        for window, vectors in encode_records(encoder, records, first=first, block=block)
+    )
+    return checked(batches, encoder.identity.dimension)
 
 
 def require_some(batches: Iterable[Batch]) -> Iterator[Batch]:
@@ -90,9 +96,10 @@ def _apply(chain: Affine, batches: Iterable[Batch], *, unit: bool) -> Iterator[B
 
 def refuse_output(path: Path, *, resume: bool, force: bool) -> None:
     """Raise ExistsError or UsageError for an output that `encode_to` would refuse, before anything is loaded."""
-    marker = None if is_file_output(path) else META
+    outputs = export_files(path) if is_file_output(path) else [path]
     if not (resume and partial_folder(path).exists()):
-        refuse_existing(path, force=force, marker=marker)
+        for output in outputs:
+            refuse_existing(output, force=force, marker=META if output is path and not is_file_output(path) else None)
 
 
 def encode_to(
@@ -106,6 +113,7 @@ def encode_to(
     force: bool = False,
     part: str | None = None,
     settings: dict[str, Any] | None = None,
+    shard_rows: int = SHARD_ROWS,
 ) -> Iterator[Batch]:
     """Encode records into `path` (a vector set, or one file by its extension), yielding each batch once it is kept.
 
@@ -119,13 +127,12 @@ def encode_to(
     if part is not None:
         meta = replace(meta, part=part)
         records = part_of(records, *parse_part(part))
-    writer = VectorSetWriter(path, meta, settings=settings, resume=resume, force=force)
+    writer = VectorSetWriter(path, meta, settings=settings, resume=resume, force=force, shard_rows=shard_rows)
     done = False
     try:
         rest = iter(records)
-        for window in windows(islice(rest, writer.sealed_rows), block=SHARD_ROWS):
-            writer.replay(tables.to_table(window))
-        batches = encode_batches(encoder, rest, block=SHARD_ROWS)
+        writer.replay(map(tables.to_table, windows(islice(rest, writer.sealed_rows), block=shard_rows)))
+        batches = encode_batches(encoder, rest, block=shard_rows)
         for batch in batches if writer.sealed else require_some(batches):
             writer.write(batch)
             yield batch

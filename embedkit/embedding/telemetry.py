@@ -8,7 +8,7 @@ def silence() -> None:
     """Switch off the telemetry of OpenVINO and of the model hub's client; call it before importing either.
 
     OpenVINO reports its own import and every conversion. Without the package that sends, which this process
-    can then no longer import, it falls back to a stub that does nothing and leaves no file in the user's home.
+    can then no longer import, it falls back to a stub that does nothing, and leaves the user's home alone.
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from embedkit.data import tables
 from embedkit.data.shards import Shard, ShardWriter, check_shard, drop_journal, read_table
-from embedkit.data.vectors import Batch
+from embedkit.data.vectors import Batch, checked
 from embedkit.embedding.fingerprint import file_sha256
 from embedkit.errors import DataError, FormatError
 
@@ -73,13 +73,11 @@ class Segment:
         places = np.searchsorted(self._ends, rows, side="right")
         found: list[dict[str, Any]] = [{} for _ in rows]
         for place in np.unique(places):
-            table = self._table(int(place))
-            if columns is not None:
-                table = table.select([name for name in columns if name in table.schema.names])
             wanted = np.flatnonzero(places == place)
             start = int(self._ends[place]) - self.shards[place].rows
-            for at, row in zip(wanted, tables.to_rows(table.take(rows[wanted] - start)), strict=True):
-                found[at] = row
+            documents = tables.rows_at(self._table(int(place)), (rows[wanted] - start).tolist(), columns)
+            for at, document in zip(wanted, documents, strict=True):
+                found[at] = document
         return found
 
     def verify(self) -> None:
@@ -111,14 +109,14 @@ class Segment:
 def write_segment(folder: Path, kind: Any, batches: Iterable[Batch], dimension: int) -> Segment:
     """Write a segment of all batches into a new folder, one batch in memory at a time.
 
-    Raises DataError when there is no row, or an id comes twice.
+    Raises DataError when there is no row, a vector is not finite, or an id comes twice.
     """
     folder.mkdir()
     documents = ShardWriter(folder / DOCUMENTS, {})
     ids: list[NDArray[np.uint64]] = []
 
     def blocks() -> Iterator[Floats]:
-        for table, vectors in batches:
+        for table, vectors in checked(batches, dimension):
             documents.append(table)
             ids.append(_hashes(table.column("id").to_pylist()))
             yield vectors

@@ -92,14 +92,20 @@ class Affine:
                 where=where,
             )
 
-    def save(self, path: Path) -> None:
-        """Write one safetensors file, whole or not at all, with the story in its metadata."""
+    def to_bytes(self) -> bytes:
+        """Return the content of a safetensors file with the story in its metadata, the same bytes every time."""
         from safetensors.numpy import save
 
         metadata = {"format": FORMAT, "version": str(VERSION), "story": orjson.dumps(self.story).decode()}
-        write_whole(
-            path, save({"A": np.ascontiguousarray(self.A), "b": np.ascontiguousarray(self.b)}, metadata)
-        )
+        content = save({"A": np.ascontiguousarray(self.A), "b": np.ascontiguousarray(self.b)}, metadata)
+        length = int.from_bytes(content[:8], "little")
+        head = orjson.dumps(orjson.loads(content[8 : 8 + length]), option=orjson.OPT_SORT_KEYS)
+        head += b" " * (-len(head) % 8)  # safetensors writes its keys in an order left to chance
+        return len(head).to_bytes(8, "little") + head + content[8 + length :]
+
+    def save(self, path: Path) -> None:
+        """Write one safetensors file, whole or not at all."""
+        write_whole(path, self.to_bytes())
 
     @classmethod
     def load(cls, path: Path) -> Affine:
