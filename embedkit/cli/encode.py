@@ -38,8 +38,16 @@ def encode(
     from embedkit.data.inputs import open_text
     from embedkit.data.vector_files import write_arrow_stream, write_jsonl
     from embedkit.data.parts import parse_part
+    from embedkit.data.shards import drop_journal
     from embedkit.data.vectors import VectorSet, partial_folder
-    from embedkit.embedding.corpus import describe, encode_batches, encode_to, refuse_output, require_some
+    from embedkit.embedding.corpus import (
+        describe,
+        encode_batches,
+        encode_to,
+        is_complete,
+        refuse_output,
+        require_some,
+    )
     from embedkit.embedding.reuse import Reusing
 
     relay_warnings(common.quiet)
@@ -49,8 +57,10 @@ def encode(
             raise UsageError("needs an output", where=name, hint="name it with -o")
     if shard is not None:
         parse_part(shard)
-    if output is not None and resume and output.exists() and not partial_folder(output).exists():
-        say(f"{output} is complete; nothing to resume")
+    if output is not None and resume and is_complete(output):
+        drop_journal(output)  # a kill between the last two steps leaves it
+        if not common.quiet:
+            say(f"{output} is complete; nothing to resume")
         return
     if output is not None:
         refuse_output(output, resume=resume, force=common.force)
@@ -69,7 +79,8 @@ def encode(
                 say(line)
             return
         progress = Progress(common.quiet, reader)
-        settings = {"inputs": names, "runtime": encoding.runtime, "precision": encoding.precision}
+        inputs = [name.encode("utf-8", "backslashreplace").decode() for name in names]  # names may be any bytes
+        settings = {"inputs": inputs, "runtime": encoding.runtime, "precision": encoding.precision}
         steps = encode_to(
             output,
             encoder,

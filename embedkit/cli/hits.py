@@ -74,7 +74,14 @@ def _number(score: float) -> float:
 def _free(document: dict[str, Any], line: dict[str, Any]) -> dict[str, Any]:
     """Give fields that bear the name of one of ours a `_` behind it."""
     taken = {*line, "rank", "id", "score"}
-    return {f"{name}_" if name in taken else name: value for name, value in document.items() if value is not None}
+    free = {}
+    for name, value in document.items():
+        new = name
+        while new in taken or (new != name and new in document):
+            new += "_"
+        if value is not None:
+            free[new] = value
+    return free
 
 
 def _table(answer: Answer) -> None:

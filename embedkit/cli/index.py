@@ -20,7 +20,7 @@ class BuildByDefault(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put `build` in front where no subcommand is named."""
-        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+        if args[0] not in {*self.commands, "-h", "--help"} if args else not ctx.resilient_parsing:
             args = ["build", *args]
         return super().parse_args(ctx, args)
 
@@ -87,7 +87,6 @@ def verify(
 app = typer.Typer(
     cls=BuildByDefault,
     add_completion=False,
-    no_args_is_help=True,
     context_settings=HELP_NAMES,
     rich_markup_mode=None,
     help="Build an index of documents, and look after it. `index FILE -o DIR` is short for `index build`.",

@@ -47,6 +47,8 @@ def search(
         raise UsageError("a question and -i were both given", hint="give one of them")
     if query is not None and not query.strip():
         raise UsageError("the question is empty", where="QUERY")
+    if query is not None and any("\ud800" <= letter <= "\udfff" for letter in query):  # bytes that are no text
+        raise UsageError("the question is not UTF-8", where="QUERY")
     opened = Index.open(index)
     encoder = encoding.load_for(opened.identity, opened.map_file, where=str(index))
     opened.require_encoder(encoder)

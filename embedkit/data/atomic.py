@@ -28,6 +28,8 @@ def refuse_existing(path: Path, *, force: bool, marker: str | None = None) -> No
             where=str(path),
             hint=f"mkdir -p {shlex.quote(str(path.parent))}",
         )
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ExistsError("is a device or a pipe, not a file", where=str(path))
     if path.exists() and not force:
         raise ExistsError("already exists", where=str(path), hint="--force overwrites it")
     if path.is_dir() and any(path.iterdir()) and not (marker and (path / marker).is_file()):

@@ -26,11 +26,13 @@ def open_input(names: Sequence[str], format: TextFormat) -> Iterator[RecordReade
         first = Path(names[0])
         if first.is_dir() and (first / META).is_file():
             _one_only(names)
+            _no_text_fields(format, names[0])
             yield VectorSet.open(first)
             return
         stream = stack.enter_context(open_stream(names[0], format.input_format))
         if holds_vectors(stream):
             _one_only(names)
+            _no_text_fields(format, names[0])
             yield read_vectors(stream)
         else:
             yield RecordReader(
@@ -82,6 +84,12 @@ def _streams(first: Stream, others: Sequence[str], format: TextFormat) -> Iterat
     for name in others:
         with open_stream(name, format.input_format) as stream:
             yield stream
+
+
+def _no_text_fields(format: TextFormat, name: str) -> None:
+    for option, value in (("--id-field", format.id_field), ("--text-field", format.text_field)):
+        if value is not None:
+            raise UsageError("is for text; vectors come with columns id, text and vector", where=option, hint=f"{name} holds vectors")
 
 
 def _one_only(names: Sequence[str]) -> None:

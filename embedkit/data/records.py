@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -55,7 +56,8 @@ class RecordReader:
     def __iter__(self) -> Iterator[Record]:
         done = 0
         for stream in self._streams:
-            prefix = f"{stream.name}:" if self._several else ""
+            name = stream.name.encode("utf-8", "backslashreplace").decode()  # a path may be any bytes
+            prefix = f"{name}:" if self._several else ""
             with readable(stream.name):
                 for record in self._records(stream, prefix):
                     self.read += 1
@@ -148,10 +150,11 @@ class RecordReader:
         for batch in stream.table.batches:
             _check_columns(batch.schema.names, stream.name)
             names = [name for name in batch.schema.names if name != "vector"]
+            json_names = [field.name for field in batch.schema if (field.metadata or {}).get(b"embedkit") == b"json"]
             for start in range(0, batch.num_rows, _TABLE_ROWS):
                 for row in _python_rows(batch.select(names).slice(start, _TABLE_ROWS)):
                     number += 1
-                    yield f"{stream.name}:{number}", row
+                    yield f"{stream.name}:{number}", _json_cells(row, json_names)
 
 
 def open_records(names: Sequence[str], format: TextFormat = TextFormat()) -> RecordReader:
@@ -276,6 +279,16 @@ def _python_rows(batch: Any) -> Iterator[Callable[[], Row]]:
         )
     else:
         yield from (lambda row=row: row for row in rows)
+
+
+def _json_cells(row: Callable[[], Row], names: list[str]) -> Callable[[], Row]:
+    """Read cells of JSON text, as `tables` writes them, back to the values they were."""
+
+    def read() -> Row:
+        values = row()
+        return values | {name: json.loads(values[name]) for name in names if values[name] is not None}
+
+    return read if names else row
 
 
 def _csv_row(header: list[str], row: list[str] | csv.Error) -> Row | None:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -17,7 +18,7 @@ from embedkit.data.atomic import whole_file
 from embedkit.errors import DataError, FormatError
 
 SHARD_ROWS = 16384
-_JOURNAL = "journal.jsonl"
+JOURNAL = "journal.jsonl"
 _BLOCK = 1 << 20
 
 
@@ -48,12 +49,12 @@ class ShardWriter:
         self._rows = 0
         self._source = hashlib.sha256()
         folder.mkdir(exist_ok=True)
-        if resume and (folder / _JOURNAL).exists():
+        if resume and (folder / JOURNAL).exists():
             self.sealed = list(_sealed_whole(folder, header))
-        for file in folder.glob("*.arrow"):
-            if file.name not in {shard.file for shard in self.sealed}:
+        for file in folder.iterdir():  # what a kill left half done
+            if file.name not in {JOURNAL, *(shard.file for shard in self.sealed)}:
                 file.unlink()
-        with whole_file(folder / _JOURNAL) as journal:
+        with whole_file(folder / JOURNAL) as journal:
             for line in (header, *map(asdict, self.sealed)):
                 journal.write(orjson.dumps(line) + b"\n")
 
@@ -98,7 +99,7 @@ class ShardWriter:
         file = f"part-{len(self.sealed):05d}.arrow"
         size, digest = write_table(self.folder / file, table)
         shard = Shard(file, table.num_rows, size, digest, self._source.hexdigest())
-        with open(self.folder / _JOURNAL, "ab") as journal:
+        with open(self.folder / JOURNAL, "ab") as journal:
             journal.write(orjson.dumps(asdict(shard)) + b"\n")
             journal.flush()
             os.fsync(journal.fileno())
@@ -119,7 +120,8 @@ class ShardWriter:
 
 def drop_journal(folder: Path) -> None:
     """Remove the journal of a finished set, if it is there."""
-    (folder / _JOURNAL).unlink(missing_ok=True)
+    with suppress(FileNotFoundError, NotADirectoryError):
+        (folder / JOURNAL).unlink()
 
 
 def write_table(path: Path, table: Any) -> tuple[int, str]:
@@ -163,7 +165,7 @@ def check_shard(folder: Path, shard: Shard) -> None:
 
 def _sealed_whole(folder: Path, header: dict[str, Any]) -> Iterator[Shard]:
     """Yield the shards of an unfinished run up to the first that is not whole."""
-    lines = list(_journal_lines((folder / _JOURNAL).read_bytes().splitlines()))
+    lines = list(_journal_lines((folder / JOURNAL).read_bytes().splitlines()))
     begun = lines[0] if lines else {}
     header = orjson.loads(orjson.dumps(header))
     if begun != header:

@@ -56,7 +56,7 @@ def holds_vectors(stream: Stream) -> bool:
         schema, types = stream.table.schema, pa.types
         vector = schema.field(VECTOR).type if VECTOR in schema.names else pa.null()
         is_list = types.is_fixed_size_list(vector) or types.is_list(vector) or types.is_large_list(vector)
-        return is_list and (types.is_floating(vector.value_type) or types.is_integer(vector.value_type))
+        return bool(is_list and (types.is_floating(vector.value_type) or types.is_integer(vector.value_type)))
     if stream.kind == "jsonl":
         head: bytes = stream.file.peek(1 << 20)  # type: ignore[attr-defined]
         return _JSON_VECTOR.search(head.lstrip().partition(b"\n")[0]) is not None
@@ -83,6 +83,11 @@ def export(source: VectorSet, path: Path) -> None:
         ".npy": _write_npy, ".parquet": _write_parquet, ".arrow": _write_arrow, ".jsonl": _write_jsonl,
     }  # fmt: skip
     writers[path.suffix](source, path)
+
+
+def ids_beside(path: Path) -> Path:
+    """Return where the ids of the vectors in the `.npy` file at `path` are kept."""
+    return path.with_name(f"{path.name}.ids.jsonl")
 
 
 def is_file_output(path: Path) -> bool:
@@ -132,8 +137,8 @@ def write_arrow_stream(meta: VectorMeta, batches: Iterable[Batch], file: IO[byte
 def _read_npy(stream: Stream) -> VectorFile:
     shape, dtype = _npy_header(stream)
     rows, dimension = shape
-    beside = Path(f"{stream.name}.ids.jsonl")
-    named = _ids_beside(beside, rows) if beside.is_file() else None
+    beside = ids_beside(Path(stream.name))
+    named = _read_ids(beside, rows) if beside.is_file() else None
 
     def batches() -> Iterator[Batch]:
         for start in range(0, rows, _ROWS):
@@ -165,7 +170,7 @@ def _npy_header(stream: Stream) -> tuple[tuple[int, int], np.dtype[Any]]:
     return shape, dtype
 
 
-def _ids_beside(path: Path, rows: int) -> Iterator[Record]:
+def _read_ids(path: Path, rows: int) -> Iterator[Record]:
     with open(path, "rb") as file:
         count = sum(1 for _ in file)
         if count != rows:
@@ -295,7 +300,7 @@ def _again(first: Batch, rest: Iterator[Batch]) -> Iterator[Batch]:
 
 def _write_npy(source: VectorSet, path: Path) -> None:
     header = {"descr": np.dtype(source.meta.dtype).str, "fortran_order": False}
-    with whole_file(Path(f"{path}.ids.jsonl")) as ids, whole_file(path) as file:
+    with whole_file(ids_beside(path)) as ids, whole_file(path) as file:
         np.lib.format.write_array_header_1_0(file, {**header, "shape": (source.rows, source.meta.dimension)})
         for table, vectors in source:
             file.write(np.ascontiguousarray(vectors, dtype=source.meta.dtype).tobytes())

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from embedkit.data import tables
 from embedkit.data.atomic import discard, put_in_place, write_whole
 from embedkit.data.identity import Identity
-from embedkit.data.shards import SHARD_ROWS, Shard, ShardWriter, check_shard, drop_journal, read_table
+from embedkit.data.shards import JOURNAL, SHARD_ROWS, Shard, ShardWriter, check_shard, drop_journal, read_table
 from embedkit.errors import DataError, ExistsError, FormatError, MismatchError
 
 FORMAT, VERSION = "embedkit-vectors", 1
@@ -167,6 +167,7 @@ class VectorSetWriter(ShardWriter):
     ) -> None:
         self.path, self.meta = path, meta
         partial = partial_folder(path)
+        _refuse_strangers(partial)
         if force and not resume:
             discard(partial)
         elif not resume and any(partial.glob("*.arrow")):
@@ -216,6 +217,12 @@ class VectorSetWriter(ShardWriter):
 def partial_folder(path: Path) -> Path:
     """Return where an unfinished vector set for `path` is kept."""
     return path.with_name(f"{path.name}.partial")
+
+
+def _refuse_strangers(partial: Path) -> None:
+    ours = (META, MAP, JOURNAL, "part-")
+    if partial.is_dir() and not all(file.name.lstrip(".").startswith(ours) for file in partial.iterdir()):
+        raise ExistsError("is a folder that holds something else", where=str(partial), hint="choose another name")
 
 
 def write_meta(folder: Path, meta: VectorMeta, shards: Iterable[Shard]) -> None:

@@ -80,11 +80,18 @@ def convert(folder: ModelFolder, settings: EncoderSettings) -> Converted:
             sample_vectors(CompiledRuntime(compiled, tokenizer, pad_id)), sample_vectors(torch_runtime)
         )
     except Exception as error:  # whatever the tracer meets in a model's code comes out here
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ModelError(f"cannot be compiled ({reason[-1]})", where=folder.name) from error
+        raise ModelError(f"cannot be compiled ({_reason(error)})", where=folder.name) from error
     if not fidelity >= LOWEST_FIDELITY:
         raise ModelError(f"compiles to other vectors (cosine {fidelity:.4f} to torch)", where=folder.name)
     return Converted(model, tokenizer, pad_id)
+
+
+def _reason(error: BaseException) -> str:
+    """Return the line that says most of an error of OpenVINO's: the last one of the innermost."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[-1].strip(" -")
 
 
 def trace(module: Any) -> Any:
@@ -115,7 +122,7 @@ def write_entry(folder: Path, kind: Kind, converted: Converted) -> None:
             _, close = _compile(folder, "bf16", converted)
             cosine = lowest_cosine(close, rows)
     except RuntimeError as error:  # OpenVINO's own word for a full disk, too
-        raise OSError(str(error).strip().splitlines()[-1]) from error
+        raise OSError(_reason(error)) from error
     files = {file.name: Check(file.stat().st_size, file_sha256(file)) for file in sorted(folder.iterdir())}
     entry = Entry(kind, exact.dimension, converted.pad_id, cosine, files)
     write_whole(folder / ENTRY, entry.to_json())

@@ -15,7 +15,7 @@ from embedkit.data.identity import Identity
 from embedkit.data.parts import parse_part, part_of
 from embedkit.data.records import Record
 from embedkit.data.shards import SHARD_ROWS
-from embedkit.data.vector_files import export, is_file_output
+from embedkit.data.vector_files import export, ids_beside, is_file_output
 from embedkit.data.vectors import META, Batch, DType, VectorMeta, VectorSetWriter, checked, partial_folder
 from embedkit.embedding.batching import WINDOW_ROWS, encode_records, windows
 from embedkit.embedding.encoder import Encoder, unit_length
@@ -96,10 +96,18 @@ def _apply(chain: Affine, batches: Iterable[Batch], *, unit: bool) -> Iterator[B
 
 def refuse_output(path: Path, *, resume: bool, force: bool) -> None:
     """Raise ExistsError or UsageError for an output that `encode_to` would refuse, before anything is loaded."""
-    outputs = export_files(path) if is_file_output(path) else [path]
-    if not (resume and partial_folder(path).exists()):
-        for output in outputs:
-            refuse_existing(output, force=force, marker=META if output is path and not is_file_output(path) else None)
+    marker = None if is_file_output(path) else META
+    if resume and partial_folder(path).exists():
+        return
+    refuse_existing(path, force=force, marker=marker)
+    if path.suffix == ".npy":
+        refuse_existing(ids_beside(path), force=force)
+
+
+def is_complete(path: Path) -> bool:
+    """Say whether the output of `encode_to` is there, and no unfinished run that would replace it."""
+    there = path.is_file() if is_file_output(path) else (path / META).is_file()
+    return there and not partial_folder(path).exists()
 
 
 def encode_to(

