@@ -31,7 +31,11 @@ def run(command: Sequence[str], **environment: str) -> Run:
     """Run a whole process and return its wall time and peak memory; its standard output is kept."""
     started = time.perf_counter()
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **environment}, text=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **environment},
+        text=True,
     )
     assert process.stdout is not None
     output = process.stdout.read()

@@ -21,8 +21,12 @@ def main() -> None:
             runs = []
             for size in SIZES:
                 text = Path(folder) / f"{size}.txt"
-                text.write_text("".join(f"a short line about the number {number}\n" for number in range(size)))
-                runs.append(run(embedkit(command, str(text), "-m", "hash:dim=64", "-o", f"{text}.{command}", "-q")))
+                text.write_text(
+                    "".join(f"a short line about the number {number}\n" for number in range(size))
+                )
+                runs.append(
+                    run(embedkit(command, str(text), "-m", "hash:dim=64", "-o", f"{text}.{command}", "-q"))
+                )
             emit(
                 what=f"{command}, hash:dim=64",
                 rows=SIZES,

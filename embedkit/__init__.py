@@ -1,4 +1,5 @@
-"""embedkit: sentence embeddings and retrieval, from a pile of text to a search engine; what the commands do, as functions.
+"""embedkit: sentence embeddings and retrieval, from a pile of text to a search engine; what the commands do,
+as functions.
 
 Names are resolved when they are first used, so that `import embedkit` costs nothing.
 """
@@ -26,7 +27,7 @@ _PUBLIC = {
     "EmbedkitError": "embedkit.errors",
 }
 
-__all__ = ["__version__", *_PUBLIC]
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 (the keys are strings)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,8 @@
-"""Specs: `whitening:dim=256` <-> `Whitening(dim=256)`, and the kinds of a folder listed without importing them.
+"""Specs: `whitening:dim=256` <-> `Whitening(dim=256)`, and the kinds of a folder listed without importing
+them.
 
-A kind is a frozen dataclass of settings in a file of its own; the file's name is the kind's name, with hyphens for
-underscores. Adding a kind is adding a file.
+A kind is a frozen dataclass of settings in a file of its own; the file's name is the kind's name, with
+hyphens for underscores. Adding a kind is adding a file.
 """
 
 import dataclasses
@@ -26,7 +27,9 @@ Settings = TypeVar("Settings")
 
 @lru_cache
 def kinds(family: str) -> tuple[str, ...]:
-    """Return the names of a family's kinds, sorted, read from its folder; nothing is imported but the parent package."""
+    """Return the names of a family's kinds, sorted, read from its folder; nothing is imported but the parent
+    package.
+    """
     package, machinery = FAMILIES[family]
     found = find_spec(package)
     assert found is not None

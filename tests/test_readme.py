@@ -34,7 +34,12 @@ def test_console_examples(readme, tmp_path):
     environment = {**os.environ, "PATH": f"{PROGRAMS}:{os.environ['PATH']}", "HF_HUB_OFFLINE": "1"}
     for command, shown in steps:
         done = subprocess.run(
-            ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+            ["bash", "-c", command],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
         printed = done.stderr + done.stdout
         assert matches(shown, printed), f"$ {command}\n{printed}"

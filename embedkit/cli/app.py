@@ -1,4 +1,6 @@
-"""The program `embedkit`: its commands, imported when they are named, and errors turned into one line and an exit code."""
+"""The program `embedkit`: its commands, imported when they are named, and errors turned into one line and an
+exit code.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from typer.exceptions import TyperException
 from embedkit.cli.console import explain, say
 from embedkit.cli.options import print_version
 from embedkit.cli.spread import HELP_NAMES
+from embedkit.errors import UnknownNameError
 
 COMMANDS = {  # in the order in which a person meets them; a file each, with the same first line
     "encode": "Turn text into vectors, in order, in constant memory.",
@@ -34,19 +37,16 @@ class Commands(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import the file of a command and return it."""
-        if cmd_name in COMMANDS and cmd_name not in self.commands:
+        if cmd_name not in COMMANDS:
+            raise UnknownNameError(cmd_name, COMMANDS, what="command")
+        if cmd_name not in self.commands:
             self.commands[cmd_name] = typer.main.get_command(import_module(f"embedkit.cli.{cmd_name}").app)
-        return self.commands.get(cmd_name)
+        return self.commands[cmd_name]
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the list of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the named command; its spelling is compared with all of them."""
-        self.commands = {name: self.commands.get(name) for name in COMMANDS} if args[0] not in COMMANDS else self.commands
-        return super().resolve_command(ctx, args)
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         """Parse the options before the command."""
@@ -61,7 +61,9 @@ class Commands(TyperGroup):
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn errors that are not bugs into one line on standard error and an exit code: 2 for the command line, else 1."""
+    """Turn errors that are not bugs into one line on standard error and an exit code: 2 for the command line,
+    else 1.
+    """
     try:
         yield
     except TyperException as error:
@@ -88,7 +90,9 @@ app = typer.Typer(
 @app.callback()
 def root(
     ctx: typer.Context,
-    version: bool = typer.Option(False, "--version", callback=print_version, is_eager=True, help="Print the version."),
+    version: bool = typer.Option(
+        False, "--version", callback=print_version, is_eager=True, help="Print the version."
+    ),
 ) -> None:
     """Sentence embeddings and retrieval: text to vectors to index to hits, in constant memory."""
     if ctx.invoked_subcommand is None:

@@ -27,7 +27,7 @@ def say(message: str) -> None:
 
 
 def explain(error: BaseException) -> tuple[str, int]:
-    """Return the one line and the exit code of an error that is not a bug; raises the error when it is one."""
+    """Return the line and the exit code of an error that is not a bug; raises the error when it is one."""
     if isinstance(error, EmbedkitError):
         return str(error), error.exit_code
     if isinstance(error, OSError) and error.errno not in (None, errno.EPIPE):
@@ -120,8 +120,10 @@ def _rich_bar() -> Any:
     )
 
 
-def report(common: Common, progress: Progress, output: Path, *, rows: int, dimension: int, reader: object) -> None:
-    """Close a command that wrote `output`: a line for people on standard error, or JSON on standard output."""
+def report(
+    common: Common, progress: Progress, output: Path, *, rows: int, dimension: int, reader: object
+) -> None:
+    """Close a command that wrote `output`: a line on standard error, or JSON on standard output."""
     facts = {
         "output": str(output),
         "rows": rows,
@@ -134,11 +136,9 @@ def report(common: Common, progress: Progress, output: Path, *, rows: int, dimen
     if common.json:
         print(json.dumps(facts))
     elif not common.quiet:
+        speed = f"{progress.seconds:.1f} s ({progress.speed:,.0f} rows/s)"
         over = passed_over(reader)
-        say(
-            f"{rows:,} rows of {dimension} dimensions in {progress.seconds:.1f} s ({progress.speed:,.0f} rows/s) "
-            f"-> {output}{f'; {over}' if over else ''}"
-        )
+        say(f"{rows:,} rows of {dimension} dimensions in {speed} -> {output}{f'; {over}' if over else ''}")
 
 
 def passed_over(reader: object) -> str:

@@ -11,8 +11,8 @@ import typer
 from embedkit.cli.console import Progress, relay_warnings, say
 from embedkit.cli.hits import write_hits
 from embedkit.cli.options import Common, EncoderOptions
-from embedkit.cli.spread import command_app
 from embedkit.cli.search import answer
+from embedkit.cli.spread import command_app
 
 if TYPE_CHECKING:
     from embedkit.embedding.encoder import Encoder
@@ -29,7 +29,8 @@ QUESTIONS = (
 
 def demo(
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Where the index goes [the cache folder].")
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Where the index goes [the cache folder]."),
     ] = None,
     k: Annotated[int, typer.Option("-k", help="Hits a question.", min=1)] = 3,
     *,
@@ -45,7 +46,11 @@ def demo(
     index = _opened(path, encoder, common)
     for question in QUESTIONS:
         record = Record(question, question, {})
-        write_hits(answer(index, encoder, iter([[record]]), k, "table"), "jsonl" if common.json else "table", named=False)
+        write_hits(
+            answer(index, encoder, iter([[record]]), k, "table"),
+            "jsonl" if common.json else "table",
+            named=False,
+        )
         if not common.json:
             print()
     if not common.quiet:

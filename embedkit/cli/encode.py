@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,21 +13,30 @@ from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
 from embedkit.cli.spread import command_app
 from embedkit.errors import UsageError
 
+if TYPE_CHECKING:
+    from embedkit.data.records import RecordReader
+    from embedkit.data.vectors import DType
+    from embedkit.embedding.encoder import Encoder
+
 OUTPUT = "A vector set (a folder), or one file: .npy, .parquet, .arrow, .jsonl. Without it: standard output."
 
 
 def encode(
     files: Files = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="PATH", help=OUTPUT)] = None,
-    format: Annotated[Literal["jsonl", "arrow"], typer.Option("--format", help="For standard output.")] = "jsonl",
+    format: Annotated[
+        Literal["jsonl", "arrow"], typer.Option("--format", help="For standard output.")
+    ] = "jsonl",
     text: Annotated[bool, typer.Option("--text/--no-text", help="Keep the texts beside the vectors.")] = True,
     dtype: Annotated[Literal["float32", "float16"], typer.Option(help="How vectors are stored.")] = "float32",
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
     shard: Annotated[
-        str | None, typer.Option("--shard", metavar="I/N", help="Encode part I of N; `embedkit merge` joins the parts.")
+        str | None,
+        typer.Option("--shard", metavar="I/N", help="Encode part I of N; `embedkit merge` joins the parts."),
     ] = None,
     reuse: Annotated[
-        Path | None, typer.Option("--reuse", metavar="SET", help="Copy the vectors of unchanged texts from this set.")
+        Path | None,
+        typer.Option("--reuse", metavar="SET", help="Copy the vectors of unchanged texts from this set."),
     ] = None,
     *,
     reading: TextOptions,
@@ -36,31 +45,15 @@ def encode(
 ) -> None:
     """Turn text into vectors, in order, in constant memory."""
     from embedkit.data.inputs import open_text
-    from embedkit.data.vector_files import write_arrow_stream, write_jsonl
-    from embedkit.data.parts import parse_part
-    from embedkit.data.shards import drop_journal
-    from embedkit.data.vectors import VectorSet, partial_folder
-    from embedkit.embedding.corpus import (
-        describe,
-        encode_batches,
-        encode_to,
-        is_complete,
-        refuse_output,
-        require_some,
-    )
+    from embedkit.data.vectors import VectorSet
+    from embedkit.embedding.corpus import is_complete, refuse_output
     from embedkit.embedding.reuse import Reusing
 
     relay_warnings(common.quiet)
     names = input_names(files)
-    for name, given in (("--resume", resume), ("--shard", shard)):
-        if given and output is None:
-            raise UsageError("needs an output", where=name, hint="name it with -o")
-    if shard is not None:
-        parse_part(shard)
+    _check(output, resume, shard)
     if output is not None and resume and is_complete(output):
-        drop_journal(output)  # a kill between the last two steps leaves it
-        if not common.quiet:
-            say(f"{output} is complete; nothing to resume")
+        _tidy(output, common)
         return
     if output is not None:
         refuse_output(output, resume=resume, force=common.force)
@@ -69,38 +62,71 @@ def encode(
         if reuse is not None:
             encoder = Reusing(encoder, VectorSet.open(reuse), dtype)
         if output is None:
-            meta = describe(encoder, dtype=dtype, with_text=text)
-            batches = require_some(encode_batches(encoder, reader, first=256, with_text=text))
-            if format == "arrow":
-                write_arrow_stream(meta, batches, sys.stdout.buffer)
-            else:
-                write_jsonl(batches, sys.stdout.buffer)
-            if (line := passed_over(reader)) and not common.quiet:
-                say(line)
+            _stream(encoder, reader, format, text=text, dtype=dtype, common=common)
             return
+        settings = {"inputs": _readable(names), "runtime": encoding.runtime, "precision": encoding.precision}
         progress = Progress(common.quiet, reader)
-        inputs = [name.encode("utf-8", "backslashreplace").decode() for name in names]  # names may be any bytes
-        settings = {"inputs": inputs, "runtime": encoding.runtime, "precision": encoding.precision}
-        steps = encode_to(
-            output,
-            encoder,
-            reader,
-            dtype=dtype,
-            with_text=text,
-            resume=resume,
-            force=common.force,
-            part=shard,
-            settings=settings,
-        )
-        try:
-            progress.run(steps)
-        except KeyboardInterrupt:
-            if partial_folder(output).exists() and not common.quiet:
-                say(f"interrupted; {partial_folder(output)} keeps what is done, --resume continues it")
-            raise
+        options = {"dtype": dtype, "with_text": text, "resume": resume, "force": common.force, "part": shard}
+        _write(output, encoder, reader, progress, common, settings=settings, **options)
         if isinstance(encoder, Reusing) and not common.quiet:
             say(f"{encoder.reused:,} vectors were copied from {reuse}")
-        report(common, progress, output, rows=progress.rows, dimension=encoder.identity.dimension, reader=reader)
+        rows = VectorSet.open(output).rows if output.is_dir() else reader.read
+        report(common, progress, output, rows=rows, dimension=encoder.identity.dimension, reader=reader)
+
+
+def _check(output: Path | None, resume: bool, shard: str | None) -> None:
+    from embedkit.data.parts import parse_part
+
+    for name, given in (("--resume", resume), ("--shard", shard)):
+        if given and output is None:
+            raise UsageError("needs an output", where=name, hint="name it with -o")
+    if shard is not None:
+        parse_part(shard)
+
+
+def _stream(
+    encoder: Encoder, reader: RecordReader, format: str, *, text: bool, dtype: DType, common: Common
+) -> None:
+    """Write to standard output, batch by batch."""
+    from embedkit.data.vector_files import write_arrow_stream, write_jsonl
+    from embedkit.embedding.corpus import describe, encode_batches, require_some
+
+    batches = require_some(encode_batches(encoder, reader, first=256, with_text=text))
+    if format == "arrow":
+        write_arrow_stream(describe(encoder, dtype=dtype, with_text=text), batches, sys.stdout.buffer)
+    else:
+        write_jsonl(batches, sys.stdout.buffer)
+    if (line := passed_over(reader)) and not common.quiet:
+        say(line)
+
+
+def _write(
+    output: Path, encoder: Encoder, reader: RecordReader, progress: Progress, common: Common, **options: Any
+) -> None:
+    """Write to an output, and say what is kept of it when the user interrupts."""
+    from embedkit.data.vectors import partial_folder
+    from embedkit.embedding.corpus import encode_to
+
+    try:
+        progress.run(encode_to(output, encoder, reader, **options))
+    except KeyboardInterrupt:
+        if partial_folder(output).exists() and not common.quiet:
+            say(f"interrupted; {partial_folder(output)} keeps what is done, --resume continues it")
+        raise
+
+
+def _tidy(output: Path, common: Common) -> None:
+    """Answer a resume of what is complete; a kill between the last two steps leaves a journal in it."""
+    from embedkit.data.shards import drop_journal
+
+    drop_journal(output)
+    if not common.quiet:
+        say(f"{output} is complete; nothing to resume")
+
+
+def _readable(names: list[str]) -> list[str]:
+    """Return file names, which may be any bytes, as text."""
+    return [name.encode("utf-8", "backslashreplace").decode() for name in names]
 
 
 app = command_app(encode, epilog="Example: zcat docs.txt.gz | embedkit encode -o docs.vec")

@@ -51,14 +51,22 @@ def _jsonl(answer: Answer, hit: Hit, named: bool) -> bytes:
 
 
 def _tsv(answer: Answer, hit: Hit, named: bool) -> bytes:
-    cells = [answer.query_id, str(hit.rank), hit.document["id"], f"{hit.score:.6f}", hit.document.get("text") or ""]
+    cells = [
+        answer.query_id,
+        str(hit.rank),
+        hit.document["id"],
+        f"{hit.score:.6f}",
+        hit.document.get("text") or "",
+    ]
     return ("\t".join(" ".join(cell.split()) for cell in cells) + "\n").encode()
 
 
 def _trec(answer: Answer, hit: Hit, named: bool) -> bytes:
     for id in (answer.query_id, hit.document["id"]):
         if not id or id.split() != [id]:
-            raise DataError(f"id {id!r} cannot stand in a TREC run", hint="it must be one word; use --format jsonl")
+            raise DataError(
+                f"id {id!r} cannot stand in a TREC run", hint="it must be one word; use --format jsonl"
+            )
     return f"{answer.query_id} Q0 {hit.document['id']} {hit.rank} {hit.score:.9g} {RUN_NAME}\n".encode()
 
 
@@ -100,7 +108,9 @@ def _table(answer: Answer) -> None:
         id.truncate(_ID_WIDTH, overflow="ellipsis")
     room = console.width - len("rank") - len("0.1234") - max((id.cell_len for id in ids), default=2) - 6
     for hit, id in zip(answer.hits, ids, strict=True):
-        text = Text(next((line.strip() for line in (hit.document.get("text") or "").splitlines() if line.strip()), ""))
+        text = Text(
+            next((line.strip() for line in (hit.document.get("text") or "").splitlines() if line.strip()), "")
+        )
         text.truncate(max(room, 10), overflow="ellipsis")
         table.add_row(str(hit.rank), f"{hit.score:.4f}", id, text)
     console.print(table)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -11,6 +13,10 @@ from typer.core import TyperGroup
 from embedkit.cli.console import Progress, input_names, relay_warnings, report, say
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions, complete_kinds
 from embedkit.cli.spread import HELP_NAMES, GroupedHelp, spread
+from embedkit.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from embedkit.data.vectors import Batch
 
 EPILOG = 'Example: embedkit index docs.jsonl -o docs.idx, then embedkit search docs.idx "a question"'
 
@@ -21,14 +27,24 @@ class BuildByDefault(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put `build` in front where no subcommand is named."""
         if args[0] not in {*self.commands, "-h", "--help"} if args else not ctx.resilient_parsing:
+            if (
+                args
+                and not Path(args[0]).exists()
+                and get_close_matches(args[0], self.commands, n=1, cutoff=0.7)
+            ):
+                raise UnknownNameError(args[0], self.commands, what="subcommand or file", where="index")
             args = ["build", *args]
         return super().parse_args(ctx, args)
 
 
 def build(
     files: Files = None,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The index folder to make.")] = ...,  # type: ignore[assignment]
-    kind: Annotated[str, typer.Option(help="How vectors are kept.", autocompletion=complete_kinds("index"))] = "flat",
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="The index folder to make.")
+    ] = ...,  # type: ignore[assignment]
+    kind: Annotated[
+        str, typer.Option(help="How vectors are kept.", autocompletion=complete_kinds("index"))
+    ] = "flat",
     metric: Annotated[Literal["cosine", "dot"], typer.Option(help="The similarity.")] = "cosine",
     *,
     reading: TextOptions,
@@ -49,7 +65,8 @@ def build(
         if isinstance(source, RecordReader):
             encoder = encoding.load()
             progress = Progress(common.quiet, source)
-            meta, batches = describe(encoder), encode_batches(encoder, source)
+            meta = describe(encoder)
+            batches: Iterable[Batch] = encode_batches(encoder, source)
         else:
             progress = Progress(common.quiet, total=getattr(source, "rows", None))
             meta, batches = map_batches(source.meta, source, encoding.maps(), encoding.declared())

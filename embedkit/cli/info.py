@@ -35,7 +35,9 @@ def show(path: Path, *, as_json: bool, name: str | None = None) -> None:
 
 
 def describe(path: Path, name: str) -> dict[str, Any]:
-    """Return the facts of an index, a vector set, a map file, or a model; raises DataError when it is none of them."""
+    """Return the facts of an index, a vector set, a map file, or a model; raises DataError when it is none of
+    them.
+    """
     if (path / "manifest.json").is_file():
         return _index(path)
     if (path / "meta.json").is_file():

@@ -13,7 +13,9 @@ from embedkit.cli.spread import command_app
 
 
 def merge(
-    sets: Annotated[list[Path], typer.Argument(metavar="SET", help="Vector sets, or the parts of one corpus.")],
+    sets: Annotated[
+        list[Path], typer.Argument(metavar="SET", help="Vector sets, or the parts of one corpus.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="PATH", help="The vector set to make.")],
     *,
     common: Common,

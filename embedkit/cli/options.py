@@ -41,12 +41,15 @@ def print_version(wanted: bool) -> None:
 class Common:
     """Options that every command has."""
 
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Nothing on standard error but errors.")] = False
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Nothing on standard error but errors.")] = (
+        False
+    )
     json: Annotated[bool, typer.Option("--json", help="Results as JSON, for machines.")] = False
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False
     seed: Annotated[int, typer.Option("--seed", help="Settles everything that is left to chance.")] = 0
     version: Annotated[
-        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit."),
     ] = False
 
 
@@ -58,14 +61,18 @@ class TextOptions:
     """How text inputs are read."""
 
     input_format: Annotated[
-        InputFormat | None, typer.Option(help="What inputs hold, instead of what their names say.", rich_help_panel=_TEXT)
+        InputFormat | None,
+        typer.Option(help="What inputs hold, instead of what their names say.", rich_help_panel=_TEXT),
     ] = None
-    id_field: Annotated[str | None, typer.Option(help="Field with the id [_id, id].", rich_help_panel=_TEXT)] = None
+    id_field: Annotated[
+        str | None, typer.Option(help="Field with the id [_id, id].", rich_help_panel=_TEXT)
+    ] = None
     text_field: Annotated[
         str | None, typer.Option(help="Field with the text [title + text].", rich_help_panel=_TEXT)
     ] = None
     on_error: Annotated[
-        Literal["stop", "skip"], typer.Option(help="What to do at a record that cannot be read.", rich_help_panel=_TEXT)
+        Literal["stop", "skip"],
+        typer.Option(help="What to do at a record that cannot be read.", rich_help_panel=_TEXT),
     ] = "stop"
 
     def format(self) -> TextFormat:
@@ -82,28 +89,53 @@ class EncoderOptions:
     model: Annotated[
         str | None,
         typer.Option(
-            "-m", "--model", help="minilm, a folder, a hub id, or hash:dim=512 [EMBEDKIT_MODEL, minilm].", rich_help_panel=_MODEL
+            "-m",
+            "--model",
+            help="minilm, a folder, a hub id, or hash:dim=512 [EMBEDKIT_MODEL, minilm].",
+            rich_help_panel=_MODEL,
         ),
     ] = None
     transform: Annotated[
         list[Path] | None,
-        typer.Option("-t", "--transform", metavar="FILE", help="A map to apply to the vectors; several are chained.", rich_help_panel=_MODEL),
+        typer.Option(
+            "-t",
+            "--transform",
+            metavar="FILE",
+            help="A map to apply to the vectors; several are chained.",
+            rich_help_panel=_MODEL,
+        ),
     ] = None
     pooling: Annotated[
-        Pooling | None, typer.Option(help="How tokens become one vector, instead of the model's way.", rich_help_panel=_MODEL)
+        Pooling | None,
+        typer.Option(
+            help="How tokens become one vector, instead of the model's way.", rich_help_panel=_MODEL
+        ),
     ] = None
-    max_length: Annotated[int | None, typer.Option(help="Tokens read of a text.", rich_help_panel=_MODEL)] = None
-    query_prompt: Annotated[str | None, typer.Option(help="Put before every query.", rich_help_panel=_MODEL)] = None
-    document_prompt: Annotated[str | None, typer.Option(help="Put before every text.", rich_help_panel=_MODEL)] = None
-    truncate_dim: Annotated[int | None, typer.Option(help="Keep the first columns.", rich_help_panel=_MODEL)] = None
+    max_length: Annotated[int | None, typer.Option(help="Tokens read of a text.", rich_help_panel=_MODEL)] = (
+        None
+    )
+    query_prompt: Annotated[
+        str | None, typer.Option(help="Put before every query.", rich_help_panel=_MODEL)
+    ] = None
+    document_prompt: Annotated[
+        str | None, typer.Option(help="Put before every text.", rich_help_panel=_MODEL)
+    ] = None
+    truncate_dim: Annotated[
+        int | None, typer.Option(help="Keep the first columns.", rich_help_panel=_MODEL)
+    ] = None
     normalize: Annotated[
         bool | None,
-        typer.Option("--normalize/--no-normalize", help="Unit length, whatever the model says.", rich_help_panel=_MODEL),
+        typer.Option(
+            "--normalize/--no-normalize", help="Unit length, whatever the model says.", rich_help_panel=_MODEL
+        ),
     ] = None
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.", rich_help_panel=_MODEL)] = None
-    runtime: Annotated[Literal["auto", "torch", "openvino"], typer.Option(help="What computes.", rich_help_panel=_MODEL)] = "auto"
+    runtime: Annotated[
+        Literal["auto", "torch", "openvino"], typer.Option(help="What computes.", rich_help_panel=_MODEL)
+    ] = "auto"
     precision: Annotated[
-        Literal["auto", "fp32", "bf16"], typer.Option(help="Numbers inside the model.", rich_help_panel=_MODEL)
+        Literal["auto", "fp32", "bf16"],
+        typer.Option(help="Numbers inside the model.", rich_help_panel=_MODEL),
     ] = "auto"
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="Trust weights that are pickles.", rich_help_panel=_MODEL)
@@ -140,7 +172,9 @@ class EncoderOptions:
 
         if identity is None:
             if self.model is None:
-                raise UsageError("it is not known which encoder made these vectors", where=where, hint="name it with -m")
+                raise UsageError(
+                    "it is not known which encoder made these vectors", where=where, hint="name it with -m"
+                )
             return self.load()
         kept = [Affine.from_bytes(map_file, where=where)] if map_file is not None else []
         return with_maps(load(self.settings_like(identity)), self.maps() or kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -27,11 +28,13 @@ def search(
     index: Annotated[Path, typer.Argument(metavar="INDEX", help="An index folder.")],
     query: Annotated[str | None, typer.Argument(metavar="[QUERY]", help="One question; always text.")] = None,
     inputs: Annotated[
-        list[str] | None, typer.Option("-i", "--input", metavar="FILE", help="Questions: one a line, or JSONL with ids.")
+        list[str] | None,
+        typer.Option("-i", "--input", metavar="FILE", help="Questions: one a line, or JSONL with ids."),
     ] = None,
     k: Annotated[int, typer.Option("-k", help="Hits a question.", min=1)] = 10,
     format: Annotated[
-        HitFormat | None, typer.Option("--format", help="[default: table on a terminal, else jsonl]", show_default=False)
+        HitFormat | None,
+        typer.Option("--format", help="[default: table on a terminal, else jsonl]", show_default=False),
     ] = None,
     *,
     reading: TextOptions,
@@ -47,18 +50,22 @@ def search(
         raise UsageError("a question and -i were both given", hint="give one of them")
     if query is not None and not query.strip():
         raise UsageError("the question is empty", where="QUERY")
-    if query is not None and any("\ud800" <= letter <= "\udfff" for letter in query):  # bytes that are no text
+    if query is not None and any(
+        "\ud800" <= letter <= "\udfff" for letter in query
+    ):  # bytes that are no text
         raise UsageError("the question is not UTF-8", where="QUERY")
     opened = Index.open(index)
-    encoder = encoding.load_for(opened.identity, opened.map_file, where=str(index))
-    opened.require_encoder(encoder)
-    chosen = format or ("jsonl" if common.json or not sys.stdout.isatty() else "table")
-    if query is not None:
-        answers = answer(opened, encoder, iter([[Record("1", query, {})]]), k, chosen)
-        write_hits(answers, chosen, named=False)
-    else:
-        questions = _questions(input_names(inputs), reading.format())
-        write_hits(answer(opened, encoder, questions, k, chosen), chosen, named=True)
+    with ThreadPoolExecutor(1) as pool:
+        warm = pool.submit(opened.warm)  # the index is opened while the encoder is
+        encoder = encoding.load_for(opened.identity, opened.map_file, where=str(index))
+        opened.require_encoder(encoder)
+        chosen = format or ("jsonl" if common.json or not sys.stdout.isatty() else "table")
+        if query is not None:
+            questions = iter([[Record("1", query, {})]])
+        else:
+            questions = _questions(input_names(inputs), reading.format())
+        write_hits(answer(opened, encoder, questions, k, chosen), chosen, named=query is None)
+        warm.result()
 
 
 def answer(

@@ -1,4 +1,6 @@
-"""How a function becomes a command: option groups spread into single options, and help that keeps them together."""
+"""How a function becomes a command: option groups spread into single options, and help that keeps them
+together.
+"""
 
 from __future__ import annotations
 
@@ -38,10 +40,12 @@ def command_app(function: Callable[..., None], *, epilog: str) -> typer.Typer:
 
 
 def spread(function: Callable[..., None]) -> Callable[..., None]:
-    """Spread parameters that are option groups (dataclasses) into single options, and gather them for the call."""
+    """Spread parameters that are option groups (dataclasses) into single options, and gather them for the
+    call.
+    """
     hints = get_type_hints(function, include_extras=True)
     signature = inspect.signature(function)
-    groups = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
     parameters: list[inspect.Parameter] = []
     for name, parameter in signature.parameters.items():
         if name in groups:

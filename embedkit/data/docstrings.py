@@ -1,4 +1,6 @@
-"""The documentation strings of the running Python's standard library, as records; read as source, never imported."""
+"""The documentation strings of the running Python's standard library, as records; read as source, never
+imported.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,18 @@ from pathlib import Path
 
 from embedkit.data.records import Record
 
-_LEFT_OUT = {"distutils", "test", "tests", "idlelib", "lib2to3", "site-packages", "dist-packages", "__pycache__", "turtledemo", "ensurepip"}
+_LEFT_OUT = {
+    "distutils",
+    "test",
+    "tests",
+    "idlelib",
+    "lib2to3",
+    "site-packages",
+    "dist-packages",
+    "__pycache__",
+    "turtledemo",
+    "ensurepip",
+}
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -18,8 +31,8 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 def standard_library(folder: Path | None = None) -> Iterator[Record]:
     """Yield a record for every public module, class and function that says something of itself.
 
-    The id is the qualified name (`shutil.copytree`), the text the docstring's first paragraph with that name behind
-    it; the whole docstring is a field.
+    The id is the qualified name (`shutil.copytree`), the text the docstring's first paragraph with that name
+    behind it; the whole docstring is a field.
     """
     root = folder or Path(sysconfig.get_paths()["stdlib"])
     seen: set[str] = set()

@@ -1,4 +1,6 @@
-"""What decides the numbers an encoder gives: stored with vectors, maps and indexes, and compared when they meet."""
+"""What decides the numbers an encoder gives: stored with vectors, maps and indexes, and compared when they
+meet.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Parts: several machines encode one corpus, each a part of it; merged, the parts are the set of one unsplit run."""
+"""Parts: several machines encode one corpus, each a part of it; merged, the parts are the set of one unsplit
+run.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,9 @@ def part_of(records: Iterable[Record], number: int, parts: int) -> Iterator[Reco
 def merge(sets: Sequence[VectorSet], path: Path) -> VectorSet:
     """Copy the shards of several vector sets into one at `path`, which appears whole or not at all.
 
-    Parts of one corpus (all of them, in any order) give the set of an unsplit run, byte for byte; other sets follow
-    one another as named. Raises MismatchError when encoders, widths or types differ, or a part is missing.
+    Parts of one corpus (all of them, in any order) give the set of an unsplit run, byte for byte; other sets
+    follow one another as named. Raises MismatchError when encoders, widths or types differ, or a part is
+    missing.
     """
     _require_alike(sets)
     with whole_folder(path) as folder:
@@ -60,7 +63,9 @@ def _in_order(sets: Sequence[VectorSet]) -> Iterator[tuple[VectorSet, Shard]]:
     totals = {parse_part(one.meta.part)[1] for one in sets if one.meta.part is not None}
     if len(totals) > 1 or len(numbers) != len(sets) or sorted(numbers) != list(range(1, max(totals) + 1)):
         named = ", ".join(one.meta.part or "a whole set" for one in sets)
-        raise MismatchError(f"these are not the parts of one corpus: {named}", hint=f"all {max(totals)} are needed once")
+        raise MismatchError(
+            f"these are not the parts of one corpus: {named}", hint=f"all {max(totals)} are needed once"
+        )
     ordered = [numbers[number] for number in sorted(numbers)]
     for row in zip_longest(*(one.shards for one in ordered)):
         yield from ((one, shard) for one, shard in zip(ordered, row, strict=True) if shard is not None)

@@ -141,7 +141,9 @@ def read_table(path: Path) -> Any:
 
     try:
         with pa.memory_map(str(path)) as source:
-            return pa.ipc.open_file(source).read_all()
+            table = pa.ipc.open_file(source).read_all()
+            table.validate()  # lengths and sizes only, which costs nothing
+            return table
     except (pa.ArrowException, OSError) as error:
         raise FormatError(f"is not a whole shard: {error}", where=str(path)) from None
 

@@ -86,7 +86,8 @@ class HashedEncoder:
             sign = 1.0 - 2.0 * (bits & np.uint64(1)).astype(np.float64)
             sums += np.bincount(row * dim + column.astype(np.int64), weights=sign, minlength=len(sums))
         counts = sums.reshape(len(texts), dim)
-        return (counts / np.maximum(1.0, np.sqrt((counts**2).sum(axis=1, keepdims=True)))).astype(np.float32)
+        norms = np.sqrt((counts**2).sum(axis=1, keepdims=True))
+        return np.asarray(counts / np.maximum(1.0, norms), dtype=np.float32)
 
 
 def load_hashed(settings: EncoderSettings) -> HashedEncoder:
@@ -110,7 +111,8 @@ def load_hashed(settings: EncoderSettings) -> HashedEncoder:
 
 def _blocks(texts: Sequence[str], rows: int) -> Iterator[tuple[int, list[str]]]:
     """Yield runs of cleaned texts of bounded size, at most `rows` long, each with the place of its first."""
-    start, size, block = 0, 0, []
+    start, size = 0, 0
+    block: list[str] = []
     for place, text in enumerate(texts):
         words = unicodedata.normalize("NFKC", text).lower().split()
         cleaned = f" {' '.join(words)} " if words else ""

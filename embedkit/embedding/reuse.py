@@ -51,10 +51,10 @@ class Reusing:
         """Return `(len(texts), dimension)` vectors, copied where the old set has them."""
         rows = self._find(texts)
         known = np.flatnonzero(rows >= 0)
-        missing = np.flatnonzero(rows < 0)
+        missing = np.flatnonzero(rows < 0).tolist()
         vectors = np.empty((len(texts), self.identity.dimension), dtype=np.float32)
         vectors[known] = self._copy(rows[known])
-        if len(missing):
+        if missing:
             vectors[missing] = self.encoder.encode([texts[row] for row in missing], role)
         self.reused += len(known)
         return vectors

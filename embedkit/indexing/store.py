@@ -1,9 +1,9 @@
 """The index folder: segments, a manifest that names them, and everything else that a search needs.
 
-    docs.idx/
-      manifest.json        format and version, kind, metric, the encoder's identity, segments with checksums
-      map.safetensors      the map behind the encoder, when there is one
-      segments/00000/      vectors.faiss, documents/part-00000.arrow ...
+docs.idx/
+  manifest.json        format and version, kind, metric, the encoder's identity, segments with checksums
+  map.safetensors      the map behind the encoder, when there is one
+  segments/00000/      vectors.faiss, documents/part-00000.arrow ...
 """
 
 from __future__ import annotations
@@ -107,12 +107,15 @@ class Index:
             raise UsageError(f"{k} is not a positive number", where="-k")
         if queries.shape[1] != self.dimension:
             raise MismatchError(
-                f"the index has {self.dimension} columns, the queries {queries.shape[1]}", where=str(self.path)
+                f"the index has {self.dimension} columns, the queries {queries.shape[1]}",
+                where=str(self.path),
             )
         prepared = unit_length(queries) if self.metric == "cosine" else queries
         found = [segment.search(prepared, k) for segment in self.segments]
         scores = np.concatenate([part for part, _ in found], axis=1)
-        rows = np.concatenate([part + start for (_, part), start in zip(found, self._starts, strict=True)], axis=1)
+        rows = np.concatenate(
+            [part + start for (_, part), start in zip(found, self._starts, strict=True)], axis=1
+        )
         order = np.lexsort((rows, -scores), axis=1)[:, :k]
         return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
 
@@ -121,7 +124,8 @@ class Index:
         scores, rows = self.search(queries, k)
         documents = iter(self.take(rows.reshape(-1), columns))
         return [
-            [Hit(rank, float(score), next(documents)) for rank, score in enumerate(line, 1)] for line in scores
+            [Hit(rank, float(score), next(documents)) for rank, score in enumerate(line, 1)]
+            for line in scores
         ]
 
     def take(self, rows: Rows, columns: list[str] | None = None) -> list[dict[str, Any]]:
@@ -135,6 +139,13 @@ class Index:
                 found[at] = document
         return found
 
+    def warm(self) -> None:
+        """Open what the first search needs, so that it can be done beside other work."""
+        import pyarrow as pa  # noqa: F401 (documents are read with it)
+
+        for segment in self.segments:
+            _ = segment.faiss_index
+
     def verify(self) -> None:
         """Raise FormatError naming the first file that is not what was written."""
         for segment in self.segments:
@@ -145,7 +156,9 @@ class Index:
         return np.cumsum([0, *(segment.rows for segment in self.segments)])[:-1]
 
 
-def build_index(path: Path, meta: VectorMeta, batches: Iterable[Batch], *, kind: str = "flat", metric: Metric = "cosine") -> Index:
+def build_index(
+    path: Path, meta: VectorMeta, batches: Iterable[Batch], *, kind: str = "flat", metric: Metric = "cosine"
+) -> Index:
     """Build an index folder of all batches, which appears whole or not at all; one batch is in memory at a time.
 
     Raises UnknownNameError for the kind, DataError when there is nothing to index or an id comes twice.
