@@ -1,9 +1,8 @@
 """The command line starts fast because it imports nothing heavy."""
 
-import statistics
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,7 @@ HEAVY = (
     "pyarrow", "pandas", "numpy", "safetensors", "tokenizers", "huggingface_hub", "fsspec",
 )  # fmt: skip
 
-# The promise is 0.15 s on an idle machine. Machines that run tests are noisy, and the worst heavy imports
-# cost seconds, so this bound catches what it is there for without failing by chance.
-LIMIT = 0.3  # seconds
+LIMIT = 0.15  # seconds, of processor time: what other programs do on the machine must not decide a test
 
 
 def test_the_commands_import_nothing_heavy():
@@ -29,8 +26,10 @@ def test_the_commands_import_nothing_heavy():
 def test_the_answer_comes_at_once(option):
     command = [str(Path(sys.executable).with_name("embedkit")), option]
     seconds = []
-    for _ in range(10):
-        start = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
-        seconds.append(time.perf_counter() - start)
-    assert statistics.median(seconds) <= LIMIT
+    for _ in range(5):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = status
+        assert status == 0
+        seconds.append(used.ru_utime + used.ru_stime)
+    assert min(seconds) <= LIMIT

@@ -33,7 +33,9 @@ def refuse_existing(path: Path, *, force: bool, marker: str | None = None) -> No
     if path.exists() and not force:
         raise ExistsError("already exists", where=str(path), hint="--force overwrites it")
     if path.is_dir() and any(path.iterdir()) and not (marker and (path / marker).is_file()):
-        raise ExistsError("is a folder that holds something else", where=str(path), hint="choose another name")
+        raise ExistsError(
+            "is a folder that holds something else", where=str(path), hint="choose another name"
+        )
 
 
 @contextmanager
@@ -63,7 +65,9 @@ def write_whole(path: Path, content: bytes) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Yield a folder beside `path` that takes its place when the block ends well; on failure nothing is left."""
+    """Yield a folder beside `path` that takes its place when the block ends well; on failure nothing is
+    left.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     discard(beside)
     beside.mkdir()

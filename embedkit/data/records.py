@@ -41,8 +41,8 @@ class TextFormat:
 class RecordReader:
     """The records of one or more open inputs, in order, with counts of what was passed over.
 
-    Ids come from the id field; without one they are the line (or row) number, behind the input's name when there are
-    several inputs.
+    Ids come from the id field; without one they are the line (or row) number, behind the input's name when
+    there are several inputs.
     """
 
     def __init__(
@@ -109,7 +109,9 @@ class RecordReader:
         return str(value)
 
     def _take_text(self, fields: Row) -> str:
-        """Remove the text from the fields and return it; BEIR's title goes before the text, and stays a field."""
+        """Remove the text from the fields and return it; BEIR's title goes before the text, and stays a
+        field.
+        """
         name = self.format.text_field
         if name is None:
             name = "text" if "text" in fields or len(fields) != 1 else next(iter(fields))
@@ -123,8 +125,8 @@ class RecordReader:
         title = fields.get("title") if self.format.text_field is None else None
         return f"{title} {text}".strip() if isinstance(title, str) and title else text
 
-    # Each kind yields a place for errors and a function that parses the row there (None for a blank line), so that
-    # one faulty row can be passed over and the next one read.
+    # Each kind yields a place for errors and a function that parses the row there (None for a blank line),
+    # so that one faulty row can be passed over and the next one read.
 
     def _text(self, stream: Stream) -> Iterator[tuple[str, Callable[[], Row | None]]]:
         for place, line in _lines(stream):
@@ -150,7 +152,9 @@ class RecordReader:
         for batch in stream.table.batches:
             _check_columns(batch.schema.names, stream.name)
             names = [name for name in batch.schema.names if name != "vector"]
-            json_names = [field.name for field in batch.schema if (field.metadata or {}).get(b"embedkit") == b"json"]
+            json_names = [
+                field.name for field in batch.schema if (field.metadata or {}).get(b"embedkit") == b"json"
+            ]
             for start in range(0, batch.num_rows, _TABLE_ROWS):
                 for row in _python_rows(batch.select(names).slice(start, _TABLE_ROWS)):
                     number += 1
@@ -270,7 +274,9 @@ def _undecoded(cell: str) -> bytes:
 
 
 def _python_rows(batch: Any) -> Iterator[Callable[[], Row]]:
-    """Yield a function for each row of a batch; values that Python cannot hold fail in the one for their row."""
+    """Yield a function for each row of a batch; values that Python cannot hold fail in the one for their
+    row.
+    """
     try:
         rows = batch.to_pylist()
     except (ValueError, OverflowError):

@@ -1,4 +1,6 @@
-"""Bytes in: a path, `-` or a URL becomes an open stream, decompressed, with its kind known and its position readable."""
+"""Bytes in: a path, `-` or a URL becomes an open stream, decompressed, with its kind known and its position
+readable.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +113,9 @@ def open_stream(name: str, kind: Kind | None = None) -> Iterator[Stream]:
 
 @contextmanager
 def readable(name: str) -> Iterator[None]:
-    """Turn whatever goes wrong while `name` is read into one DataError that names it; put around reads only."""
+    """Turn whatever goes wrong while `name` is read into one DataError that names it; put around reads
+    only.
+    """
     try:
         yield
     except EmbedkitError:
@@ -179,7 +183,9 @@ def _by_magic(head: bytes, table: dict[bytes, str]) -> str | None:
 
 
 def _sniff(file: BinaryIO) -> Kind:
-    """Tell the kind of a nameless stream from its first bytes: a JSON object on the first line means JSONL."""
+    """Tell the kind of a nameless stream from its first bytes: a JSON object on the first line means
+    JSONL.
+    """
     head = cast(bytes, file.peek(64))  # type: ignore[attr-defined]
     by_magic = _by_magic(head, cast("dict[bytes, str]", _KIND_MAGIC))
     if by_magic:
@@ -188,7 +194,9 @@ def _sniff(file: BinaryIO) -> Kind:
 
 
 def _decompress(raw: BinaryIO, compression: str) -> BinaryIO:
-    """Undo a compression; every reader here raises on a stream that was cut short, and reads joined members."""
+    """Undo a compression; every reader here raises on a stream that was cut short, and reads joined
+    members.
+    """
     if compression == "zstd":
         import pyarrow as pa  # the zstandard package takes a truncated file for a whole one
 
@@ -198,7 +206,7 @@ def _decompress(raw: BinaryIO, compression: str) -> BinaryIO:
     elif compression == "bz2":
         opened = bz2.BZ2File(raw)
     else:
-        opened = lzma.LZMAFile(raw)
+        opened = lzma.LZMAFile(raw)  # noqa: SIM115 (closed with the stream it reads)
     return _buffered(opened)
 
 

@@ -1,9 +1,10 @@
 """Records as Arrow tables: columns `id`, `text`, then the other fields, whatever their types turn out to be.
 
-A field whose values share one simple type becomes a column of that type. Anything else (objects, mixtures) becomes a
-string column of JSON text, marked in the column's metadata, and reads back as the values that went in. Parts written
-separately may disagree on a field's type; `unify` settles one schema for all and `conform` brings a part to it. Whole
-numbers in one part and fractions in another become float64, which is exact up to 2**53.
+A field whose values share one simple type becomes a column of that type. Anything else (objects, mixtures)
+becomes a string column of JSON text, marked in the column's metadata, and reads back as the values that went
+in. Parts written separately may disagree on a field's type; `unify` settles one schema for all and `conform`
+brings a part to it. Whole numbers in one part and fractions in another become float64, which is exact up to
+2**53.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ _JSON = {b"embedkit": b"json"}
 
 
 def to_table(records: Sequence[Record], *, with_text: bool = True) -> Any:
-    """Return records as a pyarrow Table; a field named like one of our own columns gets a `_` behind its name."""
+    """Return records as a pyarrow Table; a field named like one of our own columns gets a `_` behind its
+    name.
+    """
     import pyarrow as pa
 
     names: dict[str, None] = {}

@@ -33,7 +33,9 @@ class Encoder(Protocol):
         """What decides the vectors."""
 
     def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
-        """Return one row a text, `(len(texts), identity.dimension)`, in order; safe to call from two threads."""
+        """Return one row a text, `(len(texts), identity.dimension)`, in order; safe to call from two
+        threads.
+        """
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ class EncoderSettings:
 def load(model: str | EncoderSettings = DEFAULT_MODEL, **settings: Any) -> Encoder:
     """Load an encoder: `minilm`, a folder, a hub id, or `hash:dim=512`.
 
-    Takes the fields of `EncoderSettings`. Raises ModelError when there is no such model or it cannot do what is asked.
-    Nothing is computed yet, and the weights are not read before the first text.
+    Takes the fields of `EncoderSettings`. Raises ModelError when there is no such model or it cannot do what
+    is asked. Nothing is computed yet, and the weights are not read before the first text.
 
     >>> load("hash:dim=64").encode(["one line"]).shape
     (1, 64)

@@ -21,5 +21,7 @@ def file_sha256(path: Path) -> str:
 
 
 def fingerprint(value: Any) -> str:
-    """Return 16 hex digits over plain JSON values; equal values give equal digits whatever the order of keys."""
+    """Return 16 hex digits over plain JSON values; equal values give equal digits whatever the order of
+    keys.
+    """
     return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()[:_DIGITS]

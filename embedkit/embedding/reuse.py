@@ -1,4 +1,6 @@
-"""An encoder that copies the vectors of texts that an older vector set already holds, and encodes only the others."""
+"""An encoder that copies the vectors of texts that an older vector set already holds, and encodes only the
+others.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ class Reusing:
     """`encoder`, with the vectors of `old` copied where the text is the same, letter by letter.
 
     Holds 16 bytes a row of the old set; its texts and vectors stay on disk. `reused` counts copied rows.
-    Raises MismatchError when the old set comes from another encoder, keeps no texts, or rounds its vectors more.
+    Raises MismatchError when the old set comes from another encoder, keeps no texts, or rounds its vectors
+    more.
     """
 
     def __init__(self, encoder: Encoder, old: VectorSet, dtype: DType = "float32") -> None:
@@ -71,7 +74,9 @@ class Reusing:
         for shard, here in self._by_shard(candidates):
             old = self.old.column("text", shard).take(candidates[here] - self._ends[shard]).to_pylist()
             same = [text == texts[place] for text, place in zip(old, hits[here], strict=True)]
-            rows[hits[here][same]] = candidates[here][same]  # 64 bits of digest may agree by chance, texts do not
+            rows[hits[here][same]] = candidates[here][
+                same
+            ]  # 64 bits of digest may agree by chance, texts do not
         return rows
 
     def _copy(self, rows: NDArray[np.int64]) -> Vectors:

@@ -1,4 +1,6 @@
-"""The affine map `x -> A x + b`: what every fitted map is; applied, chained, saved and checked here and nowhere else."""
+"""The affine map `x -> A x + b`: what every fitted map is; applied, chained, saved and checked here and
+nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,8 @@ class Affine:
             raise MismatchError(
                 f"the map wants {self.input_dimension} columns, the vectors have {vectors.shape[1]}"
             )
-        return np.asarray(vectors @ self._A32.T + self._b32, dtype=np.float32)
+        A, b = self._single
+        return np.asarray(vectors @ A.T + b, dtype=np.float32)
 
     def then(self, after: Affine) -> Affine:
         """Return the one map that does this and then `after`."""
@@ -93,11 +96,15 @@ class Affine:
             )
 
     def to_bytes(self) -> bytes:
-        """Return the content of a safetensors file with the story in its metadata, the same bytes every time."""
+        """Return the content of a safetensors file with the story in its metadata, the same bytes every
+        time.
+        """
         from safetensors.numpy import save
 
         metadata = {"format": FORMAT, "version": str(VERSION), "story": orjson.dumps(self.story).decode()}
-        content = save({"A": np.ascontiguousarray(self.A), "b": np.ascontiguousarray(self.b)}, metadata)
+        content: bytes = save(
+            {"A": np.ascontiguousarray(self.A), "b": np.ascontiguousarray(self.b)}, metadata
+        )
         length = int.from_bytes(content[:8], "little")
         head = orjson.dumps(orjson.loads(content[8 : 8 + length]), option=orjson.OPT_SORT_KEYS)
         head += b" " * (-len(head) % 8)  # safetensors writes its keys in an order left to chance
@@ -109,7 +116,9 @@ class Affine:
 
     @classmethod
     def load(cls, path: Path) -> Affine:
-        """Read a map's file; raises FormatError when there is none, or it is another kind, version, or damaged."""
+        """Read a map's file; raises FormatError when there is none, or it is another kind, version, or
+        damaged.
+        """
         try:
             return cls.from_bytes(path.read_bytes(), where=str(path))
         except FileNotFoundError:
@@ -141,9 +150,5 @@ class Affine:
         return self.story.get("parts") or [{**self.story, "fingerprint": self.fingerprint}]
 
     @cached_property
-    def _A32(self) -> NDArray[np.float32]:
-        return np.ascontiguousarray(self.A, dtype=np.float32)
-
-    @cached_property
-    def _b32(self) -> NDArray[np.float32]:
-        return np.ascontiguousarray(self.b, dtype=np.float32)
+    def _single(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return np.asarray(self.A, dtype=np.float32), np.asarray(self.b, dtype=np.float32)

@@ -18,8 +18,8 @@ class Flat:
     def build(self, blocks: Iterable[NDArray[np.float32]], dimension: int, file: Path) -> None:
         """Write the FAISS IndexFlatIP of all rows `(rows, dimension)` to `file`, holding one block at a time.
 
-        The file is FAISS's own, byte for byte: the head of an empty index with its two counters patched once the
-        number of rows is known, and the rows behind it.
+        The file is FAISS's own, byte for byte: the head of an empty index with its two counters patched once
+        the number of rows is known, and the rows behind it.
         """
         import faiss
 

@@ -1,0 +1,62 @@
+"""What every transform must be, whatever its file: an affine map of the asked width, the same every time."""
+
+import numpy as np
+import pytest
+
+from embedkit import spec
+from embedkit.transforms.affine import Affine
+
+EXAMPLES = {  # a spec of each kind, and the width it gives for 12 columns
+    "identity": ("identity", 12),
+    "truncate": ("truncate:dim=5", 5),
+}
+NUMBERS = np.random.default_rng(7)
+ROWS = (NUMBERS.normal(size=(200, 12)) * NUMBERS.uniform(0.5, 2, 12) + 0.3).astype(np.float32)
+
+
+@pytest.fixture(params=spec.kinds("transform"))
+def example(request):
+    """The spec of a kind, and its width."""
+    if request.param not in EXAMPLES:
+        pytest.fail(f"{request.param} is a new transform: add a spec of it to EXAMPLES in {__name__}.py")
+    return EXAMPLES[request.param]
+
+
+def fitted(text, *blocks):
+    return spec.parse("transform", text).fit(iter(blocks or [ROWS]))
+
+
+def test_it_is_finite_and_as_wide_as_asked(example):
+    mapped = fitted(example[0]).apply(ROWS)
+    assert mapped.shape == (len(ROWS), example[1])
+    assert mapped.dtype == np.float32
+    assert np.isfinite(mapped).all()
+
+
+def test_it_is_the_same_every_time(example):
+    assert fitted(example[0]).fingerprint == fitted(example[0]).fingerprint
+
+
+def test_it_is_affine(example):
+    transform = fitted(example[0])
+    one, other = ROWS[:20], ROWS[20:40]
+    mixed = transform.apply(0.3 * one + 0.7 * other)
+    np.testing.assert_allclose(mixed, 0.3 * transform.apply(one) + 0.7 * transform.apply(other), atol=1e-4)
+
+
+def test_it_is_the_same_after_a_round_trip(example):
+    transform = fitted(example[0])
+    again = Affine.from_bytes(transform.to_bytes(), where="")
+    np.testing.assert_array_equal(again.apply(ROWS), transform.apply(ROWS))
+
+
+@pytest.mark.parametrize("sizes", [[1] * 200, [3, 97, 100], [199, 1]])
+def test_rows_may_come_in_any_chunks(example, sizes):
+    chunks = np.split(ROWS, np.cumsum(sizes)[:-1])
+    at_once, streamed = fitted(example[0]), fitted(example[0], *chunks)
+    np.testing.assert_allclose(streamed.apply(ROWS), at_once.apply(ROWS), atol=1e-4)
+
+
+def test_its_spec_reads_back(example):
+    settings = spec.parse("transform", example[0])
+    assert spec.parse("transform", spec.render(settings)) == settings

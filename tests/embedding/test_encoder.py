@@ -1,0 +1,75 @@
+"""An encoder followed by a map is an encoder."""
+
+import numpy as np
+import pytest
+
+from embedkit.embedding.encoder import EncoderSettings, Mapped, load, unit_length, with_maps
+from embedkit.errors import MismatchError, UnknownNameError, UsageError
+from embedkit.transforms.affine import Affine
+
+TEXTS = ["one", "two words", ""]
+HASH = load("hash:dim=8")
+
+
+def random_map(rows, columns, **story):
+    numbers = np.random.default_rng(rows)
+    return Affine(numbers.normal(size=(rows, columns)), numbers.normal(size=rows), story)
+
+
+def test_a_mapped_encoder_gives_mapped_unit_vectors():
+    transform = random_map(4, 8)
+    expected = HASH.encode(TEXTS) @ transform.A.T + transform.b
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(Mapped(HASH, transform).encode(TEXTS), expected, atol=1e-6)
+
+
+def test_a_mapped_encoder_says_who_it_is():
+    transform = random_map(4, 8)
+    identity = Mapped(HASH, transform).identity
+    assert (identity.dimension, identity.maps) == (4, (transform.fingerprint,))
+    assert identity.fingerprint == HASH.identity.fingerprint
+
+
+def test_the_map_is_kept_as_its_file():
+    transform = random_map(4, 8)
+    kept = Affine.from_bytes(Mapped(HASH, transform).map_file, where="")
+    np.testing.assert_array_equal(kept.A, transform.A)
+
+
+def test_several_maps_are_one():
+    first, second = random_map(6, 8), random_map(4, 6)
+    both = with_maps(HASH, [first, second])
+    stepwise = unit_length(second.apply(first.apply(HASH.encode(TEXTS))))
+    np.testing.assert_allclose(both.encode(TEXTS), stepwise, atol=1e-5)
+    assert both.identity.maps == (first.fingerprint, second.fingerprint)
+
+
+def test_no_maps_leave_the_encoder():
+    assert with_maps(HASH, []) is HASH
+
+
+@pytest.mark.parametrize(
+    ("transform", "message"),
+    [
+        (random_map(4, 6), "the map wants 6 columns, hash:dim=8 gives 8"),
+        (
+            random_map(4, 8, encoder="ff"),
+            f"the map was fitted on vectors of encoder ff, these come from {HASH.identity}",
+        ),
+    ],
+)
+def test_a_map_of_another_space_is_refused(transform, message):
+    with pytest.raises(MismatchError) as caught:
+        Mapped(HASH, transform)
+    assert str(caught.value) == message
+
+
+def test_settings_are_checked_before_anything_is_loaded():
+    with pytest.raises(UnknownNameError, match=r"unknown pooling 'men'; did you mean mean\?$"):
+        EncoderSettings(pooling="men")
+    with pytest.raises(UsageError, match=r"^--max-length: 0 is not a positive number$"):
+        EncoderSettings(max_length=0)
+
+
+def test_a_zero_row_stays_zero():
+    np.testing.assert_array_equal(unit_length(np.array([[0, 0], [3, 4]], np.float32)), [[0, 0], [0.6, 0.8]])
