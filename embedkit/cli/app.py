@@ -4,8 +4,10 @@ exit code.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -67,7 +69,7 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except TyperException as error:
-        say(" ".join(error.format_message().split()))
+        say(_one_line(error.format_message()))
         raise typer.Exit(2) from None
     except (typer.Exit, typer.Abort):
         raise
@@ -75,6 +77,15 @@ def one_line_errors() -> Iterator[None]:
         line, code = explain(error)
         say(line)
         raise typer.Exit(code) from None
+
+
+def _one_line(message: str) -> str:
+    """Squeeze a parser's message into a line, and say the nearest of the values it lists."""
+    line = " ".join(message.replace("Value error, ", "").split())
+    if found := re.search(r"'([^']*)' is not one of (.*)\.", line):
+        near = get_close_matches(found[1], re.findall(r"'([^']*)'", found[2]), n=1, cutoff=0.5)
+        line += f"; did you mean {near[0]}?" if near else ""
+    return line
 
 
 app = typer.Typer(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import threading
 import warnings
 from dataclasses import replace
@@ -121,11 +124,17 @@ def write_entry(folder: Path, kind: Kind, converted: Converted) -> None:
         if "BF16" in kind.processor.split():
             _, close = _compile(folder, "bf16", converted)
             cosine = lowest_cosine(close, rows)
-    except RuntimeError as error:  # OpenVINO's own word for a full disk, too
-        raise OSError(_reason(error)) from error
+    except RuntimeError as error:  # OpenVINO's word for a full disk too, and then an unclear one
+        full = shutil.disk_usage(folder).free < _weights_size(converted.model)
+        raise OSError(os.strerror(errno.ENOSPC) if full else _reason(error)) from error
     files = {file.name: Check(file.stat().st_size, file_sha256(file)) for file in sorted(folder.iterdir())}
     entry = Entry(kind, exact.dimension, converted.pad_id, cosine, files)
     write_whole(folder / ENTRY, entry.to_json())
+
+
+def _weights_size(model: Any) -> int:
+    """Return the bytes of a model's weights."""
+    return sum(int(op.get_byte_size()) for op in model.get_ops() if op.get_type_name() == "Constant")
 
 
 def _compile(

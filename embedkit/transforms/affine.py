@@ -76,7 +76,7 @@ class Affine:
         """Return the one map that does this and then `after`."""
         if after.input_dimension != self.output_dimension:
             raise MismatchError(
-                f"the second map wants {after.input_dimension} columns, the first gives {self.output_dimension}"
+                f"the next map wants {after.input_dimension} columns, this one gives {self.output_dimension}"
             )
         story = {"parts": [*self._parts, *after._parts], "encoder": self.story.get("encoder")}
         return Affine(after.A @ self.A, after.A @ self.b + after.b, story)

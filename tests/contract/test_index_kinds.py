@@ -12,7 +12,9 @@ from embedkit.indexing.store import build_index
 
 EXAMPLES = {"flat": ("flat", 1.0)}  # a spec of each kind, and the recall at 10 that it must reach
 NUMBERS = np.random.default_rng(3)
-ROWS = (NUMBERS.normal(size=(500, 16)) * NUMBERS.uniform(0.1, 9, (500, 1))).astype(np.float32)  # no unit lengths
+ROWS = (NUMBERS.normal(size=(500, 16)) * NUMBERS.uniform(0.1, 9, (500, 1))).astype(
+    np.float32
+)  # no unit lengths
 QUERIES = (NUMBERS.normal(size=(30, 16)) * NUMBERS.uniform(0.1, 9, (30, 1))).astype(np.float32)
 each_metric = pytest.mark.parametrize("metric", ["cosine", "dot"])
 
@@ -52,7 +54,9 @@ def test_it_finds_what_exact_search_finds(folder, example, metric):
 def test_its_scores_are_the_similarities_best_first(folder, example, metric):
     scores, rows = built(ROWS, example[0], metric).search(QUERIES, 10)
     if example[1] == 1:
-        np.testing.assert_allclose(scores, np.take_along_axis(exact(metric), rows, axis=1), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(
+            scores, np.take_along_axis(exact(metric), rows, axis=1), rtol=1e-5, atol=1e-5
+        )
     assert (np.diff(scores, axis=1) <= 0).all()
 
 
@@ -70,7 +74,9 @@ def test_k_beyond_the_size_gives_what_there_is(folder, example, metric, size):
 def test_a_hit_is_the_document_at_its_row(folder, example, metric):
     index = built(ROWS, example[0], metric)
     _, rows = index.search(QUERIES, 3)
-    assert [[hit.document["id"] for hit in hits] for hits in index.hits(QUERIES, 3)] == rows.astype(str).tolist()
+    assert [[hit.document["id"] for hit in hits] for hits in index.hits(QUERIES, 3)] == rows.astype(
+        str
+    ).tolist()
 
 
 def test_rows_that_are_alike_come_in_order(folder, example):
@@ -91,7 +97,9 @@ def test_the_flat_file_is_what_faiss_writes(folder, size):
     oracle.add(ROWS[:size])
     faiss.write_index(oracle, "oracle.faiss")
     built(ROWS[:size], "flat", "dot")
-    assert (folder / "x.idx/segments/00000/vectors.faiss").read_bytes() == (folder / "oracle.faiss").read_bytes()
+    assert (folder / "x.idx/segments/00000/vectors.faiss").read_bytes() == (
+        folder / "oracle.faiss"
+    ).read_bytes()
 
 
 def test_its_spec_reads_back(example):

@@ -72,4 +72,4 @@ def test_settings_are_checked_before_anything_is_loaded():
 
 
 def test_a_zero_row_stays_zero():
-    np.testing.assert_array_equal(unit_length(np.array([[0, 0], [3, 4]], np.float32)), [[0, 0], [0.6, 0.8]])
+    np.testing.assert_allclose(unit_length(np.array([[0, 0], [3, 4]], np.float32)), [[0, 0], [0.6, 0.8]])

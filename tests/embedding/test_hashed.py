@@ -20,7 +20,25 @@ def vectors(texts, spec="hash:dim=32"):
 
 def test_the_vectors_are_those_of_version_1():
     digest = hashlib.sha256(vectors(TEXTS, "hash:dim=8").astype("<f4").tobytes()).hexdigest()
-    assert digest == "GOLDEN"
+    assert digest == "b711d1bd509598c04a2e52844c8584b9ad7859e6358c63be5b8a310f58f15705"
+
+
+def test_the_vectors_are_those_of_a_slow_loop():
+    """Count each n-gram in plain Python, as the module's first paragraph describes it."""
+    counts = [0] * 8
+    text = " copy a tree "
+    for size in (1, 2, 3, 4):
+        for start in range(len(text) - size + 1):
+            bits = 0
+            for letter in text[start : start + size]:
+                bits = (bits * 0x9E3779B97F4A7C15 + ord(letter)) % 2**64
+            bits = (bits + size) % 2**64
+            bits = (bits ^ bits >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+            bits = (bits ^ bits >> 27) * 0x94D049BB133111EB % 2**64
+            bits ^= bits >> 31
+            counts[(bits >> 32) * 8 >> 32] += 1 - 2 * (bits & 1)
+    expected = np.array(counts) / np.linalg.norm(counts)
+    np.testing.assert_allclose(vectors(["Copy a tree"], "hash:dim=8")[0], expected, rtol=1e-6)
 
 
 def test_vectors_have_unit_length():
@@ -59,7 +77,7 @@ def test_case_width_and_spacing_make_no_difference():
 )
 def test_what_is_written_alike_is_near(text, near, far):
     one, two, three = vectors([text, near, far], "hash:dim=512")
-    assert one @ two > 0.3 > one @ three
+    assert one @ two > one @ three + 0.3
 
 
 def test_a_million_characters_are_one_vector():
@@ -90,11 +108,11 @@ def test_the_name_in_the_identity_loads_the_same_encoder():
         ("hash", {"pooling": "cls"}, "--pooling cls: the hash encoder has no such setting"),
         ("hash", {"max_length": 9}, "--max-length 9: the hash encoder has no such setting"),
         ("hash", {"normalize": False}, "--no-normalize: the hash encoder has no such setting"),
-        ("hash", {"query_prompt": "q: "}, "--query-prompt q: : the hash encoder has no such setting"),
+        ("hash", {"query_prompt": "q:"}, "--query-prompt q:: the hash encoder has no such setting"),
     ],
 )
 def test_settings_that_it_cannot_honour_are_refused(model, settings, message):
     with pytest.raises(EmbedkitError) as caught:
         load(model, **settings)
-    assert str(caught.value).replace("  ", " ") == message.replace("  ", " ")
+    assert str(caught.value) == message
     assert caught.value.exit_code == 2

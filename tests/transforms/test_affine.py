@@ -34,7 +34,7 @@ def test_a_chain_read_back_still_knows_its_parts():
 
 
 def test_a_file_gives_the_same_map(folder):
-    transform = random_map(3, 4, spec="identity", rows=7)
+    transform = random_map(3, 4, spec="identity", seen=7)
     transform.save(folder / "map.safetensors")
     again = Affine.load(folder / "map.safetensors")
     np.testing.assert_array_equal(again.apply(ROWS), transform.apply(ROWS))
@@ -49,7 +49,10 @@ def test_safetensors_reads_the_file_as_it_is(folder):
     from safetensors.numpy import load_file
 
     random_map(3, 4).save(folder / "map.safetensors")
-    assert {name: value.shape for name, value in load_file("map.safetensors").items()} == {"A": (3, 4), "b": (3,)}
+    assert {name: value.shape for name, value in load_file("map.safetensors").items()} == {
+        "A": (3, 4),
+        "b": (3,),
+    }
 
 
 @pytest.mark.parametrize("length", [0, 7, 8, 40, -1])
@@ -80,5 +83,5 @@ def test_numbers_that_make_no_map_are_refused(b, error):
 def test_widths_that_do_not_meet_are_refused():
     with pytest.raises(MismatchError, match=r"^the map wants 3 columns, the vectors have 4$"):
         random_map(2, 3).apply(ROWS)
-    with pytest.raises(MismatchError, match=r"^the second map wants 3 columns, the first gives 2$"):
+    with pytest.raises(MismatchError, match=r"^the next map wants 3 columns, this one gives 2$"):
         random_map(2, 4).then(random_map(2, 3))

@@ -1,0 +1,117 @@
+"""`embedkit search`: questions by every door, hits in every format."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def idx(run, docs):
+    """The index `x.idx` of `docs.jsonl`."""
+    assert run("index", docs, "-o", "x.idx", "-q") == (0, "", "")
+    return "x.idx"
+
+
+QUERY = "copy a directory tree"
+
+
+@pytest.mark.parametrize("door", ["argument", "file", "pipe", "jsonl"])
+def test_a_question_comes_by_every_door(run, idx, door):
+    Path("q.txt").write_text(f"{QUERY}\n")
+    done = {
+        "argument": lambda: run("search", idx, QUERY, "-k", 1),
+        "file": lambda: run("search", idx, "-i", "q.txt", "-k", 1),
+        "pipe": lambda: run("search", idx, "-k", 1, stdin=f"{QUERY}\n"),
+        "jsonl": lambda: run("search", idx, "-k", 1, stdin=json.dumps({"id": "q7", "text": QUERY})),
+    }[door]()
+    hit = json.loads(done.out)
+    assert (done.code, done.said) == (0, "")
+    assert (hit["query"], hit["rank"], hit["id"]) == (QUERY, 1, "tree")
+    assert hit.get("query_id") == {"argument": None, "file": "1", "pipe": "1", "jsonl": "q7"}[door]
+
+
+@pytest.mark.parametrize("query", ["-", "docs.jsonl", ".", "*", "词", "a\0b"])
+def test_the_argument_is_always_text(run, idx, query):
+    done = run("search", idx, query, "-k", 1)
+    assert json.loads(done.out)["query"] == query
+
+
+def test_a_question_that_begins_with_a_hyphen_stands_behind_two(run, idx):
+    assert json.loads(run("search", idx, "-k", 1, "--", "-5 degrees").out)["query"] == "-5 degrees"
+
+
+def test_formats(run, idx):
+    tsv = run("search", idx, "-k", 1, "--format", "tsv", stdin=QUERY).out
+    trec = run("search", idx, "-k", 1, "--format", "trec", stdin=QUERY).out
+    assert tsv.split("\t")[:3] == ["1", "1", "tree"]
+    assert tsv.endswith("\tshutil copy a directory tree\n")
+    assert trec.split()[:4] == ["1", "Q0", "tree", "1"]
+    assert trec.endswith(" embedkit\n")
+    assert float(trec.split()[4]) == pytest.approx(float(tsv.split("\t")[3]), abs=1e-6)
+    assert run("search", idx, QUERY, "-k", 1, "--format", "ids").out == "tree\n"
+    assert "tree  shutil copy" in run("search", idx, QUERY, "-k", 1, "--format", "table").out
+
+
+def test_fields_by_our_names_are_all_kept(run, idx):
+    hits = [json.loads(line) for line in run("search", idx, QUERY).out.splitlines()]
+    (hit,) = [hit for hit in hits if hit["id"] == "args"]
+    assert (hit["score__"], hit["score_"]) == (5, 6)
+
+
+@pytest.mark.parametrize("k", [3, 4, 10**30])
+def test_k_beyond_the_size_gives_what_there_is(run, idx, k):
+    hits = [json.loads(line) for line in run("search", idx, QUERY, "-k", k).out.splitlines()]
+    assert [hit["rank"] for hit in hits] == [1, 2, 3]
+    assert {hit["id"] for hit in hits} == {"tree", "args", "词"}
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["x.idx", ""], 2, "QUERY: the question is empty"),
+        (["x.idx", " \t"], 2, "QUERY: the question is empty"),
+        (["x.idx", "\udcff"], 2, "QUERY: the question is not UTF-8"),
+        (["x.idx", "one", "-i", "docs.jsonl"], 2, "a question and -i were both given; give one of them"),
+        (["no.idx", "one"], 1, "no.idx: no such index"),
+        (["docs.jsonl", "one"], 1, "docs.jsonl: is not an index: it has no manifest.json"),
+        (["x.idx", "-i", "no.txt"], 1, "no.txt: no such file"),
+        ([], 2, "Missing argument 'INDEX'."),
+    ],
+)
+def test_a_mistake_is_one_line(run, idx, args, code, message):
+    assert run("search", *args) == (code, "", f"embedkit: {message}\n")
+
+
+@pytest.mark.parametrize("model", ["hash:dim=8,seed=1", "hash:dim=9"])
+def test_another_encoder_is_refused_naming_both_fingerprints(run, idx, model):
+    from embedkit.embedding.encoder import load
+
+    done = run("search", idx, "one", "-m", model)
+    assert done.code == 1
+    assert done.said.startswith("embedkit: x.idx: the index ")
+    for name in ("hash:dim=8", model):
+        assert load(name).identity.fingerprint in done.said
+
+
+def test_the_encoder_is_the_index_s_own_whatever_the_default(run, idx, monkeypatch):
+    monkeypatch.setenv("EMBEDKIT_MODEL", "hash:dim=9")
+    assert run("search", idx, QUERY).code == 0
+
+
+@pytest.mark.parametrize("id", ["a b", "a\tb", "a\nb", "a\u3000b"])
+def test_an_id_that_a_trec_run_cannot_hold_is_refused(run, id):
+    run("index", "-o", "x.idx", stdin=json.dumps({"id": id, "text": "one"}))
+    done = run("search", "x.idx", "one", "--format", "trec")
+    hint = "it must be one word; use --format jsonl"
+    assert done == (1, "", f"embedkit: id {id!r} cannot stand in a TREC run; {hint}\n")
+    assert len(run("search", "x.idx", "one", "--format", "tsv").out.rstrip("\n").split("\t")) == 5
+
+
+def test_a_closed_pipe_ends_silently(shell, idx):
+    done = shell("seq 20000 | embedkit search x.idx | head -2 > out; wc -l < out")
+    assert (done.out.strip(), done.said) == ("2", "")
+
+
+def test_a_full_disk_is_one_line(shell, idx):
+    assert shell("embedkit search x.idx one > /dev/full").said == "embedkit: no space left on device\n"

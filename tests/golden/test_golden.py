@@ -1,0 +1,81 @@
+"""Files of every format version are read for ever, and today's are written the same, byte for byte."""
+
+import runpy
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embedkit.data import tables
+from embedkit.data.vectors import VectorSet
+from embedkit.embedding.encoder import load
+from embedkit.errors import FormatError
+from embedkit.indexing.store import Index
+from embedkit.transforms.affine import Affine
+
+GOLDEN = Path(__file__).parent
+TODAY = {"vectors": "vectors-v1", "index": "index-v1", "map.safetensors": "map-v1.safetensors"}
+ROWS = [{"id": "a", "text": "one", "n": 1, "tags": None}, {"id": "b", "text": "二", "n": 2, "tags": ["x", 1]}]
+
+
+def test_a_vector_set_of_version_1_is_read():
+    made = VectorSet.open(GOLDEN / "vectors-v1")
+    made.verify()
+    ((table, vectors),) = made
+    assert tables.to_rows(table) == ROWS
+    np.testing.assert_array_equal(vectors, load("hash:dim=2").encode(["one", "二"]))
+    assert made.meta.identity == load("hash:dim=2").identity
+
+
+def test_a_map_of_version_1_is_read():
+    transform = Affine.load(GOLDEN / "map-v1.safetensors")
+    assert (transform.A.tolist(), transform.b.tolist(), transform.story) == (
+        [[1, 2]],
+        [0.5],
+        {"spec": "example"},
+    )
+
+
+def test_an_index_of_version_1_is_read():
+    index = Index.open(GOLDEN / "index-v1")
+    index.verify()
+    ((hit, _),) = index.hits(load("hash:dim=2").encode(["二"]), 2)
+    assert (hit.rank, hit.document) == (1, ROWS[1])
+    assert hit.score == pytest.approx(1)
+
+
+def files(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_same_content_is_written_as_the_same_bytes(folder):
+    runpy.run_path(str(GOLDEN / "write.py"))["write_all"](folder)
+    for today, golden in TODAY.items():
+        if (folder / today).is_dir():
+            assert files(folder / today) == files(GOLDEN / golden)
+        else:
+            assert (folder / today).read_bytes() == (GOLDEN / golden).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "opening", "what"),
+    [
+        ("vectors-v1", "meta.json", VectorSet.open, "vector set"),
+        ("index-v1", "manifest.json", Index.open, "index"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b'"version": 1', b'"version": 2', "is an? {} of version 2, this embedkit reads version 1$"),
+        (b'"embedkit-', b'"other-', "is not an? {}$"),
+        (b"{", b"", "is damaged: "),
+    ],
+)
+def test_another_version_or_format_is_refused(folder, name, file, opening, what, old, new, message):
+    shutil.copytree(GOLDEN / name, "copy")
+    manifest = folder / "copy" / file
+    manifest.write_bytes(manifest.read_bytes().replace(old, new, 1))
+    with pytest.raises(FormatError, match=rf"^copy: .*{message.format(what)}"):
+        opening(Path("copy"))

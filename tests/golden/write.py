@@ -1,0 +1,34 @@
+"""Writes the golden files of today's format versions: `python tests/golden/write.py FOLDER`.
+
+Run once when a version is new, and commit what it wrote as `NAME-vN` beside this file. Golden files are never
+written again: that they can still be read is what they are there for.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from embedkit.data import tables
+from embedkit.data.records import Record
+from embedkit.data.vectors import Batch, VectorMeta, VectorSetWriter
+from embedkit.embedding.encoder import load
+from embedkit.indexing.store import build_index
+from embedkit.transforms.affine import Affine
+
+RECORDS = [Record("a", "one", {"n": 1}), Record("b", "二", {"n": 2, "tags": ["x", 1]})]
+
+
+def write_all(folder: Path) -> None:
+    """Write a vector set, a map and an index into `folder`."""
+    encoder = load("hash:dim=2")
+    vectors = encoder.encode([record.text for record in RECORDS])
+    writer = VectorSetWriter(folder / "vectors", VectorMeta(2, encoder.identity))
+    writer.write(Batch(tables.to_table(RECORDS), vectors))
+    made = writer.finish()
+    Affine(np.array([[1.0, 2.0]]), np.array([0.5]), {"spec": "example"}).save(folder / "map.safetensors")
+    build_index(folder / "index", made.meta, made)
+
+
+if __name__ == "__main__":
+    write_all(Path(sys.argv[1]))

@@ -1,0 +1,97 @@
+"""An index folder is whole, says what it is, and answers only questions of its own encoder."""
+
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pytest
+
+from embedkit.data.vectors import Batch, VectorMeta
+from embedkit.embedding.encoder import load
+from embedkit.errors import DataError, FormatError, MismatchError, UnknownNameError, UsageError
+from embedkit.indexing.store import Index, build_index
+
+HASH = load("hash:dim=8")
+TEXTS = ["one", "two", "three"]
+
+
+def built(**options):
+    table = pa.table({"id": ["a", "b", "c"], "text": TEXTS})
+    meta = VectorMeta(8, HASH.identity, map_file=b"map")
+    return build_index(Path("x.idx"), meta, [Batch(table, HASH.encode(TEXTS))], **options)
+
+
+def test_it_opens_as_it_was_built(folder):
+    index = Index.open(built().path)
+    assert (index.rows, index.dimension, index.kind, index.metric) == (3, 8, "flat", "cosine")
+    assert (index.identity, index.map_file) == (HASH.identity, b"map")
+
+
+def test_a_hit_is_the_document_and_its_similarity(folder):
+    ((hit,),) = built().hits(HASH.encode(["two"]), 1)
+    assert (hit.rank, hit.document) == (1, {"id": "b", "text": "two"})
+    assert hit.score == pytest.approx(1)
+
+
+def test_only_the_columns_asked_for_are_read(folder):
+    ((hit,),) = built().hits(HASH.encode(["two"]), 1, ["id", "nothing"])
+    assert hit.document == {"id": "b"}
+
+
+def test_a_failed_build_leaves_the_old_index_and_nothing_else(folder):
+    built()
+    with pytest.raises(DataError):
+        build_index(Path("x.idx"), VectorMeta(8), [])
+    assert Index.open(Path("x.idx")).rows == 3
+    assert [path.name for path in folder.iterdir()] == ["x.idx"]
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_k_is_positive(folder, k):
+    with pytest.raises(UsageError, match=rf"^-k: {k} is not a positive number$"):
+        built().search(HASH.encode(["two"]), k)
+
+
+def test_queries_of_another_width_are_refused(folder):
+    with pytest.raises(MismatchError, match=r"^x.idx: the index has 8 columns, the queries 4$"):
+        built().search(np.ones((1, 4), np.float32), 1)
+
+
+@pytest.mark.parametrize("spec", ["hash:dim=8,seed=1", "hash:dim=9"])
+def test_another_encoder_is_refused_naming_both(folder, spec):
+    other = load(spec)
+    with pytest.raises(MismatchError) as caught:
+        built().require_encoder(other)
+    assert str(HASH.identity) in str(caught.value)
+    assert str(other.identity) in str(caught.value)
+
+
+def test_its_own_encoder_is_welcome(folder):
+    built().require_encoder(HASH)
+
+
+def test_names_that_do_not_exist_are_refused_before_anything_is_written(folder):
+    with pytest.raises(UnknownNameError, match=r"^unknown index kind 'flt'; did you mean flat\?$"):
+        built(kind="flt")
+    with pytest.raises(UsageError, match=r"^unknown metric 'euclid'; known: cosine, dot$"):
+        built(metric="euclid")
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", [{"segments": None}, {"segments": [{}]}, {"encoder": {"a": 1}}])
+def test_a_damaged_manifest_is_one_line(folder, damage):
+    built()
+    manifest = folder / "x.idx/manifest.json"
+    manifest.write_bytes(orjson.dumps({**orjson.loads(manifest.read_bytes()), **damage}))
+    with pytest.raises(FormatError, match=r"^x.idx: manifest.json is damaged: "):
+        Index.open(Path("x.idx"))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("no", "no: no such index"), (".", ".: is not an index: it has no manifest.json")]
+)
+def test_what_is_no_index_is_refused(folder, name, message):
+    with pytest.raises(FormatError) as caught:
+        Index.open(Path(name))
+    assert str(caught.value) == message
