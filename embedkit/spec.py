@@ -18,7 +18,7 @@ from embedkit.errors import UnknownNameError, UsageError
 
 FAMILIES: dict[str, tuple[str, frozenset[str]]] = {
     # family: (package, files in it that are shared machinery and not kinds)
-    "transform": ("embedkit.transforms", frozenset({"affine"})),
+    "transform": ("embedkit.transforms", frozenset({"affine", "axes", "fitting", "moments", "projection"})),
     "index": ("embedkit.indexing.kinds", frozenset()),
 }
 
@@ -114,8 +114,9 @@ def _read_value(kind: Any, text: str, *, where: str, key: str) -> Any:
     if origin in (Union, types.UnionType):
         if text.lower() == "none":
             return None
-        (kind,) = (option for option in get_args(kind) if option is not type(None))
-        return _read_value(kind, text, where=where, key=key)
+        options = [option for option in get_args(kind) if option is not type(None)]
+        named = [option for option in options if get_origin(option) is Literal and text in get_args(option)]
+        return _read_value((named or options)[0], text, where=where, key=key)
     if origin is Literal:
         choices = {str(choice): choice for choice in get_args(kind)}
         if text not in choices:

@@ -1,12 +1,14 @@
 """What every test may count on: no network, the same examples every run, a folder of its own on request."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["EMBEDKIT_CACHE"] = str(Path(tempfile.gettempdir()) / f"embedkit-tests-{os.getuid()}")  # kept: it is slow to make
 
 settings.register_profile(
     "embedkit",

@@ -22,6 +22,10 @@ from embedkit.errors import UnknownNameError
 
 COMMANDS = {  # in the order in which a person meets them; a file each, with the same first line
     "encode": "Turn text into vectors, in order, in constant memory.",
+    "whiten": "Fit a whitening map on vectors, or on text, which is encoded first.",
+    "reduce": "Make a map to fewer dimensions, random or fitted.",
+    "fit": "Fit a map of any kind on vectors, or on text, which is encoded first.",
+    "apply": "Apply maps to vectors, one after the other, in constant memory; text is encoded first.",
     "index": "Build an index of documents, and look after it.",
     "search": "Find the documents nearest to a question, or to each of many.",
     "merge": "Join vector sets of one encoder into one.",
@@ -84,7 +88,7 @@ def _one_line(message: str) -> str:
     line = " ".join(message.replace("Value error, ", "").split())
     if found := re.search(r"'([^']*)' is not one of (.*)\.", line):
         near = get_close_matches(found[1], re.findall(r"'([^']*)'", found[2]), n=1, cutoff=0.5)
-        line += f"; did you mean {near[0]}?" if near else ""
+        line = line.rstrip(".") + (f"; did you mean {near[0]}?" if near else "")
     return line
 
 

@@ -138,7 +138,9 @@ def report(
     elif not common.quiet:
         speed = f"{progress.seconds:.1f} s ({progress.speed:,.0f} rows/s)"
         over = passed_over(reader)
-        say(f"{rows:,} row{'s' * (rows != 1)} of {dimension} dimensions in {speed} -> {output}{f'; {over}' if over else ''}")
+        say(
+            f"{rows:,} row{'s' * (rows != 1)} of {dimension} dimensions in {speed} -> {output}{f'; {over}' if over else ''}"
+        )
 
 
 def passed_over(reader: object) -> str:

@@ -51,7 +51,7 @@ def encode(
 
     relay_warnings(common.quiet)
     names = input_names(files)
-    _check(output, resume, shard)
+    _check(output, resume, common.force, shard)
     if output is not None and resume and is_complete(output):
         _tidy(output, common)
         return
@@ -74,12 +74,14 @@ def encode(
         report(common, progress, output, rows=rows, dimension=encoder.identity.dimension, reader=reader)
 
 
-def _check(output: Path | None, resume: bool, shard: str | None) -> None:
+def _check(output: Path | None, resume: bool, force: bool, shard: str | None) -> None:
     from embedkit.data.parts import parse_part
 
     for name, given in (("--resume", resume), ("--shard", shard)):
         if given and output is None:
             raise UsageError("needs an output", where=name, hint="name it with -o")
+    if resume and force:
+        raise UsageError("--resume and --force contradict each other", hint="give one of them")
     if shard is not None:
         parse_part(shard)
 
@@ -91,11 +93,11 @@ def _stream(
     from embedkit.data.vector_files import write_arrow_stream, write_jsonl
     from embedkit.embedding.corpus import describe, encode_batches, require_some
 
-    batches = require_some(encode_batches(encoder, reader, first=256, with_text=text))
+    batches = require_some(encode_batches(encoder, reader, first=256, with_text=text), reader)
     if format == "arrow":
         write_arrow_stream(describe(encoder, dtype=dtype, with_text=text), batches, sys.stdout.buffer)
     else:
-        write_jsonl(batches, sys.stdout.buffer)
+        write_jsonl(batches, sys.stdout.buffer, dtype)
     if (line := passed_over(reader)) and not common.quiet:
         say(line)
 

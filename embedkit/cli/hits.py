@@ -98,19 +98,25 @@ def _table(answer: Answer) -> None:
     from rich.text import Text
 
     console = Console()
-    table = Table(title=Text(answer.query, style="bold"), title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        title=Text(_printable(answer.query), style="bold"), title_justify="left", box=None, pad_edge=False
+    )
     table.add_column("rank", justify="right")
     table.add_column("score", justify="right")
     table.add_column("id", style="cyan")
     table.add_column("text", no_wrap=True)
-    ids = [Text(hit.document["id"]) for hit in answer.hits]
+    ids = [Text(_printable(hit.document["id"])) for hit in answer.hits]
     for id in ids:
         id.truncate(_ID_WIDTH, overflow="ellipsis")
     room = console.width - len("rank") - len("0.1234") - max((id.cell_len for id in ids), default=2) - 6
     for hit, id in zip(answer.hits, ids, strict=True):
-        text = Text(
-            next((line.strip() for line in (hit.document.get("text") or "").splitlines() if line.strip()), "")
-        )
+        lines = (hit.document.get("text") or "").splitlines()
+        text = Text(_printable(next((line.strip() for line in lines if line.strip()), "")))
         text.truncate(max(room, 10), overflow="ellipsis")
         table.add_row(str(hit.rank), f"{hit.score:.4f}", id, text)
     console.print(table)
+
+
+def _printable(text: str) -> str:
+    """Return text without what would steer the terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -13,13 +13,15 @@ import typer
 from embedkit.cli.console import input_names, relay_warnings
 from embedkit.cli.hits import Answer, write_hits
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
-from embedkit.cli.spread import command_app
-from embedkit.errors import UsageError
+from embedkit.cli.spread import TakesText, command_app
+from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from embedkit.data.records import Record, TextFormat
     from embedkit.embedding.encoder import Encoder
     from embedkit.indexing.store import Index
+
+_HITS_AT_A_TIME = 100_000  # held in memory, documents and all
 
 HitFormat = Literal["table", "jsonl", "tsv", "trec", "ids"]
 
@@ -73,10 +75,13 @@ def answer(
 ) -> Iterator[Answer]:
     """Search window by window; only the ids are read of the documents where the format shows no more."""
     columns = ["id"] if format in ("trec", "ids") else None
+    step = max(1, _HITS_AT_A_TIME // min(k, index.rows))
     for window in questions:
         vectors = encoder.encode([record.text for record in window], "query")
-        for record, hits in zip(window, index.hits(vectors, k, columns), strict=True):
-            yield Answer(record.id, record.text, hits)
+        for start in range(0, len(window), step):
+            found = index.hits(vectors[start : start + step], k, columns)
+            for record, hits in zip(window[start : start + step], found, strict=True):
+                yield Answer(record.id, record.text, hits)
 
 
 def _questions(names: list[str], format: TextFormat) -> Iterator[list[Record]]:
@@ -85,6 +90,10 @@ def _questions(names: list[str], format: TextFormat) -> Iterator[list[Record]]:
 
     with open_text(names, format) as reader:
         yield from windows(reader, first=64)
+        if not reader.read:
+            raise DataError("there is no question in the input", where=reader.name)
 
 
-app = command_app(search, epilog='Example: embedkit search docs.idx "copy a directory tree" -k 5')
+app = command_app(
+    search, cls=TakesText, epilog='Example: embedkit search docs.idx "copy a directory tree" -k 5'
+)

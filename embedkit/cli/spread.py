@@ -32,10 +32,24 @@ class GroupedHelp(TyperCommand):
                 formatter.write_dl(records)
 
 
-def command_app(function: Callable[..., None], *, epilog: str) -> typer.Typer:
+class TakesText(GroupedHelp):
+    """A command whose argument is text: words with a space between them are never taken for an option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Move what begins with a hyphen and is a sentence, like `-5 degrees`, behind the options."""
+        if "--" not in args:
+            texts = [arg for arg in args if arg.startswith("-") and " " in arg.partition("=")[0]]
+            if texts:
+                args = [*(arg for arg in args if arg not in texts), "--", *texts]
+        return super().parse_args(ctx, args)
+
+
+def command_app(
+    function: Callable[..., None], *, epilog: str, cls: type[TyperCommand] = GroupedHelp
+) -> typer.Typer:
     """Return a program of one command."""
     app = typer.Typer(rich_markup_mode=None, add_completion=False)
-    app.command(cls=GroupedHelp, context_settings=HELP_NAMES, epilog=epilog)(spread(function))
+    app.command(cls=cls, context_settings=HELP_NAMES, epilog=epilog)(spread(function))
     return app
 
 

@@ -1,6 +1,8 @@
 """Files and folders that appear whole or not at all: written beside, flushed, renamed."""
 
 import ctypes
+import fcntl
+import glob
 import os
 import shlex
 import shutil
@@ -43,7 +45,7 @@ def whole_file(path: Path, mode: str = "wb") -> Iterator[IO[bytes]]:
     """Open a file that replaces `path` when the block ends well, and leaves no trace when it does not."""
     if path.is_dir():
         raise ExistsError("is a folder and would have to become a file", where=str(path))
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = _beside(path)
     try:
         with open(beside, mode) as file:
             yield file
@@ -68,8 +70,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """Yield a folder beside `path` that takes its place when the block ends well; on failure nothing is
     left.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    discard(beside)
+    beside = _beside(path)
     beside.mkdir()
     try:
         yield beside
@@ -77,6 +78,39 @@ def whole_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         discard(beside)
         raise
+
+
+def _beside(path: Path) -> Path:
+    """Return a free name beside `path`, and clear away what killed processes have left under such names."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        pid = left.name[len(path.name) + 2 : -len(".tmp")]
+        if pid.isdecimal() and (int(pid) == os.getpid() or not _alive(int(pid))):
+            discard(left)
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # somebody else's, or no number of a process: left alone
+        return True
+    return True
+
+
+def hold(folder: Path) -> int:
+    """Lock a folder against other writers until the returned descriptor is closed, or the process ends.
+
+    Raises ExistsError when another process holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise ExistsError("another run is writing here", where=str(folder)) from None
+    return descriptor
 
 
 def put_in_place(ready: Path, path: Path) -> None:

@@ -36,7 +36,7 @@ def open_input(names: Sequence[str], format: TextFormat) -> Iterator[RecordReade
             yield read_vectors(stream)
         else:
             yield RecordReader(
-                _streams(stream, names[1:], format), format, several=len(names) > 1, size=_size(names, stream)
+                _streams(stream, names[1:], format), format, names=names, size=_size(names, stream)
             )
 
 
@@ -60,7 +60,8 @@ def open_text(names: Sequence[str], format: TextFormat) -> Iterator[RecordReader
         format = replace(format, text_field=format.text_field or "text", id_field=format.id_field or "id")
     with ExitStack() as stack:
         stream = stack.enter_context(open_stream(files[0], format.input_format))
-        yield RecordReader(_streams(stream, files[1:], format), format, several=len(names) > 1, size=_size(files, stream))
+        size = _size(files, stream)
+        yield RecordReader(_streams(stream, files[1:], format), format, names=names, size=size)
 
 
 def _shard_files(name: str) -> list[str]:
@@ -76,7 +77,11 @@ def _size(names: Sequence[str], first: Stream) -> int | None:
     """Return the bytes of all inputs together, when they are known before reading."""
     if len(names) == 1:
         return first.size
-    return sum(Path(name).stat().st_size for name in names) if all(Path(name).is_file() for name in names) else None
+    return (
+        sum(Path(name).stat().st_size for name in names)
+        if all(Path(name).is_file() for name in names)
+        else None
+    )
 
 
 def _streams(first: Stream, others: Sequence[str], format: TextFormat) -> Iterator[Stream]:
@@ -89,7 +94,11 @@ def _streams(first: Stream, others: Sequence[str], format: TextFormat) -> Iterat
 def _no_text_fields(format: TextFormat, name: str) -> None:
     for option, value in (("--id-field", format.id_field), ("--text-field", format.text_field)):
         if value is not None:
-            raise UsageError("is for text; vectors come with columns id, text and vector", where=option, hint=f"{name} holds vectors")
+            raise UsageError(
+                "is for text; vectors come with columns id, text and vector",
+                where=option,
+                hint=f"{name} holds vectors",
+            )
 
 
 def _one_only(names: Sequence[str]) -> None:

@@ -46,12 +46,17 @@ class RecordReader:
     """
 
     def __init__(
-        self, streams: Iterable[Stream], format: TextFormat, *, several: bool = False, size: int | None = None
+        self,
+        streams: Iterable[Stream],
+        format: TextFormat,
+        *,
+        names: Sequence[str] = (),
+        size: int | None = None,
     ) -> None:
-        self.format = format
+        self.format, self.name = format, ", ".join(names) or None
         self.read = self.blank = self.skipped = 0
         self.bytes_read, self.size = 0, size  # of the inputs as they are stored; size is None when unknown
-        self._streams, self._several = streams, several
+        self._streams, self._several = streams, len(names) > 1
 
     def __iter__(self) -> Iterator[Record]:
         done = 0
@@ -74,13 +79,14 @@ class RecordReader:
         }  # fmt: skip
         if stream.kind not in readers:
             raise DataError(f"holds {stream.kind} data, not text", where=stream.name)
+        composed = stream.kind in ("parquet", "arrow") and "vector" in stream.table.schema.names
         for number, (place, parse) in enumerate(readers[stream.kind](stream), 1):
             try:
                 row = parse()
                 if row is None:
                     self.blank += 1
                     continue
-                record = self._record(row, f"{prefix}{number}")
+                record = self._record(row, f"{prefix}{number}", composed)
             except (DataError, ValueError, OverflowError) as error:
                 if self.format.on_error == "skip":
                     self.skipped += 1
@@ -90,9 +96,12 @@ class RecordReader:
                 raise DataError(what, where=place, hint=hint) from None
             yield record
 
-    def _record(self, row: Row, default_id: str) -> Record:
+    def _record(self, row: Row, default_id: str, composed: bool) -> Record:
+        """Take a row apart; the text of a `composed` one, which comes with a vector, has its title in it already."""
         fields = dict(row)
-        return Record(self._take_id(fields, default_id), self._take_text(fields), fields)
+        if isinstance(fields.get("vector"), list):
+            composed = fields.pop("vector") is not None
+        return Record(self._take_id(fields, default_id), self._take_text(fields, composed), fields)
 
     def _take_id(self, fields: Row, default: str) -> str:
         candidates = (name for name in ID_FIELDS if name in fields and name != self.format.text_field)
@@ -108,7 +117,7 @@ class RecordReader:
             )
         return str(value)
 
-    def _take_text(self, fields: Row) -> str:
+    def _take_text(self, fields: Row, composed: bool) -> str:
         """Remove the text from the fields and return it; BEIR's title goes before the text, and stays a
         field.
         """
@@ -122,7 +131,7 @@ class RecordReader:
         text = fields.pop(name)
         if not isinstance(text, str):
             raise DataError(f"field {name!r} is not text but {_json_type(text)}")
-        title = fields.get("title") if self.format.text_field is None else None
+        title = None if composed or self.format.text_field else fields.get("title")
         return f"{title} {text}".strip() if isinstance(title, str) and title else text
 
     # Each kind yields a place for errors and a function that parses the row there (None for a blank line),
@@ -172,7 +181,7 @@ def open_records(names: Sequence[str], format: TextFormat = TextFormat()) -> Rec
             with open_stream(name, format.input_format) as stream:
                 yield stream
 
-    return RecordReader(streams(), format, several=len(names) > 1)
+    return RecordReader(streams(), format, names=names)
 
 
 def json_rows(file: Iterable[bytes], name: str) -> Iterator[tuple[str, Row]]:

@@ -20,6 +20,7 @@ from embedkit.data.streams import Stream
 from embedkit.data.vectors import (
     VECTOR,
     Batch,
+    DType,
     VectorMeta,
     VectorSet,
     as_float32,
@@ -101,10 +102,11 @@ def is_file_output(path: Path) -> bool:
     return path.suffix in (".npy", ".parquet", ".arrow", ".jsonl")
 
 
-def write_jsonl(batches: Iterable[Batch], file: IO[bytes]) -> None:
+def write_jsonl(batches: Iterable[Batch], file: IO[bytes], dtype: DType = "float32") -> None:
     """Write `{"id": ..., "vector": [...], "text": ..., fields}` lines, flushed batch by batch."""
     for table, vectors in batches:
-        for row, vector in zip(tables.to_rows(table), vectors, strict=True):
+        rounded = vectors.astype(dtype).astype(np.float32)
+        for row, vector in zip(tables.to_rows(table), rounded, strict=True):
             line = {"id": row.pop("id"), VECTOR: vector, **row}
             file.write(
                 orjson.dumps(line, default=str, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
@@ -149,7 +151,9 @@ def _read_npy(stream: Stream) -> VectorFile:
             vectors = as_float32(np.frombuffer(content, dtype).reshape(count, dimension))
             require_finite(vectors, where=stream.name, before=start)
             numbers = range(start + 1, start + 1 + count)
-            records = list(islice(named, count)) if named else [Record(str(number), "", {}) for number in numbers]
+            records = (
+                list(islice(named, count)) if named else [Record(str(number), "", {}) for number in numbers]
+            )
             yield Batch(tables.to_table(records, with_text=False), vectors)
 
     return VectorFile(stream.name, VectorMeta(dimension, has_text=False), batches())
@@ -159,7 +163,9 @@ def _npy_header(stream: Stream) -> tuple[tuple[int, int], np.dtype[Any]]:
     """Read the head of an npy file; raises DataError unless rows of floating-point vectors follow."""
     try:
         version = np.lib.format.read_magic(stream.file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
         shape, fortran_order, dtype = read(stream.file)
     except (ValueError, EOFError) as error:
         raise DataError(f"is not a whole npy file: {error}", where=stream.name) from None
@@ -193,7 +199,9 @@ def _read_table(stream: Stream) -> VectorFile:
         try:
             meta = VectorMeta.from_json(orjson.loads(annotation), (schema.metadata or {}).get(_MAP_KEY))
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise FormatError(f"what it says of its vectors is damaged: {error!r}", where=stream.name) from None
+            raise FormatError(
+                f"what it says of its vectors is damaged: {error!r}", where=stream.name
+            ) from None
         return VectorFile(stream.name, meta, _table_batches(stream, meta.dimension))
     batches = _table_batches(stream, None)
     first = next(batches, None)
@@ -232,7 +240,11 @@ def _with_ids(table: Any, where: str, before: int) -> Any:
     return pa.table([*front.values(), *rest.columns], schema=pa.schema([*fields, *rest.schema]))
 
 
-_NAMES = (("id", "_id"), ("id", "id"), ("text", "text"))  # our names and those in the input, the last one wins
+_NAMES = (
+    ("id", "_id"),
+    ("id", "id"),
+    ("text", "text"),
+)  # our names and those in the input, the last one wins
 
 
 def _strings(column: Any, name: str, where: str, before: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -13,9 +14,17 @@ import orjson
 from numpy.typing import NDArray
 
 from embedkit.data import tables
-from embedkit.data.atomic import discard, put_in_place, write_whole
+from embedkit.data.atomic import discard, hold, put_in_place, write_whole
 from embedkit.data.identity import Identity
-from embedkit.data.shards import JOURNAL, SHARD_ROWS, Shard, ShardWriter, check_shard, drop_journal, read_table
+from embedkit.data.shards import (
+    JOURNAL,
+    SHARD_ROWS,
+    Shard,
+    ShardWriter,
+    check_shard,
+    drop_journal,
+    read_table,
+)
 from embedkit.errors import DataError, ExistsError, FormatError, MismatchError
 
 FORMAT, VERSION = "embedkit-vectors", 1
@@ -41,7 +50,9 @@ class VectorMeta:
     identity: Identity | None = None
     dtype: DType = "float32"
     has_text: bool = True
-    map_file: bytes | None = field(default=None, repr=False)  # content of the file of the map behind the encoder
+    map_file: bytes | None = field(
+        default=None, repr=False
+    )  # content of the file of the map behind the encoder
     part: str | None = None  # "2/4": the second of four parts of one corpus, to be merged
 
     @property
@@ -168,9 +179,13 @@ class VectorSetWriter(ShardWriter):
         self.path, self.meta = path, meta
         partial = partial_folder(path)
         _refuse_strangers(partial)
+        partial.mkdir(exist_ok=True)
+        self._lock = hold(partial)
         if force and not resume:
-            discard(partial)
+            for file in partial.iterdir():
+                file.unlink()
         elif not resume and any(partial.glob("*.arrow")):
+            os.close(self._lock)
             raise ExistsError(
                 "an unfinished run is here",
                 where=str(partial),
@@ -183,7 +198,11 @@ class VectorSetWriter(ShardWriter):
             **meta.to_json(),
             **(settings or {}),
         }
-        super().__init__(partial, header, shard_rows=shard_rows, resume=resume)
+        try:
+            super().__init__(partial, header, shard_rows=shard_rows, resume=resume)
+        except BaseException:
+            os.close(self._lock)
+            raise
 
     def write(self, batch: Batch) -> None:
         """Append a batch; raises DataError naming the first row that holds NaN or infinity."""
@@ -200,12 +219,19 @@ class VectorSetWriter(ShardWriter):
         self.complete()
         put_in_place(self.folder, self.path)
         drop_journal(self.path)
+        os.close(self._lock)
         return VectorSet.open(self.path)
+
+    def remove(self) -> None:
+        """Remove the unfinished folder, once its content has gone elsewhere."""
+        discard(self.folder)
+        os.close(self._lock)
 
     def abandon(self) -> int:
         """Leave an unfinished run: keep sealed shards and return their rows, or remove an empty folder."""
         if not self.sealed:
             discard(self.folder)
+        os.close(self._lock)
         return self.sealed_rows
 
     def _shape(self, table: Any) -> Any:
@@ -222,7 +248,9 @@ def partial_folder(path: Path) -> Path:
 def _refuse_strangers(partial: Path) -> None:
     ours = (META, MAP, JOURNAL, "part-")
     if partial.is_dir() and not all(file.name.lstrip(".").startswith(ours) for file in partial.iterdir()):
-        raise ExistsError("is a folder that holds something else", where=str(partial), hint="choose another name")
+        raise ExistsError(
+            "is a folder that holds something else", where=str(partial), hint="choose another name"
+        )
 
 
 def write_meta(folder: Path, meta: VectorMeta, shards: Iterable[Shard]) -> None:

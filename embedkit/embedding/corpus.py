@@ -48,14 +48,14 @@ def encode_batches(
     return checked(batches, encoder.identity.dimension)
 
 
-def require_some(batches: Iterable[Batch]) -> Iterator[Batch]:
-    """Pass batches on; raises DataError at the end when there was none."""
+def require_some(batches: Iterable[Batch], records: object) -> Iterator[Batch]:
+    """Pass batches on; raises DataError at the end when there was none, naming where the records came from."""
     some = False
     for batch in batches:
         some = True
         yield batch
     if not some:
-        raise DataError("there is no text in the input")
+        raise DataError("there is no text in the input", where=getattr(records, "name", None))
 
 
 def map_batches(
@@ -132,6 +132,7 @@ def encode_to(
     """
     refuse_output(path, resume=resume, force=force)
     meta = describe(encoder, dtype=dtype, with_text=with_text)
+    source = records
     if part is not None:
         meta = replace(meta, part=part)
         records = part_of(records, *parse_part(part))
@@ -141,12 +142,12 @@ def encode_to(
         rest = iter(records)
         writer.replay(map(tables.to_table, windows(islice(rest, writer.sealed_rows), block=shard_rows)))
         batches = encode_batches(encoder, rest, block=shard_rows)
-        for batch in batches if writer.sealed else require_some(batches):
+        for batch in batches if writer.sealed else require_some(batches, source):
             writer.write(batch)
             yield batch
         if is_file_output(path):
             export(writer.complete(), path)
-            discard(writer.folder)
+            writer.remove()
         else:
             writer.finish()
         done = True

@@ -79,7 +79,12 @@ class Segment:
         for place in np.unique(places):
             wanted = np.flatnonzero(places == place)
             start = int(self._ends[place]) - self.shards[place].rows
-            documents = tables.rows_at(self._table(int(place)), (rows[wanted] - start).tolist(), columns)
+            table = self._table(int(place))
+            try:
+                documents = tables.rows_at(table, (rows[wanted] - start).tolist(), columns)
+            except (ValueError, SystemError) as error:
+                where = str(self.folder / DOCUMENTS / self.shards[place].file)
+                raise FormatError(f"is damaged: {error}", where=where, hint="embedkit index verify") from None
             for at, document in zip(wanted, documents, strict=True):
                 found[at] = document
         return found

@@ -5,6 +5,7 @@ nowhere else.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +26,9 @@ FORMAT, VERSION = "embedkit-map", 1
 class Affine:
     """`y = A x + b` with A `(out, in)` and b `(out,)`, fitted in float64, and how it came to be.
 
-    `story` holds kind and settings (`spec`), rows seen, and the fingerprint of the encoder it was fitted on
-    (`encoder`), all optional; a chain keeps the stories of its parts under `parts`.
+    `story` holds kind and settings (`spec`), rows seen, the fingerprint of the encoder it was fitted on
+    (`encoder`) and of the maps behind that encoder (`maps`), all optional; a chain keeps the stories of its
+    parts under `parts`.
     """
 
     A: NDArray[np.float64]
@@ -78,7 +80,9 @@ class Affine:
             raise MismatchError(
                 f"the next map wants {after.input_dimension} columns, this one gives {self.output_dimension}"
             )
-        story = {"parts": [*self._parts, *after._parts], "encoder": self.story.get("encoder")}
+        known = {"encoder": self._common_encoder(after), "maps": self._maps_before(after)}
+        story: dict[str, Any] = {"parts": [*self._parts, *after._parts]}
+        story |= {key: value for key, value in known.items() if value is not None}
         return Affine(after.A @ self.A, after.A @ self.b + after.b, story)
 
     def require_input(self, identity: Identity, *, where: str | None = None) -> None:
@@ -88,12 +92,33 @@ class Affine:
                 f"the map wants {self.input_dimension} columns, {identity.model} gives {identity.dimension}",
                 where=where,
             )
-        fitted_on = self.story.get("encoder")
-        if fitted_on is not None and fitted_on not in (identity.fingerprint, *identity.maps):
+        encoder, maps = self.story.get("encoder"), self.story.get("maps")
+        if encoder not in (None, identity.fingerprint) or (maps is not None and tuple(maps) != identity.maps):
+            behind = f" with {_listed(maps)}" if maps is not None else ""
             raise MismatchError(
-                f"the map was fitted on vectors of encoder {fitted_on}, these come from {identity}",
+                f"the map was fitted on vectors of encoder {encoder}{behind}, these come from {identity}",
                 where=where,
             )
+
+    def _common_encoder(self, after: Affine) -> str | None:
+        """Return the encoder of a chain; raises MismatchError when its parts know of two."""
+        known = {part.story["encoder"] for part in (self, after) if part.story.get("encoder") is not None}
+        if len(known) > 1:
+            raise MismatchError(f"the maps were fitted on two encoders, {' and '.join(sorted(known))}")
+        return known.pop() if known else None
+
+    def _maps_before(self, after: Affine) -> list[str] | None:
+        """Return the maps before a chain; raises MismatchError when `after` was not fitted behind this."""
+        mine, wanted = self.story.get("maps"), after.story.get("maps")
+        if wanted is None:
+            return mine
+        before = wanted[: -len(self.fingerprints)]
+        if tuple(wanted) != (*(before if mine is None else mine), *self.fingerprints):
+            raise MismatchError(
+                f"the next map was fitted on vectors with {_listed(wanted)}, not with "
+                f"{_listed((*(mine or ()), *self.fingerprints))}"
+            )
+        return list(before)
 
     def to_bytes(self) -> bytes:
         """Return the content of a safetensors file with the story in its metadata, the same bytes every
@@ -152,3 +177,7 @@ class Affine:
     @cached_property
     def _single(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return np.asarray(self.A, dtype=np.float32), np.asarray(self.b, dtype=np.float32)
+
+
+def _listed(maps: Sequence[str]) -> str:
+    return f"maps {' '.join(maps)}" if maps else "no map applied"

@@ -7,8 +7,17 @@ from embedkit import spec
 from embedkit.transforms.affine import Affine
 
 EXAMPLES = {  # a spec of each kind, and the width it gives for 12 columns
+    "centre": ("centre", 12),
+    "gaussian": ("gaussian:dim=5,seed=3", 5),
+    "householder": ("householder:drop=true", 11),
     "identity": ("identity", 12),
+    "pca": ("pca:dim=5", 5),
+    "sparse": ("sparse:dim=5,density=0.3333", 5),
+    "srht": ("srht:dim=5", 5),
+    "top-components": ("top-components:components=2", 12),
     "truncate": ("truncate:dim=5", 5),
+    "whitening": ("whitening:dim=5,beta=0.9,gamma=0.5,shrinkage=ledoit-wolf", 5),
+    "zca": ("zca", 12),
 }
 NUMBERS = np.random.default_rng(7)
 ROWS = (NUMBERS.normal(size=(200, 12)) * NUMBERS.uniform(0.5, 2, 12) + 0.3).astype(np.float32)

@@ -1,0 +1,82 @@
+"""`embedkit apply`: maps put behind vectors that are there already, or behind an encoder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from embedkit.cli.batches import Vectors, open_as_vectors
+from embedkit.cli.console import input_names, passed_over, relay_warnings, report, say
+from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.spread import command_app
+from embedkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from embedkit.data.vectors import Batch, VectorMeta
+
+OUTPUT = "A vector set (a folder), or one file: .npy, .parquet, .arrow, .jsonl. Without it: standard output."
+
+
+def apply(
+    files: Files = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="PATH", help=OUTPUT)] = None,
+    format: Annotated[
+        Literal["jsonl", "arrow"], typer.Option("--format", help="For standard output.")
+    ] = "jsonl",
+    *,
+    reading: TextOptions,
+    encoding: EncoderOptions,
+    common: Common,
+) -> None:
+    """Apply maps to vectors, one after the other, in constant memory; text is encoded first."""
+    from embedkit.embedding.corpus import refuse_output
+
+    relay_warnings(common.quiet)
+    if not encoding.transform:
+        raise UsageError("names no map", where="--transform", hint="name it with -t")
+    names = input_names(files)
+    if output is not None:
+        refuse_output(output, resume=False, force=common.force)
+    with open_as_vectors(names, reading, encoding, common) as vectors:
+        if output is None:
+            _stream(vectors, format)
+            if (line := passed_over(vectors.source)) and not common.quiet:
+                say(line)
+            return
+        write_to(output, vectors.meta, vectors.batches, force=common.force)
+        rows, dimension = vectors.progress.rows, vectors.meta.dimension
+        report(common, vectors.progress, output, rows=rows, dimension=dimension, reader=vectors.source)
+
+
+def write_to(path: Path, meta: VectorMeta, batches: Iterable[Batch], *, force: bool) -> None:
+    """Write batches to `path`, a vector set or one file by its extension, whole or not at all."""
+    from embedkit.data.atomic import discard
+    from embedkit.data.vector_files import export, is_file_output
+    from embedkit.data.vectors import VectorSetWriter
+
+    writer = VectorSetWriter(path, meta, force=force)
+    try:
+        for batch in batches:
+            writer.write(batch)
+        if is_file_output(path):
+            export(writer.complete(), path)
+        else:
+            writer.finish()
+    finally:
+        discard(writer.folder)
+
+
+def _stream(vectors: Vectors, format: str) -> None:
+    from embedkit.data.vector_files import write_arrow_stream, write_jsonl
+
+    if format == "arrow":
+        write_arrow_stream(vectors.meta, vectors.batches, sys.stdout.buffer)
+    else:
+        write_jsonl(vectors.batches, sys.stdout.buffer)
+
+
+app = command_app(apply, epilog="Example: embedkit apply -t whiten.safetensors docs.vec -o docs.w.vec")

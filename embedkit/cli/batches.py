@@ -1,0 +1,55 @@
+"""Whatever a command is given as one stream of vectors: text is encoded, maps are applied, progress drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from embedkit.cli.console import Progress
+from embedkit.cli.options import Common, EncoderOptions, TextOptions
+
+if TYPE_CHECKING:
+    from embedkit.data.records import RecordReader
+    from embedkit.data.vector_files import VectorFile
+    from embedkit.data.vectors import Batch, VectorMeta, VectorSet
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Batches of vectors as they pass, what is known of them, and where they come from."""
+
+    meta: VectorMeta
+    batches: Iterable[Batch]
+    progress: Progress
+    source: RecordReader | VectorSet | VectorFile
+
+
+@contextmanager
+def open_as_vectors(
+    names: list[str],
+    reading: TextOptions,
+    encoding: EncoderOptions,
+    common: Common,
+    *,
+    with_text: bool = True,
+) -> Iterator[Vectors]:
+    """Open inputs by name and yield their vectors; text is encoded as `encode` does it, to the same bits."""
+    from embedkit.data.inputs import open_input
+    from embedkit.data.records import RecordReader
+    from embedkit.data.shards import SHARD_ROWS
+    from embedkit.embedding.corpus import describe, encode_batches, map_batches, require_some
+
+    with open_input(names, reading.format()) as source:
+        if isinstance(source, RecordReader):
+            encoder = encoding.load()
+            meta = describe(encoder, with_text=with_text)
+            progress = Progress(common.quiet, source)
+            batches: Iterable[Batch] = require_some(
+                encode_batches(encoder, source, block=SHARD_ROWS, with_text=with_text), source
+            )
+        else:
+            meta, batches = map_batches(source.meta, source, encoding.maps(), encoding.declared())
+            progress = Progress(common.quiet, total=getattr(source, "rows", None))
+        yield Vectors(meta, progress.track(batches), progress, source)
