@@ -51,10 +51,11 @@ class ExistsError(EmbedkitError):
 
 
 class MissingPackageError(EmbedkitError):
-    """An optional package is needed for this."""
+    """A package is needed for this and not installed; `extra` names the extra that brings it, if one does."""
 
-    def __init__(self, package: str, *, extra: str, needed_for: str) -> None:
-        super().__init__(f"{needed_for} needs the package {package}", hint=f"pip install 'embedkit[{extra}]'")
+    def __init__(self, package: str, *, needed_for: str, extra: str | None = None) -> None:
+        install = f"'embedkit[{extra}]'" if extra else package
+        super().__init__(f"{needed_for} needs the package {package}", hint=f"pip install {install}")
 
 
 class UsageError(EmbedkitError):

@@ -67,7 +67,9 @@ def parse(family: str, text: str) -> Any:
 
 
 def parse_settings(cls: type[Settings], settings: str, *, where: str) -> Settings:
-    """Read `key=value,...` into the frozen dataclass `cls`; raises UsageError naming the key that is wrong."""
+    """Read `key=value,...` into the frozen dataclass `cls`; raises UsageError naming the key that is
+    wrong.
+    """
     hints = get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     values: dict[str, Any] = {}

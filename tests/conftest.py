@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["EMBEDKIT_CACHE"] = str(Path(tempfile.gettempdir()) / f"embedkit-tests-{os.getuid()}")  # kept: it is slow to make
+# Kept from session to session: compiling a model takes seconds, and an entry says what it was made from.
+os.environ["EMBEDKIT_CACHE"] = str(Path(tempfile.gettempdir()) / f"embedkit-tests-{os.getuid()}")
 
 settings.register_profile(
     "embedkit",

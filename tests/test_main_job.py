@@ -1,4 +1,4 @@
-"""The main job on real text: the same vectors as sentence-transformers, and the published figure on SciFact."""
+"""The main job on real text: the vectors of sentence-transformers, and the published figure on SciFact."""
 
 import csv
 import gzip

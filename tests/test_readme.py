@@ -40,6 +40,7 @@ def test_console_examples(readme, tmp_path):
             capture_output=True,
             text=True,
             timeout=300,
+            check=False,
         )
         printed = done.stderr + done.stdout
         assert matches(shown, printed), f"$ {command}\n{printed}"

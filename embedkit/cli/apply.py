@@ -54,7 +54,6 @@ def apply(
 
 def write_to(path: Path, meta: VectorMeta, batches: Iterable[Batch], *, force: bool) -> None:
     """Write batches to `path`, a vector set or one file by its extension, whole or not at all."""
-    from embedkit.data.atomic import discard
     from embedkit.data.vector_files import export, is_file_output
     from embedkit.data.vectors import VectorSetWriter
 
@@ -62,12 +61,14 @@ def write_to(path: Path, meta: VectorMeta, batches: Iterable[Batch], *, force: b
     try:
         for batch in batches:
             writer.write(batch)
-        if is_file_output(path):
-            export(writer.complete(), path)
-        else:
+        if not is_file_output(path):
             writer.finish()
-    finally:
-        discard(writer.folder)
+            return
+        export(writer.complete(), path)
+    except BaseException:
+        writer.remove()
+        raise
+    writer.remove()
 
 
 def _stream(vectors: Vectors, format: str) -> None:
@@ -76,7 +77,7 @@ def _stream(vectors: Vectors, format: str) -> None:
     if format == "arrow":
         write_arrow_stream(vectors.meta, vectors.batches, sys.stdout.buffer)
     else:
-        write_jsonl(vectors.batches, sys.stdout.buffer)
+        write_jsonl(vectors.batches, sys.stdout.buffer, vectors.meta.dtype)
 
 
 app = command_app(apply, epilog="Example: embedkit apply -t whiten.safetensors docs.vec -o docs.w.vec")

@@ -37,7 +37,9 @@ def explain(error: BaseException) -> tuple[str, int]:
 
 
 def input_names(files: list[str] | None) -> list[str]:
-    """Return the named inputs, or standard input when it is piped; raises UsageError when it is a keyboard."""
+    """Return the named inputs, or standard input when it is piped; raises UsageError when it is a
+    keyboard.
+    """
     if files:
         if files.count("-") > 1:
             raise UsageError("standard input can be read only once", where="-")
@@ -138,9 +140,8 @@ def report(
     elif not common.quiet:
         speed = f"{progress.seconds:.1f} s ({progress.speed:,.0f} rows/s)"
         over = passed_over(reader)
-        say(
-            f"{rows:,} row{'s' * (rows != 1)} of {dimension} dimensions in {speed} -> {output}{f'; {over}' if over else ''}"
-        )
+        size = f"{rows:,} row{'s' * (rows != 1)} of {dimension} dimensions"
+        say(f"{size} in {speed} -> {output}{f'; {over}' if over else ''}")
 
 
 def passed_over(reader: object) -> str:

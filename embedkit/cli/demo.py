@@ -60,7 +60,9 @@ def demo(
 def _place(encoder: Encoder) -> Path:
     from embedkit.data.cache import cache_folder
 
-    return cache_folder("demo") / f"python-{platform.python_version()}-{encoder.identity.fingerprint}.idx"
+    folder = cache_folder("demo")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"python-{platform.python_version()}-{encoder.identity.fingerprint}.idx"
 
 
 def _opened(path: Path, encoder: Encoder, common: Common) -> Index:

@@ -69,7 +69,7 @@ def encode(
         options = {"dtype": dtype, "with_text": text, "resume": resume, "force": common.force, "part": shard}
         _write(output, encoder, reader, progress, common, settings=settings, **options)
         if isinstance(encoder, Reusing) and not common.quiet:
-            say(f"{encoder.reused:,} vectors were copied from {reuse}")
+            say(f"{encoder.reused:,} vector{'s' * (encoder.reused != 1)} copied from {reuse}")
         rows = VectorSet.open(output).rows if output.is_dir() else reader.read
         report(common, progress, output, rows=rows, dimension=encoder.identity.dimension, reader=reader)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 
 def cache_folder(room: str) -> Path:
-    """Return a room of the cache (`models`, `demo`), made when it is not there yet."""
+    """Return the place of a room of the cache (`compiled`, `demo`); it may not be there yet."""
+    if named := os.environ.get("EMBEDKIT_CACHE"):
+        return Path(named).expanduser() / room
     from platformdirs import user_cache_path
 
-    folder = Path(os.environ.get("EMBEDKIT_CACHE") or user_cache_path("embedkit")) / room
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return user_cache_path("embedkit", appauthor=False) / room

@@ -1,4 +1,6 @@
-"""One way to open whatever a command is given: text (records) or vectors, from a set, a file, a URL or a pipe."""
+"""One way to open whatever a command is given: text (records) or vectors, from a set, a file, a URL or a
+pipe.
+"""
 
 from __future__ import annotations
 

@@ -97,7 +97,9 @@ class RecordReader:
             yield record
 
     def _record(self, row: Row, default_id: str, composed: bool) -> Record:
-        """Take a row apart; the text of a `composed` one, which comes with a vector, has its title in it already."""
+        """Take a row apart; the text of a `composed` one, which comes with a vector, has its title in it
+        already.
+        """
         fields = dict(row)
         if isinstance(fields.get("vector"), list):
             composed = fields.pop("vector") is not None

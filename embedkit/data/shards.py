@@ -1,4 +1,6 @@
-"""Shards: rows on disk as numbered Arrow IPC files, each whole or not at all, with a journal to go on from after a kill."""
+"""Shards: rows on disk as numbered Arrow IPC files, each whole or not at all, with a journal to go on
+from after a kill.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +36,12 @@ class Shard:
 
 
 class ShardWriter:
-    """Writes rows in shards of `shard_rows`; what is sealed survives a kill, and a later writer goes on from there.
+    """Writes rows in shards of `shard_rows`; what is sealed survives a kill, and a later writer goes on from
+    there.
 
-    The journal's first line is `header`, whatever must be the same for the work to be continued; then comes one line
-    a sealed shard. With `resume`, raises FormatError when the work in the folder was begun with another header.
+    The journal's first line is `header`, whatever must be the same for the work to be continued; then comes
+    one line a sealed shard. With `resume`, raises FormatError when the work in the folder was begun with
+    another header.
     """
 
     def __init__(
@@ -64,7 +68,9 @@ class ShardWriter:
         return sum(shard.rows for shard in self.sealed)
 
     def replay(self, tables: Iterator[Any]) -> None:
-        """Take the `sealed_rows` rows of an earlier run, in its windows; raises DataError unless they are the same."""
+        """Take the `sealed_rows` rows of an earlier run, in its windows; raises DataError unless they are
+        the same.
+        """
         first = 1
         for expected in self.sealed:
             source, rows = hashlib.sha256(), 0
@@ -76,7 +82,9 @@ class ShardWriter:
             first += rows
 
     def append(self, table: Any) -> None:
-        """Add rows; a full shard is sealed at once. Column `vector`, if there, is not part of the source digest."""
+        """Add rows; a full shard is sealed at once. Column `vector`, if there, is not part of the source
+        digest.
+        """
         if self.sealed and self.sealed[-1].rows < self.shard_rows:  # only the last shard of an input is short
             raise self._changed(f"and goes on behind record {self.sealed_rows}")
         self._source.update(_serialised(table))
@@ -136,7 +144,9 @@ def write_table(path: Path, table: Any) -> tuple[int, str]:
 
 
 def read_table(path: Path) -> Any:
-    """Memory-map one Arrow IPC file as a table; raises FormatError when it is cut short or altered in its frame."""
+    """Memory-map one Arrow IPC file as a table; raises FormatError when it is cut short or altered in its
+    frame.
+    """
     import pyarrow as pa
 
     try:

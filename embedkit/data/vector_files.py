@@ -92,7 +92,9 @@ def ids_beside(path: Path) -> Path:
 
 
 def is_file_output(path: Path) -> bool:
-    """Say whether an output name asks for one file rather than a vector set; raises UsageError where unclear."""
+    """Say whether an output name asks for one file rather than a vector set; raises UsageError where
+    unclear.
+    """
     if path.suffix in (".csv", ".tsv", ".txt", ".npz", ".gz", ".zst", ".faiss", ".safetensors"):
         raise UsageError(
             f"vectors are not written as {path.suffix}",
@@ -115,7 +117,9 @@ def write_jsonl(batches: Iterable[Batch], file: IO[bytes], dtype: DType = "float
 
 
 def write_arrow_stream(meta: VectorMeta, batches: Iterable[Batch], file: IO[bytes]) -> None:
-    """Write an Arrow IPC stream; the first batch settles the columns, and a later one that has others is refused."""
+    """Write an Arrow IPC stream; the first batch settles the columns, and a later one that has others is
+    refused.
+    """
     import pyarrow as pa
 
     writer = columns = None
@@ -123,8 +127,9 @@ def write_arrow_stream(meta: VectorMeta, batches: Iterable[Batch], file: IO[byte
         if columns is None:
             columns = table.schema
         elif not tables.unify([columns, table.schema]).equals(columns, check_metadata=True):
+            id = table.column("id")[0].as_py()
             raise DataError(
-                f"field types change at id {table.column('id')[0].as_py()!r}, which an Arrow stream cannot follow",
+                f"field types change at id {id!r}, which an Arrow stream cannot follow",
                 hint="write a vector set with -o",
             )
         whole = _annotated(with_vectors(tables.conform(table, columns), vectors, meta.dtype), meta)

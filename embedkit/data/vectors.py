@@ -1,4 +1,6 @@
-"""Vector sets: a folder of Arrow shards and a `meta.json`, streamed in and out; ids, text and fields travel with the vectors."""
+"""Vector sets: a folder of Arrow shards and a `meta.json`, streamed in and out; ids, text and fields
+travel with the vectors.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 from embedkit.data import tables
 from embedkit.data.atomic import discard, hold, put_in_place, write_whole
+from embedkit.data.formats import require_format
 from embedkit.data.identity import Identity
 from embedkit.data.shards import (
     JOURNAL,
@@ -36,7 +39,9 @@ DType = Literal["float32", "float16"]
 
 
 class Batch(NamedTuple):
-    """Rows in order: an Arrow table (`id`, `text` if kept, other fields) and their vectors `(rows, dimension)`."""
+    """Rows in order: an Arrow table (`id`, `text` if kept, other fields) and their vectors `(rows,
+    dimension)`.
+    """
 
     table: Any
     vectors: NDArray[np.float32]
@@ -89,18 +94,14 @@ class VectorSet:
 
     @classmethod
     def open(cls, path: Path) -> VectorSet:
-        """Open a folder; raises FormatError when it is no vector set, of another version, or shards are missing."""
+        """Open a folder; raises FormatError when it is no vector set, of another version, or shards are
+        missing.
+        """
         if not (path / META).is_file():
             raise FormatError(f"is not a vector set: it has no {META}", where=str(path))
         try:
             value = orjson.loads((path / META).read_bytes())
-            if value.get("format") != FORMAT:
-                raise FormatError("is not a vector set", where=str(path))
-            if value.get("version") != VERSION:
-                raise FormatError(
-                    f"is a vector set of version {value.get('version')}, this embedkit reads version {VERSION}",
-                    where=str(path),
-                )
+            require_format(value, FORMAT, VERSION, thing="a vector set", where=str(path))
             map_file = (path / MAP).read_bytes() if (path / MAP).is_file() else None
             return cls(
                 path,
@@ -139,7 +140,9 @@ class VectorSet:
         return self._table(shard).column(name)
 
     def vectors(self, shard: int) -> NDArray[np.float32]:
-        """Return the vectors of one shard, `(rows, dimension)`, by memory map where they are stored as float32."""
+        """Return the vectors of one shard, `(rows, dimension)`, by memory map where they are stored as
+        float32.
+        """
         return vectors_of(self._table(shard), self.meta.dimension, where=str(self.path))
 
     def verify(self) -> None:
@@ -161,9 +164,9 @@ class VectorSet:
 class VectorSetWriter(ShardWriter):
     """Writes a vector set: shards beside `path`, then the whole folder at once when it is closed.
 
-    The unfinished folder is `NAME.partial`; it is kept when rows have been sealed, so that `resume` can go on.
-    `settings` is whatever else must be the same for that (the input's names, the precision).
-    Raises ExistsError when an unfinished run is there and neither `resume` nor `force` was asked for.
+    The unfinished folder is `NAME.partial`; it is kept when rows have been sealed, so that `resume` can go
+    on. `settings` is whatever else must be the same for that (the input's names, the precision). Raises
+    ExistsError when an unfinished run is there and neither `resume` nor `force` was asked for.
     """
 
     def __init__(
@@ -210,7 +213,9 @@ class VectorSetWriter(ShardWriter):
             self.append(with_vectors(table, vectors, self.meta.dtype))
 
     def complete(self) -> VectorSet:
-        """Seal the last shard and write the meta file; the set is whole, but still in its unfinished folder."""
+        """Seal the last shard and write the meta file; the set is whole, but still in its unfinished
+        folder.
+        """
         write_meta(self.folder, self.meta, self.close())
         return VectorSet.open(self.folder)
 
@@ -279,8 +284,8 @@ def with_vectors(table: Any, vectors: NDArray[np.float32], dtype: DType = "float
 def vectors_of(table: Any, dimension: int | None, *, where: str, before: int = 0) -> NDArray[np.float32]:
     """Return the `vector` column as float32 `(rows, dimension)`, without copying where it already is float32.
 
-    Raises DataError for a null, NaN or infinite vector (by row, `before` rows came earlier) and MismatchError for
-    another width.
+    Raises DataError for a null, NaN or infinite vector (by row, `before` rows came earlier) and MismatchError
+    for another width.
     """
     import pyarrow as pa
 
@@ -294,10 +299,8 @@ def vectors_of(table: Any, dimension: int | None, *, where: str, before: int = 0
         raise DataError("has no vector", where=f"{where}:{before + row + 1}")
     widths = {column.type.list_size} if pa.types.is_fixed_size_list(column.type) else _widths(column)
     if len(widths) > 1 or (dimension is not None and widths != {dimension}):
-        raise MismatchError(
-            f"vectors have {' and '.join(map(str, sorted(widths)))} columns, expected {dimension or 'one width'}",
-            where=where,
-        )
+        found = " and ".join(map(str, sorted(widths)))
+        raise MismatchError(f"vectors have {found} columns, expected {dimension or 'one width'}", where=where)
     flat = column.flatten().to_numpy(zero_copy_only=False)
     vectors = as_float32(flat).reshape(len(column), widths.pop())
     require_finite(vectors, where=where, before=before)
@@ -318,7 +321,9 @@ def require_finite(vectors: NDArray[np.float32], *, where: str, before: int = 0)
 
 
 def checked(batches: Iterable[Batch], dimension: int) -> Iterator[Batch]:
-    """Pass batches on; raises DataError naming the first id whose vector holds NaN or infinity, and for another width."""
+    """Pass batches on; raises DataError naming the first id whose vector holds NaN or infinity, and for
+    another width.
+    """
     for batch in batches:
         if batch.vectors.shape[1] != dimension:
             raise MismatchError(f"vectors have {batch.vectors.shape[1]} columns, not {dimension}")

@@ -9,7 +9,6 @@ OpenVINO wrote, is converted again.
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
@@ -23,12 +22,13 @@ import orjson
 from numpy.typing import NDArray
 
 from embedkit.data.atomic import whole_folder
+from embedkit.data.cache import cache_folder
 from embedkit.embedding.encoder import EncoderSettings, Precision, Vectors
 from embedkit.embedding.fingerprint import file_sha256, fingerprint
 from embedkit.embedding.model_folder import ModelFolder
+from embedkit.embedding.reading import read
 from embedkit.embedding.telemetry import silence
 from embedkit.embedding.tokens import FastTokenizer, TokenBatch
-from embedkit.embedding.transformer import read
 from embedkit.errors import MissingPackageError, ModelError
 
 FORMAT = "embedkit-compiled"
@@ -119,7 +119,7 @@ def load_compiled(folder: ModelFolder, settings: EncoderSettings) -> CompiledRun
     Raises ModelError when the model will not convert. A cache that cannot be written costs a warning.
     """
     kind = current_kind(read(folder, settings).fingerprint(folder))
-    path = cache_folder() / "compiled" / f"{kind.fingerprint}-{fingerprint(kind.processor)[:8]}"
+    path = cache_folder("compiled") / f"{kind.fingerprint}-{fingerprint(kind.processor)[:8]}"
     with _loading:
         return open_entry(path, kind, settings.precision) or _convert(path, kind, folder, settings)
 
@@ -150,22 +150,13 @@ def _convert(path: Path, kind: Kind, folder: ModelFolder, settings: EncoderSetti
     raise ModelError("cannot be compiled: what was written does not read back", where=folder.name)
 
 
-def cache_folder() -> Path:
-    """Return the folder that embedkit keeps for itself: EMBEDKIT_CACHE, or the system's place for caches."""
-    if named := os.environ.get("EMBEDKIT_CACHE"):
-        return Path(named).expanduser()
-    from platformdirs import user_cache_dir
-
-    return Path(user_cache_dir("embedkit", appauthor=False))
-
-
 def openvino() -> Any:
     """Import OpenVINO with its telemetry switched off; raises MissingPackageError when there is none."""
     silence()
     try:
         import openvino as library
     except ImportError:
-        raise MissingPackageError("openvino", extra="openvino", needed_for="--runtime openvino") from None
+        raise MissingPackageError("openvino", needed_for="compiling a model") from None
     return library
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from embedkit.data import tables
-from embedkit.data.atomic import discard, refuse_existing
+from embedkit.data.atomic import refuse_existing
 from embedkit.data.identity import Identity
 from embedkit.data.parts import parse_part, part_of
 from embedkit.data.records import Record
@@ -49,7 +49,9 @@ def encode_batches(
 
 
 def require_some(batches: Iterable[Batch], records: object) -> Iterator[Batch]:
-    """Pass batches on; raises DataError at the end when there was none, naming where the records came from."""
+    """Pass batches on; raises DataError at the end when there was none, naming where the records came
+    from.
+    """
     some = False
     for batch in batches:
         some = True
@@ -63,8 +65,8 @@ def map_batches(
 ) -> tuple[VectorMeta, Iterable[Batch]]:
     """Put maps behind vectors that are there already, and return what is then known of them, and the batches.
 
-    `declared` says who made vectors that do not say so themselves. Raises MismatchError when that contradicts what
-    they say, or a map does not fit.
+    `declared` says who made vectors that do not say so themselves. Raises MismatchError when that contradicts
+    what they say, or a map does not fit.
     """
     if declared is not None and meta.identity is not None:
         meta.identity.require_same_space(
@@ -95,7 +97,9 @@ def _apply(chain: Affine, batches: Iterable[Batch], *, unit: bool) -> Iterator[B
 
 
 def refuse_output(path: Path, *, resume: bool, force: bool) -> None:
-    """Raise ExistsError or UsageError for an output that `encode_to` would refuse, before anything is loaded."""
+    """Raise ExistsError or UsageError for an output that `encode_to` would refuse, before anything is
+    loaded.
+    """
     marker = None if is_file_output(path) else META
     if resume and partial_folder(path).exists():
         return
@@ -123,12 +127,13 @@ def encode_to(
     settings: dict[str, Any] | None = None,
     shard_rows: int = SHARD_ROWS,
 ) -> Iterator[Batch]:
-    """Encode records into `path` (a vector set, or one file by its extension), yielding each batch once it is kept.
+    """Encode records into `path` (a vector set, or one file by its extension), yielding each batch once it is
+    kept.
 
-    The output is there, whole, when the iterator ends; left early, what has been sealed stays in `NAME.partial` and
-    `resume` goes on from it, to the same bytes. `settings` must then be the same. `part` ("2/4") takes every fourth
-    run of records only, for `parts.merge` to join. Raises DataError when the input is
-    empty or has changed since, ExistsError when there is an output already.
+    The output is there, whole, when the iterator ends; left early, what has been sealed stays in
+    `NAME.partial` and `resume` goes on from it, to the same bytes. `settings` must then be the same. `part`
+    ("2/4") takes every fourth run of records only, for `parts.merge` to join. Raises DataError when the input
+    is empty or has changed since, ExistsError when there is an output already.
     """
     refuse_output(path, resume=resume, force=force)
     meta = describe(encoder, dtype=dtype, with_text=with_text)

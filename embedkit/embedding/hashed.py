@@ -1,8 +1,10 @@
-"""The hashed encoder: character n-grams through a fixed random projection; no model, any language, the same everywhere.
+"""The hashed encoder: character n-grams through a fixed random projection; no model, any language, the same
+everywhere.
 
-Every n-gram (1 to 4 characters of the NFKC-normalised, lower-cased text) is hashed to 64 bits; those bits choose one
-column and a sign. That is a sparse random projection of the n-gram counts (Weinberger et al. 2009, arXiv 0902.2206)
-that never has to be stored. The sums are whole numbers, so the vectors are equal on every machine.
+Every n-gram (1 to 4 characters of the NFKC-normalised, lower-cased text) is hashed to 64 bits; those bits
+choose one column and a sign. That is a sparse random projection of the n-gram counts (Weinberger et al. 2009,
+arXiv 0902.2206) that never has to be stored. The sums are whole numbers, so the vectors are equal on every
+machine.
 """
 
 from __future__ import annotations
@@ -71,7 +73,9 @@ class HashedEncoder:
         dim = self.settings.dim
         lengths = np.array([len(text) for text in texts])
         rows = np.repeat(np.arange(len(texts)), lengths)
-        codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
+        codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(
+            np.uint64
+        )
         sums = np.zeros(len(texts) * dim)
         for size in NGRAMS:
             hashes = _rolling(codes, size)
@@ -91,7 +95,9 @@ class HashedEncoder:
 
 
 def load_hashed(settings: EncoderSettings) -> HashedEncoder:
-    """Return the encoder of a spec like `hash:dim=512`; raises UsageError for settings that only models have."""
+    """Return the encoder of a spec like `hash:dim=512`; raises UsageError for settings that only models
+    have.
+    """
     given = {
         "--pooling": settings.pooling,
         "--max-length": settings.max_length,
@@ -126,7 +132,9 @@ def _blocks(texts: Sequence[str], rows: int) -> Iterator[tuple[int, list[str]]]:
 
 
 def _rolling(codes: Hashes, size: int) -> Hashes:
-    """Hash every window of `size` characters: a polynomial over the characters, `(len(codes) - size + 1,)`."""
+    """Hash every window of `size` characters: a polynomial over the characters, `(len(codes) - size +
+    1,)`.
+    """
     count = max(0, len(codes) - size + 1)
     hashes = np.zeros(count, dtype=np.uint64)
     for offset in range(size):

@@ -7,9 +7,8 @@ import os
 import shutil
 import sys
 import threading
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +16,10 @@ from numpy.typing import NDArray
 from embedkit.data.identity import Identity
 from embedkit.embedding.batching import token_batches
 from embedkit.embedding.encoder import EncoderSettings, Role, Vectors
-from embedkit.embedding.fingerprint import fingerprint
 from embedkit.embedding.model_folder import ModelFolder, find_model
-from embedkit.embedding.telemetry import silence
-from embedkit.embedding.tokens import FastTokenizer, SlowTokenizer, TokenBatch, Tokenize, pad
-from embedkit.errors import ModelError
+from embedkit.embedding.reading import identify, read
+from embedkit.embedding.tokens import TokenBatch, Tokenize, pad
+from embedkit.errors import MissingPackageError, ModelError
 
 logger = logging.getLogger("embedkit")
 
@@ -103,6 +101,8 @@ def choose_runtime(folder: ModelFolder, settings: EncoderSettings) -> Runtime:
     `auto` compiles unless there is a graphics card, and falls back to torch, with one warning, when the model
     cannot be compiled. Raises ModelError when what was asked for cannot be had.
     """
+    from embedkit.embedding.torch_runtime import TorchRuntime
+
     on_processor = settings.device == "cpu" or (settings.device is None and not has_graphics_card())
     if settings.runtime == "openvino" and settings.device not in (None, "cpu"):
         raise ModelError(
@@ -114,7 +114,7 @@ def choose_runtime(folder: ModelFolder, settings: EncoderSettings) -> Runtime:
 
     try:
         return load_compiled(folder, settings)
-    except ModelError as error:
+    except (ModelError, MissingPackageError) as error:
         if settings.runtime == "openvino":
             raise
         logger.warning("%s; runs on torch instead, --runtime torch says so beforehand", error)
@@ -129,136 +129,6 @@ def has_graphics_card() -> bool:
     import torch
 
     return bool(torch.cuda.is_available())
-
-
-class Reading(NamedTuple):
-    """How a model is read: its settings, and what the model says where they are silent."""
-
-    pooling: str | None
-    max_length: int | None
-    truncate_dim: int | None
-    normalized: bool
-    document_prompt: str
-    query_prompt: str
-
-    def fingerprint(self, folder: ModelFolder) -> str:
-        """Return the digest of all that decides the vectors of documents."""
-        deciding = {name: value for name, value in self._asdict().items() if name != "query_prompt"}
-        return fingerprint({"content": folder.content, **deciding})
-
-
-def read(folder: ModelFolder, settings: EncoderSettings) -> Reading:
-    """Settle how a model is read."""
-    document, query = settings.document_prompt, settings.query_prompt
-    return Reading(
-        pooling=settings.pooling or folder.pooling,
-        max_length=settings.max_length or folder.max_length,
-        truncate_dim=settings.truncate_dim,
-        normalized=folder.normalizes if settings.normalize is None else settings.normalize,
-        document_prompt=folder.prompt("document") if document is None else document,
-        query_prompt=folder.prompt("query") if query is None else query,
-    )
-
-
-def identify(folder: ModelFolder, settings: EncoderSettings, dimension: int) -> Identity:
-    """Return the identity of a model read with these settings; `dimension` is its width before truncation."""
-    if settings.truncate_dim is not None and settings.truncate_dim > dimension:
-        raise ModelError(
-            f"has {dimension} dimensions, --truncate-dim asks for {settings.truncate_dim}", where=folder.name
-        )
-    reading = read(folder, settings)
-    return Identity(
-        model=folder.name,
-        fingerprint=reading.fingerprint(folder),
-        dimension=settings.truncate_dim or dimension,
-        **reading._asdict(),
-    )
-
-
-class TorchRuntime:
-    """The model in torch: fp32 on processors, bf16 on graphics cards unless `precision` says otherwise."""
-
-    def __init__(self, folder: ModelFolder, settings: EncoderSettings) -> None:
-        import torch
-
-        from embedkit.embedding.pooling import build_module
-
-        model, reading = load_sentence_transformer(folder, settings), read(folder, settings)
-        self.device = model.device
-        self.module = build_module(
-            model,
-            pooling=None if reading.pooling == folder.pooling else reading.pooling,
-            truncate_dim=reading.truncate_dim,
-            normalize=reading.normalized,
-            where=folder.name,
-        )
-        self.bf16 = settings.precision == "bf16" or (
-            settings.precision == "auto" and self.device.type == "cuda"
-        )
-        self.tokenize = tokenizer_of(model, reading.max_length)
-        self.pad_id = int(model.tokenizer.pad_token_id or 0)
-        self.token_budget = 2048 if self.device.type == "cpu" else 65536
-        self._torch = torch
-        self.dimension = self._width(folder)
-
-    def run(self, batches: Iterable[TokenBatch]) -> Iterator[tuple[NDArray[np.intp], Vectors]]:
-        """Yield each batch's rows and vectors, in the batches' order."""
-        torch = self._torch
-        for batch in batches:
-            with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-                ids, mask = (torch.from_numpy(array).to(self.device) for array in batch[1:])
-                vectors = self.module(ids, mask)
-            yield batch.rows, vectors.float().cpu().numpy()
-
-    def _width(self, folder: ModelFolder) -> int:
-        """Return how many columns a small batch comes out with; raises ModelError when the model fails."""
-        probe = pad([np.array([self.pad_id])], np.arange(1), self.pad_id)
-        try:
-            ((_, vectors),) = self.run([probe])
-        except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-            raise ModelError(f"cannot be run: {error}", where=folder.name) from error
-        return int(vectors.shape[1])
-
-
-def load_sentence_transformer(folder: ModelFolder, settings: EncoderSettings) -> Any:
-    """Load the folder in fp32 with sentence-transformers, quietly, without remote code or the network."""
-    silence()
-    import transformers
-    from sentence_transformers import SentenceTransformer
-
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of transformers, to those who maintain models
-            model = SentenceTransformer(
-                str(folder.path),
-                device=settings.device,
-                trust_remote_code=False,
-                local_files_only=True,
-                model_kwargs={} if settings.allow_pickle else {"use_safetensors": True},
-            )
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        raise ModelError(f"cannot be loaded: {error}", where=folder.name) from error
-    return model.eval().float()
-
-
-def tokenizer_of(model: Any, max_length: int | None) -> Tokenize:
-    """Return the tokenizer of a loaded model, truncating to `max_length`: the fast one where it has one."""
-    outer = model.tokenizer
-    backend = getattr(outer, "backend_tokenizer", None)
-    if backend is None:
-        return SlowTokenizer(outer, max_length)
-    from tokenizers import Tokenizer
-
-    copy = Tokenizer.from_str(backend.to_str())
-    copy.no_padding()
-    if max_length is None:
-        copy.no_truncation()
-    else:
-        copy.enable_truncation(max_length, direction=outer.truncation_side)
-    return FastTokenizer(copy)
 
 
 def _check(folder: ModelFolder, settings: EncoderSettings) -> None:

@@ -1,4 +1,6 @@
-"""A segment: rows that were indexed together and never change; a FAISS index, and the documents in the same order."""
+"""A segment: rows that were indexed together and never change; a FAISS index, and the documents in the
+same order.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,9 @@ class Segment:
         return scores, rows
 
     def take(self, rows: Rows, columns: list[str] | None = None) -> list[dict[str, Any]]:
-        """Return the documents of some rows as Python values, in the order asked; only their shards are touched."""
+        """Return the documents of some rows as Python values, in the order asked; only their shards are
+        touched.
+        """
         places = np.searchsorted(self._ends, rows, side="right")
         found: list[dict[str, Any]] = [{} for _ in rows]
         for place in np.unique(places):
@@ -100,7 +104,9 @@ class Segment:
             raise FormatError("documents and vectors differ in number", where=str(self.folder))
 
     def _vectors_path(self) -> Path:
-        """Return the FAISS file, of the size that was written; FAISS itself crashes on some that were cut short."""
+        """Return the FAISS file, of the size that was written; FAISS itself crashes on some that were cut
+        short.
+        """
         path = self.folder / VECTORS
         size = path.stat().st_size if path.is_file() else None
         if size != self.vectors_bytes:
@@ -152,7 +158,9 @@ def _hashes(ids: list[str]) -> NDArray[np.uint64]:
 
 
 def _refuse_repeated(folder: Path, shards: list[Shard], hashes: NDArray[np.uint64]) -> None:
-    """Raise DataError naming an id that comes twice; 8 bytes a row, and the ids themselves only where hashes meet."""
+    """Raise DataError naming an id that comes twice; 8 bytes a row, and the ids themselves only where
+    hashes meet.
+    """
     ordered = np.sort(hashes)
     suspects = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
     if not suspects:

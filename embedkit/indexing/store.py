@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from embedkit import spec
 from embedkit.data.atomic import whole_folder, write_whole
+from embedkit.data.formats import require_format
 from embedkit.data.identity import Identity
 from embedkit.data.vectors import Batch, VectorMeta
 from embedkit.embedding.encoder import Encoder, unit_length
@@ -33,7 +34,9 @@ Metric = Literal["cosine", "dot"]
 
 
 class Hit(NamedTuple):
-    """One answer: its place (1 is best), similarity (larger is better), and the document `{"id": ..., "text": ...}`."""
+    """One answer: its place (1 is best), similarity (larger is better), and the document `{"id": ...,
+    "text": ...}`.
+    """
 
     rank: int
     score: float
@@ -42,7 +45,9 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True)
 class Index:
-    """An index on disk, read by memory map. `identity` is None when nobody said which encoder made the vectors."""
+    """An index on disk, read by memory map. `identity` is None when nobody said which encoder made the
+    vectors.
+    """
 
     path: Path
     kind: str
@@ -53,20 +58,16 @@ class Index:
 
     @classmethod
     def open(cls, path: Path) -> Index:
-        """Open an index folder; raises FormatError when it is none, of another version, or its manifest is damaged."""
+        """Open an index folder; raises FormatError when it is none, of another version, or its manifest
+        is damaged.
+        """
         if not path.exists():
             raise FormatError("no such index", where=str(path))
         if not (path / MANIFEST).is_file():
             raise FormatError(f"is not an index: it has no {MANIFEST}", where=str(path))
         try:
             value = orjson.loads((path / MANIFEST).read_bytes())
-            if value.get("format") != FORMAT:
-                raise FormatError("is not an index", where=str(path))
-            if value.get("version") != VERSION:
-                raise FormatError(
-                    f"is an index of version {value.get('version')}, this embedkit reads version {VERSION}",
-                    where=str(path),
-                )
+            require_format(value, FORMAT, VERSION, thing="an index", where=str(path))
             identity = Identity.from_json(value["encoder"]) if value["encoder"] else None
             segments = tuple(Segment.from_json(path / SEGMENTS, segment) for segment in value["segments"])
             return cls(path, value["kind"], value["metric"], value["dimension"], identity, segments)
@@ -85,12 +86,14 @@ class Index:
         return path.read_bytes() if path.is_file() else None
 
     def require_encoder(self, encoder: Encoder) -> None:
-        """Raise MismatchError, naming both fingerprints, unless queries of this encoder can be compared with the index."""
+        """Raise MismatchError, naming both fingerprints, unless queries of this encoder can be compared
+        with the index.
+        """
         if encoder.identity.dimension != self.dimension:
             wanted = self.identity or f"vectors of {self.dimension} columns"
             raise MismatchError(
-                f"the index holds {wanted} with {self.dimension} columns, the query encoder {encoder.identity} "
-                f"gives {encoder.identity.dimension}",
+                f"the index holds {wanted} with {self.dimension} columns, "
+                f"the query encoder {encoder.identity} gives {encoder.identity.dimension}",
                 where=str(self.path),
             )
         if self.identity is not None:
@@ -159,7 +162,8 @@ class Index:
 def build_index(
     path: Path, meta: VectorMeta, batches: Iterable[Batch], *, kind: str = "flat", metric: Metric = "cosine"
 ) -> Index:
-    """Build an index folder of all batches, which appears whole or not at all; one batch is in memory at a time.
+    """Build an index folder of all batches, which appears whole or not at all; one batch is in memory at a
+    time.
 
     Raises UnknownNameError for the kind, DataError when there is nothing to index or an id comes twice.
     """

@@ -16,6 +16,7 @@ import orjson
 from numpy.typing import NDArray
 
 from embedkit.data.atomic import write_whole
+from embedkit.data.formats import require_format
 from embedkit.data.identity import Identity
 from embedkit.errors import FormatError, MismatchError
 
@@ -158,13 +159,7 @@ class Affine:
         try:
             length = int.from_bytes(content[:8], "little")
             metadata = orjson.loads(content[8 : 8 + length]).get("__metadata__", {})
-            if metadata.get("format") != FORMAT:
-                raise FormatError("is not an embedkit map", where=where)
-            if metadata.get("version") != str(VERSION):
-                raise FormatError(
-                    f"is a map of version {metadata.get('version')}, this embedkit reads version {VERSION}",
-                    where=where,
-                )
+            require_format(metadata, FORMAT, VERSION, thing="a map", where=where)
             tensors = load(content)
             return cls(tensors["A"], tensors["b"], orjson.loads(metadata["story"]))
         except (SafetensorError, OverflowError, KeyError, AttributeError, orjson.JSONDecodeError) as error:

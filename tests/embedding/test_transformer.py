@@ -14,7 +14,8 @@ import pytest
 from embedkit.embedding import transformer
 from embedkit.embedding.encoder import load
 from embedkit.embedding.tokens import SlowTokenizer
-from embedkit.embedding.transformer import TorchRuntime, has_graphics_card
+from embedkit.embedding.torch_runtime import TorchRuntime
+from embedkit.embedding.transformer import has_graphics_card
 from embedkit.errors import ModelError
 from tests.embedding.conftest import TEXTS, ModelMaker, sentence_transformers_vectors
 

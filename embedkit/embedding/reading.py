@@ -1,0 +1,57 @@
+"""How a model is read: its settings, what the model says where they are silent, and the identity that
+follows.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from embedkit.data.identity import Identity
+from embedkit.embedding.encoder import EncoderSettings
+from embedkit.embedding.fingerprint import fingerprint
+from embedkit.embedding.model_folder import ModelFolder
+from embedkit.errors import ModelError
+
+
+class Reading(NamedTuple):
+    """How a model is read: its settings, and what the model says where they are silent."""
+
+    pooling: str | None
+    max_length: int | None
+    truncate_dim: int | None
+    normalized: bool
+    document_prompt: str
+    query_prompt: str
+
+    def fingerprint(self, folder: ModelFolder) -> str:
+        """Return the digest of all that decides the vectors of documents."""
+        deciding = {name: value for name, value in self._asdict().items() if name != "query_prompt"}
+        return fingerprint({"content": folder.content, **deciding})
+
+
+def read(folder: ModelFolder, settings: EncoderSettings) -> Reading:
+    """Settle how a model is read."""
+    document, query = settings.document_prompt, settings.query_prompt
+    return Reading(
+        pooling=settings.pooling or folder.pooling,
+        max_length=settings.max_length or folder.max_length,
+        truncate_dim=settings.truncate_dim,
+        normalized=folder.normalizes if settings.normalize is None else settings.normalize,
+        document_prompt=folder.prompt("document") if document is None else document,
+        query_prompt=folder.prompt("query") if query is None else query,
+    )
+
+
+def identify(folder: ModelFolder, settings: EncoderSettings, dimension: int) -> Identity:
+    """Return the identity of a model read with these settings; `dimension` is its width before truncation."""
+    if settings.truncate_dim is not None and settings.truncate_dim > dimension:
+        raise ModelError(
+            f"has {dimension} dimensions, --truncate-dim asks for {settings.truncate_dim}", where=folder.name
+        )
+    reading = read(folder, settings)
+    return Identity(
+        model=folder.name,
+        fingerprint=reading.fingerprint(folder),
+        dimension=settings.truncate_dim or dimension,
+        **reading._asdict(),
+    )
