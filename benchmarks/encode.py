@@ -12,12 +12,8 @@ peer's vectors, 2.5 times in fp32 with .99999, and 4 times as a whole process. P
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import json
 import os
-import platform
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,10 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measure import DATA, alternate, emit, median
+from measure import embedkit as program
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-SENTENCES = Path(__file__).parents[2] / "shared/data/corpus/wiki-en/sentences_100k.txt"
+SENTENCES = DATA / "corpus/wiki-en/sentences_100k.txt"
 GOALS = {  # runtime, precision: (ratio, lowest cosine)
     ("openvino", "bf16"): (5.0, 0.9995),
     ("openvino", "fp32"): (2.5, 0.99999),
@@ -50,16 +48,6 @@ lines = Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()
 model = SentenceTransformer(str(Path(package).parent / "model"), device="cpu", local_files_only=True)
 numpy.save(sys.argv[2], model.encode(lines, batch_size=32, show_progress_bar=False))
 """
-OURS = """
-import sys, numpy
-from pathlib import Path
-from embedkit.data.records import Record
-from embedkit.embedding.batching import encode_records
-from embedkit.embedding.encoder import load
-lines = Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()
-records = (Record(str(number), line, {}) for number, line in enumerate(lines))
-numpy.save(sys.argv[2], numpy.concatenate([part.vectors for part in encode_records(load("minilm"), records)]))
-"""
 
 
 def main() -> None:
@@ -75,11 +63,11 @@ def main() -> None:
     )
     options = parser.parse_args()
     if not options.file.is_file():
-        print(json.dumps({"skipped": f"{options.file} is not there"}))
+        emit(skipped=f"{options.file} is not there")
         return
     lines = options.file.read_text(encoding="utf-8").splitlines()
     chosen = random.Random(options.seed).sample(lines, min(options.sentences, len(lines)))
-    facts = {**machine(), "file": options.file.name, "sentences": len(chosen), "seed": options.seed}
+    facts = {"file": options.file.name, "sentences": len(chosen), "seed": options.seed}
     (whole_processes if options.whole_process else computing)(chosen, facts)
 
 
@@ -137,34 +125,28 @@ def embedkit(runtime: str, precision: str) -> Encode:
 
 
 def whole_processes(lines: list[str], facts: dict[str, Any]) -> None:
-    """Time two processes that read a file and write vectors; the model is converted beforehand."""
+    """Time whole processes that read a file and write vectors, once in turn after a warm-up of each."""
     with tempfile.TemporaryDirectory() as folder:
-        text = Path(folder) / "sentences.txt"
+        text, ours, theirs = (Path(folder) / name for name in ("sentences.txt", "ours.npy", "peer.npy"))
         text.write_text("\n".join(lines), encoding="utf-8")
-        subprocess.run(
-            [sys.executable, "-c", "from embedkit.embedding.encoder import load; load().encode(['a'])"],
-            check=True,
+        mine, peer = alternate(
+            program("encode", str(text), "-o", str(ours), "-q", "--force"),
+            [sys.executable, "-W", "ignore", "-c", PEER, str(text), str(theirs)],
+            runs=1,
         )
-        seconds, reference = process(PEER, text, Path(folder) / "peer.npy")
-        ours, vectors = process(OURS, text, Path(folder) / "ours.npy")
-    report(facts, side="sentence-transformers", seconds=seconds, whole_process=True)
-    report(
-        facts,
+        cosine = lowest_cosine(np.load(ours), np.load(theirs))
+    ratio = median(peer)["seconds"] / median(mine)["seconds"]
+    emit(**facts, side="sentence-transformers", whole_process=True, **median(peer))
+    emit(
+        **facts,
         side="embedkit",
-        seconds=ours,
         whole_process=True,
-        ratio=round(seconds / ours, 2),
+        **median(mine),
+        ratio=round(ratio, 2),
         goal=WHOLE_PROCESS_GOAL,
-        lowest_cosine=round(lowest_cosine(vectors, reference), 7),
-        met=seconds / ours >= WHOLE_PROCESS_GOAL,
+        lowest_cosine=round(cosine, 7),
+        met=ratio >= WHOLE_PROCESS_GOAL,
     )
-
-
-def process(script: str, text: Path, output: Path) -> tuple[float, Any]:
-    """Return the seconds that a script takes as a process of its own, and the vectors it writes."""
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-W", "ignore", "-c", script, str(text), str(output)], check=True)
-    return time.perf_counter() - start, np.load(output)
 
 
 def lowest_cosine(some: Any, others: Any) -> float:
@@ -183,21 +165,7 @@ def has_bf16() -> bool:
 def report(facts: dict[str, Any], *, seconds: float, **more: Any) -> None:
     """Print one side's JSON line."""
     rate = round(facts["sentences"] / seconds, 1)
-    print(
-        json.dumps({**facts, **more, "seconds": round(seconds, 2), "sentences_per_second": rate}), flush=True
-    )
-
-
-def machine() -> dict[str, Any]:
-    """Return what the figures depend on: processor, cores and versions."""
-    packages = ("embedkit", "torch", "sentence-transformers", "openvino", "tokenizers", "numpy")
-    return {
-        "benchmark": "encode",
-        "processor": platform.processor() or platform.machine(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in packages},
-    }
+    emit(**facts, **more, seconds=round(seconds, 2), sentences_per_second=rate)
 
 
 if __name__ == "__main__":

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
-from embedkit.cli.console import Progress, input_names, relay_warnings, report, say
+from embedkit.cli.batches import open_as_vectors
+from embedkit.cli.console import input_names, relay_warnings, report, say
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions, complete_kinds
 from embedkit.cli.spread import HELP_NAMES, GroupedHelp, spread
 from embedkit.errors import UnknownNameError
-
-if TYPE_CHECKING:
-    from embedkit.data.vectors import Batch
 
 EPILOG = 'Example: embedkit index docs.jsonl -o docs.idx, then embedkit search docs.idx "a question"'
 
@@ -53,25 +50,15 @@ def build(
 ) -> None:
     """Build an index from text, which is encoded first, or from vectors."""
     from embedkit.data.atomic import refuse_existing
-    from embedkit.data.inputs import open_input
-    from embedkit.data.records import RecordReader
-    from embedkit.embedding.corpus import describe, encode_batches, map_batches
     from embedkit.indexing.store import MANIFEST, build_index
 
     relay_warnings(common.quiet)
     names = input_names(files)
     refuse_existing(output, force=common.force, marker=MANIFEST)
-    with open_input(names, reading.format()) as source:
-        if isinstance(source, RecordReader):
-            encoder = encoding.load()
-            progress = Progress(common.quiet, source)
-            meta = describe(encoder)
-            batches: Iterable[Batch] = encode_batches(encoder, source)
-        else:
-            progress = Progress(common.quiet, total=getattr(source, "rows", None))
-            meta, batches = map_batches(source.meta, source, encoding.maps(), encoding.declared())
-        index = build_index(output, meta, progress.track(batches), kind=kind, metric=metric)
-        report(common, progress, output, rows=index.rows, dimension=index.dimension, reader=source)
+    with open_as_vectors(names, reading, encoding, common) as vectors:
+        index = build_index(output, vectors.meta, vectors.batches, kind=kind, metric=metric)
+        rows, dimension = index.rows, index.dimension
+        report(common, vectors.progress, output, rows=rows, dimension=dimension, reader=vectors.source)
 
 
 def info(

@@ -1,7 +1,6 @@
 """Files and folders that appear whole or not at all: written beside, flushed, renamed."""
 
 import ctypes
-import fcntl
 import glob
 import os
 import shlex
@@ -104,6 +103,10 @@ def hold(folder: Path) -> int:
 
     Raises ExistsError when another process holds it.
     """
+    if os.name != "posix":
+        return os.open(os.devnull, os.O_RDONLY)  # other systems have no such lock
+    import fcntl
+
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

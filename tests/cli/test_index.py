@@ -49,7 +49,7 @@ def test_vectors_of_nobody_are_searched_with_the_encoder_named(run):
     ("args", "code", "message"),
     [
         (["dup.jsonl", "-o", "x.idx"], 1, "id '1' comes twice, as records 1 and 2"),
-        (["empty.txt", "-o", "x.idx"], 1, "there is nothing to index"),
+        (["empty.txt", "-o", "x.idx"], 1, "empty.txt: there is no text in the input"),
         (["no.txt", "-o", "x.idx"], 1, "no.txt: no such file"),
         (["docs.jsonl"], 2, "Missing option '-o' / '--output'."),
         ([], 2, "Missing option '-o' / '--output'."),
