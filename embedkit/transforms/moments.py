@@ -18,7 +18,7 @@ from embedkit.errors import DataError, MismatchError
 Rows = Iterable[NDArray[np.float32]]
 Float64 = NDArray[np.float64]
 
-BLOCK_ROWS = 2048  # rows summed at a time, however they arrive: other chunks give the same bits
+BLOCK_ROWS = 4096  # rows summed at a time, however they arrive: other chunks give the same bits
 
 
 @dataclass(frozen=True)

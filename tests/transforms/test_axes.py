@@ -40,6 +40,16 @@ def test_ledoit_wolf_is_that_of_scikit_learn(rows, beta):
     )
 
 
+def test_ledoit_wolf_goes_no_further_than_the_target():
+    from sklearn.covariance import LedoitWolf
+
+    rows = np.random.default_rng(2).normal(size=(40, 8)).astype(np.float32)  # equal variances, badly measured
+    assert LedoitWolf().fit(rows.astype(np.float64)).shrinkage_ == 1
+    np.testing.assert_allclose(
+        axes(rows, shrinkage="ledoit-wolf").variances, rows.var(axis=0, ddof=1).mean(), rtol=1e-5
+    )
+
+
 def test_ledoit_wolf_of_rows_that_need_none_is_none():
     rows = np.concatenate([np.eye(4), -np.eye(4)]).astype(np.float32)  # equal variances: nowhere to shrink to
     np.testing.assert_allclose(axes(rows, shrinkage="ledoit-wolf").variances, np.full(4, 2 / 7))

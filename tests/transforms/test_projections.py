@@ -70,8 +70,6 @@ def test_srht_rows_are_different_rows_of_signs():
     A = matrix(SRHT(20), 45)
     np.testing.assert_allclose(np.abs(A), 20**-0.5)
     assert len(np.unique(A, axis=0)) == 20
-    padded = np.pad(A * matrix(SRHT(20), 45)[0], ((0, 0), (0, 19)))
-    assert padded.shape[1] == 64  # the width that the Hadamard matrix has
 
 
 @pytest.mark.parametrize("kind", KINDS)
