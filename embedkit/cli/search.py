@@ -45,6 +45,7 @@ def search(
 ) -> None:
     """Find the documents nearest to a question, or to each of many."""
     from embedkit.data.records import Record
+    from embedkit.embedding.encoder import prepare
     from embedkit.indexing.store import Index
 
     relay_warnings(common.quiet)
@@ -57,8 +58,10 @@ def search(
     ):  # bytes that are no text
         raise UsageError("the question is not UTF-8", where="QUERY")
     opened = Index.open(index)
-    with ThreadPoolExecutor(1) as pool:
-        warm = pool.submit(opened.warm)  # the index is opened while the encoder is
+    with ThreadPoolExecutor(2) as pool:  # the index is opened while the encoder is
+        beside = [pool.submit(opened.warm)]
+        if opened.identity is not None:
+            beside.append(pool.submit(prepare, encoding.settings_like(opened.identity)))
         encoder = encoding.load_for(opened.identity, opened.map_file, where=str(index))
         opened.require_encoder(encoder)
         chosen = format or ("jsonl" if common.json or not sys.stdout.isatty() else "table")
@@ -67,7 +70,8 @@ def search(
         else:
             questions = _questions(input_names(inputs), reading.format())
         write_hits(answer(opened, encoder, questions, k, chosen), chosen, named=query is None)
-        warm.result()
+        for work in beside:
+            work.result()
 
 
 def answer(

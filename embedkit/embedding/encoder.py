@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.identity import Identity
-from embedkit.errors import UnknownNameError, UsageError
+from embedkit.errors import MissingPackageError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from embedkit.transforms.affine import Affine
@@ -84,6 +85,15 @@ def load(model: str | EncoderSettings = DEFAULT_MODEL, **settings: Any) -> Encod
     from embedkit.embedding.transformer import Transformer
 
     return Transformer(wanted)
+
+
+def prepare(settings: EncoderSettings) -> None:
+    """Import what an encoder of these settings computes with, so that it can be done beside other work."""
+    if settings.model.partition(":")[0] != "hash" and settings.runtime != "torch":
+        from embedkit.embedding.compiled import openvino
+
+        with suppress(MissingPackageError):
+            openvino()
 
 
 def settings_of(identity: Identity) -> EncoderSettings:
