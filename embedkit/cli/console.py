@@ -116,7 +116,9 @@ def _rich_bar() -> Any:
         BarColumn(),
         TextColumn("{task.fields[speed]:,.0f} rows/s"),
         TimeElapsedColumn(),
+        TextColumn("so far,"),
         TimeRemainingColumn(),
+        TextColumn("left"),
         console=Console(stderr=True),
         transient=True,
     )
