@@ -45,6 +45,9 @@ def test_console_examples(readme, tmp_path):
         printed = done.stderr + done.stdout
         assert matches(shown, printed), f"$ {command}\n{printed}"
 
+    for script in re.findall(r"```python\n(.*?)```", (PROJECT / readme).read_text("utf-8"), re.DOTALL):
+        subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True, timeout=300)
+
 
 def test_a_wrong_example_would_be_found():
     assert matches("3 rows in ... s\n", "3 rows in 0.1 s\n")

@@ -93,10 +93,11 @@ class VectorSet:
     shards: tuple[Shard, ...] = field(repr=False)
 
     @classmethod
-    def open(cls, path: Path) -> VectorSet:
+    def open(cls, path: str | Path) -> VectorSet:
         """Open a folder; raises FormatError when it is no vector set, of another version, or shards are
         missing.
         """
+        path = Path(path)
         if not (path / META).is_file():
             raise FormatError(f"is not a vector set: it has no {META}", where=str(path))
         try:

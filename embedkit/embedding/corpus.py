@@ -115,7 +115,7 @@ def is_complete(path: Path) -> bool:
 
 
 def encode_to(
-    path: Path,
+    path: str | Path,
     encoder: Encoder,
     records: Iterable[Record],
     *,
@@ -135,6 +135,7 @@ def encode_to(
     ("2/4") takes every fourth run of records only, for `parts.merge` to join. Raises DataError when the input
     is empty or has changed since, ExistsError when there is an output already.
     """
+    path = Path(path)
     refuse_output(path, resume=resume, force=force)
     meta = describe(encoder, dtype=dtype, with_text=with_text)
     source = records

@@ -57,10 +57,11 @@ class Index:
     segments: tuple[Segment, ...]
 
     @classmethod
-    def open(cls, path: Path) -> Index:
+    def open(cls, path: str | Path) -> Index:
         """Open an index folder; raises FormatError when it is none, of another version, or its manifest
         is damaged.
         """
+        path = Path(path)
         if not path.exists():
             raise FormatError("no such index", where=str(path))
         if not (path / MANIFEST).is_file():
@@ -160,13 +161,19 @@ class Index:
 
 
 def build_index(
-    path: Path, meta: VectorMeta, batches: Iterable[Batch], *, kind: str = "flat", metric: Metric = "cosine"
+    path: str | Path,
+    meta: VectorMeta,
+    batches: Iterable[Batch],
+    *,
+    kind: str = "flat",
+    metric: Metric = "cosine",
 ) -> Index:
     """Build an index folder of all batches, which appears whole or not at all; one batch is in memory at a
     time.
 
     Raises UnknownNameError for the kind, DataError when there is nothing to index or an id comes twice.
     """
+    path = Path(path)
     if metric not in get_args(Metric):
         raise UsageError(f"unknown metric {metric!r}", hint=f"known: {', '.join(get_args(Metric))}")
     settings = spec.parse("index", kind)

@@ -141,10 +141,11 @@ class Affine:
         write_whole(path, self.to_bytes())
 
     @classmethod
-    def load(cls, path: Path) -> Affine:
+    def load(cls, path: str | Path) -> Affine:
         """Read a map's file; raises FormatError when there is none, or it is another kind, version, or
         damaged.
         """
+        path = Path(path)
         try:
             return cls.from_bytes(path.read_bytes(), where=str(path))
         except FileNotFoundError:
