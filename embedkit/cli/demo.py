@@ -13,6 +13,7 @@ from embedkit.cli.hits import write_hits
 from embedkit.cli.options import Common, EncoderOptions
 from embedkit.cli.search import answer
 from embedkit.cli.spread import command_app
+from embedkit.errors import EmbedkitError
 
 if TYPE_CHECKING:
     from embedkit.embedding.encoder import Encoder
@@ -42,8 +43,7 @@ def demo(
 
     relay_warnings(common.quiet)
     encoder = encoding.load()
-    path = output or _place(encoder)
-    index = _opened(path, encoder, common)
+    index = _kept(output or _place(encoder), encoder, common, cached=output is None)
     for question in QUESTIONS:
         record = Record(question, question, {})
         write_hits(
@@ -54,7 +54,7 @@ def demo(
         if not common.json:
             print()
     if not common.quiet:
-        say(f'ask it yourself: embedkit search {path} "your question"')
+        say(f'ask it yourself: embedkit search {index.path} "your question"')
 
 
 def _place(encoder: Encoder) -> Path:
@@ -65,15 +65,28 @@ def _place(encoder: Encoder) -> Path:
     return folder / f"python-{platform.python_version()}-{encoder.identity.fingerprint}.idx"
 
 
-def _opened(path: Path, encoder: Encoder, common: Common) -> Index:
-    from embedkit.data.docstrings import standard_library
-    from embedkit.embedding.corpus import describe, encode_batches
-    from embedkit.indexing.store import Index, build_index
+def _kept(path: Path, encoder: Encoder, common: Common, *, cached: bool) -> Index:
+    """Open the index of an earlier run, or build it; one in the cache that does not fit is built again."""
+    from embedkit.indexing.store import Index
 
     if path.exists() and not common.force:
-        index = Index.open(path)
-        index.require_encoder(encoder)
-        return index
+        try:
+            index = Index.open(path)
+            index.require_encoder(encoder)
+            return index
+        except EmbedkitError:
+            if not cached:
+                raise
+    return _build(path, encoder, common)
+
+
+def _build(path: Path, encoder: Encoder, common: Common) -> Index:
+    from embedkit.data.atomic import refuse_existing
+    from embedkit.data.docstrings import standard_library
+    from embedkit.embedding.corpus import describe, encode_batches
+    from embedkit.indexing.store import MANIFEST, build_index
+
+    refuse_existing(path, force=True, marker=MANIFEST)
     if not common.quiet:
         say("indexing the documentation of this Python's standard library")
     progress = Progress(common.quiet)
