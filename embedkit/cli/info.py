@@ -9,7 +9,7 @@ import typer
 
 from embedkit.cli.options import Common
 from embedkit.cli.spread import command_app
-from embedkit.errors import DataError, UnknownNameError
+from embedkit.errors import DataError, FormatError, UnknownNameError
 
 
 def info(
@@ -43,9 +43,12 @@ def describe(path: Path, name: str) -> dict[str, Any]:
     if (path / "meta.json").is_file():
         return _vectors(path)
     if path.is_file():
-        if path.suffix != ".safetensors":
-            raise DataError("is no index, vector set, map or model", where=name)
-        return _map(path)
+        try:
+            return _map(path)
+        except FormatError as error:
+            if path.suffix == ".safetensors":  # named like a map: say what is wrong with it
+                raise
+            raise DataError("is no index, vector set, map or model", where=name) from error
     try:
         return _model(name)
     except UnknownNameError:

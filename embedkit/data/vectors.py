@@ -193,7 +193,7 @@ class VectorSetWriter(ShardWriter):
             raise ExistsError(
                 "an unfinished run is here",
                 where=str(partial),
-                hint="--resume continues it, --force starts again",
+                hint="encode --resume continues it, --force starts again",
             )
         header = {
             "format": FORMAT,

@@ -242,3 +242,15 @@ def test_a_failure_half_way_leaves_no_output(run, name):
     Affine(np.eye(2), np.zeros(2), {}).save(Path("same.safetensors"))
     assert run("apply", "-t", "same.safetensors", "x.npy", "-o", name).code == 1
     assert sorted(os.listdir()) == ["same.safetensors", "x.npy"]
+
+
+def test_info_knows_a_map_by_its_content_whatever_its_name(run, folder):
+    Affine(np.eye(2, 3), np.zeros(2), {}).save(folder / "turn.bin")
+    done = run("info", "turn.bin")
+    assert done[0] == 0
+    assert done[1].startswith("type         map, format version 1\ntakes        3\ngives        2\n")
+
+
+def test_info_of_any_other_file_is_one_line(run, folder):
+    (folder / "t.bin").write_bytes(b"no map")
+    assert run("info", "t.bin") == (1, "", "embedkit: t.bin: is no index, vector set, map or model\n")
