@@ -18,7 +18,11 @@ from embedkit.errors import UnknownNameError, UsageError
 
 FAMILIES: dict[str, tuple[str, frozenset[str]]] = {
     # family: (package, files in it that are shared machinery and not kinds)
-    "transform": ("embedkit.transforms", frozenset({"affine", "axes", "fitting", "moments", "projection"})),
+    "transform": (
+        "embedkit.transforms",
+        frozenset({"affine", "alignment", "axes", "fitting", "moments", "projection"}),
+    ),
+    "loss": ("embedkit.losses", frozenset({"contrast"})),
     "index": ("embedkit.indexing.kinds", frozenset()),
 }
 
@@ -140,6 +144,6 @@ def _read_value(kind: Any, text: str, *, where: str, key: str) -> Any:
 
 
 def _write_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "true", False: "false"}[value]
     return repr(value) if isinstance(value, float) else str(value)

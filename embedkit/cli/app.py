@@ -21,13 +21,17 @@ from embedkit.cli.spread import HELP_NAMES
 from embedkit.errors import UnknownNameError
 
 COMMANDS = {  # in the order in which a person meets them; a file each, with the same first line
+    "train-simcse": "Train an encoder on sentences, pairs or triplets, exactly at any batch size.",
     "encode": "Turn text into vectors, in order, in constant memory.",
     "whiten": "Fit a whitening map on vectors, or on text, which is encoded first.",
-    "reduce": "Make a map to fewer dimensions, random or fitted.",
+    "reduce": "Make a map to fewer dimensions, random or fitted, or codes of fewer bits.",
     "fit": "Fit a map of any kind on vectors, or on text, which is encoded first.",
     "apply": "Apply maps to vectors, one after the other, in constant memory; text is encoded first.",
+    "advise": "Say how many dimensions the vectors need, by rules of thumb and measured.",
+    "export": "Write a model with its maps baked in as a sentence-transformers folder, or a map alone.",
     "index": "Build an index of documents, and look after it.",
     "search": "Find the documents nearest to a question, or to each of many.",
+    "eval": "Measure how good an encoder is, with intervals and the protocol.",
     "merge": "Join vector sets of one encoder into one.",
     "info": "Say what something is: an index, a vector set, a map, or a model.",
     "demo": "Index the documentation of Python's standard library, and ask it questions.",
@@ -46,7 +50,8 @@ class Commands(TyperGroup):
         if cmd_name not in COMMANDS:
             raise UnknownNameError(cmd_name, COMMANDS, what="command")
         if cmd_name not in self.commands:
-            self.commands[cmd_name] = typer.main.get_command(import_module(f"embedkit.cli.{cmd_name}").app)
+            module = import_module(f"embedkit.cli.{cmd_name.replace('-', '_')}")
+            self.commands[cmd_name] = typer.main.get_command(module.app)
         return self.commands[cmd_name]
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

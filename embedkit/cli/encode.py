@@ -28,7 +28,10 @@ def encode(
         Literal["jsonl", "arrow"], typer.Option("--format", help="For standard output.")
     ] = "jsonl",
     text: Annotated[bool, typer.Option("--text/--no-text", help="Keep the texts beside the vectors.")] = True,
-    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="How vectors are stored.")] = "float32",
+    dtype: Annotated[
+        Literal["float32", "float16", "int8", "binary"],
+        typer.Option(help="How vectors are stored: int8 takes 1/4, binary (signs) 1/32."),
+    ] = "float32",
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
     shard: Annotated[
         str | None,
@@ -52,6 +55,7 @@ def encode(
     relay_warnings(common.quiet)
     names = input_names(files)
     _check(output, resume, common.force, shard)
+    _check_dtype(output, dtype, shard)
     if output is not None and resume and is_complete(output):
         _tidy(output, common)
         return
@@ -84,6 +88,19 @@ def _check(output: Path | None, resume: bool, force: bool, shard: str | None) ->
         raise UsageError("--resume and --force contradict each other", hint="give one of them")
     if shard is not None:
         parse_part(shard)
+
+
+def _check_dtype(output: Path | None, dtype: DType, shard: str | None) -> None:
+    from embedkit.data.vector_files import require_numbers
+    from embedkit.data.vectors import VectorMeta
+
+    require_numbers(VectorMeta(0, dtype=dtype), output)
+    if dtype == "int8" and shard is not None:
+        raise UsageError(
+            "int8 codes take their ranges from all parts",
+            where="--shard",
+            hint="merge float32 parts, then embedkit reduce --method int8",
+        )
 
 
 def _stream(

@@ -34,13 +34,21 @@ def fit(
     ],
     files: Files = None,
     output: MapOutput = ...,  # type: ignore[assignment]
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VECTORS",
+            help="Where the map shall lead to. procrustes: the same texts in the same order, by another "
+            "encoder; householder: any vectors, to whose mean direction that of the input is turned.",
+        ),
+    ] = None,
     *,
     reading: TextOptions,
     encoding: EncoderOptions,
     common: Common,
 ) -> None:
     """Fit a map of any kind on vectors, or on text, which is encoded first."""
-    fit_to(output, kind, files, reading, encoding, common)
+    fit_to(output, kind, files, reading, encoding, common, target=target)
 
 
 def fit_to(
@@ -50,20 +58,52 @@ def fit_to(
     reading: TextOptions,
     encoding: EncoderOptions,
     common: Common,
+    *,
+    target: str | None = None,
 ) -> None:
     """Fit the kind that a spec says on what is named, write the map, and say what it is."""
     from embedkit.data.atomic import refuse_existing
-    from embedkit.transforms.fitting import fit_map
 
     relay_warnings(common.quiet)
     settings = with_seed(spec.parse("transform", kind), common.seed)
+    _check_target(settings, target)
     names = input_names(files)
+    if target == "-" and "-" in names:
+        raise UsageError("standard input can be read only once", where="--target -")
     refuse_existing(output, force=common.force)
     with open_as_vectors(names, reading, encoding, common, with_text=False) as vectors:
-        rows = (batch.vectors for batch in vectors.batches)
-        fitted = fit_map(settings, rows, dimension=vectors.meta.dimension, identity=vectors.meta.identity)
+        fitted = _fit(settings, vectors, target)
         fitted.save(output)
         _report(fitted, output, vectors, common)
+
+
+def _fit(settings: Any, vectors: Vectors, target: str | None) -> Affine:
+    from embedkit.data.inputs import open_vectors
+    from embedkit.transforms.fitting import Source, fit_map, fit_towards
+
+    meta, batches = vectors.meta, vectors.batches
+    if target is None:
+        rows = (batch.vectors for batch in batches)
+        return fit_map(settings, rows, dimension=meta.dimension, identity=meta.identity)
+    with open_vectors(target) as others:
+        return fit_towards(settings, Source(meta, batches), Source(others.meta, others))
+
+
+def _check_target(settings: Any, target: str | None) -> None:
+    """Raise UsageError when a kind is given a target that it cannot have, or none where it needs one."""
+    from embedkit.transforms.fitting import need_of_target
+
+    need, kind = need_of_target(type(settings)), spec.render(settings)
+    if target is None and need == "required":
+        raise UsageError(
+            "needs the vectors of the same texts by the other encoder",
+            where=kind,
+            hint="name them with --target",
+        )
+    if target is not None and need == "none":
+        classes = {name: spec.kind_class("transform", name) for name in spec.kinds("transform")}
+        able = [name for name, cls in classes.items() if need_of_target(cls) != "none"]
+        raise UsageError(f"{kind} takes none", where="--target", hint=f"{' and '.join(able)} do")
 
 
 def with_seed(settings: Any, seed: int) -> Any:
@@ -103,4 +143,8 @@ def _report(fitted: Affine, output: Path, vectors: Vectors, common: Common) -> N
         say(f"{story['spec']}: {width}, {seen} -> {output}{over}")
 
 
-app = command_app(fit, epilog="Example: embedkit fit top-components:components=3 docs.vec -o map.safetensors")
+app = command_app(
+    fit,
+    epilog="Examples: embedkit fit top-components:components=3 docs.vec -o map.safetensors; "
+    "embedkit fit procrustes old.vec --target new.vec -o old-to-new.safetensors",
+)

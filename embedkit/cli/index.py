@@ -14,6 +14,7 @@ from embedkit.cli.console import input_names, relay_warnings, report, say
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions, complete_kinds
 from embedkit.cli.spread import HELP_NAMES, GroupedHelp, spread
 from embedkit.errors import UnknownNameError
+from embedkit.spec import kinds
 
 EPILOG = 'Example: embedkit index docs.jsonl -o docs.idx, then embedkit search docs.idx "a question"'
 
@@ -40,8 +41,14 @@ def build(
         Path, typer.Option("-o", "--output", metavar="DIR", help="The index folder to make.")
     ] = ...,  # type: ignore[assignment]
     kind: Annotated[
-        str, typer.Option(help="How vectors are kept.", autocompletion=complete_kinds("index"))
-    ] = "flat",
+        str | None,
+        typer.Option(
+            help=f"How vectors are kept and searched: {', '.join(kinds('index'))}, and settings such as "
+            "binary:oversample=8,rescore=float16. [default: flat; for a set of codes, their own]",
+            show_default=False,
+            autocompletion=complete_kinds("index"),
+        ),
+    ] = None,
     metric: Annotated[Literal["cosine", "dot"], typer.Option(help="The similarity.")] = "cosine",
     *,
     reading: TextOptions,
@@ -50,13 +57,17 @@ def build(
 ) -> None:
     """Build an index from text, which is encoded first, or from vectors."""
     from embedkit.data.atomic import refuse_existing
-    from embedkit.indexing.store import MANIFEST, build_index
+    from embedkit.data.vectors import VectorSet
+    from embedkit.indexing.store import MANIFEST, build_index, takes_codes
 
     relay_warnings(common.quiet)
     names = input_names(files)
     refuse_existing(output, force=common.force, marker=MANIFEST)
     with open_as_vectors(names, reading, encoding, common) as vectors:
-        index = build_index(output, vectors.meta, vectors.batches, kind=kind, metric=metric)
+        source, batches, coded = vectors.source, vectors.batches, False
+        if isinstance(source, VectorSet) and takes_codes(vectors.meta, kind, metric):
+            batches, coded = vectors.progress.track(source.coded_batches()), True
+        index = build_index(output, vectors.meta, batches, kind=kind, metric=metric, coded=coded)
         rows, dimension = index.rows, index.dimension
         report(common, vectors.progress, output, rows=rows, dimension=dimension, reader=vectors.source)
 

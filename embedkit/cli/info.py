@@ -66,27 +66,36 @@ def _index(path: Path) -> dict[str, Any]:
         "kind": index.kind,
         "metric": index.metric,
         "segments": len(index.segments),
+        **_bytes_a_vector(index),
         "bytes": _bytes(path),
         **_identity(index.identity),
     }
 
 
 def _vectors(path: Path) -> dict[str, Any]:
-    from embedkit.data.vectors import VERSION, VectorSet
+    from embedkit.data.vectors import VectorSet
 
     vectors = VectorSet.open(path)
     fields = [field.name for field in vectors.schema if field.name != "id"]
     return {
-        "type": f"vector set, format version {VERSION}",
+        "type": f"vector set, format version {vectors.meta.version}",
         "rows": vectors.rows,
         "dimension": vectors.meta.dimension,
         "stored as": vectors.meta.dtype,
+        **_codes(vectors.meta),
         "unit length": vectors.meta.normalized,
         "fields": fields,
         "shards": len(vectors.shards),
         "bytes": _bytes(path),
         **_identity(vectors.meta.identity),
     }
+
+
+def _codes(meta: Any) -> dict[str, Any]:
+    if not meta.holds_codes:
+        return {}
+    what = {"binary": "signs, a bit a column", "int8": "a byte a column, in its range"}[meta.dtype]
+    return {"codes": what, "bytes a vector": meta.vector_bytes}
 
 
 def _map(path: Path) -> dict[str, Any]:
@@ -98,6 +107,7 @@ def _map(path: Path) -> dict[str, Any]:
         "takes": affine.input_dimension,
         "gives": affine.output_dimension,
         "fingerprint": affine.fingerprint,
+        **({"leads to": str(affine.target.identity or "unknown")} if affine.target else {}),
         **affine.story,
     }
 
@@ -124,6 +134,14 @@ def _identity(identity: Any) -> dict[str, Any]:
         "maps": list(identity.maps) or None,
     }
     return {key: value for key, value in facts.items() if value is not None}
+
+
+def _bytes_a_vector(index: Any) -> dict[str, Any]:
+    """Return what a vector takes in each file of the index kind, rounded."""
+    sizes: dict[str, int] = {}
+    for file in (file for segment in index.segments for file in segment.files):
+        sizes[file.name] = sizes.get(file.name, 0) + file.bytes
+    return {f"bytes a vector, {name}": round(size / index.rows) for name, size in sizes.items()}
 
 
 def _bytes(folder: Path) -> int:

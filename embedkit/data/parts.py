@@ -83,5 +83,8 @@ def _require_alike(sets: Sequence[VectorSet]) -> None:
             mine, others = getattr(other.meta, what), getattr(first.meta, what)
             if mine != others:
                 raise MismatchError(f"has {what} {mine}, {first.path} has {others}", where=where)
+        if other.meta.ranges != first.meta.ranges:
+            hint = "merge what they were made from, then code it"
+            raise MismatchError(f"has int8 codes of other ranges than {first.path}", where=where, hint=hint)
         if (first.meta.identity is None) != (other.meta.identity is None):
             raise MismatchError("one of the sets says which encoder made it, the other does not", where=where)

@@ -198,6 +198,21 @@ def json_rows(file: Iterable[bytes], name: str) -> Iterator[tuple[str, Row]]:
             yield place, row
 
 
+def cell_rows(stream: Stream) -> Iterator[tuple[str, list[str]]]:
+    """Yield the place and the cells of each row of CSV (quoting as in RFC 4180) or, of any other kind, of
+    lines split at tabs; raises DataError naming the line that is not.
+    """
+    for place, row in _csv_cells(stream) if stream.kind == "csv" else _tsv_cells(stream):
+        if isinstance(row, csv.Error):
+            raise DataError(f"is not CSV: {row}", where=place)
+        try:
+            cells = [_decode(_undecoded(cell)) for cell in row]
+        except DataError as error:
+            raise DataError(error.what, where=place) from None
+        if cells:
+            yield place, cells
+
+
 def _lines(stream: Stream) -> Iterator[tuple[str, bytes]]:
     for number, line in enumerate(stream.file, 1):
         yield f"{stream.name}:{number}", line.removeprefix(_BOM) if number == 1 else line

@@ -6,19 +6,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from embedkit.data import tables
-from embedkit.data.atomic import discard, hold, put_in_place, write_whole
-from embedkit.data.formats import require_format
-from embedkit.data.identity import Identity
+from embedkit.data.atomic import discard, hold, put_in_place, whole_folder
+from embedkit.data.codes import calibrate
+from embedkit.data.columns import VECTOR, DType, codes_in, vectors_of, with_codes, with_vectors
 from embedkit.data.shards import (
     JOURNAL,
     SHARD_ROWS,
@@ -27,61 +26,15 @@ from embedkit.data.shards import (
     check_shard,
     drop_journal,
     read_table,
+    write_table,
 )
+from embedkit.data.vector_meta import FORMAT, MAP, META, Batch, VectorMeta, read_meta, write_meta
 from embedkit.errors import DataError, ExistsError, FormatError, MismatchError
 
-FORMAT, VERSION = "embedkit-vectors", 1
-META = "meta.json"
-MAP = "map.safetensors"
-VECTOR = "vector"
-
-DType = Literal["float32", "float16"]
-
-
-class Batch(NamedTuple):
-    """Rows in order: an Arrow table (`id`, `text` if kept, other fields) and their vectors `(rows,
-    dimension)`.
-    """
-
-    table: Any
-    vectors: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class VectorMeta:
-    """What is known of a set of vectors; `identity` is None when nobody said which encoder made them."""
-
-    dimension: int
-    identity: Identity | None = None
-    dtype: DType = "float32"
-    has_text: bool = True
-    map_file: bytes | None = field(
-        default=None, repr=False
-    )  # content of the file of the map behind the encoder
-    part: str | None = None  # "2/4": the second of four parts of one corpus, to be merged
-
-    @property
-    def normalized(self) -> bool:
-        """True when the vectors are known to have unit length."""
-        return self.identity is not None and self.identity.normalized
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        encoder = self.identity.to_json() if self.identity else None
-        return {
-            "dimension": self.dimension,
-            "dtype": self.dtype,
-            "normalized": self.normalized,
-            "text": self.has_text,
-            "encoder": encoder,
-            "part": self.part,
-        }
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any], map_file: bytes | None = None) -> VectorMeta:
-        """Read what `to_json` wrote; the map travels beside it."""
-        identity = Identity.from_json(value["encoder"]) if value.get("encoder") else None
-        return cls(value["dimension"], identity, value["dtype"], value["text"], map_file, value.get("part"))
+__all__ = [
+    "META", "Batch", "DType", "VectorMeta", "VectorSet", "VectorSetWriter", "checked", "partial_folder",
+    "write_meta",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,19 +51,7 @@ class VectorSet:
         missing.
         """
         path = Path(path)
-        if not (path / META).is_file():
-            raise FormatError(f"is not a vector set: it has no {META}", where=str(path))
-        try:
-            value = orjson.loads((path / META).read_bytes())
-            require_format(value, FORMAT, VERSION, thing="a vector set", where=str(path))
-            map_file = (path / MAP).read_bytes() if (path / MAP).is_file() else None
-            return cls(
-                path,
-                VectorMeta.from_json(value, map_file),
-                tuple(Shard(**shard) for shard in value["shards"]),
-            )
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise FormatError(f"{META} is damaged: {error!r}", where=str(path)) from None
+        return cls(path, *read_meta(path))
 
     @property
     def rows(self) -> int:
@@ -126,12 +67,22 @@ class VectorSet:
         )
 
     def batches(self) -> Iterator[Batch]:
-        """Yield a batch a shard, in order; float16 sets come back as float32."""
+        """Yield a batch a shard, in order; halves and codes come back as float32."""
         row = 0
         for table in self._tables():
-            vectors = vectors_of(table, self.meta.dimension, where=str(self.path), before=row)
+            vectors = self._vectors(table, before=row)
             row += len(vectors)
-            yield Batch(tables.conform(table.drop_columns([VECTOR]), self.schema), vectors)
+            yield Batch(self._documents(table), vectors)
+
+    def coded_batches(self) -> Iterator[Batch]:
+        """Yield a batch a shard, in order, with codes `(rows, width)` as they are stored instead of vectors;
+        nothing is unpacked.
+        """
+        codes = self.meta.codes
+        if codes is None:
+            raise MismatchError(f"stores {self.meta.dtype}, not codes", where=str(self.path))
+        for table in self._tables():
+            yield Batch(self._documents(table), codes_in(table, codes, where=str(self.path)))
 
     def __iter__(self) -> Iterator[Batch]:
         return self.batches()
@@ -144,12 +95,21 @@ class VectorSet:
         """Return the vectors of one shard, `(rows, dimension)`, by memory map where they are stored as
         float32.
         """
-        return vectors_of(self._table(shard), self.meta.dimension, where=str(self.path))
+        return self._vectors(self._table(shard))
 
     def verify(self) -> None:
         """Raise FormatError naming the first shard whose size or checksum is not what was written."""
         for shard in self.shards:
             check_shard(self.path, shard)
+
+    def _vectors(self, table: Any, before: int = 0) -> NDArray[np.float32]:
+        where, codes = str(self.path), self.meta.codes
+        if codes is not None:
+            return codes.decode(codes_in(table, codes, where=where))
+        return vectors_of(table, self.meta.dimension, where=where, before=before)
+
+    def _documents(self, table: Any) -> Any:
+        return tables.conform(table.drop_columns([VECTOR]), self.schema)
 
     def _tables(self) -> Iterator[Any]:
         return map(self._table, range(len(self.shards)))
@@ -166,7 +126,8 @@ class VectorSetWriter(ShardWriter):
     """Writes a vector set: shards beside `path`, then the whole folder at once when it is closed.
 
     The unfinished folder is `NAME.partial`; it is kept when rows have been sealed, so that `resume` can go
-    on. `settings` is whatever else must be the same for that (the input's names, the precision). Raises
+    on. `settings` is whatever else must be the same for that (the input's names, the precision). int8 codes
+    need the ranges of all rows: the unfinished folder holds float32, and is coded when it is finished. Raises
     ExistsError when an unfinished run is there and neither `resume` nor `force` was asked for.
     """
 
@@ -197,7 +158,7 @@ class VectorSetWriter(ShardWriter):
             )
         header = {
             "format": FORMAT,
-            "version": VERSION,
+            "version": meta.version,
             "rows": shard_rows,
             **meta.to_json(),
             **(settings or {}),
@@ -211,20 +172,25 @@ class VectorSetWriter(ShardWriter):
     def write(self, batch: Batch) -> None:
         """Append a batch; raises DataError naming the first row that holds NaN or infinity."""
         for table, vectors in checked([batch], self.meta.dimension):
-            self.append(with_vectors(table, vectors, self.meta.dtype))
+            self.append(stored(table, vectors, self.meta))
 
     def complete(self) -> VectorSet:
         """Seal the last shard and write the meta file; the set is whole, but still in its unfinished
-        folder.
+        folder, and what is to become int8 codes is float32.
         """
-        write_meta(self.folder, self.meta, self.close())
+        spooled = self.meta.holds_codes and self.meta.codes is None
+        write_meta(self.folder, self.meta.decoded() if spooled else self.meta, self.close())
         return VectorSet.open(self.folder)
 
     def finish(self) -> VectorSet:
         """Complete the set and put the folder in its place."""
-        self.complete()
-        put_in_place(self.folder, self.path)
-        drop_journal(self.path)
+        made = self.complete()
+        if made.meta.dtype != self.meta.dtype:
+            code_int8(made, self.path)
+            discard(self.folder)
+        else:
+            put_in_place(self.folder, self.path)
+            drop_journal(self.path)
         os.close(self._lock)
         return VectorSet.open(self.path)
 
@@ -246,6 +212,32 @@ class VectorSetWriter(ShardWriter):
         )
 
 
+def stored(table: Any, vectors: NDArray[np.float32], meta: VectorMeta) -> Any:
+    """Return a table with vectors behind its columns as `meta` says: as numbers, or as codes; what is to
+    become int8 codes waits for its ranges as float32.
+    """
+    if meta.codes is not None:
+        return with_codes(table, vectors, meta.codes)
+    return with_vectors(table, vectors, "float16" if meta.dtype == "float16" else "float32")
+
+
+def code_int8(source: VectorSet, path: Path) -> VectorSet:
+    """Write a set of floats as int8 codes at `path`, whole or not at all; it is read twice, a shard at a
+    time: for the ranges of its columns, then for the codes.
+    """
+    ranges = calibrate(source.vectors(shard) for shard in range(len(source.shards)))
+    meta = replace(source.meta, dtype="int8", ranges=ranges)
+    with whole_folder(path) as folder:
+        shards = []
+        for place, shard in enumerate(source.shards):
+            table = source._table(place)
+            coded = with_codes(table.drop_columns([VECTOR]), source.vectors(place), ranges)
+            size, digest = write_table(folder / shard.file, coded)
+            shards.append(replace(shard, bytes=size, sha256=digest))
+        write_meta(folder, meta, shards)
+    return VectorSet.open(path)
+
+
 def partial_folder(path: Path) -> Path:
     """Return where an unfinished vector set for `path` is kept."""
     return path.with_name(f"{path.name}.partial")
@@ -257,68 +249,6 @@ def _refuse_strangers(partial: Path) -> None:
         raise ExistsError(
             "is a folder that holds something else", where=str(partial), hint="choose another name"
         )
-
-
-def write_meta(folder: Path, meta: VectorMeta, shards: Iterable[Shard]) -> None:
-    """Write a vector set's meta file; it holds nothing that differs between two runs over the same input."""
-    shards = list(shards)
-    value = {
-        "format": FORMAT,
-        "version": VERSION,
-        "rows": sum(shard.rows for shard in shards),
-        **meta.to_json(),
-        "shards": [asdict(shard) for shard in shards],
-    }
-    if meta.map_file is not None:
-        write_whole(folder / MAP, meta.map_file)
-    write_whole(folder / META, orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
-
-
-def with_vectors(table: Any, vectors: NDArray[np.float32], dtype: DType = "float32") -> Any:
-    """Return a table with a fixed-size-list column `vector` behind the others."""
-    import pyarrow as pa
-
-    flat = pa.array(np.ascontiguousarray(vectors, dtype=dtype).reshape(-1))
-    return table.append_column(VECTOR, pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1]))
-
-
-def vectors_of(table: Any, dimension: int | None, *, where: str, before: int = 0) -> NDArray[np.float32]:
-    """Return the `vector` column as float32 `(rows, dimension)`, without copying where it already is float32.
-
-    Raises DataError for a null, NaN or infinite vector (by row, `before` rows came earlier) and MismatchError
-    for another width.
-    """
-    import pyarrow as pa
-
-    column = table.column(VECTOR).combine_chunks() if table.num_rows else None
-    if column is None:
-        return np.empty((0, dimension or 0), dtype=np.float32)
-    if isinstance(column, pa.ChunkedArray):
-        column = pa.concat_arrays(column.chunks)
-    if column.null_count:
-        row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
-        raise DataError("has no vector", where=f"{where}:{before + row + 1}")
-    widths = {column.type.list_size} if pa.types.is_fixed_size_list(column.type) else _widths(column)
-    if len(widths) > 1 or (dimension is not None and widths != {dimension}):
-        found = " and ".join(map(str, sorted(widths)))
-        raise MismatchError(f"vectors have {found} columns, expected {dimension or 'one width'}", where=where)
-    flat = column.flatten().to_numpy(zero_copy_only=False)
-    vectors = as_float32(flat).reshape(len(column), widths.pop())
-    require_finite(vectors, where=where, before=before)
-    return vectors
-
-
-def as_float32(numbers: Any) -> NDArray[np.float32]:
-    """Return numbers as float32; what is too large becomes infinite, for `require_finite` to find."""
-    with np.errstate(over="ignore"):
-        return np.asarray(numbers, dtype=np.float32)
-
-
-def require_finite(vectors: NDArray[np.float32], *, where: str, before: int = 0) -> None:
-    """Raise DataError naming the first row of `(rows, dimension)` that holds NaN or infinity."""
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        raise DataError("the vector is not finite", where=f"{where}:{before + int(np.argmin(finite)) + 1}")
 
 
 def checked(batches: Iterable[Batch], dimension: int) -> Iterator[Batch]:
@@ -333,9 +263,3 @@ def checked(batches: Iterable[Batch], dimension: int) -> Iterator[Batch]:
             row = int(np.argmin(finite))
             raise DataError(f"the vector of id {batch.table.column('id')[row].as_py()!r} is not finite")
         yield batch
-
-
-def _widths(column: Any) -> set[int]:
-    from pyarrow import compute
-
-    return set(compute.list_value_length(column).unique().to_pylist())

@@ -80,13 +80,14 @@ def map_batches(
     if not transforms:
         return replace(meta, identity=identity), batches
     chain = reduce(Affine.then, transforms)
-    if identity is not None:
-        chain.require_input(identity)
-        identity = replace(
-            identity, dimension=chain.output_dimension, maps=(*identity.maps, *chain.fingerprints)
-        )
-    kept = Affine.from_bytes(meta.map_file, where="the input's map").then(chain) if meta.map_file else chain
-    mapped = replace(meta, dimension=chain.output_dimension, identity=identity, map_file=kept.to_bytes())
+    before = Affine.from_bytes(meta.map_file, where="the input's map") if meta.map_file else None
+    identity, kept = chain.place(identity, before)
+    mapped = replace(
+        meta.decoded(),
+        dimension=chain.output_dimension,
+        identity=identity,
+        map_file=kept.to_bytes() if kept is not None else None,
+    )
     return mapped, _apply(chain, batches, unit=mapped.normalized)
 
 

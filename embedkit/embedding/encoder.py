@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.identity import Identity
-from embedkit.errors import MissingPackageError, UnknownNameError, UsageError
+from embedkit.errors import MismatchError, MissingPackageError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from embedkit.transforms.affine import Affine
@@ -120,23 +120,24 @@ class Mapped:
     """An encoder followed by a map, which is an encoder; unit length is kept where the encoder has it."""
 
     def __init__(self, encoder: Encoder, transform: Affine) -> None:
-        transform.require_input(encoder.identity)
         self.encoder, self.transform = encoder, transform
-        self._identity = replace(
-            encoder.identity,
-            dimension=transform.output_dimension,
-            maps=(*encoder.identity.maps, *transform.fingerprints),
-        )
+        identity, self._kept = transform.place(encoder.identity)
+        if identity is None:
+            raise MismatchError(
+                f"the map takes vectors of {encoder.identity} to those of an encoder that nobody named",
+                hint="fit it towards a vector set made by embedkit encode",
+            )
+        self._identity = identity
 
     @property
     def identity(self) -> Identity:
-        """The encoder's identity with the map added to its maps."""
+        """The encoder's identity with the map added to its maps, or that of the map's target."""
         return self._identity
 
     @cached_property
-    def map_file(self) -> bytes:
-        """The content of the map's file, to be kept beside vectors so that queries can be mapped too."""
-        return self.transform.to_bytes()
+    def map_file(self) -> bytes | None:
+        """The content of the file of the map that queries need too, to be kept beside vectors."""
+        return self._kept.to_bytes() if self._kept is not None else None
 
     def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
         """Return the mapped vectors, `(len(texts), transform.output_dimension)`."""

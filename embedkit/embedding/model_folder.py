@@ -142,7 +142,7 @@ class ModelFolder:
                 width = int(width) * len(self.pooling.split("+"))
             elif module.type == "Dense":
                 width = module.config.get("out_features")
-            elif module.type not in ("Normalize", "Dropout", "LayerNorm"):
+            elif module.type not in ("Normalize", "Dropout", "LayerNorm", "WeightedLayerPooling"):
                 return None
         return int(width) if width else None
 
@@ -165,9 +165,10 @@ class ModelFolder:
             return ""
         config = self._json("config_sentence_transformers.json")
         prompts = config.get("prompts") or {}
-        names = ("query",) if role == "query" else ("document", "passage", "corpus")
+        queries, documents = ("query",), ("document", "passage", "corpus")
+        names, others = (queries, documents) if role == "query" else (documents, queries)
         name = next((name for name in names if prompts.get(name)), config.get("default_prompt_name"))
-        return str(prompts.get(name) or "")
+        return "" if name in others else str(prompts.get(name) or "")
 
     @cached_property
     def content(self) -> dict[str, str]:

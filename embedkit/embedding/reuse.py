@@ -31,8 +31,10 @@ class Reusing:
         old.meta.identity.require_same_space(encoder.identity, where=where, mine="it", others="the new set")
         if not old.meta.has_text:
             raise MismatchError("keeps no texts, so unchanged ones cannot be told", where=where)
-        if (old.meta.dtype, dtype) == ("float16", "float32"):
-            raise MismatchError("stores float16, the new set float32", where=where, hint="--dtype float16")
+        stored = old.meta.dtype  # int8 codes are rounded anew in other ranges
+        if stored not in ("float32", dtype) or stored == "int8":
+            hint = None if stored == "int8" else f"--dtype {stored}"
+            raise MismatchError(f"stores {stored}, the new set {dtype}", where=where, hint=hint)
         self.encoder, self.old, self.reused = encoder, old, 0
         self._ends = np.cumsum([0, *(shard.rows for shard in old.shards)])
         digests = [_digests(old.column("text", shard).to_pylist()) for shard in range(len(old.shards))]

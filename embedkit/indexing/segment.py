@@ -1,5 +1,5 @@
-"""A segment: rows that were indexed together and never change; a FAISS index, and the documents in the
-same order.
+"""A segment: rows that were indexed together and never change; the files of an index kind, and the documents
+in the same order.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,17 @@ from embedkit.data.shards import Shard, ShardWriter, check_shard, drop_journal, 
 from embedkit.data.vectors import Batch, checked
 from embedkit.embedding.fingerprint import file_sha256
 from embedkit.errors import DataError, FormatError
+from embedkit.indexing.kind import Floats, Kind, Rows, Space
 
-VECTORS = "vectors.faiss"
 DOCUMENTS = "documents"
 
-Floats = NDArray[np.float32]
-Rows = NDArray[np.int64]
+
+class StoredFile(NamedTuple):
+    """One file that a kind wrote."""
+
+    name: str
+    bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -32,47 +37,41 @@ class Segment:
 
     folder: Path
     rows: int
-    vectors_bytes: int
-    vectors_sha256: str
+    kind: Kind
+    files: tuple[StoredFile, ...]
     shards: tuple[Shard, ...]
 
     @classmethod
-    def from_json(cls, folder: Path, value: dict[str, Any]) -> Segment:
-        """Read what `to_json` wrote; `folder` is the index's folder of segments."""
+    def from_json(cls, folder: Path, value: dict[str, Any], kind: Kind) -> Segment:
+        """Read what `to_json` wrote, or version 1; `folder` is the index's folder of segments."""
+        if "files" in value:
+            files = tuple(StoredFile(**file) for file in value["files"])
+        else:  # version 1 knew one file
+            files = (StoredFile("vectors.faiss", value["vectors_bytes"], value["vectors_sha256"]),)
         shards = tuple(Shard(**shard) for shard in value["documents"])
-        return cls(
-            folder / value["name"], value["rows"], value["vectors_bytes"], value["vectors_sha256"], shards
-        )
+        return cls(folder / value["name"], value["rows"], kind, files, shards)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values for the manifest."""
-        documents = [asdict(shard) for shard in self.shards]
         return {
             "name": self.folder.name,
             "rows": self.rows,
-            "vectors_bytes": self.vectors_bytes,
-            "vectors_sha256": self.vectors_sha256,
-            "documents": documents,
+            "files": [file._asdict() for file in self.files],
+            "documents": [asdict(shard) for shard in self.shards],
         }
 
     @cached_property
-    def faiss_index(self) -> Any:
-        """The FAISS index, memory-mapped; raises FormatError when it is damaged or of another size."""
-        import faiss
-
-        path = self._vectors_path()
-        try:
-            index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-        except (RuntimeError, OSError) as error:
-            raise FormatError(f"is not a whole FAISS index: {error}", where=str(path)) from None
-        if index.ntotal != self.rows:
-            raise FormatError(f"holds {index.ntotal} vectors, the manifest says {self.rows}", where=str(path))
-        return index
+    def opened(self) -> Any:
+        """What the kind searches, memory-mapped; raises FormatError when a file is damaged or of another
+        size.
+        """
+        for file in self.files:
+            _require_size(self.folder / file.name, file)
+        return self.kind.open(self.folder, self.rows)
 
     def search(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
         """Return scores and rows, each `(queries, min(k, rows))`, best first."""
-        scores, rows = self.faiss_index.search(np.ascontiguousarray(queries), min(k, self.rows))
-        return scores, rows
+        return self.kind.search(self.opened, np.ascontiguousarray(queries), min(k, self.rows))
 
     def take(self, rows: Rows, columns: list[str] | None = None) -> list[dict[str, Any]]:
         """Return the documents of some rows as Python values, in the order asked; only their shards are
@@ -97,22 +96,14 @@ class Segment:
         """Raise FormatError when a file's size or checksum is not what was written."""
         for shard in self.shards:
             check_shard(self.folder / DOCUMENTS, shard)
-        path = self._vectors_path()
-        if file_sha256(path) != self.vectors_sha256:
-            raise FormatError("has another checksum than was written", where=str(path))
-        if self.faiss_index.ntotal != sum(shard.rows for shard in self.shards):
+        for file in self.files:
+            path = self.folder / file.name
+            _require_size(path, file)
+            if file_sha256(path) != file.sha256:
+                raise FormatError("has another checksum than was written", where=str(path))
+        if self.rows != sum(shard.rows for shard in self.shards):
             raise FormatError("documents and vectors differ in number", where=str(self.folder))
-
-    def _vectors_path(self) -> Path:
-        """Return the FAISS file, of the size that was written; FAISS itself crashes on some that were cut
-        short.
-        """
-        path = self.folder / VECTORS
-        size = path.stat().st_size if path.is_file() else None
-        if size != self.vectors_bytes:
-            found = "is missing" if size is None else f"has {size} bytes, {self.vectors_bytes} were written"
-            raise FormatError(found, where=str(path), hint="the folder is damaged")
-        return path
+        _ = self.opened
 
     @cached_property
     def _ends(self) -> NDArray[np.int64]:
@@ -128,7 +119,7 @@ class Segment:
         return self._open[place]
 
 
-def write_segment(folder: Path, kind: Any, batches: Iterable[Batch], dimension: int) -> Segment:
+def write_segment(folder: Path, kind: Kind, batches: Iterable[Batch], space: Space) -> Segment:
     """Write a segment of all batches into a new folder, one batch in memory at a time.
 
     Raises DataError when there is no row, a vector is not finite, or an id comes twice.
@@ -136,21 +127,36 @@ def write_segment(folder: Path, kind: Any, batches: Iterable[Batch], dimension: 
     folder.mkdir()
     documents = ShardWriter(folder / DOCUMENTS, {})
     ids: list[NDArray[np.uint64]] = []
+    width = space.dimension if space.codes is None else space.codes.width
 
-    def blocks() -> Iterator[Floats]:
-        for table, vectors in checked(batches, dimension):
+    def blocks() -> Iterator[NDArray[Any]]:
+        for table, vectors in checked(batches, width):
             documents.append(table)
             ids.append(_hashes(table.column("id").to_pylist()))
             yield vectors
+        if not ids:
+            raise DataError("there is nothing to index")
 
-    kind.build(blocks(), dimension, folder / VECTORS)
+    kind.build(blocks(), space, folder)
     shards = documents.close()
     drop_journal(documents.folder)
-    if not shards:
-        raise DataError("there is nothing to index")
     _refuse_repeated(documents.folder, shards, np.concatenate(ids))
-    rows, file = sum(shard.rows for shard in shards), folder / VECTORS
-    return Segment(folder, rows, file.stat().st_size, file_sha256(file), tuple(shards))
+    files = tuple(map(_stored, sorted(path for path in folder.iterdir() if path.is_file())))
+    return Segment(folder, sum(shard.rows for shard in shards), kind, files, tuple(shards))
+
+
+def _stored(path: Path) -> StoredFile:
+    return StoredFile(path.name, path.stat().st_size, file_sha256(path))
+
+
+def _require_size(path: Path, file: StoredFile) -> None:
+    """Raise FormatError unless a file has the size that was written; FAISS itself crashes on some that were
+    cut short.
+    """
+    size = path.stat().st_size if path.is_file() else None
+    if size != file.bytes:
+        found = "is missing" if size is None else f"has {size} bytes, {file.bytes} were written"
+        raise FormatError(found, where=str(path), hint="the folder is damaged")
 
 
 def _hashes(ids: list[str]) -> NDArray[np.uint64]:

@@ -3,16 +3,16 @@
 docs.idx/
   manifest.json        format and version, kind, metric, the encoder's identity, segments with checksums
   map.safetensors      the map behind the encoder, when there is one
-  segments/00000/      vectors.faiss, documents/part-00000.arrow ...
+  segments/00000/      the kind's files (vectors.faiss ...), documents/part-00000.arrow ...
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import orjson
@@ -25,12 +25,12 @@ from embedkit.data.identity import Identity
 from embedkit.data.vectors import Batch, VectorMeta
 from embedkit.embedding.encoder import Encoder, unit_length
 from embedkit.errors import FormatError, MismatchError, UsageError
-from embedkit.indexing.segment import Floats, Rows, Segment, write_segment
+from embedkit.indexing.kind import Floats, Kind, Metric, Rows, Space
+from embedkit.indexing.segment import Segment, write_segment
 
-FORMAT, VERSION = "embedkit-index", 1
+FORMAT, VERSION = "embedkit-index", 2
+READS = (1, 2)  # version 1 knew one file a segment
 MANIFEST, SEGMENTS, MAP = "manifest.json", "segments", "map.safetensors"
-
-Metric = Literal["cosine", "dot"]
 
 
 class Hit(NamedTuple):
@@ -50,7 +50,7 @@ class Index:
     """
 
     path: Path
-    kind: str
+    settings: Kind
     metric: Metric
     dimension: int
     identity: Identity | None
@@ -68,12 +68,20 @@ class Index:
             raise FormatError(f"is not an index: it has no {MANIFEST}", where=str(path))
         try:
             value = orjson.loads((path / MANIFEST).read_bytes())
-            require_format(value, FORMAT, VERSION, thing="an index", where=str(path))
+            require_format(value, FORMAT, READS, thing="an index", where=str(path))
             identity = Identity.from_json(value["encoder"]) if value["encoder"] else None
-            segments = tuple(Segment.from_json(path / SEGMENTS, segment) for segment in value["segments"])
-            return cls(path, value["kind"], value["metric"], value["dimension"], identity, segments)
+            settings = spec.parse("index", value["kind"])
+            segments = tuple(Segment.from_json(path / SEGMENTS, part, settings) for part in value["segments"])
+            return cls(path, settings, value["metric"], value["dimension"], identity, segments)
+        except UsageError as error:
+            raise FormatError(f"its kind is not one this embedkit knows: {error}", where=str(path)) from None
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             raise FormatError(f"{MANIFEST} is damaged: {error!r}", where=str(path)) from None
+
+    @property
+    def kind(self) -> str:
+        """The spec of the index kind."""
+        return spec.render(self.settings)
 
     @property
     def rows(self) -> int:
@@ -85,6 +93,20 @@ class Index:
         """The content of the map's file, when there is a map behind the encoder."""
         path = self.path / MAP
         return path.read_bytes() if path.is_file() else None
+
+    def tuned(self, **settings: Any) -> Index:
+        """Return the same index, searched with other settings: those that a kind leaves to the query.
+
+        Raises UsageError for a setting that the kind does not have, or that settled how it was built.
+        """
+        known = self.settings.per_query
+        for name in settings.keys() - known:
+            hint = f"its settings for search: {', '.join(sorted(known)) or 'none'}"
+            raise UsageError(f"{self.kind} is not searched with {name}", where=str(self.path), hint=hint)
+        kind = replace(self.settings, **settings)  # type: ignore[type-var]
+        return replace(
+            self, settings=kind, segments=tuple(replace(segment, kind=kind) for segment in self.segments)
+        )
 
     def require_encoder(self, encoder: Encoder) -> None:
         """Raise MismatchError, naming both fingerprints, unless queries of this encoder can be compared
@@ -148,7 +170,7 @@ class Index:
         import pyarrow as pa  # noqa: F401 (documents are read with it)
 
         for segment in self.segments:
-            _ = segment.faiss_index
+            _ = segment.opened
 
     def verify(self) -> None:
         """Raise FormatError naming the first file that is not what was written."""
@@ -165,36 +187,65 @@ def build_index(
     meta: VectorMeta,
     batches: Iterable[Batch],
     *,
-    kind: str = "flat",
+    kind: str | None = None,
     metric: Metric = "cosine",
+    coded: bool = False,
 ) -> Index:
     """Build an index folder of all batches, which appears whole or not at all; one batch is in memory at a
     time.
 
-    Raises UnknownNameError for the kind, DataError when there is nothing to index or an id comes twice.
+    `kind` is `flat` when it is left out, and that of the codes where `meta` says that the set holds codes.
+    With `coded` (see `takes_codes`) batches hold codes as they are stored, and nothing else is kept. Raises
+    UnknownNameError for the kind, DataError when there is nothing to index or an id comes twice.
     """
     path = Path(path)
     if metric not in get_args(Metric):
         raise UsageError(f"unknown metric {metric!r}", hint=f"known: {', '.join(get_args(Metric))}")
-    settings = spec.parse("index", kind)
+    settings = spec.parse("index", kind or default_kind(meta))
+    if coded:
+        settings = replace(settings, rescore=None)
+    unit = metric == "cosine" and not meta.normalized and not coded
+    space = Space(meta.dimension, metric, meta.codes if coded else None)
     with whole_folder(path) as folder:
         (folder / SEGMENTS).mkdir()
-        rows = _unit_rows(batches) if metric == "cosine" and not meta.normalized else batches
-        segment = write_segment(folder / SEGMENTS / "00000", settings, rows, meta.dimension)
+        rows = _unit_rows(batches) if unit else batches
+        segment = write_segment(folder / SEGMENTS / "00000", settings, rows, space)
         if meta.map_file is not None:
             write_whole(folder / MAP, meta.map_file)
-        manifest = {
-            "format": FORMAT,
-            "version": VERSION,
-            "kind": spec.render(settings),
-            "metric": metric,
-            "dimension": meta.dimension,
-            "rows": segment.rows,
-            "encoder": meta.identity.to_json() if meta.identity else None,
-            "segments": [segment.to_json()],
-        }
-        write_whole(folder / MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2) + b"\n")
+        write_whole(folder / MANIFEST, _manifest(segment, meta, metric))
     return Index.open(path)
+
+
+def default_kind(meta: VectorMeta) -> str:
+    """Return the kind of an index for which none was named: the name of codes is that of their kind."""
+    return meta.dtype if meta.holds_codes else "flat"
+
+
+def takes_codes(meta: VectorMeta, kind: str | None, metric: Metric) -> bool:
+    """Say whether an index of this kind is built from the codes of a set as they are, without any floats.
+
+    Otherwise codes are decoded: where the kind names a `rescore`, which then is asymmetric (queries as floats
+    against decoded codes); where int8 codes are of vectors that the cosine brings to unit length; and where
+    sign codes, which know no lengths, are asked for dot products.
+    """
+    settings = spec.parse("index", kind or default_kind(meta))
+    same = meta.holds_codes and spec.render(settings).partition(":")[0] == meta.dtype
+    fits = metric == "cosine" if meta.dtype == "binary" else metric == "dot" or meta.normalized
+    return same and fits and (settings.rescore is None or "rescore" not in (kind or ""))
+
+
+def _manifest(segment: Segment, meta: VectorMeta, metric: Metric) -> bytes:
+    value = {
+        "format": FORMAT,
+        "version": VERSION,
+        "kind": spec.render(segment.kind),
+        "metric": metric,
+        "dimension": meta.dimension,
+        "rows": segment.rows,
+        "encoder": meta.identity.to_json() if meta.identity else None,
+        "segments": [segment.to_json()],
+    }
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n"
 
 
 def _unit_rows(batches: Iterable[Batch]) -> Iterator[Batch]:

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -23,18 +23,30 @@ from embedkit.errors import FormatError, MismatchError
 FORMAT, VERSION = "embedkit-map", 1
 
 
+class Space(NamedTuple):
+    """Where vectors lie: the encoder that queries to them come from, its maps included, and those maps.
+
+    `identity` None: nobody said which encoder; `transform` None: there is no map.
+    """
+
+    identity: Identity | None
+    transform: Affine | None = None
+
+
 @dataclass(frozen=True)
 class Affine:
     """`y = A x + b` with A `(out, in)` and b `(out,)`, fitted in float64, and how it came to be.
 
     `story` holds kind and settings (`spec`), rows seen, the fingerprint of the encoder it was fitted on
     (`encoder`) and of the maps behind that encoder (`maps`), all optional; a chain keeps the stories of its
-    parts under `parts`.
+    parts under `parts`. `target` is the space that a map fitted towards other vectors leads to; None: that of
+    its input, with one map more.
     """
 
     A: NDArray[np.float64]
     b: NDArray[np.float64]
     story: dict[str, Any]
+    target: Space | None = None
 
     def __post_init__(self) -> None:
         if self.A.ndim != 2 or self.b.shape != self.A.shape[:1]:
@@ -81,10 +93,26 @@ class Affine:
             raise MismatchError(
                 f"the next map wants {after.input_dimension} columns, this one gives {self.output_dimension}"
             )
-        known = {"encoder": self._common_encoder(after), "maps": self._maps_before(after)}
+        if self.target is None:
+            target = after.target
+            known = {"encoder": self._common_encoder(after), "maps": self._maps_before(after)}
+        else:
+            target = after.place(*self.target)
+            known = {key: self.story.get(key) for key in ("encoder", "maps")}
         story: dict[str, Any] = {"parts": [*self._parts, *after._parts]}
         story |= {key: value for key, value in known.items() if value is not None}
-        return Affine(after.A @ self.A, after.A @ self.b + after.b, story)
+        return Affine(after.A @ self.A, after.A @ self.b + after.b, story, target)
+
+    def place(self, identity: Identity | None, before: Affine | None = None) -> Space:
+        """Return where vectors of `identity`, whose maps are `before`, lie after this one.
+
+        Raises MismatchError, naming both sides, when the map does not take them.
+        """
+        if identity is not None:
+            self.require_input(identity)
+            maps = (*identity.maps, *self.fingerprints)
+            identity = replace(identity, dimension=self.output_dimension, maps=maps)
+        return self.target or Space(identity, self if before is None else before.then(self))
 
     def require_input(self, identity: Identity, *, where: str | None = None) -> None:
         """Raise MismatchError, naming both sides, unless the map takes this encoder's vectors."""
@@ -128,8 +156,15 @@ class Affine:
         from safetensors.numpy import save
 
         metadata = {"format": FORMAT, "version": str(VERSION), "story": orjson.dumps(self.story).decode()}
+        tensors = {"A": self.A, "b": self.b}
+        if self.target is not None:
+            identity, transform = self.target
+            encoder = identity.to_json() if identity else None
+            told = {"encoder": encoder, "story": transform.story if transform else None}
+            metadata["target"] = orjson.dumps(told).decode()
+            tensors |= {"target.A": transform.A, "target.b": transform.b} if transform else {}
         content: bytes = save(
-            {"A": np.ascontiguousarray(self.A), "b": np.ascontiguousarray(self.b)}, metadata
+            {name: np.ascontiguousarray(numbers) for name, numbers in tensors.items()}, metadata
         )
         length = int.from_bytes(content[:8], "little")
         head = orjson.dumps(orjson.loads(content[8 : 8 + length]), option=orjson.OPT_SORT_KEYS)
@@ -162,8 +197,9 @@ class Affine:
             metadata = orjson.loads(content[8 : 8 + length]).get("__metadata__", {})
             require_format(metadata, FORMAT, VERSION, thing="a map", where=where)
             tensors = load(content)
-            return cls(tensors["A"], tensors["b"], orjson.loads(metadata["story"]))
-        except (SafetensorError, OverflowError, KeyError, AttributeError, orjson.JSONDecodeError) as error:
+            target = _target(orjson.loads(metadata["target"]), tensors) if "target" in metadata else None
+            return cls(tensors["A"], tensors["b"], orjson.loads(metadata["story"]), target)
+        except (SafetensorError, OverflowError, LookupError, AttributeError, TypeError, ValueError) as error:
             raise FormatError(f"is not a whole map file: {error}", where=where) from None
 
     @property
@@ -173,6 +209,13 @@ class Affine:
     @cached_property
     def _single(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return np.asarray(self.A, dtype=np.float32), np.asarray(self.b, dtype=np.float32)
+
+
+def _target(told: dict[str, Any], tensors: dict[str, NDArray[np.float64]]) -> Space:
+    identity = Identity.from_json(told["encoder"]) if told["encoder"] else None
+    if told["story"] is None:
+        return Space(identity)
+    return Space(identity, Affine(tensors["target.A"], tensors["target.b"], told["story"]))
 
 
 def _listed(maps: Sequence[str]) -> str:

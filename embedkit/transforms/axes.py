@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from embedkit.errors import DataError, MismatchError
-from embedkit.transforms.moments import Float64, Moments
+from embedkit.transforms.moments import Float64, FourthMoments, Moments
 
 TOLERANCE = 1e-10  # of the largest variance; below it an axis is taken for noise
 Shrinkage = float | Literal["ledoit-wolf"] | None
@@ -49,13 +49,16 @@ def principal_axes(
     """Return the axes of the covariance (ddof 1) about `beta` times the mean.
 
     An axis counts when its variance exceeds `tolerance` times the largest one, and what rounding the rows to
-    float32 can make of a constant. Each direction's largest component is positive. Raises DataError for a
-    single row.
+    float32 can make of a constant. Each direction's largest component is positive. `ledoit-wolf` wants
+    FourthMoments. Raises DataError for a single row.
     """
     if moments.rows < 2:
         raise DataError("a covariance wants 2 rows or more, there is 1")
-    sums, _, fourth = moments.about(beta * moments.mean)
-    strength = ledoit_wolf(sums, fourth, moments.rows) if isinstance(shrinkage, str) else shrinkage or 0.0
+    centre = beta * moments.mean
+    sums, strength = moments.about(centre), shrinkage or 0.0
+    if isinstance(strength, str):
+        assert isinstance(moments, FourthMoments)
+        strength = ledoit_wolf(sums, moments.fourth_about(centre), moments.rows)
     covariance = shrunk(sums / (moments.rows - 1), strength, target)
     variances, vectors = np.linalg.eigh(covariance)  # ascending
     variances, directions = variances[::-1], vectors.T[::-1]

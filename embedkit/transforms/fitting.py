@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any, Protocol
+from inspect import signature
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.identity import Identity
+from embedkit.data.vectors import Batch, VectorMeta
 from embedkit.spec import render
-from embedkit.transforms.affine import Affine
-from embedkit.transforms.moments import Rows
+from embedkit.transforms.affine import Affine, Space
+from embedkit.transforms.alignment import aligned
+from embedkit.transforms.moments import Pairs, Rows
 from embedkit.version import __version__
+
+Need = Literal["none", "optional", "required"]
+_NEEDS: dict[tuple[str, ...], Need] = {
+    ("rows",): "none",
+    ("rows", "target"): "optional",
+    ("pairs",): "required",
+}
 
 
 class Transform(Protocol):
@@ -21,6 +31,33 @@ class Transform(Protocol):
 
     def fit(self, rows: Rows) -> Affine:
         """Return the map for rows that come in blocks `(rows, dim)`; one look at each is all it gets."""
+
+
+class TargetTransform(Protocol):
+    """A kind that can lead towards other vectors."""
+
+    def fit(self, rows: Rows, target: Rows | None = None) -> Affine:
+        """Return the map for rows; those of the target are others, in any number."""
+
+
+class PairTransform(Protocol):
+    """A kind that leads each row towards a row of its own."""
+
+    def fit(self, pairs: Pairs) -> Affine:
+        """Return the map for pairs of blocks `(rows, dim)` and `(rows, target_dim)`, row by row."""
+
+
+class Source(NamedTuple):
+    """Vectors that come in batches, and what is known of them."""
+
+    meta: VectorMeta
+    batches: Iterable[Batch]
+
+
+def need_of_target(kind: type[Any]) -> Need:
+    """Say whether a kind is fitted towards other vectors, which the names of what its `fit` takes tell."""
+    _, *names = signature(kind.fit).parameters
+    return _NEEDS[tuple(names)]
 
 
 def fit_map(settings: Transform, rows: Rows, *, dimension: int, identity: Identity | None = None) -> Affine:
@@ -39,10 +76,45 @@ def fit_map(settings: Transform, rows: Rows, *, dimension: int, identity: Identi
             yield block
 
     fitted = settings.fit(counted())
+    return with_story(fitted, settings, rows=seen, identity=identity)
+
+
+def with_story(
+    fitted: Affine, settings: Transform | PairTransform, *, rows: int, identity: Identity | None
+) -> Affine:
+    """Return a map fitted on `rows` rows of the encoder `identity`, with all of that written down."""
     versions = {"embedkit": __version__, "numpy": np.__version__}
-    story: dict[str, Any] = {"spec": render(settings), "rows": seen, **fitted.story, "versions": versions}
+    story: dict[str, Any] = {"spec": render(settings), "rows": rows, **fitted.story, "versions": versions}
     if identity is not None:
         story["encoder"] = identity.fingerprint
-    if identity is not None and seen:
+    if identity is not None and rows:
         story["maps"] = list(identity.maps)
     return replace(fitted, story=story)
+
+
+def fit_towards(settings: TargetTransform | PairTransform, source: Source, target: Source) -> Affine:
+    """Fit a kind on vectors towards others; what its map gives lies where the target does.
+
+    Raises MismatchError when the kind wants pairs of rows and the ids of the two sides differ.
+    """
+    seen = 0
+
+    def counted() -> Iterator[Batch]:
+        nonlocal seen
+        for batch in source.batches:
+            seen += len(batch.vectors)
+            yield batch
+
+    fit: Any = settings.fit
+    if need_of_target(type(settings)) == "required":
+        fitted = fit(aligned(counted(), target.batches))
+    else:
+        fitted = fit(_vectors(counted()), _vectors(target.batches))
+    content = target.meta.map_file
+    kept = Affine.from_bytes(content, where="the target's map") if content is not None else None
+    told = with_story(fitted, settings, rows=seen, identity=source.meta.identity)
+    return replace(told, target=Space(target.meta.identity, kept))
+
+
+def _vectors(batches: Iterable[Batch]) -> Rows:
+    return (batch.vectors for batch in batches)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import tee
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,48 +17,65 @@ from numpy.typing import NDArray
 from embedkit.errors import DataError, MismatchError
 
 Rows = Iterable[NDArray[np.float32]]
+Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
+Pairs = Iterable[Pair]
 Float64 = NDArray[np.float64]
 
-BLOCK_ROWS = 4096  # rows summed at a time, however they arrive: other chunks give the same bits
+Running = TypeVar("Running")
+
+BLOCK_ROWS = 1024  # rows summed at a time, however they arrive: other chunks give the same bits
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over rows x, with c = x - mean; the last two are what Ledoit-Wolf shrinkage needs."""
+    """Sums over rows x, with c = x - mean."""
 
     rows: int
     mean: Float64  # (dim,)
     co_moment: Float64  # (dim, dim): sum of c c^T
-    third: Float64  # (dim,): sum of |c|^2 c
-    fourth: float  # sum of |c|^4
 
-    @classmethod
-    def of(cls, block: Float64) -> Moments:
-        """Return the moments of one block, `(rows, dim)` with at least one row."""
-        mean = block.mean(axis=0)
-        centred = block - mean
-        squares = np.einsum("ij,ij->i", centred, centred)  # |c|^2
-        return cls(len(block), mean, centred.T @ centred, squares @ centred, float(squares @ squares))
-
-    def merge(self, other: Moments) -> Moments:
-        """Return the moments of both together, exactly (Chan, Golub and LeVeque 1983, section 2)."""
-        rows = self.rows + other.rows
-        mean = self.mean + (other.mean - self.mean) * (other.rows / rows)
-        (M1, t1, f1), (M2, t2, f2) = self.about(mean), other.about(mean)
-        return Moments(rows, mean, M1 + M2, t1 + t2, f1 + f2)
-
-    def about(self, centre: Float64) -> tuple[Float64, Float64, float]:
-        """Return `co_moment`, `third` and `fourth` with `centre` in place of the mean."""
-        e, n, M = self.mean - centre, self.rows, self.co_moment  # x - centre = c + e, and the c sum to zero
-        E, trace = float(e @ e), float(np.trace(M))
-        third = self.third + trace * e + 2 * (M @ e) + n * E * e
-        fourth = self.fourth + 4 * float(self.third @ e) + 4 * float(e @ M @ e) + 2 * E * trace + n * E * E
-        return M + n * np.outer(e, e), third, fourth
+    def about(self, centre: Float64) -> Float64:
+        """Return `co_moment` with `centre` in place of the mean."""
+        e = self.mean - centre  # x - centre = c + e, and the c sum to zero
+        return self.co_moment + self.rows * np.outer(e, e)
 
     @property
     def mean_squares(self) -> Float64:
         """The mean of x^2 in each column, `(dim,)`."""
         return np.asarray(np.diag(self.co_moment) / self.rows + self.mean**2)
+
+
+@dataclass(frozen=True)
+class FourthMoments(Moments):
+    """What Ledoit-Wolf shrinkage needs besides: sums over u = x - `shift`, any point near the mean."""
+
+    shift: Float64  # (dim,)
+    third: Float64  # (dim,): sum of |u|^2 u
+    fourth: float  # sum of |u|^4
+
+    def fourth_about(self, centre: Float64) -> float:
+        """Return the sum of |x - centre|^4."""
+        d, n = centre - self.shift, self.rows  # x - centre = u - d
+        total, M = n * (self.mean - self.shift), self.about(self.shift)
+        D, squares, along = float(d @ d), float(np.trace(M)), float(d @ total)
+        quadratic = 4 * float(d @ M @ d) + 2 * D * squares
+        return self.fourth - 4 * float(self.third @ d) + quadratic - 4 * D * along + n * D * D
+
+
+class CrossMoments(NamedTuple):
+    """Sums over rows x and their targets y; `mean` `(dim,)`, `target_mean` `(target_dim,)`."""
+
+    rows: int
+    mean: Float64
+    target_mean: Float64
+    about_means: tuple[Float64, float]  # the sums of (y - its mean)(x - its mean)^T and |x - its mean|^2
+
+    @property
+    def about_zero(self) -> tuple[Float64, float]:
+        """The sums of y x^T, `(target_dim, dim)`, and |x|^2."""
+        cross, squares = self.about_means
+        means = np.outer(self.target_mean, self.mean)
+        return cross + self.rows * means, squares + self.rows * float(self.mean @ self.mean)
 
 
 class Centroid(NamedTuple):
@@ -73,21 +91,54 @@ def moments_of(rows: Rows) -> Moments:
 
     Raises DataError when there are none or one is not finite, MismatchError when widths differ.
     """
-    total: Moments | None = None
-    for block in _blocks(rows):
-        total = Moments.of(block) if total is None else total.merge(Moments.of(block))
-    if total is None:
-        raise DataError("there are no vectors to fit a map on")
-    return total
+    running: _Running | None = None
+    for block in blocks_of(rows):
+        running = running or _Running(block)
+        running.add(block)
+    return _some(running).moments()
+
+
+def fourth_moments_of(rows: Rows) -> FourthMoments:
+    """Return the moments of all rows and what Ledoit-Wolf needs; raises what `moments_of` does."""
+    running: _Running | None = None
+    third, fourth = np.zeros(()), 0.0
+    for block in blocks_of(rows):
+        if running is None:
+            running = _Running(block)
+            shift = running.mean
+        running.add(block)
+        u = block - shift
+        squares = np.einsum("ij,ij->i", u, u)  # |u|^2
+        third, fourth = third + squares @ u, fourth + float(squares @ squares)
+    found = _some(running).moments()
+    return FourthMoments(found.rows, found.mean, found.co_moment, shift, third, fourth)
+
+
+def cross_moments_of(pairs: Pairs) -> CrossMoments:
+    """Return the moments of rows with their targets, which come in blocks; raises what `moments_of` does."""
+    one, other = tee(pairs)
+    blocks = zip(blocks_of(x for x, _ in one), blocks_of(y for _, y in other), strict=True)
+    x_side: Centring | None = None
+    for x, y in blocks:
+        if x_side is None:
+            x_side, y_side = Centring(x), Centring(y, what="target row")
+            cross, squares = np.zeros((y.shape[1], x.shape[1])), 0.0
+        (u, step), (v, target_step) = x_side.add(x), y_side.add(y)
+        cross += v.T @ u - x_side.rows * np.outer(target_step, step)
+        squares += float(np.einsum("ij,ij->", u, u)) - x_side.rows * float(step @ step)
+    x_side = _some(x_side)
+    return CrossMoments(x_side.rows, x_side.mean, y_side.mean, (cross, squares))
 
 
 def centroid_of(rows: Rows) -> Centroid:
     """Return rows, mean and mean squared length; raises what `moments_of` does."""
     count, total, squares = 0, np.zeros(()), 0.0
-    for block in _blocks(rows):
+    for block in blocks_of(rows):
+        exact = block.astype(np.float64)
+        with np.errstate(invalid="ignore"):  # of infinities of both signs
+            total = total + require_finite(exact.sum(axis=0), block, before=count)
+        squares += float(np.einsum("ij,ij->", exact, exact))
         count += len(block)
-        total = total + block.sum(axis=0)
-        squares += float(np.einsum("ij,ij->", block, block))
     if not count:
         raise DataError("there are no vectors to fit a map on")
     return Centroid(count, total / count, squares / count)
@@ -101,27 +152,88 @@ def width_of(rows: Rows) -> int:
     return int(first.shape[1])
 
 
-def _blocks(rows: Rows) -> Iterator[Float64]:
-    """Yield all rows in blocks of BLOCK_ROWS, `(BLOCK_ROWS, dim)`; the next block overwrites the last one."""
-    before = filled = 0
+class Centring:
+    """A running mean, and one block at a time as float64 less the mean of all rows before it.
+
+    With u the block so centred and `step` what the mean moves by, sums of products about the mean go on as
+    M + u^T u - rows step step^T: nothing cancels, wherever the rows lie (Welford 1962, a block at a time).
+    """
+
+    def __init__(self, first: NDArray[np.float32], *, what: str = "row") -> None:
+        self.rows, self._what = 0, what
+        with np.errstate(invalid="ignore"):  # infinity shows when the block is added
+            self.mean: Float64 = first.mean(axis=0, dtype=np.float64)
+        self._buffer = np.empty((BLOCK_ROWS, first.shape[1]))
+
+    def add(self, block: NDArray[np.float32]) -> tuple[Float64, Float64]:
+        """Return u `(rows, dim)`, which the next block overwrites, and the step of the mean `(dim,)`."""
+        u: Float64 = self._buffer[: len(block)]
+        u[:] = block
+        with np.errstate(invalid="ignore"):
+            u -= self.mean
+            total = require_finite(u.sum(axis=0), block, before=self.rows, what=self._what)
+        self.rows += len(block)
+        step = total / self.rows
+        self.mean = self.mean + step
+        return u, step
+
+
+class _Running:
+    """Moments of the blocks so far; of the co-moment, BLAS keeps one triangle."""
+
+    def __init__(self, first: NDArray[np.float32]) -> None:
+        self._centring = Centring(first)
+        self._triangle: Any = np.zeros((first.shape[1], first.shape[1]), order="F")
+
+    @property
+    def mean(self) -> Float64:
+        return self._centring.mean
+
+    def add(self, block: NDArray[np.float32]) -> None:
+        from scipy.linalg.blas import dsyr, dsyrk
+
+        u, step = self._centring.add(block)
+        self._triangle = dsyrk(1.0, u.T, beta=1.0, c=self._triangle, overwrite_c=True)
+        self._triangle = dsyr(-float(self._centring.rows), step, a=self._triangle, overwrite_a=True)
+
+    def moments(self) -> Moments:
+        upper: Float64 = np.triu(self._triangle)
+        return Moments(self._centring.rows, self.mean, upper + np.triu(upper, 1).T)
+
+
+def blocks_of(rows: Rows) -> Iterator[NDArray[np.float32]]:
+    """Yield all rows in blocks of BLOCK_ROWS, `(BLOCK_ROWS, dim)`, the last one shorter.
+
+    Blocks are views of what comes in, or, across its borders, copies in float64 that the next one overwrites.
+    """
     buffer: Float64 | None = None
+    filled = 0
     for chunk in rows:
         buffer = np.empty((BLOCK_ROWS, chunk.shape[1])) if buffer is None else buffer
         if chunk.shape[1] != buffer.shape[1]:
             raise MismatchError(f"vectors have {chunk.shape[1]} columns, those before {buffer.shape[1]}")
         while len(chunk):
-            taken = chunk[: BLOCK_ROWS - filled]
+            taken, chunk = chunk[: BLOCK_ROWS - filled], chunk[BLOCK_ROWS - filled :]
+            if len(taken) == BLOCK_ROWS:
+                yield taken
+                continue
             buffer[filled : filled + len(taken)] = taken
-            filled, chunk = filled + len(taken), chunk[len(taken) :]
-            if filled == BLOCK_ROWS:
-                yield _finite(buffer, before)
-                before, filled = before + filled, 0
+            filled = (filled + len(taken)) % BLOCK_ROWS
+            if not filled:
+                yield buffer  # type: ignore[misc]  # exact: float32 numbers are float64 numbers
     if buffer is not None and filled:
-        yield _finite(buffer[:filled], before)
+        yield buffer[:filled]  # type: ignore[misc]
 
 
-def _finite(block: Float64, before: int) -> Float64:
-    if not np.isfinite(block.sum()):  # float32 numbers, however large, do not overflow a sum in float64
+def require_finite(total: Float64, block: NDArray[np.float32], *, before: int, what: str = "row") -> Float64:
+    """Pass on the sum of a block's rows, where NaN and infinity show; raises DataError naming the row."""
+    if not np.isfinite(total).all():  # float32 numbers, however large, do not overflow a sum in float64
         row = before + int(np.argmin(np.isfinite(block).all(axis=1))) + 1
-        raise DataError("the vector is not finite", where=f"row {row}")
-    return block
+        raise DataError("the vector is not finite", where=f"{what} {row}")
+    return total
+
+
+def _some(running: Running | None) -> Running:
+    if running is None:
+        raise DataError("there are no vectors to fit a map on")
+    return running

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from embedkit.transforms.affine import Affine
 from embedkit.transforms.axes import TOLERANCE, Shrinkage, Target, principal_axes
-from embedkit.transforms.moments import Rows, moments_of
+from embedkit.transforms.moments import Moments, Rows, fourth_moments_of, moments_of
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,11 @@ class Whitening:
 
         Raises MismatchError when `dim` is beyond the rank of the data.
         """
-        moments = moments_of(rows)
+        taken = fourth_moments_of if self.shrinkage == "ledoit-wolf" else moments_of
+        return self.fit_moments(taken(rows))
+
+    def fit_moments(self, moments: Moments) -> Affine:
+        """Return the whitening of rows whose moments are known; raises what `fit` does."""
         axes = principal_axes(
             moments, beta=self.beta, shrinkage=self.shrinkage, target=self.target, tolerance=self.tolerance
         )

@@ -94,7 +94,7 @@ def test_a_map_is_applied(run, docs):
         (["one.txt", "-t", "no"], 1, "no: no such map"),
         (["one.txt", "--resume"], 2, "--resume: needs an output; name it with -o"),
         (["-", "-"], 2, "-: standard input can be read only once"),
-        (["one.txt", "--dtype", "int8"], 2, None),
+        (["one.txt", "--dtype", "int4"], 2, None),
         (["one.txt", "--pooling", "cls"], 2, "--pooling cls: the hash encoder has no such setting"),
     ],
 )

@@ -219,7 +219,7 @@ def test_what_goes_wrong_is_one_line_and_leaves_nothing(run, vectors, args, code
     run("whiten", vectors, "-o", "own.safetensors", "-q")
     run("whiten", "docs.txt", "-m", "hash:dim=8,seed=1", "-o", "other.safetensors", "-q")
     before = sorted(os.listdir())
-    done = run(*args, "-o", "out.vec")
+    done = run(*args, "-o", "out")
     assert (done.code, done.out, done.said.count("\n")) == (code, "", 1)
     assert done.said.startswith(f"embedkit: {message}")
     assert sorted(os.listdir()) == before

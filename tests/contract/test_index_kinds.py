@@ -1,6 +1,7 @@
 """What every index kind must be, held against exact search in plain numpy."""
 
-from pathlib import Path
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -8,9 +9,30 @@ import pytest
 
 from embedkit import spec
 from embedkit.data.vectors import Batch, VectorMeta
-from embedkit.indexing.store import build_index
+from embedkit.errors import FormatError, UsageError
+from embedkit.indexing.store import Index, build_index
 
-EXAMPLES = {"flat": ("flat", 1.0)}  # a spec of each kind, and the recall at 10 that it must reach
+
+class Example(NamedTuple):
+    """A spec, the recall at 10 that it must reach by cosine and by dot, and how far its scores may be off
+    when both vectors have unit length.
+    """
+
+    spec: str
+    cosine: float
+    dot: float | None  # None: it refuses the dot product
+    error: float = 1e-6
+
+
+EXAMPLES = [
+    Example("flat", 1, 1),
+    Example("binary", 0.75, 0.6),  # of 16 signs and 100 candidates; more in tests/indexing
+    Example("binary:oversample=8,rescore=float16", 0.75, 0.6, 1e-3),
+    Example("binary:rescore=none", 0.2, None, 1),
+    Example("int8", 1, 1),
+    Example("int8:rescore=float16", 1, 1, 1e-3),
+    Example("int8:rescore=none", 0.98, 0.98, 1e-2),
+]
 NUMBERS = np.random.default_rng(3)
 ROWS = (NUMBERS.normal(size=(500, 16)) * NUMBERS.uniform(0.1, 9, (500, 1))).astype(
     np.float32
@@ -19,60 +41,76 @@ QUERIES = (NUMBERS.normal(size=(30, 16)) * NUMBERS.uniform(0.1, 9, (30, 1))).ast
 each_metric = pytest.mark.parametrize("metric", ["cosine", "dot"])
 
 
-@pytest.fixture(params=spec.kinds("index"))
+@pytest.fixture(params=EXAMPLES, ids=lambda example: example.spec)
 def example(request):
-    """The spec of a kind, and its recall."""
-    if request.param not in EXAMPLES:
-        pytest.fail(f"{request.param} is a new index kind: add a spec of it to EXAMPLES in {__name__}.py")
-    return EXAMPLES[request.param]
+    """One example of a kind."""
+    return request.param
+
+
+@pytest.fixture
+def floor(example, metric):
+    """The recall it must reach."""
+    if getattr(example, metric) is None:
+        with pytest.raises(UsageError):
+            built(ROWS, example.spec, metric)
+        pytest.skip(f"{example.spec} refuses {metric}, as it should")
+    return getattr(example, metric)
+
+
+@pytest.mark.parametrize("kind", spec.kinds("index"))
+def test_every_kind_has_an_example(kind):
+    assert kind in {example.spec.partition(":")[0] for example in EXAMPLES}
 
 
 def built(rows, kind, metric):
     chunks = np.array_split(np.arange(len(rows)), min(len(rows), 3))
     batches = [Batch(pa.table({"id": [str(row) for row in chunk]}), rows[chunk]) for chunk in chunks]
-    return build_index(Path("x.idx"), VectorMeta(rows.shape[1]), batches, kind=kind, metric=metric)
+    return build_index("x.idx", VectorMeta(rows.shape[1]), batches, kind=kind, metric=metric)
 
 
-def exact(metric, rows=ROWS):
+def exact(metric):
     """All scores, `(queries, rows)`, in float64."""
-    one, other = QUERIES.astype(float), rows.astype(float)
+    one, other = QUERIES.astype(float), ROWS.astype(float)
     if metric == "cosine":
         one = one / np.linalg.norm(one, axis=1, keepdims=True)
         other = other / np.linalg.norm(other, axis=1, keepdims=True)
     return one @ other.T
 
 
+def off(scores, rows, metric):
+    """How far scores of `rows` are from the similarities, for vectors of unit length."""
+    lengths = [np.linalg.norm(vectors.astype(float), axis=-1) for vectors in (QUERIES, ROWS)]
+    scale = lengths[0][:, None] * lengths[1][rows] if metric == "dot" else 1
+    return (np.abs(scores - np.take_along_axis(exact(metric), rows, axis=1)) / scale).max()
+
+
 @each_metric
-def test_it_finds_what_exact_search_finds(folder, example, metric):
-    _, rows = built(ROWS, example[0], metric).search(QUERIES, 10)
+def test_it_finds_what_exact_search_finds(folder, example, metric, floor):
+    _, rows = built(ROWS, example.spec, metric).search(QUERIES, 10)
     oracle = exact(metric)
     tenth = np.sort(oracle, axis=1)[:, -10:-9] - 1e-4  # ties are allowed
-    assert (np.take_along_axis(oracle, rows, axis=1) >= tenth).mean() >= example[1]
+    assert (np.take_along_axis(oracle, rows, axis=1) >= tenth).mean() >= floor
+    assert all(len(set(line)) == 10 for line in rows.tolist())
 
 
 @each_metric
-def test_its_scores_are_the_similarities_best_first(folder, example, metric):
-    scores, rows = built(ROWS, example[0], metric).search(QUERIES, 10)
-    if example[1] == 1:
-        np.testing.assert_allclose(
-            scores, np.take_along_axis(exact(metric), rows, axis=1), rtol=1e-5, atol=1e-5
-        )
+def test_its_scores_are_the_similarities_best_first(folder, example, metric, floor):
+    scores, rows = built(ROWS, example.spec, metric).search(QUERIES, 10)
+    assert off(scores, rows, metric) <= example.error
     assert (np.diff(scores, axis=1) <= 0).all()
 
 
 @each_metric
 @pytest.mark.parametrize("size", [1, 7])
-def test_k_beyond_the_size_gives_what_there_is(folder, example, metric, size):
-    scores, rows = built(ROWS[:size], example[0], metric).search(QUERIES, 1000)
+def test_k_beyond_the_size_gives_what_there_is(folder, example, metric, floor, size):
+    scores, rows = built(ROWS[:size], example.spec, metric).search(QUERIES, 1000)
     assert [sorted(line) for line in rows.tolist()] == [list(range(size))] * len(QUERIES)
-    if example[1] == 1:
-        expected = -np.sort(-exact(metric, ROWS[:size]), axis=1)
-        np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-5)
+    assert off(scores, rows, metric) <= example.error
 
 
 @each_metric
-def test_a_hit_is_the_document_at_its_row(folder, example, metric):
-    index = built(ROWS, example[0], metric)
+def test_a_hit_is_the_document_at_its_row(folder, example, metric, floor):
+    index = built(ROWS, example.spec, metric)
     _, rows = index.search(QUERIES, 3)
     assert [[hit.document["id"] for hit in hits] for hits in index.hits(QUERIES, 3)] == rows.astype(
         str
@@ -80,13 +118,60 @@ def test_a_hit_is_the_document_at_its_row(folder, example, metric):
 
 
 def test_rows_that_are_alike_come_in_order(folder, example):
-    _, rows = built(np.repeat(ROWS[:1], 5, axis=0), example[0], "dot").search(QUERIES[:1], 5)
+    _, rows = built(np.repeat(ROWS[:1], 5, axis=0), example.spec, "cosine").search(QUERIES[:1], 5)
     assert rows.tolist() == [[0, 1, 2, 3, 4]]
 
 
-def test_the_same_rows_are_the_same_file(folder, example):
-    first = built(ROWS, example[0], "dot").segments[0].vectors_sha256
-    assert built(ROWS, example[0], "dot").segments[0].vectors_sha256 == first
+def test_the_same_rows_are_the_same_files(folder, example):
+    first = built(ROWS, example.spec, "cosine").segments[0].files
+    assert built(ROWS, example.spec, "cosine").segments[0].files == first
+
+
+def test_it_answers_the_same_when_it_is_opened_again(folder, example):
+    index = built(ROWS, example.spec, "cosine")
+    again = Index.open(index.path)
+    assert again.kind == index.kind
+    for one, other in zip(again.search(QUERIES, 10), index.search(QUERIES, 10), strict=True):
+        np.testing.assert_array_equal(one, other)
+    again.verify()
+
+
+@pytest.mark.parametrize("how", ["missing", "cut", "longer"])
+def test_a_file_of_another_size_is_refused_at_the_first_search(folder, example, how):
+    for file in built(ROWS, example.spec, "cosine").segments[0].files:
+        path = folder / "x.idx/segments/00000" / file.name
+        whole = path.read_bytes()
+        path.unlink()
+        if how != "missing":
+            path.write_bytes(whole[:-1] if how == "cut" else whole + b"x")
+        with pytest.raises(FormatError, match=rf"^x.idx/segments/00000/{file.name}: "):
+            Index.open("x.idx").search(QUERIES, 1)
+        path.write_bytes(whole)
+
+
+def test_files_of_other_rows_are_refused(folder, example):
+    (segment,) = built(ROWS, example.spec, "cosine").segments
+    with pytest.raises(FormatError, match=r"holds .*, the manifest says 501"):
+        _ = replace(segment, rows=501).opened
+
+
+def test_kept_rows_of_another_precision_are_refused(folder):
+    (segment,) = built(ROWS, "binary", "cosine").segments
+    other = spec.parse("index", "binary:rescore=float16")
+    message = r"vectors.npy: holds float32 of shape \(500, 16\), the manifest says 500 rows of float16$"
+    with pytest.raises(FormatError, match=message):
+        _ = replace(segment, kind=other).opened
+
+
+def test_a_flipped_bit_is_noticed_by_verify(folder, example):
+    index = built(ROWS, example.spec, "cosine")
+    for file in index.segments[0].files:
+        path = folder / "x.idx/segments/00000" / file.name
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        with pytest.raises(FormatError, match=rf"{file.name}: has another checksum"):
+            index.verify()
+        path.write_bytes(whole)
 
 
 @pytest.mark.parametrize("size", [1, 500])
@@ -103,5 +188,5 @@ def test_the_flat_file_is_what_faiss_writes(folder, size):
 
 
 def test_its_spec_reads_back(example):
-    settings = spec.parse("index", example[0])
+    settings = spec.parse("index", example.spec)
     assert spec.parse("index", spec.render(settings)) == settings

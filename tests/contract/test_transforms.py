@@ -5,13 +5,18 @@ import pytest
 
 from embedkit import spec
 from embedkit.transforms.affine import Affine
+from embedkit.transforms.fitting import need_of_target
+from embedkit.transforms.householder import Householder
+from embedkit.transforms.procrustes import Procrustes
 
 EXAMPLES = {  # a spec of each kind, and the width it gives for 12 columns
     "centre": ("centre", 12),
     "gaussian": ("gaussian:dim=5,seed=3", 5),
     "householder": ("householder:drop=true", 11),
+    "hyperplanes": ("hyperplanes:dim=20", 20),
     "identity": ("identity", 12),
     "pca": ("pca:dim=5", 5),
+    "procrustes": ("procrustes:scale=false", 7),
     "sparse": ("sparse:dim=5,density=0.3333", 5),
     "srht": ("srht:dim=5", 5),
     "top-components": ("top-components:components=2", 12),
@@ -21,6 +26,7 @@ EXAMPLES = {  # a spec of each kind, and the width it gives for 12 columns
 }
 NUMBERS = np.random.default_rng(7)
 ROWS = (NUMBERS.normal(size=(200, 12)) * NUMBERS.uniform(0.5, 2, 12) + 0.3).astype(np.float32)
+TARGETS = (ROWS @ NUMBERS.normal(size=(12, 7))).astype(np.float32)
 
 
 @pytest.fixture(params=spec.kinds("transform"))
@@ -32,7 +38,12 @@ def example(request):
 
 
 def fitted(text, *blocks):
-    return spec.parse("transform", text).fit(iter(blocks or [ROWS]))
+    """Fit on ROWS, in the blocks given, or on pairs of them and their targets."""
+    settings, blocks = spec.parse("transform", text), blocks or [ROWS]
+    if need_of_target(type(settings)) != "required":
+        return settings.fit(iter(blocks))
+    cuts = np.cumsum([len(block) for block in blocks])[:-1]
+    return settings.fit(iter(list(zip(blocks, np.split(TARGETS, cuts), strict=True))))
 
 
 def test_it_is_finite_and_as_wide_as_asked(example):
@@ -69,3 +80,14 @@ def test_rows_may_come_in_any_chunks(example, sizes):
 def test_its_spec_reads_back(example):
     settings = spec.parse("transform", example[0])
     assert spec.parse("transform", spec.render(settings)) == settings
+
+
+def test_it_says_by_the_signature_of_fit_whether_it_takes_a_target(example):
+    cls = type(spec.parse("transform", example[0]))
+    need = need_of_target(cls)
+    assert need == {Procrustes: "required", Householder: "optional"}.get(cls, "none")
+    if need == "optional":
+        turned = ROWS * np.tile([1, -1], 6).astype(np.float32)
+        alone, towards = cls().fit(iter([ROWS])), cls().fit(iter([ROWS]), iter([turned]))
+        again = cls().fit(iter([ROWS]), iter(np.split(turned, [1, 50])))
+        assert towards.fingerprint == again.fingerprint != alone.fingerprint

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.data import tables
+from embedkit.data.columns import vectors_of, with_vectors
 from embedkit.data.records import Record
-from embedkit.data.vectors import Batch, VectorMeta, VectorSet, VectorSetWriter, vectors_of, with_vectors
+from embedkit.data.vectors import Batch, VectorMeta, VectorSet, VectorSetWriter
 from embedkit.errors import DataError, EmbedkitError, ExistsError, FormatError, MismatchError
 
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.text(max_size=5))
@@ -156,7 +157,8 @@ def test_a_shard_of_another_set_is_noticed(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 2}, "x.vec: is a vector set of version 2, this embedkit reads version 1"),
+        ({"version": 3}, "x.vec: is a vector set of version 3, this embedkit reads versions 1 and 2"),
+        ({"dtype": "int4"}, "x.vec: stores int4, this embedkit reads float32, float16, binary, int8"),
         ({"format": "other"}, "x.vec: is not a vector set"),
         ({"shards": [{}]}, "x.vec: meta.json is damaged: "),
         ({"shards": None}, "x.vec: meta.json is damaged: "),

@@ -18,7 +18,7 @@ from embedkit.embedding import corpus
 from embedkit.embedding.corpus import describe, encode_batches, encode_to, is_complete, map_batches
 from embedkit.embedding.encoder import load, with_maps
 from embedkit.errors import DataError, EmbedkitError, ExistsError, FormatError, MismatchError
-from embedkit.transforms.affine import Affine
+from embedkit.transforms.affine import Affine, Space
 
 HASH = load("hash:dim=8")
 RECORDS = [Record(str(n), f"text {n}", {"n": n}) for n in range(10)]
@@ -203,6 +203,16 @@ def test_mapped_vectors_are_those_of_the_mapped_encoder():
         next(iter(batches)).vectors, mapped.encode([record.text for record in RECORDS])
     )
     assert meta == describe(mapped)
+
+
+@pytest.mark.parametrize(("model", "behind"), [("hash:dim=2", []), ("hash:dim=8,seed=1", [TURN])])
+def test_vectors_mapped_to_a_target_are_known_as_the_target_is(model, behind):
+    new = with_maps(load(model), behind)
+    chain = replace(TURN, target=Space(new.identity, *behind))
+    meta, batches = map_batches(describe(HASH), encode_batches(HASH, iter(RECORDS)), [chain], None)
+    assert meta == describe(new)
+    expected = with_maps(HASH, [TURN]).encode([record.text for record in RECORDS])
+    np.testing.assert_array_equal(next(iter(batches)).vectors, expected)
 
 
 def test_a_model_that_did_not_make_the_vectors_is_refused():

@@ -15,7 +15,13 @@ from embedkit.indexing.store import Index
 from embedkit.transforms.affine import Affine
 
 GOLDEN = Path(__file__).parent
-TODAY = {"vectors": "vectors-v1", "index": "index-v1", "map.safetensors": "map-v1.safetensors"}
+TODAY = {
+    "vectors": "vectors-v1",
+    "binary": "binary-v2",
+    "int8": "int8-v2",
+    "index": "index-v2",
+    "map.safetensors": "map-v1.safetensors",
+}
 ROWS = [{"id": "a", "text": "one", "n": 1, "tags": None}, {"id": "b", "text": "二", "n": 2, "tags": ["x", 1]}]
 
 
@@ -28,6 +34,21 @@ def test_a_vector_set_of_version_1_is_read():
     assert made.meta.identity == load("hash:dim=2").identity
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("binary-v2", np.sqrt(np.float32(0.5)) * np.array([[1, -1], [-1, 1]])),
+        ("int8-v2", np.array([[0.5, -0.25], [-0.25, 1]])),  # two rows: each column is one end of its range
+    ],
+)
+def test_codes_of_version_2_are_read(name, expected):
+    made = VectorSet.open(GOLDEN / name)
+    made.verify()
+    ((table, vectors),) = made
+    assert tables.to_rows(table) == ROWS
+    np.testing.assert_allclose(vectors, expected, rtol=1e-6)
+
+
 def test_a_map_of_version_1_is_read():
     transform = Affine.load(GOLDEN / "map-v1.safetensors")
     assert (transform.A.tolist(), transform.b.tolist(), transform.story) == (
@@ -37,8 +58,9 @@ def test_a_map_of_version_1_is_read():
     )
 
 
-def test_an_index_of_version_1_is_read():
-    index = Index.open(GOLDEN / "index-v1")
+@pytest.mark.parametrize("version", ["index-v1", "index-v2"])
+def test_an_index_of_every_version_is_read(version):
+    index = Index.open(GOLDEN / version)
     index.verify()
     ((hit, _),) = index.hits(load("hash:dim=2").encode(["二"]), 2)
     assert (hit.rank, hit.document) == (1, ROWS[1])
@@ -68,7 +90,7 @@ def test_the_same_content_is_written_as_the_same_bytes(folder):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (b'"version": 1', b'"version": 2', "is an? {} of version 2, this embedkit reads version 1$"),
+        (b'"version": 1', b'"version": 3', "is an? {} of version 3, this embedkit reads versions 1 and 2$"),
         (b'"embedkit-', b'"other-', "is not an? {}$"),
         (b"{", b"", "is damaged: "),
     ],

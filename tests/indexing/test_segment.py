@@ -10,8 +10,10 @@ from embedkit import spec
 from embedkit.data.vectors import Batch
 from embedkit.errors import DataError, FormatError, MismatchError
 from embedkit.indexing import segment
-from embedkit.indexing.segment import Segment, write_segment
+from embedkit.indexing.kind import Space
+from embedkit.indexing.segment import Segment, StoredFile, write_segment
 
+FLAT = spec.parse("index", "flat")
 VECTORS = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
 
 
@@ -20,7 +22,7 @@ def written(ids="abcdefghi", vectors=VECTORS, dimension=3):
         Batch(pa.table({"id": list(ids[start : start + 4])}), vectors[start : start + 4])
         for start in range(0, len(ids), 4)
     ]
-    return write_segment(Path("s"), spec.parse("index", "flat"), batches, dimension)
+    return write_segment(Path("s"), FLAT, batches, Space(dimension, "cosine"))
 
 
 def test_documents_come_back_in_the_order_asked(folder, monkeypatch):
@@ -33,7 +35,7 @@ def test_documents_come_back_in_the_order_asked(folder, monkeypatch):
 
 def test_it_is_found_again_by_what_the_manifest_says(folder):
     made = written()
-    assert Segment.from_json(folder.relative_to(folder), made.to_json()) == made
+    assert Segment.from_json(folder.relative_to(folder), made.to_json(), FLAT) == made
 
 
 @pytest.mark.parametrize("first", [0, 3, 5])
@@ -72,7 +74,7 @@ def test_a_faiss_file_cut_anywhere_is_refused_and_never_a_crash(folder):
     whole = file.read_bytes()
     for length in range(len(whole)):
         file.write_bytes(whole[:length])
-        again = Segment(Path("s"), 9, len(whole), "", ())
+        again = Segment(Path("s"), 9, FLAT, (StoredFile("vectors.faiss", len(whole), ""),), ())
         with pytest.raises(
             FormatError, match=rf"^s/vectors.faiss: has {length} bytes, {len(whole)} were written"
         ):

@@ -95,3 +95,27 @@ def test_what_is_no_index_is_refused(folder, name, message):
     with pytest.raises(FormatError) as caught:
         Index.open(Path(name))
     assert str(caught.value) == message
+
+
+def test_a_kind_of_a_later_embedkit_is_refused_by_name(folder):
+    built()
+    manifest = folder / "x.idx/manifest.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"flat"', b'"flux:m=3"'))
+    with pytest.raises(FormatError, match=r"^x.idx: its kind is not one this embedkit knows: .*'flux'"):
+        Index.open("x.idx")
+
+
+def test_what_is_left_to_the_query_can_be_changed(folder):
+    index = built(kind="binary")
+    assert index.tuned(oversample=9).kind == "binary:oversample=9"
+    assert index.tuned(oversample=9).hits(HASH.encode(["two"]), 1)[0][0].document["id"] == "b"
+    assert index.kind == "binary"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "known"), [("binary", "rescore", "oversample"), ("flat", "oversample", "none")]
+)
+def test_what_settled_the_files_cannot_be_changed(folder, kind, name, known):
+    with pytest.raises(UsageError) as caught:
+        built(kind=kind).tuned(**{name: 3})
+    assert str(caught.value) == f"x.idx: {kind} is not searched with {name}; its settings for search: {known}"

@@ -5,14 +5,14 @@ import pytest
 
 from embedkit.errors import DataError, MismatchError
 from embedkit.transforms.axes import principal_axes, shrunk
-from embedkit.transforms.moments import moments_of
+from embedkit.transforms.moments import fourth_moments_of
 
 NUMBERS = np.random.default_rng(11)
 ROWS = (NUMBERS.normal(size=(60, 8)) @ NUMBERS.normal(size=(8, 8)) + 1).astype(np.float32)
 
 
 def axes(rows, **settings):
-    return principal_axes(moments_of([rows]), **settings)
+    return principal_axes(fourth_moments_of([rows]), **settings)
 
 
 def covariance(axes):

@@ -5,13 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from embedkit.data import tables
 from embedkit.data.identity import Identity
+from embedkit.data.records import Record
+from embedkit.data.vectors import Batch, VectorMeta
 from embedkit.embedding.encoder import load, with_maps
 from embedkit.errors import MismatchError
+from embedkit.transforms.affine import Space
 from embedkit.transforms.centre import Centre
-from embedkit.transforms.fitting import fit_map
+from embedkit.transforms.fitting import Source, fit_map, fit_towards
 from embedkit.transforms.gaussian import Gaussian
+from embedkit.transforms.householder import Householder
 from embedkit.transforms.pca import PCA
+from embedkit.transforms.procrustes import Procrustes
 from embedkit.transforms.whitening import Whitening
 from embedkit.version import __version__
 
@@ -104,3 +110,52 @@ def test_maps_of_two_encoders_make_no_chain():
     one, other = fit(Gaussian(8)), fit(Gaussian(8), identity=OTHER.identity)
     with pytest.raises(MismatchError, match=r"^the maps were fitted on two encoders, "):
         one.then(other)
+
+
+def source(encoder, rows=ROWS, cut=30):
+    """Rows as an encoder's vectors, in two batches."""
+    records = [Record(str(number), "", {}) for number in range(len(rows))]
+    parts = zip((records[:cut], records[cut:]), np.split(rows, [cut]), strict=True)
+    identity = encoder.identity if encoder else None
+    meta = VectorMeta(rows.shape[1], identity, map_file=getattr(encoder, "map_file", None))
+    return Source(meta, [Batch(tables.to_table(part), vectors) for part, vectors in parts])
+
+
+WIDE = load("hash:dim=9")
+TARGETS = np.random.default_rng(1).normal(size=(70, 9)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", [Procrustes(), Householder()])
+def test_a_map_fitted_towards_a_target_leads_to_it(kind):
+    target = source(OTHER, np.flip(ROWS), cut=50)
+    fitted = fit_towards(kind, source(HASH), target)
+    assert (fitted.story["rows"], fitted.story["encoder"]) == (70, HASH.identity.fingerprint)
+    assert fitted.target == Space(OTHER.identity)
+    mapped = with_maps(HASH, [fitted])
+    assert (mapped.identity, mapped.map_file) == (OTHER.identity, None)
+    expected = (
+        kind.fit([(ROWS, np.flip(ROWS))]) if kind == Procrustes() else kind.fit([ROWS], [np.flip(ROWS)])
+    )
+    np.testing.assert_allclose(fitted.A, expected.A, atol=1e-12)
+
+
+def test_the_map_behind_the_target_is_the_one_that_queries_need():
+    centred = with_maps(WIDE, [fit_map(Centre(), [TARGETS], dimension=9, identity=WIDE.identity)])
+    fitted = fit_towards(Procrustes(), source(HASH), source(centred, TARGETS))
+    mapped = with_maps(HASH, [fitted])
+    assert (mapped.identity, mapped.map_file) == (centred.identity, centred.map_file)
+
+
+def test_pairs_must_have_the_same_ids_and_other_targets_need_not():
+    few = source(OTHER, ROWS[:40])
+    with pytest.raises(MismatchError, match=r"^the input has 70 rows, the target 40; "):
+        fit_towards(Procrustes(), source(HASH), few)
+    assert fit_towards(Householder(), source(HASH), few).story["rows"] == 70
+
+
+def test_an_encoder_is_not_led_to_vectors_of_nobody():
+    fitted = fit_towards(Procrustes(), source(HASH), source(None, TARGETS))
+    with pytest.raises(
+        MismatchError, match=r"^the map takes vectors of hash:dim=8 \w+ to those of an encoder that"
+    ):
+        with_maps(HASH, [fitted])

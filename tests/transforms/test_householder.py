@@ -1,11 +1,11 @@
-"""The mean direction goes to the first axis by an orthogonal map, wherever it points."""
+"""The mean direction goes to the first axis or that of a target by an orthogonal map, wherever it points."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedkit.errors import DataError, MismatchError
+from embedkit.errors import DataError, MismatchError, UsageError
 from embedkit.transforms.householder import Householder, turn
 
 E1 = np.eye(6)[0]
@@ -47,6 +47,38 @@ def test_the_mean_lies_on_the_first_axis(sign):
     np.testing.assert_allclose(
         np.linalg.norm(fitted.apply(rows), axis=1), np.linalg.norm(rows, axis=1), rtol=1e-5
     )
+
+
+TARGET = np.random.default_rng(3).normal([0.3, 1, 0, 0, -2, 0], size=(30, 6)).astype(np.float32)
+
+
+@pytest.mark.parametrize("target", [TARGET, -TARGET, ROWS, -ROWS, 5 * ROWS[::-1]])
+def test_the_mean_direction_goes_to_that_of_the_target(target):
+    fitted = Householder().fit(np.split(ROWS, [11, 50]), np.split(target, [4]))
+    a, b = (unit(rows.mean(axis=0, dtype=np.float64)) for rows in (ROWS, target))
+    assert_turns(fitted.A, a, b)
+    np.testing.assert_array_equal(fitted.b, 0)
+
+
+@pytest.mark.parametrize("target", [TARGET, -TARGET])  # the rotation, and the reflection
+def test_what_is_at_right_angles_to_both_means_is_left_alone(target):
+    A = Householder().fit([ROWS], [target]).A
+    both = np.stack([rows.mean(axis=0, dtype=np.float64) for rows in (ROWS, TARGET)])
+    others = np.linalg.svd(both)[2][2:]
+    np.testing.assert_allclose(A @ others.T, others.T, atol=1e-12)
+
+
+def test_a_mean_that_is_there_already_stays():
+    np.testing.assert_allclose(Householder().fit([ROWS], [ROWS]).A, np.eye(6), atol=1e-12)
+
+
+def test_a_target_that_cannot_be_reached_is_refused():
+    with pytest.raises(DataError, match=r"the mean of the target is zero$"):
+        Householder().fit([ROWS], [np.concatenate([ROWS, -ROWS])])
+    with pytest.raises(MismatchError, match=r"^vectors have 6 columns, those of the target 5$"):
+        Householder().fit([ROWS], [TARGET[:, :5]])
+    with pytest.raises(UsageError, match=r"^householder: drop=true is for the first axis"):
+        Householder(drop=True).fit([ROWS], [TARGET])
 
 
 def test_the_first_axis_can_be_dropped():

@@ -7,28 +7,39 @@ from hypothesis import strategies as st
 
 from embedkit.errors import DataError, MismatchError
 from embedkit.transforms import moments
-from embedkit.transforms.moments import Moments, centroid_of, moments_of, width_of
+from embedkit.transforms.moments import (
+    blocks_of,
+    centroid_of,
+    cross_moments_of,
+    fourth_moments_of,
+    moments_of,
+    width_of,
+)
 
 ROWS = (np.random.default_rng(3).normal(size=(300, 6)) * [1, 2, 3, 0.1, 0.01, 5] + 4).astype(np.float32)
 
 
-def two_passes(rows):
-    centred = rows.astype(np.float64) - rows.mean(axis=0, dtype=np.float64)
-    squares = (centred**2).sum(axis=1)
-    return Moments(
-        len(rows),
-        rows.mean(axis=0, dtype=np.float64),
-        sum(np.outer(c, c) for c in centred),
-        sum(square * c for square, c in zip(squares, centred, strict=True)),
-        sum(squares**2),
+TARGETS = (ROWS @ np.random.default_rng(4).normal(size=(6, 4)) + 7).astype(np.float32)
+
+
+def two_passes(rows, others=None):
+    """The mean, and the sum of all products with the centred others, by a slow loop."""
+    centred, others = (x.astype(np.float64) for x in (rows, rows if others is None else others))
+    centred, others = centred - centred.mean(axis=0), others - others.mean(axis=0)
+    return rows.mean(axis=0, dtype=np.float64), sum(
+        np.outer(y, x) for x, y in zip(centred, others, strict=True)
     )
 
 
-def assert_same(one, other, tolerance=1e-10):
-    assert one.rows == other.rows
-    for name in ("mean", "co_moment", "third", "fourth"):
-        mine, others = np.asarray(getattr(one, name)), np.asarray(getattr(other, name))
-        np.testing.assert_allclose(mine, others, rtol=tolerance, atol=tolerance * np.abs(others).max())
+def assert_same(found, rows, tolerance=1e-10):
+    mean, co_moment = two_passes(rows)
+    assert found.rows == len(rows)
+    np.testing.assert_allclose(found.mean, mean, rtol=tolerance)
+    np.testing.assert_allclose(found.co_moment, co_moment, atol=tolerance * np.abs(co_moment).max())
+
+
+def bits(found):
+    return [np.asarray(getattr(found, name)).tobytes() for name in found.__dataclass_fields__]
 
 
 @pytest.fixture(autouse=True)
@@ -37,45 +48,78 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(moments, "BLOCK_ROWS", 32)
 
 
-def test_they_are_those_of_two_passes():
-    assert_same(moments_of([ROWS]), two_passes(ROWS))
+@pytest.mark.parametrize("fit", [moments_of, fourth_moments_of])
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 300])
+def test_they_are_those_of_two_passes(fit, count):
+    assert_same(fit([ROWS[:count]]), ROWS[:count])
 
 
+@pytest.mark.parametrize("fit", [moments_of, fourth_moments_of])
 @given(st.lists(st.integers(0, len(ROWS)), max_size=12))
-def test_other_chunks_give_the_same_bits(cuts):
-    streamed, at_once = moments_of(np.split(ROWS, sorted(cuts))), moments_of([ROWS])
-    assert_same(streamed, at_once, tolerance=0)
+def test_other_chunks_give_the_same_bits(fit, cuts):
+    assert bits(fit(np.split(ROWS, sorted(cuts)))) == bits(fit([ROWS]))
 
 
 @given(st.permutations(range(0, 300, 10)))
 def test_another_order_gives_the_same_to_ten_digits(starts):
-    assert_same(moments_of(ROWS[start : start + 10] for start in starts), two_passes(ROWS))
+    assert_same(moments_of(ROWS[start : start + 10] for start in starts), ROWS)
 
 
-@given(st.lists(st.integers(1, len(ROWS) - 1), min_size=1, max_size=6, unique=True))
-def test_merging_any_split_is_exact(cuts):
-    first, *rest = (Moments.of(part) for part in np.split(ROWS.astype(np.float64), sorted(cuts)))
-    for part in rest:
-        first = first.merge(part)
-    assert_same(first, two_passes(ROWS))
+def test_nothing_cancels_when_the_rows_that_come_first_are_far_from_all_others():
+    rows = (np.random.default_rng(0).normal(size=(40_000, 3)) * [1, 1e-2, 1e-3]).astype(np.float32)
+    rows[:32] += 1000
+    wide = rows.astype(np.longdouble)
+    centred = wide - wide.mean(axis=0)
+    exact = np.linalg.eigvalsh((centred.T @ centred).astype(np.float64))
+    np.testing.assert_allclose(np.linalg.eigvalsh(moments_of([rows]).co_moment)[1:], exact[1:], rtol=2e-11)
+    shifted = rows.astype(np.float64) - rows[:32].mean(axis=0, dtype=np.float64)  # one shift for all rows
+    e = shifted.mean(axis=0)
+    fixed = np.linalg.eigvalsh(shifted.T @ shifted - len(rows) * np.outer(e, e))
+    assert abs(fixed[1] / exact[1] - 1) > 1e-10
 
 
 def test_small_variances_far_from_zero_survive():
     rows = (np.random.default_rng(0).normal(size=(4000, 3)) * [1, 1e-2, 1e-3] + 1000).astype(np.float32)
-    exact = np.linalg.eigvalsh(two_passes(rows).co_moment)
+    exact = np.linalg.eigvalsh(two_passes(rows)[1])
     np.testing.assert_allclose(np.linalg.eigvalsh(moments_of([rows]).co_moment), exact, rtol=1e-8)
     one_pass = rows.T @ rows - len(rows) * np.outer(rows.mean(axis=0), rows.mean(axis=0))  # in float32
     assert np.abs(np.linalg.eigvalsh(one_pass)[0] / exact[0] - 1) > 1
 
 
-def test_sums_about_another_centre_are_those_of_the_definition():
+@pytest.mark.parametrize("chunks", [1, 7])
+def test_sums_about_another_centre_are_those_of_the_definition(chunks):
     centre = np.arange(6.0)
     shifted = ROWS.astype(np.float64) - centre
-    squares = (shifted**2).sum(axis=1)
-    co_moment, third, fourth = moments_of([ROWS]).about(centre)
-    np.testing.assert_allclose(co_moment, shifted.T @ shifted, rtol=1e-10)
-    np.testing.assert_allclose(third, squares @ shifted, rtol=1e-10)
-    assert fourth == pytest.approx((squares**2).sum(), rel=1e-10)
+    found = fourth_moments_of(np.array_split(ROWS, chunks))
+    np.testing.assert_allclose(found.about(centre), shifted.T @ shifted, rtol=1e-10)
+    assert found.fourth_about(centre) == pytest.approx(((shifted**2).sum(axis=1) ** 2).sum(), rel=1e-10)
+
+
+@given(st.lists(st.integers(0, len(ROWS)), max_size=8), st.lists(st.integers(0, len(ROWS)), max_size=8))
+def test_cross_moments_are_those_of_two_passes_in_any_chunks(cuts, others):
+    cuts = sorted({*cuts, *others})
+    pairs = zip(np.split(ROWS, cuts), np.split(TARGETS, cuts), strict=True)
+    found = cross_moments_of(pairs)
+    (mean, cross), x, y = two_passes(ROWS, TARGETS), ROWS.astype(np.float64), TARGETS.astype(np.float64)
+    np.testing.assert_allclose(found.mean, mean, rtol=1e-12)
+    np.testing.assert_allclose(found.target_mean, y.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(found.about_means[0], cross, atol=1e-10 * np.abs(cross).max())
+    assert found.about_means[1] == pytest.approx(((x - mean) ** 2).sum(), rel=1e-10)
+    np.testing.assert_allclose(found.about_zero[0], y.T @ x, rtol=1e-10)
+    assert found.about_zero[1] == pytest.approx((x**2).sum(), rel=1e-10)
+
+
+@pytest.mark.parametrize(("side", "what"), [(0, "row"), (1, "target row")])
+def test_a_pair_that_is_not_finite_is_named(side, what):
+    pair = [ROWS.copy(), TARGETS.copy()]
+    pair[side][40, 1] = np.inf
+    with pytest.raises(DataError, match=rf"^{what} 41: the vector is not finite$"):
+        cross_moments_of([tuple(pair)])
+
+
+def test_blocks_are_views_of_what_comes_in_and_copies_across_its_borders():
+    blocks = [(len(block), np.shares_memory(block, ROWS)) for block in blocks_of([ROWS[:100], ROWS[100:]])]
+    assert blocks == [(32, True)] * 3 + [(32, False)] + [(32, True)] * 5 + [(12, False)]
 
 
 def test_mean_squares_are_those_of_the_columns():
@@ -89,7 +133,7 @@ def test_the_centroid_is_the_mean():
     assert (count, mean_square) == (300, pytest.approx((ROWS.astype(np.float64) ** 2).sum() / 300))
 
 
-@pytest.mark.parametrize("fit", [moments_of, centroid_of])
+@pytest.mark.parametrize("fit", [moments_of, fourth_moments_of, centroid_of])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("row", [0, 31, 32, 150, 299])
 def test_a_row_that_is_not_finite_is_named(fit, bad, row):
@@ -104,7 +148,7 @@ def test_large_numbers_are_finite():
     np.testing.assert_array_equal(moments_of([rows]).mean, rows[0].astype(np.float64))
 
 
-@pytest.mark.parametrize("fit", [moments_of, centroid_of])
+@pytest.mark.parametrize("fit", [moments_of, fourth_moments_of, centroid_of])
 @pytest.mark.parametrize("rows", [[], [ROWS[:0]]])
 def test_no_rows_are_refused(fit, rows):
     with pytest.raises(DataError, match=r"^there are no vectors to fit a map on$"):

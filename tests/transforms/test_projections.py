@@ -35,6 +35,15 @@ def test_the_lemma_bounds_all_squared_distances():
     assert worst_distortion(20) > epsilon  # fewer dimensions do not hold it
 
 
+def test_the_bound_of_scikit_learn_holds_too_with_fewer_dimensions():
+    from sklearn.random_projection import johnson_lindenstrauss_min_dim
+
+    N, epsilon = 60, 0.4
+    dim = johnson_lindenstrauss_min_dim(N, eps=epsilon)
+    assert dim < 24 * np.log(N) / epsilon**2 / 2
+    assert worst_distortion(dim) < epsilon
+
+
 def test_gaussian_entries_have_variance_one_over_dim():
     A = matrix(Gaussian(100), 400)
     assert A.std() * 10 == pytest.approx(1, abs=0.02)

@@ -6,12 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.errors import DataError, MismatchError
+from embedkit.transforms import moments
 from embedkit.transforms.whitening import Whitening
 
 NUMBERS = np.random.default_rng(5)
 MIXING = NUMBERS.normal(size=(12, 12))
 ROWS = (NUMBERS.normal(size=(400, 12)) @ MIXING + 3).astype(np.float32)
 HELD_OUT = (NUMBERS.normal(size=(100, 12)) @ MIXING + 3).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    """Blocks of 32 rows, so that a few hundred make many."""
+    monkeypatch.setattr(moments, "BLOCK_ROWS", 32)
 
 
 def whitened(rows, settings=None, fitted_on=None):
@@ -119,11 +126,13 @@ def test_shrinkage_keeps_all_dimensions_of_few_rows_in_bounds():
     assert np.linalg.norm(fitted.apply(held_out), axis=1).max() < 3 * 384**0.5
 
 
-def test_a_row_that_is_not_finite_is_named():
+@pytest.mark.parametrize("settings", [Whitening(), Whitening(shrinkage="ledoit-wolf")])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_row_that_is_not_finite_is_named(settings, bad):
     rows = ROWS.copy()
-    rows[16, 0] = np.nan
-    with pytest.raises(DataError, match=r"^row 17: the vector is not finite$"):
-        Whitening().fit([rows])
+    rows[[116, 200], 0] = bad
+    with pytest.raises(DataError, match=r"^row 117: the vector is not finite$"):
+        settings.fit([rows])
 
 
 @pytest.mark.parametrize(

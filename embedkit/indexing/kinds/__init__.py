@@ -1,1 +1,1 @@
-"""Index kinds, one a file: frozen settings with `build(...) -> faiss.Index`."""
+"""Index kinds, one a file: frozen settings that are a `Kind` (indexing/kind.py)."""

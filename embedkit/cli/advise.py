@@ -1,0 +1,183 @@
+"""`embedkit advise`: how many dimensions vectors need, by rules of thumb and measured."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from embedkit.cli.batches import open_as_vectors
+from embedkit.cli.console import input_names, passed_over, relay_warnings, say
+from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.spread import command_app
+from embedkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from embedkit.evaluation.dimension_rules import Rules
+    from embedkit.evaluation.dimensions import Choice, Measured, Point, Protocol
+
+_REDUCE = ("pca", "gaussian", "truncate")
+
+
+def advise(
+    files: Files = None,
+    pairs: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Labelled pairs of texts; Spearman on them then decides."),
+    ] = None,
+    rows: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="Vectors there will be, for the rules [those there are]."),
+    ] = None,
+    keep: Annotated[
+        float | None,
+        typer.Option(help="Part of the figure that is to stay [.95 of neighbours, .99 of Spearman]."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the curves: .png, .svg, .pdf or .html.")
+    ] = None,
+    *,
+    reading: TextOptions,
+    encoding: EncoderOptions,
+    common: Common,
+) -> None:
+    """Say how many dimensions the vectors need, by rules of thumb and measured; text is encoded first."""
+    from embedkit.evaluation.dimension_rules import rules_for
+    from embedkit.evaluation.dimensions import Protocol, label, measure
+    from embedkit.evaluation.reservoir import draw
+
+    relay_warnings(common.quiet)
+    protocol = Protocol(keep=keep, seed=common.seed)
+    planned = _rows(rows)
+    names = input_names(files)
+    drawer = _drawer(plot, common.force)
+    gold = _read_pairs(pairs)
+    with open_as_vectors(names, reading, encoding, common, with_text=False) as vectors:
+        labelled = None
+        if gold is not None:
+            where = names[0]
+            encoder = encoding.load_for(vectors.meta.identity, vectors.meta.map_file, where=where)
+            labelled = label(encoder, gold)
+        sample = draw((batch.vectors for batch in vectors.batches), protocol.sample, seed=common.seed)
+        if (line := passed_over(vectors.source)) and not common.quiet:
+            say(line)
+    rules = rules_for(planned or sample.rows)
+    measured = measure(sample, protocol, labelled)
+    if plot is not None:
+        drawer(plot, measured, protocol.k)
+    following = _command(measured.choice, names, encoding)
+    if common.json:
+        print(json.dumps(_facts(rules, measured, protocol, sample.rows, following)))
+    else:
+        for line in _lines(rules, measured, protocol, following):
+            print(line)
+
+
+def _rows(rows: float | None) -> int | None:
+    if rows is not None and not 2 <= rows < 1e18:
+        raise UsageError(f"{rows:g} is not a number of two or more", where="--rows")
+    return None if rows is None else int(rows)
+
+
+def _read_pairs(name: str | None) -> Any:
+    from embedkit.data.pairs import read_pairs
+
+    return None if name is None else read_pairs(name)
+
+
+def _drawer(path: Path | None, force: bool) -> Any:
+    """Return what draws, once it is sure that it can."""
+    if path is None:
+        return None
+    from embedkit.evaluation.dimension_plot import plot, require_plot
+
+    require_plot(path, force=force)
+    return plot
+
+
+def _command(choice: Choice | None, names: list[str], encoding: EncoderOptions) -> str | None:
+    """Return the command that makes the map that is recommended."""
+    if choice is None:
+        return None
+    point = choice.point
+    words = ["embedkit", "fit", choice.spec, *names]
+    if point.method in _REDUCE:
+        words = ["embedkit", "reduce", *names, "--method", point.method, "--dim", str(point.dim)]
+    words += ["-m", encoding.model] if encoding.model else []
+    words += [word for path in encoding.transform or [] for word in ("-t", str(path))]
+    return shlex.join([*words, "-o", f"{point.method}-{point.dim}.safetensors"])
+
+
+def _facts(
+    rules: Rules, measured: Measured, protocol: Protocol, rows: int, following: str | None
+) -> dict[str, Any]:
+    choice = measured.choice
+    said = {**choice.point._asdict(), "spec": choice.spec, "reason": choice.reason} if choice else None
+    return {
+        "rules": asdict(rules),
+        "rows": rows,
+        "protocol": asdict(protocol),
+        "fitted": measured.fitted,
+        "measured": measured.measured,
+        "queries": measured.queries,
+        "full": {"overlap": 1.0, "spearman": measured.full_spearman},
+        "curves": [point._asdict() for point in measured.points],
+        "recommended": said,
+        "next": following,
+    }
+
+
+def _lines(rules: Rules, measured: Measured, protocol: Protocol, following: str | None) -> Iterator[str]:
+    """Yield the page that people read, no line longer than 100 columns."""
+    widest = max(point.dim for point in measured.points)
+    near = f"{rules.distortion:.0%}"
+    yield f"Rules of thumb for {rules.rows:,} vectors"
+    yield f"  {rules.lemma:>7,}  Johnson-Lindenstrauss, 24 ln N / eps^2: every squared distance within {near}"
+    yield f"  {rules.lemma_sharper:>7,}  the same, by the sharper bound of scikit-learn"
+    yield f"  {rules.entropy:>7,}  entropy, 8.31 ln N: an order of magnitude, not a distance guarantee"
+    if rules.lemma_sharper > widest:
+        yield f"The lemma asks for more than the {widest} columns there are, so it is no help here."
+    yield ""
+    yield f"Measured: of the {protocol.k} nearest neighbours by the full vectors, % that stay"
+    held_out = f"{measured.queries:,} held-out rows among {measured.measured:,}"
+    yield f"({held_out}; fitted on {measured.fitted:,} others)"
+    yield from _table(measured.points, "overlap")
+    if measured.full_spearman is not None:
+        yield ""
+        yield f"Spearman x 100 on the pairs; full vectors: {100 * measured.full_spearman:.2f}"
+        yield from _table(measured.points, "spearman")
+    yield ""
+    yield "svd: principal axes about the origin, pca: about the mean. Whitening moves neighbours on purpose:"
+    yield "judge it with --pairs. int8 (of svd) and sign are codes of 1/4 and 1/32 of the bytes, their best"
+    yield "not scored again by full vectors."
+    yield ""
+    yield from _recommendation(measured.choice, following)
+
+
+def _table(points: list[Point], name: str) -> Iterator[str]:
+    """Yield a row a number of dimensions and a column a method; codes come with bytes of their own."""
+    methods = list(dict.fromkeys(point.method for point in points))
+    values = {(point.method, point.dim): point for point in points}
+    yield f"{'dims':>5} {'bytes':>6}  " + " ".join(f"{method:>9}" for method in methods)
+    for dim in sorted({point.dim for point in points}):
+        cells = [values.get((method, dim)) for method in methods]
+        shown = [f"{100 * getattr(cell, name):9.1f}" if cell else f"{'':>9}" for cell in cells]
+        yield f"{dim:>5} {4 * dim:>6,}  {' '.join(shown)}".rstrip()
+
+
+def _recommendation(choice: Choice | None, following: str | None) -> Iterator[str]:
+    if choice is None:
+        yield "Recommended: the full vectors; no map to fewer dimensions keeps enough (--keep asks for less)."
+        return
+    point = choice.point
+    yield f"Recommended: {point.method} to {point.dim} dimensions,"
+    yield f"  {choice.reason}."
+    yield f"Next: {following}"
+
+
+app = command_app(advise, epilog="Example: embedkit advise docs.vec --pairs sts.tsv --rows 5e6")

@@ -1,0 +1,29 @@
+"""`embedkit eval`: how good something is, with intervals and the protocol the figures were made with."""
+
+from __future__ import annotations
+
+import typer
+
+from embedkit.cli.eval_sts import sts
+from embedkit.cli.spread import HELP_NAMES, GroupedHelp, spread
+
+EPILOG = "Example: embedkit eval sts sts-dev.tsv -m minilm --compare whiten.safetensors"
+
+app = typer.Typer(
+    add_completion=False,
+    context_settings=HELP_NAMES,
+    rich_markup_mode=None,
+    invoke_without_command=True,
+    epilog=EPILOG,
+)
+
+
+@app.callback()
+def group(ctx: typer.Context) -> None:
+    """Measure how good an encoder is, with intervals and the protocol."""
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+
+
+for _function in (sts,):
+    app.command(cls=GroupedHelp, context_settings=HELP_NAMES, epilog=EPILOG)(spread(_function))

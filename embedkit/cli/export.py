@@ -1,0 +1,110 @@
+"""`embedkit export`: a model with its maps as a sentence-transformers folder, or a map alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+
+from embedkit.cli.console import relay_warnings, say
+from embedkit.cli.options import Common, EncoderOptions
+from embedkit.cli.spread import command_app
+from embedkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from embedkit.embedding.map_files import MapFormat
+
+Format = Literal["folder", "faiss", "safetensors"]
+OUTPUT = "A new folder for a model; FILE.faiss or FILE.safetensors for the map alone."
+
+_RUNNING = {"device": None, "runtime": "auto", "precision": "auto"}
+_BAKED = {
+    "pooling": None, "max_length": None, "query_prompt": None, "document_prompt": None, "truncate_dim": None,
+    "normalize": None,
+}  # fmt: skip
+
+
+def export(
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="PATH", help=OUTPUT)],
+    format: Annotated[
+        Format | None,
+        typer.Option(
+            "--format",
+            help="folder: a sentence-transformers model; faiss: a LinearTransform; "
+            "safetensors: weight and bias of a torch.nn.Linear [by the output's name].",
+        ),
+    ] = None,
+    *,
+    encoding: EncoderOptions,
+    common: Common,
+) -> None:
+    """Write a model with its maps baked in as a sentence-transformers folder, or a map alone."""
+    relay_warnings(common.quiet)
+    _refuse(encoding, _RUNNING, "is chosen where the export is used; it is no part of it")
+    kind = format or _format_of(output)
+    if kind == "folder":
+        _export_folder(output, encoding, common)
+    else:
+        _export_map(output, kind, encoding, common)
+
+
+def _export_folder(output: Path, encoding: EncoderOptions, common: Common) -> None:
+    from embedkit.embedding.export import export_model
+
+    maps = encoding.maps()
+    made = export_model(output, encoding.settings(), maps, force=common.force)
+    facts = {"output": str(output), "format": "folder", **made.to_json()}
+    mapped = f" and {len(maps)} map{'s' * (len(maps) != 1)}" if maps else ""
+    _report(
+        facts,
+        f"the model{mapped}: {made.dimension} dimensions, fingerprint {made.fingerprint}",
+        output,
+        common,
+    )
+
+
+def _export_map(output: Path, kind: Format, encoding: EncoderOptions, common: Common) -> None:
+    from functools import reduce
+
+    from embedkit.embedding.map_files import export_map
+    from embedkit.transforms.affine import Affine
+
+    _refuse(encoding, _BAKED, f"has no place in a {kind} file, which holds the map alone")
+    if not encoding.transform:
+        raise UsageError("names no map", where="--transform", hint="name it with -t")
+    if output.resolve() in [path.resolve() for path in encoding.transform]:
+        raise UsageError("is the map that is exported", where=str(output), hint="choose another name")
+    transform = reduce(Affine.then, encoding.maps())
+    if (identity := encoding.declared()) is not None:
+        transform.require_input(identity)
+    export_map(output, transform, cast("MapFormat", kind), force=common.force)
+    size = {"input_dimension": transform.input_dimension, "dimension": transform.output_dimension}
+    facts = {"output": str(output), "format": kind, **size, "maps": list(transform.fingerprints)}
+    width = f"{transform.input_dimension} -> {transform.output_dimension} dimensions"
+    _report(facts, f"the map alone: {width}; it does not scale to unit length", output, common)
+
+
+def _format_of(output: Path) -> Format:
+    """Return what the output's name says: a map's file by its extension, else a folder."""
+    return cast("Format", output.suffix[1:]) if output.suffix in (".faiss", ".safetensors") else "folder"
+
+
+def _refuse(encoding: EncoderOptions, unset: dict[str, Any], why: str) -> None:
+    """Raise UsageError for the first option that was given and cannot be honoured."""
+    for name, value in unset.items():
+        if getattr(encoding, name) != value:
+            raise UsageError(why, where=f"--{name.replace('_', '-')}")
+
+
+def _report(facts: dict[str, Any], line: str, output: Path, common: Common) -> None:
+    if common.json:
+        print(json.dumps(facts, ensure_ascii=False))
+    elif not common.quiet:
+        say(f"{line} -> {output}")
+
+
+app = command_app(
+    export, epilog="Example: embedkit export -m minilm -t whiten.safetensors -o minilm-whitened/"
+)

@@ -1,0 +1,1 @@
+"""Answers scored: figures with their intervals, and choices made on labelled data."""

@@ -1,0 +1,63 @@
+"""The bootstrap: how far a figure would move if the rows had been drawn again (Efron and Tibshirani 1993)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64 = NDArray[np.float64]
+
+RESAMPLES = 1000
+LEVEL = 0.95  # of an interval
+
+
+class Estimate(NamedTuple):
+    """A figure and its interval, which holds 95 % of the resampled figures."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Difference(NamedTuple):
+    """A difference of two figures on the same rows, its interval, and how often chance is as far off."""
+
+    value: float
+    low: float
+    high: float
+    p: float  # two-sided
+
+
+def draws(sizes: Sequence[int], resamples: int = RESAMPLES, seed: int = 0) -> Iterator[Float64]:
+    """Yield how often each row was drawn, `(sum of sizes,)`, for each resample.
+
+    Rows come in groups of `sizes` that are drawn from with replacement, each to its own size.
+    """
+    generator = np.random.default_rng(seed)
+    for _ in range(resamples):
+        groups = [np.bincount(generator.integers(size, size=size), minlength=size) for size in sizes]
+        yield np.concatenate(groups).astype(np.float64)
+
+
+def estimate(value: float, samples: Float64) -> Estimate:
+    """Return a figure with the percentile interval of its resampled values `(resamples,)` (section 13.3)."""
+    low, high = _interval(samples)
+    return Estimate(float(value), low, high)
+
+
+def difference(value: float, samples: Float64) -> Difference:
+    """Return a difference with the percentile interval of its resampled values `(resamples,)`.
+
+    `p` is twice the smaller share of resamples on either side of zero, counting the data themselves.
+    """
+    low, high = _interval(samples)
+    smaller = min(np.sum(samples <= 0), np.sum(samples >= 0))
+    return Difference(float(value), low, high, min(1.0, 2 * (int(smaller) + 1) / (len(samples) + 1)))
+
+
+def _interval(samples: Float64) -> tuple[float, float]:
+    low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)

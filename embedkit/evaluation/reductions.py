@@ -1,0 +1,76 @@
+"""Ways to shrink vectors, each fitted once: its first n columns are the vectors at n dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.transforms.affine import Affine
+from embedkit.transforms.axes import principal_axes
+from embedkit.transforms.gaussian import Gaussian
+from embedkit.transforms.moments import moments_of
+
+Float32 = NDArray[np.float32]
+
+
+class Reduction(NamedTuple):
+    """One way: `columns` maps rows `(rows, dim)` to `(rows, most)`, numbers of `bits` each."""
+
+    name: str
+    columns: Callable[[Float32], Float32]
+    most: int
+    bits: int = 32
+    spec: str | None = None  # of the map, with {dim} for the dimensions; None: a code, which is no map
+
+    def size(self, dim: int) -> int:
+        """Return the bytes of one vector of `dim` dimensions."""
+        return -(-dim * self.bits // 8)
+
+
+def reductions(rows: Float32, *, seed: int) -> list[Reduction]:
+    """Return every way, fitted on rows `(rows, dim)`, whose moments are taken once.
+
+    `svd` turns the vectors about the origin, which keeps cosines best (Eckart and Young 1936), `pca` about
+    their mean; `int8` rounds what `svd` gives; `sign` takes signs after a random rotation about the mean
+    (Charikar 2002). Raises DataError for fewer than 2 rows, or rows that do not differ.
+    """
+    moments, width = moments_of([rows]), rows.shape[1]
+    origin, centred = principal_axes(moments, beta=0.0), principal_axes(moments)
+    svd = Affine(origin.first(None, what="svd").directions, np.zeros(origin.rank), {})
+    pca = _about(moments.mean, centred.first(None, what="pca").directions)
+    whitening = _about(moments.mean, centred.directions / np.sqrt(centred.variances)[:, None])
+    turned = _about(moments.mean, _rotation(width, seed))
+    step = np.abs(svd.apply(rows)).max(axis=0) / 127
+    return [
+        Reduction("svd", svd.apply, origin.rank, spec="whitening:dim={dim},beta=0,gamma=0"),
+        Reduction("pca", pca.apply, centred.rank, spec="pca:dim={dim}"),
+        Reduction("whitening", whitening.apply, centred.rank, spec="whitening:dim={dim}"),
+        Reduction("gaussian", Gaussian(width, seed).fit([rows]).apply, width, spec="gaussian:dim={dim}"),
+        Reduction("truncate", np.asarray, width, spec="truncate:dim={dim}"),
+        Reduction("int8", lambda x: rounded(svd.apply(x), step), origin.rank, bits=8),
+        Reduction("sign", lambda x: signs(turned.apply(x)), width, bits=1),
+    ]
+
+
+def rounded(numbers: Float32, step: Float32) -> Float32:
+    """Return what 8 bits keep of `(rows, columns)`: the nearest of -127 ... 127 times each column's step."""
+    return np.asarray(np.clip(np.rint(numbers / step), -127, 127) * step, dtype=np.float32)
+
+
+def signs(numbers: Float32) -> Float32:
+    """Return 1 or -1 for each number; cosines of such rows order them as Hamming distances do."""
+    return np.where(numbers >= 0, np.float32(1), np.float32(-1))
+
+
+def _about(centre: NDArray[np.float64], A: NDArray[np.float64]) -> Affine:
+    """Return x -> A (x - centre)."""
+    return Affine(A, -A @ centre, {})
+
+
+def _rotation(width: int, seed: int) -> NDArray[np.float64]:
+    """Return a random orthogonal matrix (Stewart 1980, through QR)."""
+    Q, R = np.linalg.qr(np.random.default_rng(seed).normal(size=(width, width)))
+    return np.asarray(Q * np.sign(np.diag(R)))

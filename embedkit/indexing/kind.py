@@ -1,0 +1,49 @@
+"""What an index kind is: settings that build a segment's files, open them, and search them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.data.codes import Codes
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+Blocks = Iterable[NDArray[Any]]
+Metric = Literal["cosine", "dot"]
+
+
+class Space(NamedTuple):
+    """What the rows of a segment are: under `cosine` they have unit length, and so have the queries."""
+
+    dimension: int
+    metric: Metric
+    codes: Codes | None = None  # rows come as these codes `(rows, width)`, and as floats where this is None
+
+
+class Kind(Protocol):
+    """An index kind: one frozen dataclass in a file of `indexing/kinds/`, files and search in three methods.
+
+    What is opened does not depend on the settings named in `per_query`: other values of those search the same
+    files.
+    """
+
+    per_query: ClassVar[frozenset[str]]
+
+    def build(self, blocks: Blocks, space: Space, folder: Path) -> None:
+        """Write files into `folder` from blocks of rows, which come once and are held one at a time.
+
+        Raises UsageError for a space in which the kind cannot say similarities.
+        """
+
+    def open(self, folder: Path, rows: int) -> Any:
+        """Map the files into memory; raises FormatError when one is damaged or holds not that many rows."""
+
+    def search(self, opened: Any, queries: Floats, k: int) -> tuple[Floats, Rows]:
+        """Return similarities and rows, each `(queries, k)`, best first; `k` is at most the rows there
+        are.
+        """

@@ -1,0 +1,84 @@
+"""The int8 kind: a first pass over codes of a byte a column, and a second one over what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.data.codes import Int8Codes, calibrate
+from embedkit.indexing.faiss_files import map_index, write_index
+from embedkit.indexing.kind import Blocks, Floats, Rows, Space
+from embedkit.indexing.rescoring import (
+    VECTORS,
+    Precision,
+    TwoPass,
+    candidates,
+    keep,
+    map_rows,
+    read_rows,
+    require_oversample,
+    rescore,
+    write_rows,
+)
+
+FILE, SPOOL = "codes.faiss", "spool.npy"
+
+
+@dataclass(frozen=True)
+class Int8:
+    """Settings of `int8`: `k * oversample` rows (100 at least) nearest by their codes are scored again with
+    vectors kept on disk as `rescore` says; with `rescore=none` a score is that of the decoded vector.
+    """
+
+    oversample: int = 2
+    rescore: Precision | None = "float32"
+    per_query: ClassVar[frozenset[str]] = frozenset({"oversample"})
+
+    def __post_init__(self) -> None:
+        require_oversample(self.oversample)
+
+    def build(self, blocks: Blocks, space: Space, folder: Path) -> None:
+        """Write the codes of all rows; rows are spooled to disk, since ranges are those of all of them."""
+        if isinstance(space.codes, Int8Codes):
+            _write(folder, space.codes, blocks)
+            return
+        spool = folder / (VECTORS if self.rescore == "float32" else SPOOL)
+        codes = calibrate(write_rows(spool, blocks, "float32"))
+        rows = keep(read_rows(spool), folder, None if spool.name == VECTORS else self.rescore)
+        _write(folder, codes, map(codes.encode, rows))
+        if spool.name == SPOOL:
+            spool.unlink()
+
+    def open(self, folder: Path, rows: int) -> TwoPass:
+        """Map codes and rows into memory."""
+        return TwoPass(map_index(folder / FILE, rows), map_rows(folder, rows, self.rescore))
+
+    def search(self, opened: TwoPass, queries: Floats, k: int) -> tuple[Floats, Rows]:
+        """Return similarities and rows, `(queries, k)`."""
+        if opened.vectors is None:
+            scores, rows = opened.codes.search(queries, k)
+            return scores, rows
+        _, rows = opened.codes.search(queries, candidates(k, self.oversample, opened.codes.ntotal))
+        return rescore(opened.vectors, queries, rows, k)
+
+
+def _write(folder: Path, codes: Int8Codes, blocks: Blocks) -> None:
+    import faiss
+
+    empty = faiss.IndexScalarQuantizer(codes.width, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
+    # FAISS decodes a byte c to start + (c + 1/2) / 255 * span, our codes to low + c * step
+    trained = np.concatenate([codes.start - codes.step / 2, codes.step * 255]).astype(np.float32)
+    faiss.copy_array_to_vector(trained, empty.sq.trained)
+    empty.is_trained = True
+    write_index(folder / FILE, empty, _bytes(blocks))
+
+
+def _bytes(blocks: Blocks) -> Iterator[NDArray[np.uint8]]:
+    """Return codes -128 to 127 as bytes 0 to 255."""
+    for block in blocks:
+        yield block.view(np.uint8) ^ np.uint8(128)

@@ -1,0 +1,113 @@
+"""The second pass behind codes: vectors stay on disk, and only those that the first pass found are read."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.data.atomic import whole_file
+from embedkit.errors import DataError, FormatError
+from embedkit.indexing.kind import Blocks, Floats, Rows
+
+VECTORS = "vectors.npy"
+LEAST_CANDIDATES = 100  # found by the first pass even for a small k; reading them costs a millisecond
+
+Precision = Literal["float32", "float16"]
+
+_BLOCK_ROWS = 4096
+
+
+class TwoPass(NamedTuple):
+    """What is searched: a FAISS index of codes, and the rows `(rows, dimension)` where they were kept."""
+
+    codes: Any
+    vectors: NDArray[Any] | None
+
+
+def keep(blocks: Blocks, folder: Path, precision: Precision | None) -> Iterator[NDArray[Any]]:
+    """Pass blocks `(rows, dimension)` on, and write their rows beside; with None nothing is written."""
+    return iter(blocks) if precision is None else write_rows(folder / VECTORS, blocks, precision)
+
+
+def write_rows(file: Path, blocks: Blocks, precision: Precision) -> Iterator[NDArray[Any]]:
+    """Write rows as a `.npy` file while they are passed on; it is whole when they have ended."""
+    rows = dimension = 0
+    with whole_file(file) as out:
+        for block in blocks:
+            if not rows:
+                dimension = block.shape[1]
+                _write_header(out, (0, dimension), precision)
+            out.write(_rounded(block, precision).tobytes())
+            rows += len(block)
+            yield block
+        out.seek(0)
+        _write_header(out, (rows, dimension), precision)  # numpy leaves room for any number of rows
+
+
+def read_rows(file: Path) -> Iterator[Floats]:
+    """Yield the rows of a `.npy` file in blocks, without mapping it."""
+    with open(file, "rb") as source:
+        np.lib.format.read_magic(source)
+        (_, dimension), _, dtype = np.lib.format.read_array_header_1_0(source)
+        while content := source.read(_BLOCK_ROWS * dimension * dtype.itemsize):
+            yield np.frombuffer(content, dtype).reshape(-1, dimension)
+
+
+def map_rows(folder: Path, rows: int, precision: Precision | None) -> NDArray[Any] | None:
+    """Map the rows that `keep` wrote; raises FormatError when the file holds anything else."""
+    if precision is None:
+        return None
+    file = folder / VECTORS
+    try:
+        vectors: NDArray[Any] = np.load(file, mmap_mode="r")
+    except (ValueError, EOFError) as error:
+        raise FormatError(f"is not a whole npy file: {error}", where=str(file)) from None
+    if vectors.ndim != 2 or len(vectors) != rows or vectors.dtype != precision:
+        found = f"{vectors.dtype} of shape {vectors.shape}"
+        raise FormatError(f"holds {found}, the manifest says {rows} rows of {precision}", where=str(file))
+    if hasattr(mmap, "MADV_RANDOM") and isinstance(vectors.base, mmap.mmap):
+        vectors.base.madvise(mmap.MADV_RANDOM)  # no reading ahead: the next row wanted lies elsewhere
+    return vectors
+
+
+def require_oversample(oversample: int) -> None:
+    """Raise ValueError for a number of candidates that no first pass can find."""
+    if oversample < 1:
+        raise ValueError(f"oversample={oversample} is not positive")
+
+
+def candidates(k: int, oversample: int, rows: int) -> int:
+    """Return how many rows the first pass is to find."""
+    return min(max(k * oversample, LEAST_CANDIDATES), rows)
+
+
+def rescore(vectors: NDArray[Any], queries: Floats, found: Rows, k: int) -> tuple[Floats, Rows]:
+    """Return the best `k` of the rows `found`, `(queries, candidates)`, by their inner products with the
+    queries; equal ones in order of row.
+    """
+    found = np.sort(found, axis=1)  # in the order in which they lie on disk
+    pairs = zip(found, queries, strict=True)  # einsum sums every row alike, so that equal rows score equally
+    scores = np.stack(
+        [np.einsum("ij,j->i", vectors[rows].astype(np.float32), query) for rows, query in pairs]
+    )
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(found, order, axis=1)
+
+
+def _rounded(block: NDArray[Any], precision: Precision) -> NDArray[Any]:
+    with np.errstate(over="ignore"):
+        rounded = np.ascontiguousarray(block, dtype=precision)
+    if not np.isfinite(rounded).all():
+        most = float(np.abs(block).max())
+        raise DataError(f"{most:g} is too large for {precision}", hint="rescore=float32")
+    return rounded
+
+
+def _write_header(out: Any, shape: tuple[int, int], precision: Precision) -> None:
+    header = {"descr": np.dtype(precision).str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(out, header)

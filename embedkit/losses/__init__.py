@@ -1,0 +1,1 @@
+"""Losses: matrices in, one number out. One kind a file; none of them knows what a model is."""

@@ -1,0 +1,1 @@
+"""Training: text becomes a better encoder. Imported only when a command trains, so torch comes on top."""

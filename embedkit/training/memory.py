@@ -1,0 +1,82 @@
+"""How a batch is cut: by what memory bears, or as asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from embedkit.training.gradcache import Chunk
+
+CHUNK_TOKENS = {"cpu": 2048}  # tokens of a chunk at most; processors gain nothing from more
+_CHUNK_TOKENS = 65536  # elsewhere
+_SHARE = 0.5  # of the free memory, for the graphs of a whole batch
+
+
+class Plan(NamedTuple):
+    """Chunks of `chunk_tokens` tokens at most; 1 pass keeps all their graphs, 2 passes one at a time."""
+
+    chunk_tokens: int
+    passes: int
+
+
+def plan(
+    device: torch.device,
+    *,
+    batch_size: int,
+    chunk_size: int | None,
+    tokens: float,
+    bytes_per_token: Callable[[], int],
+) -> Plan:
+    """Return how batches of `batch_size` examples with `tokens` tokens each are cut.
+
+    A `chunk_size` asked for is honoured: chunks of that many average examples, in two passes where the batch
+    is larger. None takes one pass where the graphs of the whole batch fit into half of the free memory.
+    """
+    if chunk_size is not None:
+        return Plan(max(1, round(chunk_size * tokens)), 1 if chunk_size >= batch_size else 2)
+    per_token, free = bytes_per_token(), _SHARE * free_memory(device)
+    most = CHUNK_TOKENS.get(device.type, _CHUNK_TOKENS)
+    fits = max(1, int(free / per_token))
+    return Plan(min(most, fits), 1 if batch_size * tokens * 1.5 <= fits else 2)  # 1.5: batches differ
+
+
+def saved_bytes_per_token(encode: Callable[[Any], Tensor], chunk: Chunk) -> int:
+    """Return the bytes that one forward pass keeps for its backward, for each token of the chunk."""
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        if not isinstance(tensor, torch.nn.Parameter):
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        vectors = encode(chunk.features)
+    del vectors
+    tokens: int = chunk.features["attention_mask"].numel()
+    return max(1, sum(kept.values()) // tokens)
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes that are free on a graphics card, or to this process on the machine."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
+    import psutil
+
+    available: int = psutil.virtual_memory().available
+    return min(available, _left_to_group())
+
+
+def _left_to_group() -> int:
+    """Return what a container's limit leaves (Linux control groups, version 2); huge where there is none."""
+    folder = Path("/sys/fs/cgroup")
+    try:
+        limit, used = ((folder / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        return int(limit) - int(used)
+    except (OSError, ValueError):
+        return 2**62

@@ -1,0 +1,98 @@
+"""The model that is trained: a copy in stock sentence-transformers modules, with dropout as asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+import torch
+from torch import nn
+
+from embedkit.embedding.encoder import EncoderSettings
+from embedkit.embedding.export import export_model
+from embedkit.embedding.model_folder import ModelFolder
+from embedkit.embedding.torch_runtime import load_sentence_transformer
+from embedkit.errors import ModelError
+from embedkit.training.settings import RunSettings
+
+# Where the configurations of transformers keep dropout, by what it covers.
+HIDDEN = (
+    "hidden_dropout_prob", "hidden_dropout", "dropout", "dropout_rate", "embedding_dropout", "mlp_dropout",
+    "resid_pdrop", "embd_pdrop", "classifier_dropout",
+)  # fmt: skip
+ATTENTION = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")
+
+
+class Dropout(NamedTuple):
+    """What dropout is while training, by the names of the model's configuration."""
+
+    values: dict[str, float]
+
+    @property
+    def is_off(self) -> bool:
+        """True when two passes over a text give the same vector."""
+        return not any(self.values.values())
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value:g}" for name, value in self.values.items()) or "none"
+
+
+def make_base(settings: RunSettings, folder: Path) -> None:
+    """Write the model to start from as a sentence-transformers folder; raises ModelError when it is none."""
+    pooling: Any = settings.pooling
+    export_model(folder, EncoderSettings(settings.model, pooling=pooling))
+
+
+def load_trainable(folder: Path, settings: RunSettings) -> tuple[Any, Dropout]:
+    """Load a sentence-transformers folder for training: float32, dropout as asked, the rest as it is."""
+    config = folder / "config.json"
+    kept = config.read_bytes()
+    values = orjson.loads(kept)
+    changed = _changed(values, settings, where=settings.model)
+    config.write_bytes(orjson.dumps(values | changed))
+    try:
+        model = load_sentence_transformer(
+            ModelFolder(str(folder), folder), EncoderSettings(device=settings.device)
+        )
+    finally:
+        config.write_bytes(kept)
+    inner = model[0].auto_model.config
+    for name in changed:
+        setattr(inner, name, values[name])  # what is saved says what the model came with
+    names = [name for name in (*HIDDEN, *ATTENTION) if isinstance(values.get(name), int | float)]
+    return model.train(), Dropout({name: float((values | changed)[name]) for name in names})
+
+
+def _changed(config: dict[str, Any], settings: RunSettings, *, where: str) -> dict[str, float]:
+    changed: dict[str, float] = {}
+    for value, names, option in (
+        (settings.dropout, HIDDEN, "--dropout"),
+        (settings.attention_dropout, ATTENTION, "--attention-dropout"),
+    ):
+        found = [name for name in names if isinstance(config.get(name), int | float)]
+        if value is not None and not found:
+            raise ModelError(f"its configuration names no dropout that {option} could change", where=where)
+        if value is not None:
+            changed |= dict.fromkeys(found, value)
+    return changed
+
+
+class Head(nn.Module):  # type: ignore[misc]
+    """A dense layer and tanh behind the vectors, in training only (arXiv 2104.08821, section 6.3)."""
+
+    def __init__(self, dimension: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(dimension, dimension)
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Map vectors `(rows, dimension)`."""
+        return torch.tanh(self.dense(vectors))
+
+
+def bf16_is_fast(device: torch.device) -> bool:
+    """Say whether a device multiplies in bfloat16 by itself."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    told: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return device.type == "cpu" and bool(told.get("avx512_bf16") or told.get("amx_bf16"))

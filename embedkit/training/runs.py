@@ -1,0 +1,114 @@
+"""A run's folder: what a killed run leaves and a resumed one goes on from, and the model it ends in.
+
+out.partial/     base/ (the model to start from), checkpoints/, train.toml, log.jsonl
+out/             the trained model, a sentence-transformers folder, with embedkit.json, train.toml, log.jsonl
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from embedkit.data.atomic import discard, hold, refuse_existing, whole_folder, write_whole
+from embedkit.data.identity import Identity
+from embedkit.embedding.encoder import load
+from embedkit.embedding.export import FORMAT, MARKER, STORY, VERSION
+from embedkit.embedding.model_card import model_card
+from embedkit.errors import ExistsError, MismatchError
+from embedkit.training.model import make_base
+from embedkit.training.settings import AnySettings, RunSettings, read_toml, to_toml
+from embedkit.version import __version__
+
+SETTINGS, LOG, BASE = "train.toml", "log.jsonl", "base"
+
+
+class RunFolder:
+    """The unfinished folder of a run for the output `path`, held against other runs until it is closed.
+
+    Raises ExistsError when the output, or an unfinished run that is neither resumed nor replaced, is there.
+    """
+
+    def __init__(self, path: Path, *, resume: bool, force: bool) -> None:
+        self.path, self.folder = path, path.with_name(f"{path.name}.partial")
+        self._force = force
+        refuse_run(path, resume=resume, force=force)
+        if force and not resume:
+            discard(self.folder)
+        self.folder.mkdir(exist_ok=True)
+        self._lock = hold(self.folder)
+
+    @property
+    def base(self) -> Path:
+        """The model to start from."""
+        return self.folder / BASE
+
+    def prepare(self, settings: RunSettings) -> None:
+        """Write the base model; raises MismatchError when a resumed run has other settings."""
+        self._require_same(settings)
+        if not self.base.is_dir():
+            make_base(settings, self.base)
+
+    def keep(self, settings: RunSettings, command: str) -> None:
+        """Write the settings that decide the run."""
+        comment = f"embedkit {command} --config {SETTINGS} -o OUT repeats this run"
+        write_whole(self.folder / SETTINGS, to_toml(settings, comment))
+
+    def finish(self, model: Any, story: dict[str, Any], facts: dict[str, str]) -> None:
+        """Put the model, its story, settings, log and card (of `facts`) in place, and remove the rest."""
+        with whole_folder(self.path) as folder:
+            model.save_pretrained(str(folder), create_model_card=False)
+            for name in (SETTINGS, LOG):
+                if (self.folder / name).is_file():
+                    write_whole(folder / name, (self.folder / name).read_bytes())
+            base = orjson.loads((self.base / STORY).read_bytes())["base"]
+            story = {"format": FORMAT, "version": VERSION, **story, "base": base, "embedkit": __version__}
+            write_whole(folder / STORY, orjson.dumps(story, option=orjson.OPT_INDENT_2) + b"\n")
+            made, how = load(str(folder)).identity, f"trained by embedkit {__version__}"
+            card = model_card(Identity.from_json(base), made, how=how, facts=facts)
+            write_whole(folder / "README.md", card.encode())
+        discard(self.folder)
+
+    def close(self) -> None:
+        """Let other runs at the folder; one that holds no settings yet is removed."""
+        if self.folder.is_dir() and not (self.folder / SETTINGS).is_file():
+            discard(self.folder)
+        os.close(self._lock)
+
+    def _require_same(self, settings: RunSettings) -> None:
+        kept = kept_settings(self.folder, settings)
+        for name, value in asdict(settings).items():
+            then = getattr(kept, name)
+            if name not in ("chunk_tokens", "passes") and value != then:
+                raise MismatchError(
+                    f"the unfinished run has {name} {then!r}, not {value!r}",
+                    where=str(self.folder),
+                    hint="--force starts again",
+                )
+
+
+def kept_settings(folder: Path, settings: AnySettings) -> AnySettings:
+    """Return the settings of an unfinished run, with what was worked out; without one, those given."""
+    file = folder / SETTINGS
+    return type(settings)(**read_toml(file, type(settings))) if file.is_file() else settings
+
+
+def refuse_run(path: Path, *, resume: bool, force: bool) -> None:
+    """Raise ExistsError for an output that a run would refuse, before anything is loaded."""
+    partial = path.with_name(f"{path.name}.partial")
+    unfinished = (partial / SETTINGS).is_file()
+    if not (resume and unfinished):
+        refuse_existing(path, force=force, marker=MARKER)
+    if partial.is_dir() and not unfinished and any(partial.iterdir()) and not (partial / BASE).is_dir():
+        raise ExistsError(
+            "is a folder that holds something else", where=str(partial), hint="choose another name"
+        )
+    if unfinished and not (resume or force):
+        raise ExistsError(
+            "an unfinished run is here",
+            where=str(partial),
+            hint="--resume continues it, --force starts again",
+        )

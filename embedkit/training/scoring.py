@@ -1,0 +1,55 @@
+"""Scores while training: the Spearman correlation on labelled pairs, as `eval sts` takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
+
+from embedkit.data.pairs import Pair
+from embedkit.evaluation.sts import pearson, spearman
+from embedkit.training.gradcache import cut, in_order
+
+
+class PairScore(SentenceEvaluator):  # type: ignore[misc]
+    """Spearman and Pearson correlation of cosines with the scores of pairs."""
+
+    def __init__(self, pairs: Sequence[Pair], *, chunk_tokens: int, bf16: bool) -> None:
+        super().__init__()
+        self.pairs, self.chunk_tokens, self.bf16 = list(pairs), chunk_tokens, bf16
+
+    def __call__(
+        self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1
+    ) -> dict[str, float]:
+        """Return the figures by name."""
+        texts = list(dict.fromkeys(text for pair in self.pairs for text in pair[:2]))
+        places = {text: place for place, text in enumerate(texts)}
+        vectors = encode(model, texts, chunk_tokens=self.chunk_tokens, bf16=self.bf16)
+        unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)
+        first = unit[[places[pair.first] for pair in self.pairs]]
+        second = unit[[places[pair.second] for pair in self.pairs]]
+        cosines, scores = np.sum(first * second, axis=1), [pair.score for pair in self.pairs]
+        return {"spearman": spearman(cosines, scores), "pearson": pearson(cosines, scores)}
+
+
+def encode(model: Any, texts: Sequence[str], *, chunk_tokens: int, bf16: bool) -> NDArray[np.float64]:
+    """Return the vectors `(len(texts), dim)` of a SentenceTransformer that is being trained."""
+    was_training, window = model.training, 4096
+    model.eval()
+    parts = []
+    with torch.inference_mode(), torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+        for start in range(0, len(texts), window):
+            features = model.preprocess(list(texts[start : start + window]))
+            features = {
+                name: value.to(model.device) if isinstance(value, torch.Tensor) else value
+                for name, value in features.items()
+            }
+            chunks = cut(features, chunk_tokens)
+            vectors = [model(dict(chunk.features))["sentence_embedding"] for chunk in chunks]
+            parts.append(in_order(chunks, vectors).double().cpu().numpy())
+    model.train(was_training)
+    return np.concatenate(parts)

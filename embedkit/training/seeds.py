@@ -1,0 +1,122 @@
+"""Several seeds: figures of one run vary by points, so a result is a mean and a deviation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import orjson
+from accelerate import PartialState
+
+from embedkit.data.atomic import discard, put_in_place, write_whole
+from embedkit.data.examples import Examples
+from embedkit.data.pairs import Pair
+from embedkit.embedding.export import STORY
+from embedkit.training.runs import refuse_run
+from embedkit.training.settings import SimCSESettings
+from embedkit.training.simcse import Trained, train_simcse
+from embedkit.training.trainer import Watch
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of one command, one a seed, and the one whose model was kept."""
+
+    path: Path
+    trained: dict[int, Trained]  # by seed
+    kept: int
+
+    @property
+    def scores(self) -> list[float]:
+        """The Spearman correlation of each run that was scored."""
+        return [run.best for run in self.trained.values() if run.best is not None]
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of the scores."""
+        return fmean(self.scores) if self.scores else None
+
+    @property
+    def deviation(self) -> float | None:
+        """The sample standard deviation of the scores."""
+        return stdev(self.scores) if len(self.scores) > 1 else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        runs = [{"seed": seed, **run.figures()} for seed, run in self.trained.items()]
+        together = {"mean": self.mean, "deviation": self.deviation, "runs": runs}
+        return {"output": str(self.path), "kept_seed": self.kept, **together}
+
+    def lines(self) -> list[str]:
+        """Return what a person is told."""
+        lines = [_line(seed, run) for seed, run in self.trained.items()]
+        if self.mean is not None and self.deviation is not None:
+            lines.append(f"Spearman {100 * self.mean:.2f} on average, deviation {100 * self.deviation:.2f}")
+        return [*lines[:-1], f"{lines[-1]} -> {self.path}"]
+
+
+def _line(seed: int, run: Trained) -> str:
+    passes = (
+        "one pass" if run.plan.passes == 1 else f"two passes over chunks of {run.plan.chunk_tokens:,} tokens"
+    )
+    told = f"seed {seed}: {run.steps:,} steps in {run.seconds:.0f} s, {passes}"
+    if run.best is None or run.before is None:
+        return told
+    after = f"{100 * run.best:.2f} at step {run.best_step:,}, which is kept"
+    return f"{told}; Spearman {100 * run.before:.2f} before, {after}"
+
+
+def train_seeds(
+    path: str | Path,
+    settings: SimCSESettings,
+    examples: Examples,
+    pairs: Sequence[Pair] = (),
+    *,
+    count: int = 1,
+    resume: bool = False,
+    force: bool = False,
+    watch: Watch = lambda event: None,
+) -> Runs:
+    """Train with `count` seeds from `settings.seed` on, and keep the model with the best score at `path`.
+
+    Without labelled pairs the first is kept. Each seed has its own folder `NAME.seedN` until all are done; a
+    resumed command trains those that are missing.
+    """
+    path = Path(path)
+    seeds = range(settings.seed, settings.seed + count)
+    if count == 1:
+        run = train_simcse(path, settings, examples, pairs, resume=resume, force=force, watch=watch)
+        return Runs(path, {settings.seed: run}, settings.seed)
+    refuse_run(path, resume=resume, force=force)
+    trained = {}
+    for seed in seeds:
+        place = path.with_name(f"{path.name}.seed{seed}")
+        if resume and (place / STORY).is_file():
+            trained[seed] = _read(place)
+        else:
+            one = replace(settings, seed=seed)
+            trained[seed] = train_simcse(place, one, examples, pairs, resume=resume, force=force, watch=watch)
+    runs = Runs(path, trained, max(seeds, key=lambda seed: trained[seed].best or 0.0))
+    if PartialState().is_main_process:
+        _keep(runs)
+    return runs
+
+
+def _read(folder: Path) -> Trained:
+    """Return what a finished run wrote of itself."""
+    story = orjson.loads((folder / STORY).read_bytes())
+    return Trained.from_figures(folder, story["figures"])
+
+
+def _keep(runs: Runs) -> None:
+    """Put the kept model in the output's place, with the figures of all runs, and remove the others."""
+    for seed, run in runs.trained.items():
+        if seed == runs.kept:
+            story = orjson.loads((run.path / STORY).read_bytes()) | {"seeds": runs.to_json()}
+            write_whole(run.path / STORY, orjson.dumps(story, option=orjson.OPT_INDENT_2) + b"\n")
+            put_in_place(run.path, runs.path)
+    for run in runs.trained.values():
+        discard(run.path)

@@ -1,0 +1,173 @@
+"""The settings of a training run: their defaults, the presets of the papers, and `train.toml`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from embedkit.errors import FormatError, UnknownNameError, UsageError
+
+Schedule = Literal["linear", "cosine", "constant"]
+Optimizer = Literal["adamw", "adax"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What every training command can be told. None means: as the model, or the data, say."""
+
+    inputs: tuple[str, ...] = ()
+    model: str = "minilm"
+    eval: str | None = None  # labelled pairs, scored while training
+    columns: tuple[str, ...] | None = None  # the columns of text in the inputs
+    pooling: str | None = None
+    max_length: int | None = None  # tokens read of a text while training
+    batch_size: int = 64  # examples a step, over all processes
+    chunk_size: int | None = None  # examples whose graph is kept at a time; None: as memory allows
+    accumulate: int = 1  # batches whose gradients are summed before a step
+    epochs: float = 1.0
+    max_steps: int | None = None
+    learning_rate: float = 3e-5
+    schedule: Schedule = "linear"
+    warmup: float = 0.0  # share of the steps, below 1, or a number of steps
+    weight_decay: float = 0.0
+    optimizer: Optimizer = "adamw"
+    max_grad_norm: float = 1.0
+    dropout: float | None = None  # hidden layers
+    attention_dropout: float | None = None
+    eval_steps: int = 125  # between evaluations, and between checkpoints
+    patience: int | None = None  # evaluations without a better one, after which training stops
+    log_steps: int = 10
+    precision: Precision = "auto"
+    device: str | None = None
+    seed: int = 0
+    chunk_tokens: int | None = None  # what chunk_size came to, written down so that a run can be repeated
+    passes: int | None = None  # 1 or 2, likewise
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "accumulate", "eval_steps", "log_steps"):
+            _require(self, name, lambda value: value >= 1, "1 or more")
+        for name in ("chunk_size", "max_steps", "max_length", "patience", "chunk_tokens"):
+            _require(self, name, lambda value: value is None or value >= 1, "1 or more")
+        for name in ("epochs", "learning_rate", "max_grad_norm"):
+            _require(self, name, lambda value: math.isfinite(value) and value > 0, "a positive number")
+        for name in ("warmup", "weight_decay"):
+            _require(self, name, lambda value: math.isfinite(value) and value >= 0, "0 or more")
+        for name in ("dropout", "attention_dropout"):
+            _require(self, name, lambda value: value is None or 0 <= value < 1, "at least 0 and below 1")
+        for name, known in (("schedule", Schedule), ("optimizer", Optimizer), ("precision", Precision)):
+            if getattr(self, name) not in get_args(known):
+                raise UnknownNameError(getattr(self, name), get_args(known), what=name, where=_option(name))
+        if self.batch_size < 2:
+            raise UsageError("1 leaves nothing to compare with", where="--batch-size")
+
+
+@dataclass(frozen=True)
+class SimCSESettings(RunSettings):
+    """What `train-simcse` can be told beside."""
+
+    loss: str = "two-view"
+    temperature: float = 0.05
+    hard_negative_weight: float = 1.0
+    scale_with_candidates: int | None = None
+    mask_duplicates: bool = True
+    head: bool = False  # a dense layer and tanh behind the vectors while training, as in the paper
+
+
+_PAPER: dict[str, Any] = {
+    "loss": "two-view",
+    "pooling": "cls",
+    "head": True,
+    "max_length": 32,
+    "dropout": 0.1,
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    # arXiv 2104.08821, appendix A (BERT-base), and kexue.fm 8348
+    "paper-unsup": {**_PAPER, "batch_size": 64, "learning_rate": 3e-5},
+    "paper-sup": {**_PAPER, "batch_size": 512, "learning_rate": 5e-5, "epochs": 3.0},
+    "article-zh": {
+        "loss": "nt-xent", "pooling": "cls", "max_length": 64, "batch_size": 64, "learning_rate": 1e-5,
+        "dropout": 0.3, "attention_dropout": 0.1, "schedule": "constant",
+    },
+}  # fmt: skip
+
+AnySettings = TypeVar("AnySettings", bound=RunSettings)
+
+
+def preset(name: str) -> dict[str, Any]:
+    """Return the settings of a preset; raises UnknownNameError when there is none of that name."""
+    if name not in PRESETS:
+        raise UnknownNameError(name, PRESETS, what="preset", where="--preset")
+    return PRESETS[name]
+
+
+def to_toml(settings: RunSettings, comment: str) -> bytes:
+    """Return settings as TOML under a comment; what is None is left out."""
+    import tomli_w
+
+    values = {name: value for name, value in asdict(settings).items() if value is not None}
+    return f"# {comment}\n{tomli_w.dumps(values)}".encode()
+
+
+def read_toml(path: str | Path, kind: type[RunSettings]) -> dict[str, Any]:
+    """Read what `to_toml` wrote, or a part of it; raises FormatError, and UnknownNameError for a setting."""
+    hints, values = get_type_hints(kind), {}
+    for name, value in _load(Path(path)).items():
+        if name not in hints:
+            raise UnknownNameError(name, hints, what="setting", where=str(path))
+        plain = tuple(value) if isinstance(value, list) else value
+        fitting = [option for option in (plain, _as_float(plain)) if _fits(option, hints[name])]
+        if not fitting:
+            raise FormatError(f"{name} = {value!r} is of another type", where=str(path))
+        values[name] = fitting[0]
+    return values
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        import tomllib
+    except ModuleNotFoundError:  # Python 3.10
+        import tomli as tomllib  # type: ignore[no-redef, import-not-found, unused-ignore]
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FormatError("no such file", where=str(path)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FormatError(f"is not TOML: {error}", where=str(path)) from None
+
+
+def _as_float(value: Any) -> Any:
+    return float(value) if type(value) is int else value
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Say whether a value is of a type: a plain one, a Literal, a tuple of text, or a union of these."""
+    origin = get_origin(hint)
+    if origin is Literal:
+        return value in get_args(hint)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(isinstance(part, str) for part in value)
+    if origin is not None:
+        return any(_fits(value, option) for option in get_args(hint))
+    return type(value) is hint
+
+
+def with_given(settings: AnySettings, given: dict[str, Any]) -> AnySettings:
+    """Return settings with some replaced; a chunk size given anew is worked out anew."""
+    known = {field.name for field in fields(settings)}
+    assert set(given) <= known, set(given) - known
+    if {"chunk_size", "batch_size", "max_length"} & set(given) and "chunk_tokens" not in given:
+        given = {**given, "chunk_tokens": None, "passes": None}
+    return replace(settings, **given)
+
+
+def _require(settings: RunSettings, name: str, holds: Any, wanted: str) -> None:
+    value = getattr(settings, name)
+    if not holds(value):
+        raise UsageError(f"{value} is not {wanted}", where=_option(name))
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

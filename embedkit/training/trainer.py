@@ -1,0 +1,270 @@
+"""The trainer: sentence-transformers' own, with batches that a resumed run meets again, and a log."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+import torch
+from datasets import Dataset
+from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from sentence_transformers.base.sampler import DefaultBatchSampler
+from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers.trainer_callback import PrinterCallback
+
+from embedkit.training.adax import AdaX
+from embedkit.training.gather import processes
+from embedkit.training.objective import Contrastive
+from embedkit.training.settings import RunSettings
+
+WHOLE = "whole"  # an empty file in a checkpoint that was written to its end
+OBJECTIVE = "objective.safetensors"  # what the loss learns: class vectors, a head
+METRIC = "eval_spearman"
+LOG = "log.jsonl"
+
+Watch = Callable[["Event"], None]
+
+
+class Event(NamedTuple):
+    """Something that happened: at which step of how many, and figures by name."""
+
+    step: int
+    steps: int
+    figures: dict[str, float]
+
+
+class Shuffled(DefaultBatchSampler):  # type: ignore[misc]
+    """Batches in an order that seed and epoch alone decide, the ragged last one dropped."""
+
+    def __init__(self, dataset: Any, batch_size: int, drop_last: bool, seed: int = 0, **_: Any) -> None:
+        super().__init__(dataset, batch_size=batch_size, drop_last=True, seed=seed)
+        self.rows = len(dataset)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = torch.Generator().manual_seed((self.seed << 20) + self.epoch)
+        order = torch.randperm(self.rows, generator=generator).tolist()
+        for start in range(0, self.rows - self.batch_size + 1, self.batch_size):
+            yield order[start : start + self.batch_size]
+
+    def __len__(self) -> int:
+        return int(self.rows // self.batch_size)
+
+    @property
+    def sampler(self) -> Shuffled:
+        """Itself: where accelerate, which wraps batch samplers, looks for `set_epoch`."""
+        return self
+
+    @sampler.setter
+    def sampler(self, value: Any) -> None:
+        """Ignore what the parent class sets."""
+
+
+class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
+    """Saves and restores what the loss learns, and knows AdaX."""
+
+    adax = False
+
+    def get_optimizer_cls_and_kwargs(self, args: Any, model: Any = None) -> tuple[Any, Any]:
+        """Return the optimiser's class and its settings, parameter groups among them."""
+        cls, settings = super().get_optimizer_cls_and_kwargs(args, model)
+        if not self.adax:
+            return cls, settings
+        return AdaX, {name: value for name, value in settings.items() if name in ("lr", "optimizer_dict")}
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Leave out the library's card: it would quote training texts, and encode them to do so."""
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        super()._save(output_dir, state_dict)
+        save_file(own_state(self.loss), Path(output_dir or self.args.output_dir) / OBJECTIVE)
+
+    def _load_from_checkpoint(self, checkpoint_path: str) -> None:
+        super()._load_from_checkpoint(checkpoint_path)
+        self.loss.load_state_dict(load_file(Path(checkpoint_path) / OBJECTIVE), strict=False)
+
+
+def own_state(objective: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Return what the loss learns beside the model, by name."""
+    state = objective.state_dict()
+    return {name: value.contiguous() for name, value in state.items() if not name.startswith("model.")}
+
+
+def make_trainer(
+    objective: Contrastive,
+    rows: Dataset,
+    settings: RunSettings,
+    folder: Path,
+    *,
+    evaluator: Any = None,
+    bf16: bool,
+    watch: Watch,
+) -> Trainer:
+    """Return the trainer of `objective` on `rows`, whose columns are views; it works in `folder`."""
+    trainer = Trainer(
+        model=objective.model,
+        args=_arguments(settings, folder, bf16=bf16, evaluates=evaluator is not None),
+        train_dataset=rows,
+        loss=objective,
+        evaluator=evaluator,
+        callbacks=_callbacks(objective, settings, folder, watch, evaluates=evaluator is not None),
+    )
+    trainer.adax = settings.optimizer == "adax"
+    trainer.remove_callback(PrinterCallback)
+    trainer.data_collator.max_length = settings.max_length
+    return trainer
+
+
+def _arguments(
+    settings: RunSettings, folder: Path, *, bf16: bool, evaluates: bool
+) -> SentenceTransformerTrainingArguments:
+    best: dict[str, Any] = {}
+    if evaluates:
+        best = {"load_best_model_at_end": True, "metric_for_best_model": METRIC, "greater_is_better": True}
+    schedule = "constant_with_warmup" if settings.schedule == "constant" else settings.schedule
+    return SentenceTransformerTrainingArguments(
+        output_dir=str(folder / "checkpoints"),
+        per_device_train_batch_size=settings.batch_size // processes(),
+        gradient_accumulation_steps=settings.accumulate,
+        num_train_epochs=settings.epochs,
+        max_steps=settings.max_steps or -1,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=schedule,
+        warmup_steps=settings.warmup if settings.warmup < 1 else int(settings.warmup),
+        weight_decay=settings.weight_decay,
+        optim="adamw_torch",
+        max_grad_norm=settings.max_grad_norm,
+        bf16=bf16,
+        use_cpu=on_processor(settings),
+        seed=settings.seed,
+        eval_strategy="steps" if evaluates else "no",
+        eval_steps=settings.eval_steps,
+        eval_on_start=evaluates and last_checkpoint(folder) is None,
+        save_strategy="steps",
+        save_steps=settings.eval_steps,
+        save_total_limit=2,
+        logging_steps=settings.log_steps,
+        logging_first_step=True,
+        batch_sampler=Shuffled,
+        dataloader_drop_last=True,
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        report_to=[],
+        **best,
+    )
+
+
+def on_processor(settings: RunSettings) -> bool:
+    """Say whether training is on the processor."""
+    return settings.device == "cpu" or (settings.device is None and not torch.cuda.is_available())
+
+
+def _callbacks(
+    objective: Contrastive, settings: RunSettings, folder: Path, watch: Watch, *, evaluates: bool
+) -> list[TrainerCallback]:
+    callbacks: list[TrainerCallback] = [Log(folder / LOG, settings.batch_size, watch), AverageOwn(objective)]
+    if evaluates and settings.patience is not None:
+        callbacks.append(EarlyStoppingCallback(settings.patience))
+    return callbacks
+
+
+class Log(TrainerCallback):  # type: ignore[misc]
+    """Writes `log.jsonl`, a line a logged step or evaluation, tells `watch`, and marks whole checkpoints."""
+
+    def __init__(self, path: Path, batch_size: int, watch: Watch) -> None:
+        self.path, self.batch_size, self.watch = path, batch_size, watch
+        self.started = self.since = time.monotonic()
+        self.step_then = 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start the clock; lines of steps that a resumed run does again are dropped."""
+        self.started = self.since = time.monotonic()
+        self.step_then = state.global_step
+        if state.is_world_process_zero:
+            keep_until(self.path, state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Tell that a step is done."""
+        if state.is_world_process_zero:
+            self.watch(Event(state.global_step, state.max_steps, {}))
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **kwargs: Any) -> None:
+        """Write a line."""
+        if not state.is_world_process_zero or "train_runtime" in logs:
+            return
+        figures = {name: float(value) for name, value in logs.items() if name in NAMES or name == METRIC}
+        line: dict[str, float] = {NAMES.get(name, name): value for name, value in figures.items()}
+        now = time.monotonic()
+        if "loss" in logs:
+            steps = state.global_step - self.step_then
+            examples = steps * self.batch_size * args.gradient_accumulation_steps
+            line["sentences_per_second"] = round(examples / max(now - self.since, 1e-9), 1)
+        self.since, self.step_then = now, state.global_step
+        if not line:
+            return
+        line["seconds"] = round(now - self.started, 2)
+        with open(self.path, "ab") as file:
+            file.write(orjson.dumps({"step": state.global_step, **line}) + b"\n")
+        self.watch(Event(state.global_step, state.max_steps, line))
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Mark the checkpoint as whole."""
+        if state.is_world_process_zero:
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
+
+
+class AverageOwn(TrainerCallback):  # type: ignore[misc]
+    """Averages over processes the gradients of what the loss learns: DistributedDataParallel does not."""
+
+    def __init__(self, objective: Contrastive) -> None:
+        self.objective = objective
+        objective.averaged = True
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Average them before the step."""
+        for name, parameter in self.objective.named_parameters():
+            if processes() > 1 and not name.startswith("model.") and parameter.grad is not None:
+                torch.distributed.all_reduce(parameter.grad)
+                parameter.grad /= processes()
+
+
+NAMES = {  # of the trainer's figures in the log
+    "loss": "loss", "learning_rate": "learning_rate", "grad_norm": "gradient_norm", "epoch": "epoch",
+    METRIC: METRIC, "eval_pearson": "eval_pearson",
+}  # fmt: skip
+
+
+def keep_until(log: Path, step: int) -> None:
+    """Drop the lines of a log behind a step, and one that was cut short; at step 0 all of them."""
+    if step == 0 or not log.is_file():
+        log.unlink(missing_ok=True)
+        return
+    kept = []
+    for line in log.read_bytes().splitlines(keepends=True):
+        try:
+            if line.endswith(b"\n") and orjson.loads(line)["step"] <= step:
+                kept.append(line)
+        except orjson.JSONDecodeError:
+            break
+    log.write_bytes(b"".join(kept))
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """Return the latest whole checkpoint of a run, if there is one."""
+    found = [marker.parent for marker in (folder / "checkpoints").glob(f"checkpoint-*/{WHOLE}")]
+    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def quiet_trainer() -> None:
+    """Let the libraries below say errors only; what matters is said by the log and the watcher."""
+    import datasets
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    datasets.disable_progress_bars()
+    for name in ("sentence_transformers", "accelerate", "datasets", "torch.distributed"):
+        logging.getLogger(name).setLevel(logging.ERROR)

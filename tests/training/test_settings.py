@@ -1,0 +1,102 @@
+"""Settings of a run: ranges, presets, and the file that repeats it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from embedkit.errors import EmbedkitError, FormatError, UnknownNameError, UsageError
+from embedkit.training.settings import PRESETS, SimCSESettings, preset, read_toml, to_toml, with_given
+
+
+def test_the_file_repeats_the_run(folder):
+    settings = SimCSESettings(
+        inputs=("/a.txt", "/b.txt"),
+        columns=("x", "y"),
+        dropout=0.3,
+        epochs=2.0,
+        max_steps=7,
+        head=True,
+        passes=2,
+    )
+    Path("train.toml").write_bytes(to_toml(settings, "how"))
+    assert SimCSESettings(**read_toml("train.toml", SimCSESettings)) == settings
+
+
+def test_a_whole_number_will_do_for_a_decimal_one(folder):
+    Path("a.toml").write_text("epochs = 3\n")
+    assert read_toml("a.toml", SimCSESettings) == {"epochs": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("epochs = 'three'", "a.toml: epochs = 'three' is of another type"),
+        ("batch_size = 2.5", "a.toml: batch_size = 2.5 is of another type"),
+        ("schedule = 'steep'", "a.toml: schedule = 'steep' is of another type"),
+        ("inputs = [1]", "a.toml: inputs = [1] is of another type"),
+        ("head = 1", "a.toml: head = 1 is of another type"),
+        ("temprature = 1.0", "a.toml: unknown setting 'temprature'; did you mean temperature?"),
+    ],
+)
+def test_a_file_with_other_settings_is_refused(folder, content, line):
+    Path("a.toml").write_text(content)
+    with pytest.raises(EmbedkitError) as caught:
+        read_toml("a.toml", SimCSESettings)
+    assert str(caught.value) == line
+
+
+def test_a_file_that_is_no_toml_is_refused(folder):
+    Path("a.toml").write_text("epochs 3")
+    with pytest.raises(FormatError, match=r"^a\.toml: is not TOML: "):
+        read_toml("a.toml", SimCSESettings)
+    with pytest.raises(FormatError, match=r"^b\.toml: no such file$"):
+        read_toml("b.toml", SimCSESettings)
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"batch_size": 1}, "--batch-size: 1 leaves nothing to compare with"),
+        ({"batch_size": 0}, "--batch-size: 0 is not 1 or more"),
+        ({"chunk_size": 0}, "--chunk-size: 0 is not 1 or more"),
+        ({"epochs": 0.0}, "--epochs: 0.0 is not a positive number"),
+        ({"learning_rate": float("nan")}, "--learning-rate: nan is not a positive number"),
+        ({"warmup": -0.1}, "--warmup: -0.1 is not 0 or more"),
+        ({"dropout": 1.0}, "--dropout: 1.0 is not at least 0 and below 1"),
+        ({"optimizer": "adam"}, "--optimizer: unknown optimizer 'adam'; did you mean adamw?"),
+    ],
+)
+def test_values_out_of_range_are_refused(given, line):
+    with pytest.raises(UsageError) as caught:
+        SimCSESettings(**given)
+    assert str(caught.value) == line
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_settings(name):
+    assert with_given(SimCSESettings(), preset(name)).pooling == "cls"
+
+
+def test_the_papers_tables():
+    paper = with_given(SimCSESettings(), preset("paper-unsup"))
+    assert (paper.loss, paper.batch_size, paper.learning_rate, paper.temperature) == (
+        "two-view",
+        64,
+        3e-5,
+        0.05,
+    )
+    article = with_given(SimCSESettings(), preset("article-zh"))
+    assert (article.loss, article.dropout, article.attention_dropout) == ("nt-xent", 0.3, 0.1)
+    assert (article.learning_rate, article.weight_decay, article.max_length) == (1e-5, 0.0, 64)
+
+
+def test_an_unknown_preset_is_refused():
+    with pytest.raises(UnknownNameError, match="did you mean paper-sup"):
+        preset("papers-sup")
+
+
+def test_what_was_worked_out_is_worked_out_anew_for_another_batch():
+    run = replace(SimCSESettings(), chunk_tokens=100, passes=2)
+    assert with_given(run, {"epochs": 2.0}).chunk_tokens == 100
+    assert with_given(run, {"batch_size": 8}).chunk_tokens is None

@@ -1,0 +1,307 @@
+"""Training from end to end on a tiny model: what comes out, killed and resumed, repeated, refused."""
+
+import logging
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from embedkit.data.examples import Examples
+from embedkit.data.pairs import Pair
+from embedkit.embedding.encoder import load
+from embedkit.errors import DataError, EmbedkitError, ExistsError, MismatchError, UsageError
+from embedkit.training.seeds import train_seeds
+from embedkit.training.settings import SimCSESettings, read_toml
+from embedkit.training.simcse import check_exact, train_simcse
+from tests.embedding.conftest import BUILDERS, WORDS
+
+
+def sentence(seed):
+    return " ".join(random.Random(seed).choices(WORDS, k=3 + seed % 9))
+
+
+SENTENCES = Examples(("text",), [(sentence(seed),) for seed in range(41)])
+PAIRS = [Pair(sentence(seed), sentence(seed + seed % 3), -(seed % 3)) for seed in range(60)]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return str(BUILDERS["bert"](tmp_path_factory.mktemp("models") / "bert"))
+
+
+@pytest.fixture
+def settings(tiny, folder):
+    """Two epochs of 5 steps: 41 sentences, 8 a batch, one left over."""
+    return SimCSESettings(
+        inputs=("a.txt",), model=tiny, batch_size=8, epochs=2.0, learning_rate=1e-3, precision="fp32",
+        eval_steps=2, log_steps=1, head=True,
+    )  # fmt: skip
+
+
+class Killed(BaseException):
+    """Ends a run as a signal would, at a step."""
+
+
+def killed_at(step):
+    def watch(event):
+        if event.step == step and not event.figures:
+            raise Killed
+
+    return watch
+
+
+def weights(path):
+    return load_file(Path(path) / "model.safetensors")
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def log(path):
+    return [orjson.loads(line) for line in (Path(path) / "log.jsonl").read_bytes().splitlines()]
+
+
+def test_what_comes_out_is_a_better_model_and_its_story(settings):
+    from sentence_transformers import SentenceTransformer
+
+    done = train_simcse("out", settings, SENTENCES, PAIRS)
+    assert done.steps == 10
+    assert done.best >= max(
+        line["eval_spearman"] for line in log("out") if "eval_spearman" in line and line["step"]
+    )
+    texts = [sentence(seed) for seed in range(5)]
+    plain = SentenceTransformer("out", device="cpu").encode(texts)
+    np.testing.assert_allclose(load("out", runtime="torch").encode(texts), plain, atol=1e-6)
+    assert not same(weights("out"), weights(settings.model))
+    story = orjson.loads(Path("out/embedkit.json").read_bytes())
+    assert (story["made by"], story["examples"]) == ("embedkit train-simcse", 41)
+    assert story["figures"]["best_step"] == done.best_step
+    assert story["base"]["fingerprint"] == load(settings.model).identity.fingerprint
+    card = Path("out/README.md").read_text()
+    assert "two-view" in card
+    assert sentence(0) not in card
+    assert not Path("out.partial").exists()
+    assert sorted(path.name for path in Path().iterdir()) == ["out"]
+
+
+def test_the_loss_falls(settings):
+    train_simcse("out", replace(settings, epochs=12.0, learning_rate=3e-3), SENTENCES)
+    losses = [line["loss"] for line in log("out") if "loss" in line]
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
+
+
+def test_the_log_has_a_line_a_step(settings):
+    train_simcse("out", settings, SENTENCES, PAIRS)
+    lines = log("out")
+    steps = [line for line in lines if "loss" in line]
+    assert [line["step"] for line in steps] == list(range(1, 11))
+    named = {"step", "loss", "learning_rate", "gradient_norm", "sentences_per_second", "seconds", "epoch"}
+    assert all(line.keys() == named for line in steps)
+    assert [line["step"] for line in lines if "eval_spearman" in line] == [0, 2, 4, 6, 8, 10]
+    assert steps[0]["learning_rate"] == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("step", [1, 4, 5, 7])
+def test_killed_and_resumed_it_ends_in_the_same_weights(settings, step):
+    whole = train_simcse("whole", settings, SENTENCES, PAIRS)
+    with pytest.raises(Killed):
+        train_simcse("out", settings, SENTENCES, PAIRS, watch=killed_at(step))
+    assert not Path("out").exists()
+    resumed = train_simcse("out", settings, SENTENCES, PAIRS, resume=True)
+    assert same(weights("out"), weights("whole"))
+    assert (resumed.best, resumed.before, resumed.best_step) == (whole.best, whole.before, whole.best_step)
+    without_time = [{**line, "seconds": 0, "sentences_per_second": 0} for line in log("out")]
+    assert without_time == [{**line, "seconds": 0, "sentences_per_second": 0} for line in log("whole")]
+
+
+def test_a_checkpoint_that_was_cut_short_is_not_resumed_from(settings):
+    train_simcse("whole", settings, SENTENCES)
+    with pytest.raises(Killed):
+        train_simcse("out", settings, SENTENCES, watch=killed_at(5))
+    last = Path("out.partial/checkpoints/checkpoint-4")
+    (last / "whole").unlink()
+    (last / "optimizer.pt").write_bytes(b"cut")
+    train_simcse("out", settings, SENTENCES, resume=True)
+    assert same(weights("out"), weights("whole"))
+
+
+def test_the_file_of_settings_repeats_the_run(settings):
+    train_simcse("one", settings, SENTENCES)
+    again = SimCSESettings(**read_toml("one/train.toml", SimCSESettings))
+    train_simcse("two", again, SENTENCES)
+    assert same(weights("one"), weights("two"))
+    assert (again.passes, again.chunk_tokens) == (1, 2048)
+
+
+def test_another_seed_is_another_model(settings):
+    train_simcse("one", settings, SENTENCES)
+    train_simcse("two", replace(settings, seed=1), SENTENCES)
+    assert not same(weights("one"), weights("two"))
+
+
+def test_chunks_in_two_passes_give_the_weights_of_one_pass(settings):
+    for name, passes in (("one", 1), ("two", 2)):
+        train_simcse(name, replace(settings, chunk_tokens=40, passes=passes), SENTENCES)
+    one, two = ([(line["loss"], line["gradient_norm"]) for line in log(name)] for name in ("one", "two"))
+    np.testing.assert_allclose(two[:4], one[:4], rtol=1e-4)  # AdamW makes a step of any rounding in the end
+
+
+def test_accumulated_batches_are_one_step(settings):
+    done = train_simcse("out", replace(settings, accumulate=2, epochs=2.0), SENTENCES)
+    assert done.steps == 6  # 5 batches an epoch: 2 + 2 + 1
+
+
+@pytest.mark.parametrize("columns", [2, 3, 4])
+def test_pairs_and_triplets_with_several_negatives(settings, columns):
+    names = ("anchor", "positive", "negative", "another")[:columns]
+    rows = [tuple(sentence(seed + 50 * place) for place in range(columns)) for seed in range(20)]
+    done = train_simcse("out", replace(settings, hard_negative_weight=2.0), Examples(names, rows))
+    assert done.steps == 4
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"loss": "nt-xent"}, {"optimizer": "adax"}, {"schedule": "cosine", "warmup": 0.2},
+        {"schedule": "constant"}, {"warmup": 3.0}, {"pooling": "cls"}, {"pooling": "first-last"},
+        {"dropout": 0.3, "attention_dropout": 0.0}, {"max_length": 5}, {"precision": "bf16"},
+        {"scale_with_candidates": 8}, {"max_steps": 3}, {"head": False},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_setting_trains(settings, given):
+    done = train_simcse("out", replace(settings, epochs=1.0, **given), SENTENCES)
+    assert done.steps == given.get("max_steps", 5)
+    assert not same(weights("out"), weights(settings.model))
+    if "pooling" in given:
+        assert load("out").identity.pooling is not None
+        expected = load(settings.model, pooling=given["pooling"]).encode(["fox"])
+        assert load("out", runtime="torch").encode(["fox"]).shape == expected.shape
+
+
+def test_the_models_own_length_and_dropout_are_kept(settings):
+    train_simcse("out", replace(settings, max_length=5, dropout=0.3, epochs=1.0), SENTENCES)
+    assert load("out").identity.max_length == load(settings.model).identity.max_length
+    before, after = (
+        orjson.loads((Path(path) / "config.json").read_bytes()) for path in (settings.model, "out")
+    )
+    assert after["hidden_dropout_prob"] == before["hidden_dropout_prob"] == 0.1
+
+
+def test_training_stops_without_a_better_score(settings):
+    constant = replace(settings, learning_rate=1e-12, patience=2, epochs=20.0)
+    assert train_simcse("out", constant, SENTENCES, PAIRS).steps < 20
+
+
+def test_several_seeds_report_mean_and_deviation_and_keep_the_best(settings):
+    runs = train_seeds("out", settings, SENTENCES, PAIRS, count=3)
+    scores = [run.best for run in runs.trained.values()]
+    assert runs.mean == pytest.approx(np.mean(scores))
+    assert runs.deviation == pytest.approx(np.std(scores, ddof=1))
+    assert runs.kept == int(np.argmax(scores))
+    assert len(orjson.loads(Path("out/embedkit.json").read_bytes())["seeds"]["runs"]) == 3
+    assert sorted(path.name for path in Path().iterdir()) == ["out"]
+
+
+def test_seeds_that_are_done_are_not_trained_again(settings):
+    whole = train_seeds("whole", settings, SENTENCES, PAIRS, count=2)
+    calls = []
+
+    def watch(event):
+        calls.append(event)
+        if len(calls) == 20:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train_seeds("out", settings, SENTENCES, PAIRS, count=2, watch=watch)
+    resumed = train_seeds("out", settings, SENTENCES, PAIRS, count=2, resume=True)
+    assert resumed.scores == whole.scores
+    assert same(weights("out"), weights("whole"))
+
+
+def test_the_gradient_is_exact_on_the_users_model(settings):
+    assert check_exact(settings, SENTENCES) < 1e-5
+    assert not list(Path().iterdir())
+
+
+def test_warnings_teach(settings, caplog):
+    logging.getLogger("embedkit").propagate = True
+    rows = [*SENTENCES.rows, SENTENCES.rows[0]]
+    dropout_off = replace(
+        settings, dropout=0.0, attention_dropout=0.0, chunk_size=5, max_steps=1, eval="dev.tsv"
+    )
+    train_simcse("out", dropout_off, Examples(("text",), rows), PAIRS)
+    said = " | ".join(record.getMessage() for record in caplog.records)
+    assert "1 of 42 examples repeat an earlier one" in said
+    assert "of dev.tsv are in the training text too" in said
+    assert "dropout is 0: both views of a sentence are equal" in said
+    assert "a batch of 8 is less than two chunks of 5" in said
+
+
+@pytest.mark.parametrize(
+    ("rows", "pairs", "error", "line"),
+    [
+        (SENTENCES.rows[:1], [], DataError, "one sentence is nothing to compare: training wants 2 or more"),
+        (
+            SENTENCES.rows[:7], [], UsageError,
+            "--batch-size: a batch of 8 wants more than the 7 examples there are",
+        ),
+        (
+            SENTENCES.rows, [Pair("a", "b", float("nan"))], DataError,
+            "dev.tsv: a score is not a finite number",
+        ),
+        (
+            SENTENCES.rows, [Pair("a", "b", 1.0)] * 3, DataError,
+            "dev.tsv: all pairs have the same score, so none is better",
+        ),
+    ],
+)  # fmt: skip
+def test_data_that_cannot_train_is_refused_before_a_model_is_loaded(settings, rows, pairs, error, line):
+    wanted = replace(settings, model="/nowhere", eval="dev.tsv")
+    with pytest.raises(error) as caught:
+        train_simcse("out", wanted, Examples(("text",), rows), pairs)
+    assert str(caught.value) == line
+    assert not list(Path().iterdir())
+
+
+def test_a_model_that_is_not_there_leaves_nothing(settings):
+    with pytest.raises(EmbedkitError):
+        train_simcse("out", replace(settings, model="/nowhere"), SENTENCES)
+    assert not list(Path().iterdir())
+
+
+def test_an_unfinished_run_is_neither_replaced_nor_changed(settings):
+    with pytest.raises(Killed):
+        train_simcse("out", settings, SENTENCES, watch=killed_at(3))
+    with pytest.raises(ExistsError, match="an unfinished run is here; --resume continues it"):
+        train_simcse("out", settings, SENTENCES)
+    with pytest.raises(MismatchError, match=r"the unfinished run has learning_rate 0\.001, not 0\.5"):
+        train_simcse("out", replace(settings, learning_rate=0.5), SENTENCES, resume=True)
+    train_simcse("out", replace(settings, learning_rate=0.5), SENTENCES, force=True)
+    assert Path("out/model.safetensors").is_file()
+
+
+def test_a_model_that_is_there_is_replaced_by_force_only(settings):
+    train_simcse("out", settings, SENTENCES)
+    with pytest.raises(ExistsError, match="already exists"):
+        train_simcse("out", settings, SENTENCES)
+    before = weights("out")
+    train_simcse("out", replace(settings, seed=3), SENTENCES, force=True)
+    assert not same(before, weights("out"))
+
+
+def test_a_folder_of_somebody_else_is_left_alone(settings):
+    Path("out").mkdir()
+    Path("out/thesis.tex").write_text("x")
+    with pytest.raises(ExistsError, match="is a folder that holds something else"):
+        train_simcse("out", settings, SENTENCES, force=True)
+    Path("two.partial").mkdir()
+    Path("two.partial/thesis.tex").write_text("x")
+    with pytest.raises(ExistsError, match="is a folder that holds something else"):
+        train_simcse("two", settings, SENTENCES, force=True)
