@@ -111,13 +111,8 @@ def _settings(
         given["seed"] = common.seed
     settings = with_given(settings, given)
     if files or not settings.inputs:
-        settings = replace(settings, inputs=tuple(map(absolute, input_names(files))))
-    return replace(settings, eval=settings.eval and absolute(settings.eval))
-
-
-def absolute(name: str) -> str:
-    """Return a path that is found from anywhere; URLs and `-` as they are."""
-    return name if name == "-" or "://" in name else str(Path(name).absolute())
+        settings = replace(settings, inputs=tuple(input_names(files)))
+    return settings
 
 
 def _read(settings: SimCSESettings, reading: TextOptions, common: Common) -> tuple[Examples, list[Pair]]:

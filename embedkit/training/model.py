@@ -40,6 +40,12 @@ class Dropout(NamedTuple):
 
 def make_base(settings: RunSettings, folder: Path) -> None:
     """Write the model to start from as a sentence-transformers folder; raises ModelError when it is none."""
+    if settings.model.partition(":")[0] == "hash":
+        raise ModelError(
+            "hashed n-grams are no model that can be trained",
+            where=settings.model,
+            hint="name a folder or a hub id with -m",
+        )
     pooling: Any = settings.pooling
     export_model(folder, EncoderSettings(settings.model, pooling=pooling))
 

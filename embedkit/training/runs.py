@@ -20,7 +20,7 @@ from embedkit.embedding.export import FORMAT, MARKER, STORY, VERSION
 from embedkit.embedding.model_card import model_card
 from embedkit.errors import ExistsError, MismatchError
 from embedkit.training.model import make_base
-from embedkit.training.settings import AnySettings, RunSettings, read_toml, to_toml
+from embedkit.training.settings import AnySettings, RunSettings, located, read_toml, to_toml
 from embedkit.version import __version__
 
 SETTINGS, LOG, BASE = "train.toml", "log.jsonl", "base"
@@ -55,7 +55,7 @@ class RunFolder:
     def keep(self, settings: RunSettings, command: str) -> None:
         """Write the settings that decide the run."""
         comment = f"embedkit {command} --config {SETTINGS} -o OUT repeats this run"
-        write_whole(self.folder / SETTINGS, to_toml(settings, comment))
+        write_whole(self.folder / SETTINGS, to_toml(located(settings), comment))
 
     def finish(self, model: Any, story: dict[str, Any], facts: dict[str, str]) -> None:
         """Put the model, its story, settings, log and card (of `facts`) in place, and remove the rest."""
@@ -80,8 +80,8 @@ class RunFolder:
 
     def _require_same(self, settings: RunSettings) -> None:
         kept = kept_settings(self.folder, settings)
-        for name, value in asdict(settings).items():
-            then = getattr(kept, name)
+        for name, value in asdict(located(settings)).items():
+            then = getattr(located(kept), name)
             if name not in ("chunk_tokens", "passes") and value != then:
                 raise MismatchError(
                     f"the unfinished run has {name} {then!r}, not {value!r}",

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from embedkit import spec
 from embedkit.errors import FormatError, UnknownNameError, UsageError
 
 Schedule = Literal["linear", "cosine", "constant"]
@@ -74,6 +75,20 @@ class SimCSESettings(RunSettings):
     scale_with_candidates: int | None = None
     mask_duplicates: bool = True
     head: bool = False  # a dense layer and tanh behind the vectors while training, as in the paper
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.contrast()
+
+    def contrast(self) -> Any:
+        """Return the loss with these settings; raises UsageError when there is none such."""
+        if self.loss not in (known := ("two-view", "nt-xent")):
+            raise UnknownNameError(self.loss, known, what="loss", where="--loss")
+        names = ("temperature", "hard_negative_weight", "scale_with_candidates", "mask_duplicates")
+        try:
+            return replace(spec.parse("loss", self.loss), **{name: getattr(self, name) for name in names})
+        except ValueError as error:
+            raise UsageError(str(error)) from None
 
 
 _PAPER: dict[str, Any] = {
@@ -161,6 +176,16 @@ def with_given(settings: AnySettings, given: dict[str, Any]) -> AnySettings:
     if {"chunk_size", "batch_size", "max_length"} & set(given) and "chunk_tokens" not in given:
         given = {**given, "chunk_tokens": None, "passes": None}
     return replace(settings, **given)
+
+
+def located(settings: AnySettings) -> AnySettings:
+    """Return settings whose files are found from anywhere; URLs and `-` stay as they are."""
+    inputs = tuple(_absolute(name) for name in settings.inputs)
+    return replace(settings, inputs=inputs, eval=settings.eval and _absolute(settings.eval))
+
+
+def _absolute(name: str) -> str:
+    return name if name == "-" or "://" in name else str(Path(name).absolute())
 
 
 def _require(settings: RunSettings, name: str, holds: Any, wanted: str) -> None:

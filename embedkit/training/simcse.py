@@ -15,18 +15,16 @@ import torch
 from accelerate import PartialState
 from datasets import Dataset
 
-from embedkit import spec
 from embedkit.data.examples import Examples
 from embedkit.data.pairs import Pair
-from embedkit.errors import UsageError
 from embedkit.training.advice import about_data, about_dropout, about_plan, require_data
 from embedkit.training.gradcache import Features, cut
 from embedkit.training.memory import Plan, plan, saved_bytes_per_token
 from embedkit.training.model import Head, bf16_is_fast, load_trainable, make_base
-from embedkit.training.objective import Contrastive, ContrastiveLoss, stacked
+from embedkit.training.objective import Contrastive, stacked
 from embedkit.training.runs import RunFolder, kept_settings
 from embedkit.training.scoring import PairScore
-from embedkit.training.settings import RunSettings, SimCSESettings
+from embedkit.training.settings import SimCSESettings, located
 from embedkit.training.trainer import (
     METRIC,
     Event,
@@ -143,26 +141,12 @@ def make_objective(
     model, dropout = load_trainable(base, settings)
     bf16 = settings.precision == "bf16" or (settings.precision == "auto" and bf16_is_fast(model.device))
     head = Head(model.get_embedding_dimension()).to(model.device) if settings.head else None
-    objective = Contrastive(model, loss_of(settings), head=head)
+    objective = Contrastive(model, settings.contrast(), head=head)
     planned = _plan(objective, settings, examples, bf16=bf16)
     objective.chunk_tokens, objective.passes = planned
     about_dropout(dropout, examples)
     about_plan(planned, settings)
     return objective, bf16, replace(settings, **planned._asdict())
-
-
-def loss_of(settings: SimCSESettings) -> ContrastiveLoss:
-    """Return the loss: a kind by its name, with the settings' values where its spec is silent."""
-    named = spec.parse("loss", settings.loss)
-    common = ("temperature", "hard_negative_weight", "scale_with_candidates", "mask_duplicates")
-    if not all(hasattr(named, name) for name in common):
-        raise UsageError(
-            f"{settings.loss} does not compare views", where="--loss", hint="two-view or nt-xent"
-        )
-    if ":" in settings.loss:
-        raise UsageError("takes a name alone", where="--loss", hint="--temperature and the like set it")
-    loss: ContrastiveLoss = replace(named, **{name: getattr(settings, name) for name in common})
-    return loss
 
 
 def _plan(objective: Contrastive, settings: SimCSESettings, examples: Examples, *, bf16: bool) -> Plan:
@@ -240,13 +224,13 @@ def _gradient(objective: Contrastive, features: Sequence[Features], passes: int,
     return torch.cat([p.grad.flatten() for p in objective.parameters() if p.grad is not None])
 
 
-def _story(trained: Trained, settings: RunSettings, examples: Examples) -> dict[str, Any]:
+def _story(trained: Trained, settings: SimCSESettings, examples: Examples) -> dict[str, Any]:
     return {
         "made by": "embedkit train-simcse",
         "examples": len(examples),
         "columns": list(examples.columns),
         "figures": trained.figures(),
-        "settings": {name: value for name, value in asdict(settings).items() if value is not None},
+        "settings": {name: value for name, value in asdict(located(settings)).items() if value is not None},
     }
 
 

@@ -1,0 +1,168 @@
+"""`train-simcse` from the command line: what it says, writes, repeats and refuses."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import orjson
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.embedding.conftest import BUILDERS, WORDS
+
+PROGRAM = str(Path(sys.executable).with_name("embedkit"))
+
+
+def sentence(seed):
+    return " ".join(random.Random(seed).choices(WORDS, k=3 + seed % 9))
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return str(BUILDERS["bert"](tmp_path_factory.mktemp("models") / "bert"))
+
+
+@pytest.fixture(autouse=True)
+def corpus(folder, tiny, monkeypatch):
+    """The files `a.txt` of 40 sentences and `dev.tsv` of 30 pairs; the model is a tiny one."""
+    Path("a.txt").write_text("".join(f"{sentence(seed)}\n" for seed in range(40)))
+    rows = (f"{sentence(seed)}\t{sentence(seed + seed % 3)}\t{-(seed % 3)}\n" for seed in range(100, 130))
+    Path("dev.tsv").write_text("".join(rows))
+    monkeypatch.setenv("EMBEDKIT_MODEL", tiny)
+
+
+def weights(path):
+    return load_file(Path(path) / "model.safetensors")
+
+
+def same(one, other):
+    one, other = weights(one), weights(other)
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_it_says_what_came_of_it(run):
+    done = run(
+        "train-simcse", "a.txt", "--batch-size", "8", "--eval", "dev.tsv", "--eval-steps", "3", "-o", "out"
+    )
+    assert (done.code, done.out) == (0, "")
+    lines = done.said.splitlines()
+    assert lines[0].startswith("embedkit: step 0 of 5: Spearman ")
+    assert lines[-1].startswith("embedkit: seed 0: 5 steps in ")
+    assert lines[-1].endswith(", which is kept -> out")
+    assert run("info", "out", "--json").code == 0
+
+
+def test_json_for_machines(run):
+    done = run("train-simcse", "a.txt", "--batch-size", "8", "--max-steps", "2", "-o", "out", "--json", "-q")
+    facts = json.loads(done.out)
+    assert (facts["output"], facts["runs"][0]["steps"], facts["mean"]) == ("out", 2, None)
+    assert done.said == ""
+
+
+def test_standard_input_and_a_preset(run):
+    text = Path("a.txt").read_text()
+    done = run("train-simcse", "--preset", "paper-unsup", "--batch-size", "8", "-o", "out", "-q", stdin=text)
+    assert done == (0, "", "")
+    settings = orjson.loads(Path("out/embedkit.json").read_bytes())["settings"]
+    told = (settings["pooling"], settings["head"], settings["max_length"], settings["batch_size"])
+    assert told == ("cls", True, 32, 8)
+
+
+def test_the_file_of_settings_repeats_the_run_from_anywhere(run, monkeypatch):
+    run("train-simcse", "a.txt", "--batch-size", "8", "--learning-rate", "1e-3", "-o", "out", "-q")
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert run("train-simcse", "--config", "../out/train.toml", "-o", "again", "-q") == (0, "", "")
+    assert same("../out", "again")
+    run("train-simcse", "--config", "../out/train.toml", "--learning-rate", "1e-4", "-o", "other", "-q")
+    assert not same("../out", "other")
+
+
+def test_check_exact_alone_trains_nothing(run):
+    done = run("train-simcse", "a.txt", "--batch-size", "16", "--check-exact")
+    assert done.code == 0
+    assert done.out.startswith("relative error of the accumulated gradient, float32: ")
+    assert float(done.out.rpartition(" ")[2]) < 1e-5
+    assert sorted(path.name for path in Path().iterdir()) == ["a.txt", "dev.tsv"]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "line"),
+    [
+        (["a.txt"], 2, "--output: names no folder; name it with -o"),
+        (["b.txt", "-o", "out"], 1, "b.txt: no such file"),
+        (["a.txt", "-o", "out"], 2, "--batch-size: a batch of 64 wants more than the 40 examples there are"),
+        (
+            ["a.txt", "-o", "out", "--chunk-size", "half"], 2,
+            "--chunk-size: half is neither auto nor a positive number",
+        ),
+        (["a.txt", "-o", "out", "--temperature", "0"], 2, "temperature=0.0 is not a positive number"),
+        (["a.txt", "-o", "dev.tsv"], 1, "dev.tsv: already exists; --force overwrites it"),
+        (
+            ["a.txt", "-o", "no/out"], 1,
+            "no/out: the folder it would be written to does not exist; mkdir -p no",
+        ),
+        (["a.txt", "-o", "out", "--eval", "no.tsv"], 1, "no.tsv: no such file"),
+        (["a.txt", "-o", "out", "--config", "no.toml"], 1, "no.toml: no such file"),
+        (
+            ["a.txt", "-o", "out", "--columns", "x"], 1,
+            "a.txt:1: has no text field 'x'; it has text; --text-field names another",
+        ),
+        (
+            ["a.txt", "-o", "out", "--batch-size", "8", "-m", "hash:dim=8"], 1,
+            "hash:dim=8: hashed n-grams are no model that can be trained; name a folder or a hub id with -m",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_one_line_and_leaves_nothing(run, args, code, line):
+    done = run("train-simcse", *args)
+    assert (done.code, done.out) == (code, "")
+    assert done.said.splitlines()[-1].endswith(line)
+    assert sorted(path.name for path in Path().iterdir()) == ["a.txt", "dev.tsv"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.2, 1.0, 2.5])
+def test_a_killed_process_resumes_to_the_same_weights(seconds):
+    command = [PROGRAM, "train-simcse", "a.txt", "--batch-size", "8", "--epochs", "12", "--eval-steps", "4"]
+    subprocess.run([*command, "-o", "whole", "-q"], check=True)
+    process = subprocess.Popen([*command, "-o", "out", "-q"])
+    while not Path("out.partial/log.jsonl").is_file():
+        time.sleep(0.05)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    subprocess.run([*command, "-o", "out", "-q", "--resume"], check=True)
+    assert same("whole", "out")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", [[], ["--head"]])
+def test_two_processes_train_as_one(head):
+    given = ["train-simcse", "a.txt", "--batch-size", "8", "--dropout", "0", "--attention-dropout", "0"]
+    given += ["--precision", "fp32", "--device", "cpu", "--learning-rate", "1e-3", "--log-steps", "1", *head]
+    subprocess.run([PROGRAM, *given, "-o", "one", "-q"], check=True)
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-port",
+        "29611",
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([*launch, "-m", "embedkit", *given, "-o", "two", "-q"], check=True, env=environment)
+    one, two = (
+        map(orjson.loads, Path(name, "log.jsonl").read_bytes().splitlines()) for name in ("one", "two")
+    )
+    norms = [[line["gradient_norm"] for line in lines] for lines in (one, two)]
+    assert len(norms[0]) == 5
+    assert norms[1][0] == pytest.approx(norms[0][0], rel=1e-4)
+    assert norms[1] == pytest.approx(norms[0], rel=5e-2)  # other rounding, and AdamW makes a step of any
