@@ -1,6 +1,6 @@
 """Maps: what they do to the Spearman correlation on STS-B, and how fast they are fitted and applied.
 
-Claims: the reference table to .1; whitening fitted on a vector set on disk within 2 x scikit-learn's PCA in
+Goals: the reference table to .1; whitening fitted on a vector set on disk within 2 x scikit-learn's PCA in
 memory (which sums float32 in float32), and 10 x faster than its IncrementalPCA; a Gaussian projection within
 1.2 x the bare matrix product; cost that grows with rows; flat memory, below 500 MB at 1 000 000 x 384.
 

@@ -127,7 +127,7 @@ def _read(settings: SimCSESettings, reading: TextOptions, common: Common) -> tup
 
 
 def _check_exact(settings: SimCSESettings, examples: Examples, common: Common) -> None:
-    from embedkit.training.simcse import check_exact
+    from embedkit.training.exactness import check_exact
 
     error = check_exact(settings, examples)
     if common.json:
@@ -146,12 +146,11 @@ def _train(
 ) -> None:
     from embedkit.training.seeds import train_seeds
 
-    how = {"resume": training.resume, "force": common.force}
+    how: dict[str, Any] = {"resume": training.resume, "force": common.force}
+    how |= {"count": 1 if training.seeds is None else training.seeds, "keep_all": training.keep_seeds}
     progress = TrainingProgress(quiet=common.quiet)
     with progress.drawn():
-        runs = train_seeds(
-            output, settings, examples, pairs, count=training.seeds or 1, watch=progress.watch, **how
-        )
+        runs = train_seeds(output, settings, examples, pairs, watch=progress.watch, **how)
     if common.json:
         print(json.dumps(runs.to_json()))
     elif not common.quiet:

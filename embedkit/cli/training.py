@@ -17,7 +17,7 @@ from embedkit.cli.options import Pooling
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from embedkit.training.trainer import Event
+    from embedkit.training.run_log import Event
 
 _BATCH, _STEP, _MODEL, _RUN = "Batches", "Steps", "Model", "Run"
 
@@ -89,6 +89,9 @@ class TrainOptions:
     seeds: Annotated[
         int | None, _option("Train so many times, report mean and deviation, keep the best.", _RUN)
     ] = None
+    keep_seeds: Annotated[
+        bool, _option("With --seeds: keep the model of each, as NAME.seedN.", _RUN, "--keep-seeds")
+    ] = False
     check_exact: Annotated[
         bool,
         _option("Print how far the accumulated gradient is from the whole one.", _RUN, "--check-exact"),
@@ -96,7 +99,7 @@ class TrainOptions:
 
     def given(self) -> dict[str, Any]:
         """Return the settings that were given on the command line, by name."""
-        commands = {"config", "resume", "seeds", "check_exact"}
+        commands = {"config", "resume", "seeds", "keep_seeds", "check_exact"}
         values = {
             name: value
             for name, value in dataclasses.asdict(self).items()

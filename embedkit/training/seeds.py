@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,14 +12,15 @@ from typing import Any
 import orjson
 from accelerate import PartialState
 
-from embedkit.data.atomic import discard, put_in_place, write_whole
+from embedkit.data.atomic import discard, whole_folder, write_whole
 from embedkit.data.examples import Examples
 from embedkit.data.pairs import Pair
 from embedkit.embedding.export import STORY
+from embedkit.errors import UsageError
+from embedkit.training.run_log import Watch
 from embedkit.training.runs import refuse_run
 from embedkit.training.settings import SimCSESettings
 from embedkit.training.simcse import Trained, train_simcse
-from embedkit.training.trainer import Watch
 
 
 @dataclass(frozen=True)
@@ -76,16 +78,20 @@ def train_seeds(
     pairs: Sequence[Pair] = (),
     *,
     count: int = 1,
+    keep_all: bool = False,
     resume: bool = False,
     force: bool = False,
     watch: Watch = lambda event: None,
 ) -> Runs:
     """Train with `count` seeds from `settings.seed` on, and keep the model with the best score at `path`.
 
-    Without labelled pairs the first is kept. Each seed has its own folder `NAME.seedN` until all are done; a
-    resumed command trains those that are missing.
+    Without labelled pairs the first is kept. Each seed has its own folder `NAME.seedN` until all are done,
+    and with `keep_all` for good; a resumed command trains those that are missing. Raises UsageError for no
+    seed.
     """
     path = Path(path)
+    if count < 1:
+        raise UsageError(f"{count} is not 1 or more", where="--seeds")
     seeds = range(settings.seed, settings.seed + count)
     if count == 1:
         run = train_simcse(path, settings, examples, pairs, resume=resume, force=force, watch=watch)
@@ -101,7 +107,7 @@ def train_seeds(
             trained[seed] = train_simcse(place, one, examples, pairs, resume=resume, force=force, watch=watch)
     runs = Runs(path, trained, max(seeds, key=lambda seed: trained[seed].best or 0.0))
     if PartialState().is_main_process:
-        _keep(runs)
+        _keep(runs, all_of_them=keep_all)
     return runs
 
 
@@ -111,12 +117,13 @@ def _read(folder: Path) -> Trained:
     return Trained.from_figures(folder, story["figures"])
 
 
-def _keep(runs: Runs) -> None:
-    """Put the kept model in the output's place, with the figures of all runs, and remove the others."""
-    for seed, run in runs.trained.items():
-        if seed == runs.kept:
-            story = orjson.loads((run.path / STORY).read_bytes()) | {"seeds": runs.to_json()}
-            write_whole(run.path / STORY, orjson.dumps(story, option=orjson.OPT_INDENT_2) + b"\n")
-            put_in_place(run.path, runs.path)
+def _keep(runs: Runs, *, all_of_them: bool) -> None:
+    """Put a copy of the kept model in the output's place, with the figures of all runs; remove the rest."""
+    best = runs.trained[runs.kept].path
+    with whole_folder(runs.path) as folder:
+        shutil.copytree(best, folder, dirs_exist_ok=True)
+        story = orjson.loads((best / STORY).read_bytes()) | {"seeds": runs.to_json()}
+        write_whole(folder / STORY, orjson.dumps(story, option=orjson.OPT_INDENT_2) + b"\n")
     for run in runs.trained.values():
-        discard(run.path)
+        if not all_of_them:
+            discard(run.path)

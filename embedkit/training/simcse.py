@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -20,20 +19,13 @@ from embedkit.data.pairs import Pair
 from embedkit.training.advice import about_data, about_dropout, about_plan, require_data
 from embedkit.training.gradcache import Features, cut
 from embedkit.training.memory import Plan, plan, saved_bytes_per_token
-from embedkit.training.model import Head, bf16_is_fast, load_trainable, make_base
+from embedkit.training.model import Head, bf16_is_fast, load_trainable
 from embedkit.training.objective import Contrastive, stacked
+from embedkit.training.run_log import METRIC, Watch
 from embedkit.training.runs import RunFolder, kept_settings
 from embedkit.training.scoring import PairScore
 from embedkit.training.settings import SimCSESettings, located
-from embedkit.training.trainer import (
-    METRIC,
-    Event,
-    Watch,
-    last_checkpoint,
-    make_trainer,
-    on_processor,
-    quiet_trainer,
-)
+from embedkit.training.trainer import last_checkpoint, make_trainer, on_processor, quiet_trainer
 
 _SAMPLE = 512  # examples that are tokenised to learn how long they are
 
@@ -193,37 +185,6 @@ def as_dataset(examples: Examples) -> Dataset:
     return Dataset.from_dict({f"view{place}": list(column) for place, column in enumerate(columns)})
 
 
-def check_exact(settings: SimCSESettings, examples: Examples) -> float:
-    """Return how far the accumulated gradient of the first batch is from that of the full batch, relative, in
-    float32 and with the same dropout, on the user's own model.
-    """
-    quiet_trainer()
-    require_data(examples, (), settings, 1)
-    with tempfile.TemporaryDirectory() as folder:
-        make_base(settings, Path(folder) / "base")
-        objective, _, _ = make_objective(Path(folder) / "base", settings, examples)
-        rows = examples.rows[: settings.batch_size]
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        model: Any = objective.model
-        features = [model.preprocess(column) for column in columns]
-        objective.chunk_tokens = min(objective.chunk_tokens, _half_of_batch(features))
-        full, accumulated = (_gradient(objective, features, passes, settings.seed) for passes in (1, 2))
-    return float((full - accumulated).norm() / full.norm())
-
-
-def _half_of_batch(features: Sequence[Features]) -> int:
-    """Return a number of tokens that cuts the batch into two chunks at least."""
-    return max(1, int(sum(feature["attention_mask"].sum() for feature in features)) // 2)
-
-
-def _gradient(objective: Contrastive, features: Sequence[Features], passes: int, seed: int) -> torch.Tensor:
-    objective.zero_grad()
-    objective.passes = passes
-    torch.manual_seed(seed)
-    objective(features).backward()
-    return torch.cat([p.grad.flatten() for p in objective.parameters() if p.grad is not None])
-
-
 def _story(trained: Trained, settings: SimCSESettings, examples: Examples) -> dict[str, Any]:
     return {
         "made by": "embedkit train-simcse",
@@ -248,6 +209,3 @@ def _facts(trained: Trained, settings: SimCSESettings, examples: Examples) -> di
         )
         facts["Spearman on the pairs it was chosen by"] = f"{before}, {best}"
     return facts
-
-
-__all__ = ["Event", "Trained", "check_exact", "train_simcse"]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import orjson
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
@@ -20,22 +18,10 @@ from transformers.trainer_callback import PrinterCallback
 from embedkit.training.adax import AdaX
 from embedkit.training.gather import processes
 from embedkit.training.objective import Contrastive
+from embedkit.training.run_log import LOG, METRIC, WHOLE, Log, Watch
 from embedkit.training.settings import RunSettings
 
-WHOLE = "whole"  # an empty file in a checkpoint that was written to its end
 OBJECTIVE = "objective.safetensors"  # what the loss learns: class vectors, a head
-METRIC = "eval_spearman"
-LOG = "log.jsonl"
-
-Watch = Callable[["Event"], None]
-
-
-class Event(NamedTuple):
-    """Something that happened: at which step of how many, and figures by name."""
-
-    step: int
-    steps: int
-    figures: dict[str, float]
 
 
 class Shuffled(DefaultBatchSampler):  # type: ignore[misc]
@@ -172,51 +158,6 @@ def _callbacks(
     return callbacks
 
 
-class Log(TrainerCallback):  # type: ignore[misc]
-    """Writes `log.jsonl`, a line a logged step or evaluation, tells `watch`, and marks whole checkpoints."""
-
-    def __init__(self, path: Path, batch_size: int, watch: Watch) -> None:
-        self.path, self.batch_size, self.watch = path, batch_size, watch
-        self.started = self.since = time.monotonic()
-        self.step_then = 0
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Start the clock; lines of steps that a resumed run does again are dropped."""
-        self.started = self.since = time.monotonic()
-        self.step_then = state.global_step
-        if state.is_world_process_zero:
-            keep_until(self.path, state.global_step)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Tell that a step is done."""
-        if state.is_world_process_zero:
-            self.watch(Event(state.global_step, state.max_steps, {}))
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **kwargs: Any) -> None:
-        """Write a line."""
-        if not state.is_world_process_zero or "train_runtime" in logs:
-            return
-        figures = {name: float(value) for name, value in logs.items() if name in NAMES or name == METRIC}
-        line: dict[str, float] = {NAMES.get(name, name): value for name, value in figures.items()}
-        now = time.monotonic()
-        if "loss" in logs:
-            steps = state.global_step - self.step_then
-            examples = steps * self.batch_size * args.gradient_accumulation_steps
-            line["sentences_per_second"] = round(examples / max(now - self.since, 1e-9), 1)
-        self.since, self.step_then = now, state.global_step
-        if not line:
-            return
-        line["seconds"] = round(now - self.started, 2)
-        with open(self.path, "ab") as file:
-            file.write(orjson.dumps({"step": state.global_step, **line}) + b"\n")
-        self.watch(Event(state.global_step, state.max_steps, line))
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Mark the checkpoint as whole."""
-        if state.is_world_process_zero:
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
-
-
 class AverageOwn(TrainerCallback):  # type: ignore[misc]
     """Averages over processes the gradients of what the loss learns: DistributedDataParallel does not."""
 
@@ -230,27 +171,6 @@ class AverageOwn(TrainerCallback):  # type: ignore[misc]
             if processes() > 1 and not name.startswith("model.") and parameter.grad is not None:
                 torch.distributed.all_reduce(parameter.grad)
                 parameter.grad /= processes()
-
-
-NAMES = {  # of the trainer's figures in the log
-    "loss": "loss", "learning_rate": "learning_rate", "grad_norm": "gradient_norm", "epoch": "epoch",
-    METRIC: METRIC, "eval_pearson": "eval_pearson",
-}  # fmt: skip
-
-
-def keep_until(log: Path, step: int) -> None:
-    """Drop the lines of a log behind a step, and one that was cut short; at step 0 all of them."""
-    if step == 0 or not log.is_file():
-        log.unlink(missing_ok=True)
-        return
-    kept = []
-    for line in log.read_bytes().splitlines(keepends=True):
-        try:
-            if line.endswith(b"\n") and orjson.loads(line)["step"] <= step:
-                kept.append(line)
-        except orjson.JSONDecodeError:
-            break
-    log.write_bytes(b"".join(kept))
 
 
 def last_checkpoint(folder: Path) -> Path | None:

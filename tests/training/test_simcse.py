@@ -15,9 +15,10 @@ from embedkit.data.examples import Examples
 from embedkit.data.pairs import Pair
 from embedkit.embedding.encoder import load
 from embedkit.errors import DataError, EmbedkitError, ExistsError, MismatchError, UsageError
+from embedkit.training.exactness import check_exact
 from embedkit.training.seeds import train_seeds
 from embedkit.training.settings import SimCSESettings, read_toml
-from embedkit.training.simcse import check_exact, train_simcse
+from embedkit.training.simcse import train_simcse
 from tests.embedding.conftest import BUILDERS, WORDS
 
 
@@ -207,6 +208,12 @@ def test_several_seeds_report_mean_and_deviation_and_keep_the_best(settings):
     assert runs.kept == int(np.argmax(scores))
     assert len(orjson.loads(Path("out/embedkit.json").read_bytes())["seeds"]["runs"]) == 3
     assert sorted(path.name for path in Path().iterdir()) == ["out"]
+
+
+def test_the_models_of_all_seeds_can_be_kept(settings):
+    train_seeds("out", settings, SENTENCES, PAIRS, count=2, keep_all=True)
+    assert sorted(path.name for path in Path().iterdir()) == ["out", "out.seed0", "out.seed1"]
+    assert not same(weights("out.seed0"), weights("out.seed1"))
 
 
 def test_seeds_that_are_done_are_not_trained_again(settings):
