@@ -158,12 +158,13 @@ class _SecondPass:
         """Encode every chunk again and go back from `scale * sum(H * G)`."""
         forget_casts()
         chunks = _last_synchronised(self.chunks, self.unsynchronised)
-        for state, (chunk, synchronising) in zip(self.states, chunks, strict=True):
-            with synchronising(), state.replayed():
-                with torch.enable_grad(), self.autocast.entered():
+        with torch.enable_grad(), self.autocast.entered():  # around all chunks: weights are cast once
+            for state, (chunk, synchronising) in zip(self.states, chunks, strict=True):
+                with synchronising(), state.replayed():
                     H = self.encode(chunk.features)
                     surrogate = (H.to(self.G.dtype) * self.G[chunk.rows]).sum() * scale.to(self.G.dtype)
-                surrogate.backward()
+                    with self.autocast.left():
+                        surrogate.backward()
 
 
 class _Resumed(torch.autograd.Function):  # type: ignore[misc]

@@ -23,6 +23,7 @@ from embedkit.training.gradcache import (
     padded_left,
     two_passes,
 )
+from embedkit.training.words import sparse_gradients
 
 
 class ContrastiveLoss(Protocol):
@@ -72,14 +73,19 @@ class Contrastive(nn.Module):  # type: ignore[misc]
             views = gathered(torch.stack(H.chunk(len(columns)), dim=1)).unbind(dim=1)
             return self.loss(views, texts, own_rows(len(H) // len(columns)))
 
-        run = one_pass if self.passes == 1 else two_passes
         chunks = cut_columns(columns, self.chunk_tokens)
-        return run(self.encode, chunks, value, unsynchronised=self._unsynchronised)
+        if self.passes == 1:
+            return one_pass(self.encode, chunks, value, unsynchronised=self._unsynchronised)
+        return two_passes(self._encode_a_chunk, chunks, value, unsynchronised=self._unsynchronised)
 
     def encode(self, features: Features) -> Tensor:
         """Return the vectors of some rows, `(rows, dim)`, behind the head if there is one."""
         vectors: Tensor = self.model(dict(features))["sentence_embedding"]
         return vectors if self.head is None else self.head(vectors)
+
+    def _encode_a_chunk(self, features: Features) -> Tensor:
+        with sparse_gradients(self.model):
+            return self.encode(features)
 
     @property
     def _unsynchronised(self) -> Unsynchronised:

@@ -62,6 +62,11 @@ class Autocast:
         )
         return context
 
+    def left(self) -> AbstractContextManager[Any]:
+        """Return a context without mixed precision, as `backward` wants it."""
+        context: AbstractContextManager[Any] = torch.autocast(self.device_type, enabled=False)
+        return context
+
 
 def forget_casts() -> None:
     """Drop autocast's copies of weights.
