@@ -122,7 +122,7 @@ def _arguments(
         lr_scheduler_type=schedule,
         warmup_steps=settings.warmup if settings.warmup < 1 else int(settings.warmup),
         weight_decay=settings.weight_decay,
-        optim="adamw_torch",
+        optim="adamw_torch_fused",
         max_grad_norm=settings.max_grad_norm,
         bf16=bf16,
         use_cpu=on_processor(settings),
