@@ -24,6 +24,18 @@ _PUBLIC = {
     "Affine": "embedkit.transforms.affine",
     "Index": "embedkit.indexing.store",
     "build_index": "embedkit.indexing.store",
+    "export_model": "embedkit.embedding.export",
+    "Pair": "embedkit.data.pairs",
+    "read_pairs": "embedkit.data.pairs",
+    "cosines": "embedkit.evaluation.sts",
+    "spearman": "embedkit.evaluation.sts",
+    "Examples": "embedkit.data.examples",
+    "read_examples": "embedkit.data.examples",
+    "TwoView": "embedkit.losses.two_view",
+    "NTXent": "embedkit.losses.nt_xent",
+    "Contrastive": "embedkit.training.objective",
+    "SimCSESettings": "embedkit.training.settings",
+    "train_simcse": "embedkit.training.simcse",
     "EmbedkitError": "embedkit.errors",
 }
 
