@@ -49,8 +49,8 @@ def input_names(files: list[str] | None) -> list[str]:
     return ["-"]
 
 
-def relay_warnings(quiet: bool) -> None:
-    """Let the library's warnings (its logger `embedkit`) appear as lines on standard error."""
+def relay_warnings(quiet: bool, *, notes: bool = False) -> None:
+    """Let the library's warnings (its logger `embedkit`), and its notes, appear as lines on standard error."""
 
     class Lines(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -59,7 +59,7 @@ def relay_warnings(quiet: bool) -> None:
     logger = logging.getLogger("embedkit")
     logger.handlers = [Lines()]
     logger.propagate = False
-    logger.setLevel(logging.ERROR if quiet else logging.WARNING)
+    logger.setLevel(logging.ERROR if quiet else logging.INFO if notes else logging.WARNING)
 
 
 class Progress:

@@ -80,7 +80,9 @@ def train_simcse(
     common: Common,
 ) -> None:
     """Train an encoder on sentences, pairs or triplets, exactly at any batch size."""
-    relay_warnings(common.quiet)
+    if os.environ.get("RANK", "0") != "0":  # of several processes (torchrun) the first one speaks
+        common = replace(common, quiet=True, json=False)
+    relay_warnings(common.quiet, notes=True)
     settings = _settings(files, comparing, training, common)
     if output is None and not training.check_exact:
         raise UsageError("names no folder", where="--output", hint="name it with -o")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from embedkit.data.examples import Examples
 from embedkit.data.pairs import Pair
@@ -51,6 +52,15 @@ def about_data(examples: Examples, pairs: Sequence[Pair], settings: RunSettings)
             f"{seen:,} of {len(held_out):,} texts of {settings.eval} are in the training text too: "
             "its figures will flatter the model"
         )
+
+
+def about_run(model: Any, dropout: Dropout, plan: Plan, *, bf16: bool) -> None:
+    """Note what the run was settled to."""
+    passes = (
+        "in one pass" if plan.passes == 1 else f"in two passes over chunks of {plan.chunk_tokens:,} tokens"
+    )
+    precision = "bf16" if bf16 else "fp32"
+    logger.info(f"training on {model.device} in {precision}, {passes}; dropout: {dropout}")
 
 
 def about_dropout(dropout: Dropout, examples: Examples) -> None:

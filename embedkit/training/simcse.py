@@ -16,7 +16,7 @@ from datasets import Dataset
 
 from embedkit.data.examples import Examples
 from embedkit.data.pairs import Pair
-from embedkit.training.advice import about_data, about_dropout, about_plan, require_data
+from embedkit.training.advice import about_data, about_dropout, about_plan, about_run, require_data
 from embedkit.training.gradcache import Features, cut
 from embedkit.training.memory import Plan, plan, saved_bytes_per_token
 from embedkit.training.model import Head, bf16_is_fast, load_trainable
@@ -136,6 +136,7 @@ def make_objective(
     objective = Contrastive(model, settings.contrast(), head=head)
     planned = _plan(objective, settings, examples, bf16=bf16)
     objective.chunk_tokens, objective.passes = planned
+    about_run(model, dropout, planned, bf16=bf16)
     about_dropout(dropout, examples)
     about_plan(planned, settings)
     return objective, bf16, replace(settings, **planned._asdict())

@@ -52,7 +52,10 @@ def test_it_says_what_came_of_it(run):
     )
     assert (done.code, done.out) == (0, "")
     lines = done.said.splitlines()
-    assert lines[0].startswith("embedkit: step 0 of 5: Spearman ")
+    assert lines[0].startswith("embedkit: training on cpu in ")
+    told = "in one pass; dropout: hidden_dropout_prob 0.1, attention_probs_dropout_prob 0.1"
+    assert lines[0].endswith(told)
+    assert lines[1].startswith("embedkit: step 0 of 5: Spearman ")
     assert lines[-1].startswith("embedkit: seed 0: 5 steps in ")
     assert lines[-1].endswith(", which is kept -> out")
     assert run("info", "out", "--json").code == 0
