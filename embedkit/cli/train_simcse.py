@@ -80,15 +80,19 @@ def train_simcse(
     common: Common,
 ) -> None:
     """Train an encoder on sentences, pairs or triplets, exactly at any batch size."""
-    if os.environ.get("RANK", "0") != "0":  # of several processes (torchrun) the first one speaks
-        common = replace(common, quiet=True, json=False)
+    first = os.environ.get("RANK", "0") == "0"  # of several processes (torchrun) the first one speaks
+    common = common if first else replace(common, quiet=True, json=False)
     relay_warnings(common.quiet, notes=True)
     settings = _settings(files, comparing, training, common)
     if output is None and not training.check_exact:
         raise UsageError("names no folder", where="--output", hint="name it with -o")
-    if output is not None:
-        from embedkit.training.runs import refuse_run
+    if output is not None and first:
+        from embedkit.training.runs import is_trained, refuse_run
 
+        if training.resume and is_trained(output):
+            if not common.quiet:
+                say(f"{output}: is trained already")
+            return
         refuse_run(output, resume=training.resume, force=common.force)
     examples, pairs = _read(settings, reading, common)
     if training.check_exact:

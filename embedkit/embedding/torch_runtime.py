@@ -65,8 +65,13 @@ class TorchRuntime:
         return int(vectors.shape[1])
 
 
-def load_sentence_transformer(folder: ModelFolder, settings: EncoderSettings) -> Any:
-    """Load the folder in fp32 with sentence-transformers, quietly, without remote code or the network."""
+def load_sentence_transformer(
+    folder: ModelFolder, settings: EncoderSettings, config: dict[str, Any] | None = None
+) -> Any:
+    """Load the folder in fp32 with sentence-transformers, quietly, without remote code or the network.
+
+    `config` replaces values of the transformer's configuration.
+    """
     silence()
     import transformers
     from sentence_transformers import SentenceTransformer
@@ -83,6 +88,7 @@ def load_sentence_transformer(folder: ModelFolder, settings: EncoderSettings) ->
                 trust_remote_code=False,
                 local_files_only=True,
                 model_kwargs={} if settings.allow_pickle else {"use_safetensors": True},
+                config_kwargs=config,
             )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         raise ModelError(f"cannot be loaded: {error}", where=folder.name) from error

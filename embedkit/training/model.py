@@ -52,17 +52,10 @@ def make_base(settings: RunSettings, folder: Path) -> None:
 
 def load_trainable(folder: Path, settings: RunSettings) -> tuple[Any, Dropout]:
     """Load a sentence-transformers folder for training: float32, dropout as asked, the rest as it is."""
-    config = folder / "config.json"
-    kept = config.read_bytes()
-    values = orjson.loads(kept)
+    values = orjson.loads((folder / "config.json").read_bytes())
     changed = _changed(values, settings, where=settings.model)
-    config.write_bytes(orjson.dumps(values | changed))
-    try:
-        model = load_sentence_transformer(
-            ModelFolder(str(folder), folder), EncoderSettings(device=settings.device)
-        )
-    finally:
-        config.write_bytes(kept)
+    found, where = ModelFolder(str(folder), folder), EncoderSettings(device=settings.device)
+    model = load_sentence_transformer(found, where, changed)
     inner = model[0].auto_model.config
     for name in changed:
         setattr(inner, name, values[name])  # what is saved says what the model came with

@@ -96,6 +96,12 @@ def kept_settings(folder: Path, settings: AnySettings) -> AnySettings:
     return type(settings)(**read_toml(file, type(settings))) if file.is_file() else settings
 
 
+def is_trained(path: Path) -> bool:
+    """Say whether a run's output is there, and no unfinished run that would replace it."""
+    partial = path.with_name(f"{path.name}.partial")
+    return (path / STORY).is_file() and (path / SETTINGS).is_file() and not partial.exists()
+
+
 def refuse_run(path: Path, *, resume: bool, force: bool) -> None:
     """Raise ExistsError for an output that a run would refuse, before anything is loaded."""
     partial = path.with_name(f"{path.name}.partial")

@@ -96,7 +96,8 @@ def train_seeds(
     if count == 1:
         run = train_simcse(path, settings, examples, pairs, resume=resume, force=force, watch=watch)
         return Runs(path, {settings.seed: run}, settings.seed)
-    refuse_run(path, resume=resume, force=force)
+    if PartialState().is_main_process:
+        refuse_run(path, resume=resume, force=force)
     trained = {}
     for seed in seeds:
         place = path.with_name(f"{path.name}.seed{seed}")

@@ -131,18 +131,28 @@ def test_what_cannot_be_is_one_line_and_leaves_nothing(run, args, code, line):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [0.2, 1.0, 2.5])
-def test_a_killed_process_resumes_to_the_same_weights(seconds):
-    command = [PROGRAM, "train-simcse", "a.txt", "--batch-size", "8", "--epochs", "12", "--eval-steps", "4"]
-    subprocess.run([*command, "-o", "whole", "-q"], check=True)
-    process = subprocess.Popen([*command, "-o", "out", "-q"])
-    while not Path("out.partial/log.jsonl").is_file():
-        time.sleep(0.05)
-    time.sleep(seconds)
+@pytest.mark.parametrize("lines", [1, 7, 20])
+def test_a_killed_process_resumes_to_the_same_weights(lines):
+    command = [PROGRAM, "train-simcse", "a.txt", "--batch-size", "8", "--epochs", "6", "--eval-steps", "4"]
+    command += ["--log-steps", "1", "-q"]
+    subprocess.run([*command, "-o", "whole"], check=True)
+    process = subprocess.Popen([*command, "-o", "out"])
+    log = Path("out.partial/log.jsonl")
+    while not log.is_file() or log.read_bytes().count(b"\n") < lines:
+        time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    subprocess.run([*command, "-o", "out", "-q", "--resume"], check=True)
+    assert not Path("out").exists()
+    subprocess.run([*command, "-o", "out", "--resume"], check=True)
     assert same("whole", "out")
+
+
+def test_resuming_what_is_done_does_nothing(run):
+    run("train-simcse", "a.txt", "--batch-size", "8", "--max-steps", "1", "-o", "out", "-q")
+    before = Path("out/model.safetensors").stat().st_mtime_ns
+    again = run("train-simcse", "a.txt", "--batch-size", "8", "--max-steps", "1", "-o", "out", "--resume")
+    assert again == (0, "", "embedkit: out: is trained already\n")
+    assert Path("out/model.safetensors").stat().st_mtime_ns == before
 
 
 @pytest.mark.slow
