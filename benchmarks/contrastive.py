@@ -115,7 +115,7 @@ def all_sides(chunk_tokens: int, rows: int, *, full: bool) -> Iterator[tuple[str
     yield PEER, step_of(cached)
     yield "embedkit fp32", step_of(ours)
     if has_bf16():
-        yield "embedkit bf16", step_of(ours, lambda: torch.autocast("cpu", dtype=torch.bfloat16))
+        yield "embedkit bf16", step_of(ours, bf16)
     if full:
         yield "MultipleNegativesRankingLoss", step_of(plain)
 
@@ -138,6 +138,12 @@ def step_of(
         return float(value.detach())
 
     return step
+
+
+def bf16() -> AbstractContextManager[Any]:
+    """Return mixed precision on the processor."""
+    context: AbstractContextManager[Any] = torch.autocast("cpu", dtype=torch.bfloat16)
+    return context
 
 
 def minilm() -> Any:
@@ -184,7 +190,10 @@ def one_step(batch: int) -> None:
     from embedkit.losses.two_view import TwoView
     from embedkit.training.objective import Contrastive
 
-    step = step_of(lambda model: Contrastive(model, TwoView(TEMPERATURE), chunk_tokens=CHUNK_TOKENS))
+    precision = bf16 if has_bf16() else nullcontext
+    step = step_of(
+        lambda model: Contrastive(model, TwoView(TEMPERATURE), chunk_tokens=CHUNK_TOKENS), precision
+    )
     before = time.perf_counter()
     step([f"text {number}" for number in range(batch)])
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, time.perf_counter() - before)

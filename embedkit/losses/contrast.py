@@ -1,19 +1,21 @@
-"""Queries against candidates: the cross-entropy that contrastive losses share, worked in blocks of rows.
+"""Queries against candidates: the cross-entropy that contrastive losses share, worked in tiles.
 
 The logits of a large batch are the largest matrix of a training step: 65 536 sentences make 17 GB of them.
-Here a block of rows is computed, summed and forgotten; backward computes it again, so memory is that of one
-block.
+Here a tile of rows and columns is computed, used and forgotten: once for the logarithm of each row's sum,
+and once more for the gradient, whose closed form for logits l is softmax(l) less one at the target. Memory is
+that of one tile and of the gradient.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-BLOCK_LOGITS = 2**22  # kept at a time, 16 MB in float32
+TILE = 1024  # rows, and columns, of logits at a time: 4 MB in float32
 
 
 class Texts(NamedTuple):
@@ -34,52 +36,120 @@ class Contrast(NamedTuple):
     negatives: Tensor  # (rows, n): the columns of each query's own hard negatives
     texts: Texts | None  # None: equal texts are not looked for
 
-    def block(self, start: int, stop: int) -> Contrast:
-        """Return the same for some rows."""
-        texts = self.texts
-        if texts is not None:
-            texts = Texts(texts.queries[start:stop], texts.positives[start:stop], texts.candidates)
-        return Contrast(
-            self.queries[start:stop],
-            self.candidates,
-            self.targets[start:stop],
-            self.hidden[start:stop],
-            self.negatives[start:stop],
-            texts,
-        )
+
+@dataclass(frozen=True)
+class Scale:
+    """What cosines are turned into logits by."""
+
+    temperature: float
+    hard_negative_weight: float = 1.0  # of the exponential of each query's own hard negatives
+    reference: int | None = None  # n0: a query with n candidates has its logits times log n / log n0
 
 
-def cross_entropy(
-    contrast: Contrast,
-    *,
-    temperature: float,
-    hard_negative_weight: float = 1.0,
-    scale_with_candidates: int | None = None,
-) -> Tensor:
-    """Return the mean over rows of `-log softmax(cosine / temperature)` at the target, in float32 or better.
+def cross_entropy(contrast: Contrast, scale: Scale) -> Tensor:
+    """Return the mean over rows of `-log softmax(logits)` at the target, in float32 or better.
 
-    Candidates with the text of the query or of its positive are left out. `hard_negative_weight` multiplies
-    the exponential of each query's own hard negatives. `scale_with_candidates` n0 multiplies the logits of a
-    query with n candidates by log n / log n0 (kexue.fm 8823).
+    Candidates with the text of the query or of its positive are left out. `scale.reference` is the
+    entropy-invariant scale (kexue.fm 8823).
     """
     import torch
-    from torch.utils.checkpoint import checkpoint
 
-    def of_block(queries: Tensor, candidates: Tensor, start: int, stop: int) -> Tensor:
-        part = contrast.block(start, stop)._replace(queries=queries, candidates=candidates)
-        return _sum_of_rows(part, temperature, math.log(hard_negative_weight), scale_with_candidates)
+    class Sum(torch.autograd.Function):  # type: ignore[misc]
+        """The sum over rows; its gradient is worked out beside it."""
 
-    queries, candidates = contrast.queries, contrast.candidates
-    rows, step = len(queries), max(1, BLOCK_LOGITS // len(candidates))
-    with torch.autocast(queries.device.type, enabled=False):
-        if rows <= step:
-            return of_block(queries, candidates, 0, rows) / rows
-        total = queries.new_zeros(())
-        for start in range(0, rows, step):
-            stop = min(start + step, rows)
-            of_rows = queries[start:stop], candidates, start, stop
-            total = total + checkpoint(of_block, *of_rows, use_reentrant=False, preserve_rng_state=False)
-        return total / rows
+        @staticmethod
+        def forward(ctx: Any, queries: Tensor, candidates: Tensor) -> Tensor:
+            tiles = _Tiles(contrast._replace(queries=queries, candidates=candidates), scale)
+            losses = tiles.losses()
+            if any(ctx.needs_input_grad):
+                ctx.save_for_backward(*tiles.gradients(losses))
+            return losses.sum()
+
+        @staticmethod
+        def backward(ctx: Any, factor: Tensor) -> tuple[Tensor, Tensor]:
+            of_queries, of_candidates = ctx.saved_tensors
+            return factor * of_queries, factor * of_candidates
+
+    with torch.autocast(contrast.queries.device.type, enabled=False):
+        total: Tensor = Sum.apply(contrast.queries, contrast.candidates)
+        return total / len(contrast.queries)
+
+
+class _Tiles:
+    """The logits `(rows, columns)` of a contrast, a tile at a time, less that of each row's target."""
+
+    def __init__(self, contrast: Contrast, scale: Scale) -> None:
+        self.contrast, self.bias = contrast, math.log(scale.hard_negative_weight)
+        rows, columns = len(contrast.queries), len(contrast.candidates)
+        self.rows = [slice(start, min(start + TILE, rows)) for start in range(0, rows, TILE)]
+        self.columns = [slice(start, min(start + TILE, columns)) for start in range(0, columns, TILE)]
+        self.factor = self._factor(scale)
+        positives = contrast.candidates[contrast.targets]
+        self.at_targets = (contrast.queries * positives).sum(dim=1, keepdim=True) * self.factor
+
+    def losses(self) -> Tensor:
+        """Return the logarithm of the sum of each row's exponentials, `(rows,)`: never below 0."""
+        import torch
+
+        parts = []
+        for rows in self.rows:
+            sums = [self._logits(rows, columns).logsumexp(dim=1) for columns in self.columns]
+            parts.append(torch.stack(sums).logsumexp(dim=0))
+        return torch.cat(parts)
+
+    def gradients(self, losses: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of the sum over rows, `(rows, dim)` and `(columns, dim)`."""
+        import torch
+
+        queries, candidates, targets = self.contrast[:3]
+        of_queries = -candidates[targets] * self.factor
+        of_candidates = torch.zeros_like(candidates).index_add_(0, targets, -queries * self.factor)
+        for rows in self.rows:
+            for columns in self.columns:
+                softmax = (self._logits(rows, columns) - losses[rows, None]).exp_()
+                slope = softmax.mul_(self.factor[rows])
+                of_queries[rows].addmm_(slope, candidates[columns])
+                of_candidates[columns].addmm_(slope.T, queries[rows])
+        return of_queries, of_candidates
+
+    def _logits(self, rows: slice, columns: slice) -> Tensor:
+        import torch
+
+        logits = (self.contrast.queries[rows] @ self.contrast.candidates[columns].T).mul_(self.factor[rows])
+        places = self._places(columns)
+        for own in self.contrast.negatives[rows].T if self.bias else ():
+            logits.add_((places == own[:, None]).to(logits.dtype), alpha=self.bias)
+        logits.sub_(self.at_targets[rows]).masked_fill_(places == self.contrast.targets[rows, None], 0.0)
+        return logits.masked_fill_(self._left_out(rows, columns), -torch.inf)
+
+    def _left_out(self, rows: slice, columns: slice) -> Tensor:
+        """Return which candidates do not count for which query; a target always counts."""
+        contrast, places = self.contrast, self._places(columns)
+        left_out = places == contrast.hidden[rows, None]
+        if contrast.texts is not None:
+            mine, positives, theirs = contrast.texts
+            left_out |= theirs[columns] == mine[rows, None]
+            left_out |= theirs[columns] == positives[rows, None]
+        return left_out & (places != contrast.targets[rows, None])
+
+    def _places(self, columns: slice) -> Tensor:
+        import torch
+
+        return torch.arange(columns.start, columns.stop, device=self.contrast.targets.device)
+
+    def _factor(self, scale: Scale) -> Tensor:
+        """Return what each row's cosines are multiplied by, `(rows, 1)`."""
+        import torch
+
+        queries = self.contrast.queries
+        factor = queries.new_full((len(queries), 1), 1 / scale.temperature)
+        if scale.reference is None:
+            return factor
+        counts = [
+            sum((~self._left_out(rows, columns)).sum(dim=1, keepdim=True) for columns in self.columns)
+            for rows in self.rows
+        ]
+        return factor * torch.cat(counts).to(queries.dtype).log() / math.log(scale.reference)
 
 
 def require_settings(temperature: float, hard_negative_weight: float, reference: int | None) -> None:
@@ -98,30 +168,3 @@ def unit_rows(vectors: Tensor) -> Tensor:
 
     wide = vectors if vectors.dtype == torch.float64 else vectors.float()
     return torch.nn.functional.normalize(wide, dim=1)
-
-
-def _sum_of_rows(contrast: Contrast, temperature: float, bias: float, reference: int | None) -> Tensor:
-    import torch
-
-    logits = contrast.queries @ contrast.candidates.T / temperature
-    left_out = _left_out(contrast)
-    if reference is not None:
-        candidates = (~left_out).sum(dim=1, keepdim=True).to(logits.dtype)
-        logits = logits * (candidates.log() / math.log(reference))
-    if bias:
-        biases = torch.full_like(contrast.negatives, bias, dtype=logits.dtype)
-        logits = logits.scatter_add(1, contrast.negatives, biases)
-    logits = logits.masked_fill(left_out, -torch.inf)
-    return torch.nn.functional.cross_entropy(logits, contrast.targets, reduction="sum")
-
-
-def _left_out(contrast: Contrast) -> Tensor:
-    """Return which candidates do not count for which query, `(rows, columns)`; a target always counts."""
-    import torch
-
-    columns = torch.arange(len(contrast.candidates), device=contrast.targets.device)
-    left_out = columns == contrast.hidden[:, None]
-    if contrast.texts is not None:
-        mine, positives, theirs = contrast.texts
-        left_out = left_out | (theirs == mine[:, None]) | (theirs == positives[:, None])
-    return left_out & (columns != contrast.targets[:, None])

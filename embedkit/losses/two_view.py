@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from embedkit.losses.contrast import Contrast, Texts, cross_entropy, require_settings, unit_rows
+from embedkit.losses.contrast import Contrast, Scale, Texts, cross_entropy, require_settings, unit_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +52,5 @@ class TwoView:
                 negatives=negatives,
                 texts=masks,
             ),
-            temperature=self.temperature,
-            hard_negative_weight=self.hard_negative_weight,
-            scale_with_candidates=self.scale_with_candidates,
+            Scale(self.temperature, self.hard_negative_weight, self.scale_with_candidates),
         )

@@ -147,36 +147,36 @@ def test_the_order_of_sentences_does_not_matter(loss, negatives):
 
 
 @each_count
-@pytest.mark.parametrize("block", [1, 13, 29])
-def test_blocks_of_rows_change_nothing(loss, negatives, block, monkeypatch):
+@pytest.mark.parametrize("tile", [1, 2, 5])
+def test_tiles_change_nothing(loss, negatives, tile, monkeypatch):
     views, texts = views_of(2 + negatives), texts_of(2 + negatives)
     value, grads = gradients(loss, views, texts, slice(1, 6))
-    blocks = counted(monkeypatch)
-    monkeypatch.setattr(contrast, "BLOCK_LOGITS", block)
-    again, by_blocks = gradients(loss, views, texts, slice(1, 6))
-    assert len(blocks) > 1
-    assert max(blocks) <= max(1, block // (SENTENCES * (1 + negatives)))
+    tiles = counted(monkeypatch)
+    monkeypatch.setattr(contrast, "TILE", tile)
+    again, by_tiles = gradients(loss, views, texts, slice(1, 6))
+    assert len(tiles) > 1
+    assert all(rows.stop - rows.start <= tile >= columns.stop - columns.start for rows, columns in tiles)
     torch.testing.assert_close(again, value)
-    torch.testing.assert_close(by_blocks, grads)
+    torch.testing.assert_close(by_tiles, grads)
 
 
 def counted(monkeypatch):
-    """The rows of each block that is worked on, from now on."""
-    blocks = []
-    plain = contrast._sum_of_rows
+    """The rows and columns of each tile of logits that is worked on, from now on."""
+    tiles = []
+    plain = contrast._Tiles._logits
 
-    def counting(part, *settings):
-        blocks.append(len(part.queries))
-        return plain(part, *settings)
+    def counting(self, rows, columns):
+        tiles.append((rows, columns))
+        return plain(self, rows, columns)
 
-    monkeypatch.setattr(contrast, "_sum_of_rows", counting)
-    return blocks
+    monkeypatch.setattr(contrast._Tiles, "_logits", counting)
+    return tiles
 
 
-def test_blocks_keep_no_logits_for_backward(loss, monkeypatch):
+def test_no_logits_are_kept_for_backward(loss, monkeypatch):
     """What is kept for backward is as large as the vectors, not as the logits."""
     rows = 256
-    monkeypatch.setattr(contrast, "BLOCK_LOGITS", 2048)
+    monkeypatch.setattr(contrast, "TILE", 32)
     views = [view.requires_grad_() for view in views_of(2, rows=rows)]
     kept = {}
 

@@ -61,7 +61,7 @@ def test_gradients_travel_once_for_all_chunks_and_steps(results, case):
 
 
 def test_a_head_of_several_processes_is_refused(results):
-    message = "a head trains in one process only: its gradients would differ between processes; put it into"
+    message = "a head's gradients would differ between processes; add the callback AverageOwn"
     assert all(result["refusal"].startswith(message) for result in results[1:])
 
 
