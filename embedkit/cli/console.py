@@ -50,7 +50,7 @@ def input_names(files: list[str] | None) -> list[str]:
 
 
 def relay_warnings(quiet: bool, *, notes: bool = False) -> None:
-    """Let the library's warnings (its logger `embedkit`), and its notes, appear as lines on standard error."""
+    """Let the library's warnings, and its notes if asked, appear as lines on standard error."""
 
     class Lines(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
