@@ -15,7 +15,7 @@ from embedkit.cli.batches import open_as_vectors
 from embedkit.cli.console import input_names, passed_over, relay_warnings, say
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
 from embedkit.cli.spread import command_app
-from embedkit.errors import UsageError
+from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from embedkit.evaluation.dimension_rules import Rules
@@ -66,6 +66,8 @@ def advise(
         sample = draw((batch.vectors for batch in vectors.batches), protocol.sample, seed=common.seed)
         if (line := passed_over(vectors.source)) and not common.quiet:
             say(line)
+    if sample.rows < 2:
+        raise DataError("one row has no neighbours to keep", where=names[0])
     rules = rules_for(planned or sample.rows)
     measured = measure(sample, protocol, labelled)
     if plot is not None:
