@@ -33,3 +33,24 @@ def test_the_answer_comes_at_once(option):
         assert status == 0
         seconds.append(used.ru_utime + used.ru_stime)
     assert min(seconds) <= LIMIT
+
+
+@pytest.mark.parametrize(("option", "code"), [("--version", 0), ("--verzion", 2)])
+def test_the_program_leaves_at_once_and_nothing_registered_for_the_end_is_lost(option, code):
+    program = (
+        "import atexit, sys; from embedkit.cli.app import main; sys.argv = ['embedkit', sys.argv[1]]\n"
+        "class Late:\n def __del__(self): print('taken to pieces')\n"
+        "late = Late(); atexit.register(print, 'registered'); main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, option], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    assert done.stdout.splitlines()[-1] == "registered"
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_printed_at_the_end_is_not_lost_in_the_buffer(tmp_path):
+    with (tmp_path / "out").open("w") as out:
+        subprocess.run([sys.executable, "-m", "embedkit", "--help"], stdout=out, check=True)
+    assert "Commands" in (tmp_path / "out").read_text()
