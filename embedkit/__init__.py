@@ -36,6 +36,14 @@ _PUBLIC = {
     "Contrastive": "embedkit.training.objective",
     "SimCSESettings": "embedkit.training.settings",
     "train_simcse": "embedkit.training.simcse",
+    "LabelledText": "embedkit.data.labelled",
+    "Labelled": "embedkit.data.labelled",
+    "read_labelled": "embedkit.data.labelled",
+    "label_figures": "embedkit.evaluation.labels",
+    "LabelVectors": "embedkit.data.label_vectors",
+    "Labeller": "embedkit.embedding.labelling",
+    "label_records": "embedkit.embedding.labelling",
+    "calibrate": "embedkit.evaluation.calibration",
     "EmbedkitError": "embedkit.errors",
 }
 

@@ -22,7 +22,7 @@ FAMILIES: dict[str, tuple[str, frozenset[str]]] = {
         "embedkit.transforms",
         frozenset({"affine", "alignment", "axes", "fitting", "moments", "projection"}),
     ),
-    "loss": ("embedkit.losses", frozenset({"contrast"})),
+    "loss": ("embedkit.losses", frozenset({"contrast", "margin"})),
     "index": ("embedkit.indexing.kinds", frozenset()),
 }
 

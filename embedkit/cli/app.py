@@ -25,6 +25,7 @@ from embedkit.errors import UnknownNameError
 
 COMMANDS = {  # in the order in which a person meets them; a file each, with the same first line
     "train-simcse": "Train an encoder on sentences, pairs or triplets, exactly at any batch size.",
+    "train-amsoftmax": "Train an encoder on labelled texts, by margin softmax, to retrieve by label.",
     "encode": "Turn text into vectors, in order, in constant memory.",
     "whiten": "Fit a whitening map on vectors, or on text, which is encoded first.",
     "reduce": "Make a map to fewer dimensions, random or fitted, or codes of fewer bits.",
@@ -34,9 +35,10 @@ COMMANDS = {  # in the order in which a person meets them; a file each, with the
     "export": "Write a model with its maps baked in as a sentence-transformers folder, or a map alone.",
     "index": "Build an index of documents, and look after it.",
     "search": "Find the documents nearest to a question, or to each of many.",
+    "label": "Name the labels of texts, with probabilities; none where none applies.",
     "eval": "Measure how good an encoder is, with intervals and the protocol.",
     "merge": "Join vector sets of one encoder into one.",
-    "info": "Say what something is: an index, a vector set, a map, or a model.",
+    "info": "Say what something is: an index, a vector set, a map, label vectors, or a model.",
     "demo": "Index the documentation of Python's standard library, and ask it questions.",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from embedkit.cli.console import Progress
@@ -50,6 +50,22 @@ def open_as_vectors(
                 encode_batches(encoder, source, block=SHARD_ROWS, with_text=with_text), source
             )
         else:
-            meta, batches = map_batches(source.meta, source, encoding.maps(), encoding.declared())
+            meta = _named(source, encoding)
+            meta, batches = map_batches(meta, source, encoding.maps(), encoding.declared())
             progress = Progress(common.quiet, total=getattr(source, "rows", None))
         yield Vectors(meta, progress.track(batches), progress, source)
+
+
+def _named(source: VectorSet | VectorFile, encoding: EncoderOptions) -> VectorMeta:
+    """Return what is known of vectors; those of labels are by the encoder that was named, else by the model
+    in their folder. Raises MismatchError when they belong to another.
+    """
+    from embedkit.data.label_input import LabelInput
+    from embedkit.embedding.encoder import load
+
+    if not isinstance(source, LabelInput):
+        return source.meta
+    own = replace(encoding, model=encoding.model or str(source.folder))
+    identity = load(own.settings()).identity
+    source.labels.require_encoder(identity, where=source.name)
+    return replace(source.meta, identity=identity)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import typer
 
+from embedkit.cli.eval_labels import labels
 from embedkit.cli.eval_sts import sts
 from embedkit.cli.spread import HELP_NAMES, GroupedHelp, spread
 
 EPILOG = "Example: embedkit eval sts sts-dev.tsv -m minilm --compare whiten.safetensors"
+LABELS_EPILOG = "Example: embedkit eval labels test.csv --gallery train.csv -m minilm --compare trained/"
 
 app = typer.Typer(
     add_completion=False,
@@ -25,5 +27,5 @@ def group(ctx: typer.Context) -> None:
         print(ctx.get_help())
 
 
-for _function in (sts,):
-    app.command(cls=GroupedHelp, context_settings=HELP_NAMES, epilog=EPILOG)(spread(_function))
+for _function, _epilog in ((sts, EPILOG), (labels, LABELS_EPILOG)):
+    app.command(cls=GroupedHelp, context_settings=HELP_NAMES, epilog=_epilog)(spread(_function))

@@ -46,7 +46,12 @@ def _jsonl(answer: Answer, hit: Hit, named: bool) -> bytes:
     if named:
         line["query_id"] = answer.query_id
     document = dict(hit.document)
-    line |= {"rank": hit.rank, "id": document.pop("id"), "score": _number(hit.score), **_free(document, line)}
+    line |= {
+        "rank": hit.rank,
+        "id": document.pop("id"),
+        "score": _number(hit.score),
+        **free_names(document, {*line, "rank", "id", "score"}),
+    }
     return orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -79,13 +84,12 @@ def _number(score: float) -> float:
     return float(f"{score:.9g}")
 
 
-def _free(document: dict[str, Any], line: dict[str, Any]) -> dict[str, Any]:
-    """Give fields that bear the name of one of ours a `_` behind it."""
-    taken = {*line, "rank", "id", "score"}
+def free_names(fields: dict[str, Any], taken: set[str]) -> dict[str, Any]:
+    """Return fields without empty ones; a field by a name that is taken gets a `_` behind it."""
     free = {}
-    for name, value in document.items():
+    for name, value in fields.items():
         new = name
-        while new in taken or (new != name and new in document):
+        while new in taken or (new != name and new in fields):
             new += "_"
         if value is not None:
             free[new] = value
@@ -99,24 +103,24 @@ def _table(answer: Answer) -> None:
 
     console = Console()
     table = Table(
-        title=Text(_printable(answer.query), style="bold"), title_justify="left", box=None, pad_edge=False
+        title=Text(printable(answer.query), style="bold"), title_justify="left", box=None, pad_edge=False
     )
     table.add_column("rank", justify="right")
     table.add_column("score", justify="right")
     table.add_column("id", style="cyan")
     table.add_column("text", no_wrap=True)
-    ids = [Text(_printable(hit.document["id"])) for hit in answer.hits]
+    ids = [Text(printable(hit.document["id"])) for hit in answer.hits]
     for id in ids:
         id.truncate(_ID_WIDTH, overflow="ellipsis")
     room = console.width - len("rank") - len("0.1234") - max((id.cell_len for id in ids), default=2) - 6
     for hit, id in zip(answer.hits, ids, strict=True):
         lines = (hit.document.get("text") or "").splitlines()
-        text = Text(_printable(next((line.strip() for line in lines if line.strip()), "")))
+        text = Text(printable(next((line.strip() for line in lines if line.strip()), "")))
         text.truncate(max(room, 10), overflow="ellipsis")
         table.add_row(str(hit.rank), f"{hit.score:.4f}", id, text)
     console.print(table)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return text without what would steer the terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,13 +11,20 @@ from embedkit.cli.options import Common
 from embedkit.cli.spread import command_app
 from embedkit.errors import DataError, FormatError, UnknownNameError
 
+if TYPE_CHECKING:
+    from embedkit.data.label_vectors import Calibration
+
+_FIRST_LABELS = 5  # of many that are shown
+
 
 def info(
-    path: Annotated[str, typer.Argument(metavar="THING", help="An index, a vector set, a map, or a model.")],
+    path: Annotated[
+        str, typer.Argument(metavar="THING", help="An index, a vector set, a map, label vectors, or a model.")
+    ],
     *,
     common: Common,
 ) -> None:
-    """Say what something is: an index, a vector set, a map, or a model."""
+    """Say what something is: an index, a vector set, a map, label vectors, or a model."""
     show(Path(path), as_json=common.json, name=path)
 
 
@@ -35,13 +42,17 @@ def show(path: Path, *, as_json: bool, name: str | None = None) -> None:
 
 
 def describe(path: Path, name: str) -> dict[str, Any]:
-    """Return the facts of an index, a vector set, a map file, or a model; raises DataError when it is none of
-    them.
+    """Return the facts of an index, a vector set, a map file, label vectors, or a model; raises DataError
+    when it is none of them.
     """
+    from embedkit.data.label_vectors import LABELS, holds_labels
+
     if (path / "manifest.json").is_file():
         return _index(path)
     if (path / "meta.json").is_file():
         return _vectors(path)
+    if path.is_file() and holds_labels(path):
+        return _labels(path)
     if path.is_file():
         try:
             return _map(path)
@@ -50,7 +61,8 @@ def describe(path: Path, name: str) -> dict[str, Any]:
                 raise
             raise DataError("is no index, vector set, map or model", where=name) from error
     try:
-        return _model(name)
+        labels = _labels(path) if (path / LABELS).is_file() else {}
+        return {**_model(name), **labels, **({"type": "model with label vectors"} if labels else {})}
     except UnknownNameError:
         raise DataError("no such file, folder or model", where=name) from None
 
@@ -109,6 +121,48 @@ def _map(path: Path) -> dict[str, Any]:
         "fingerprint": affine.fingerprint,
         **({"leads to": str(affine.target.identity or "unknown")} if affine.target else {}),
         **affine.story,
+    }
+
+
+def _labels(path: Path) -> dict[str, Any]:
+    from embedkit.data.label_vectors import VERSION, LabelVectors
+
+    labels = LabelVectors.load(path)
+    return {
+        "type": f"label vectors, format version {VERSION}",
+        "classes": len(labels.names),
+        "first classes": list(labels.names[:_FIRST_LABELS]),
+        "labels a text": "any number" if labels.multiple else "one",
+        "centres a class": labels.centres,
+        "dimension": labels.dimension,
+        "loss": labels.loss or None,
+        "scale": round(labels.scale, 4),
+        "offset": round(labels.offset, 4),
+        **_calibration(labels.calibration),
+        "held-out labels": len(labels.held_out),
+        **({"first held-out labels": list(labels.held_out[:_FIRST_LABELS])} if labels.held_out else {}),
+        "labels of encoder": labels.fingerprint or None,
+    }
+
+
+def _calibration(found: Calibration | None) -> dict[str, Any]:
+    if found is None:
+        return {"calibrated": False}
+    facts = {
+        "calibrated on texts": found.rows,
+        "and texts of other labels": found.unseen,
+        "temperature": found.temperature,
+        "threshold on the cosine": "none" if found.threshold is None else round(found.threshold, 4),
+        "accuracy": found.accuracy,
+        "calibration error": found.ece,
+        "calibration error before": found.ece_before,
+        "given a label": found.kept,
+        "other labels given none": found.rejected,
+    }
+    return {
+        name: round(fact, 4) if isinstance(fact, float) else fact
+        for name, fact in facts.items()
+        if fact is not None
     }
 
 

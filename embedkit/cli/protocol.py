@@ -25,9 +25,9 @@ def encoder_facts(identity: Identity, settings: EncoderSettings, maps: Sequence[
     }
 
 
-def interval_facts(resamples: int, seed: int) -> Facts:
-    """Say how intervals were made."""
-    return {"intervals": f"95 %, percentile bootstrap over pairs, {resamples:,} resamples, seed {seed}"}
+def interval_facts(resamples: int, seed: int, *, over: str) -> Facts:
+    """Say how intervals were made, and `over` what."""
+    return {"intervals": f"95 %, percentile bootstrap over {over}, {resamples:,} resamples, seed {seed}"}
 
 
 def version_facts(models: Iterable[str]) -> Facts:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from embedkit.cli.console import input_names, passed_over, relay_warnings, say
+from embedkit.cli.console import passed_over, say
 from embedkit.cli.options import Common, Files, TextOptions
 from embedkit.cli.spread import command_app
-from embedkit.cli.training import TrainingProgress, TrainOptions
-from embedkit.errors import UsageError
+from embedkit.cli.training import TrainOptions, first_speaks, is_done, run_recipe
 
 if TYPE_CHECKING:
     from embedkit.data.examples import Examples
@@ -32,6 +29,10 @@ class LossOptions:
     preset: Annotated[
         Literal["paper-unsup", "paper-sup", "article-zh"] | None,
         typer.Option(help="The settings of a paper's table.", rich_help_panel=_LOSS),
+    ] = None
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Columns of text, separated by commas [all of them].", rich_help_panel=_LOSS),
     ] = None
     loss: Annotated[
         Literal["two-view", "nt-xent"] | None,
@@ -67,7 +68,10 @@ class LossOptions:
 
     def given(self) -> dict[str, Any]:
         """Return what was given on the command line, by name, the preset apart."""
-        return {name: value for name, value in vars(self).items() if value is not None and name != "preset"}
+        values = {name: value for name, value in vars(self).items() if value is not None and name != "preset"}
+        if "columns" in values:
+            values["columns"] = tuple(name.strip() for name in values["columns"].split(","))
+        return values
 
 
 def train_simcse(
@@ -80,45 +84,17 @@ def train_simcse(
     common: Common,
 ) -> None:
     """Train an encoder on sentences, pairs or triplets, exactly at any batch size."""
-    first = os.environ.get("RANK", "0") == "0"  # of several processes (torchrun) the first one speaks
-    common = common if first else replace(common, quiet=True, json=False)
-    relay_warnings(common.quiet, notes=True)
-    settings = _settings(files, comparing, training, common)
-    if output is None and not training.check_exact:
-        raise UsageError("names no folder", where="--output", hint="name it with -o")
-    if output is not None and first:
-        from embedkit.training.runs import is_trained, refuse_run
+    from embedkit.training.settings import SimCSESettings, preset
 
-        if training.resume and is_trained(output):
-            if not common.quiet:
-                say(f"{output}: is trained already")
-            return
-        refuse_run(output, resume=training.resume, force=common.force)
+    common = first_speaks(common)
+    values = preset(comparing.preset) if comparing.preset is not None else None
+    settings = training.settings(SimCSESettings, files, common, own=comparing.given(), preset=values)
+    if is_done(output, training, common):
+        return
     examples, pairs = _read(settings, reading, common)
-    if training.check_exact:
-        _check_exact(settings, examples, common)
-    if output is not None:
-        _train(output, settings, examples, pairs, training, common)
+    from embedkit.training.simcse import SimCSE
 
-
-def _settings(
-    files: list[str] | None, comparing: LossOptions, training: TrainOptions, common: Common
-) -> SimCSESettings:
-    """Put settings together: defaults, then the preset, then the file, then the command line."""
-    from embedkit.training.settings import SimCSESettings, preset, read_toml, with_given
-
-    settings = SimCSESettings(model=os.environ.get("EMBEDKIT_MODEL") or SimCSESettings.model)
-    if comparing.preset is not None:
-        settings = with_given(settings, preset(comparing.preset))
-    if training.config is not None:
-        settings = with_given(settings, read_toml(training.config, SimCSESettings))
-    given = {**comparing.given(), **training.given()}
-    if common.seed:
-        given["seed"] = common.seed
-    settings = with_given(settings, given)
-    if files or not settings.inputs:
-        settings = replace(settings, inputs=tuple(input_names(files)))
-    return settings
+    run_recipe(output, SimCSE(settings, examples, pairs), training, common)
 
 
 def _read(settings: SimCSESettings, reading: TextOptions, common: Common) -> tuple[Examples, list[Pair]]:
@@ -130,38 +106,6 @@ def _read(settings: SimCSESettings, reading: TextOptions, common: Common) -> tup
     if (line := passed_over(examples)) and not common.quiet:
         say(line)
     return examples, pairs
-
-
-def _check_exact(settings: SimCSESettings, examples: Examples, common: Common) -> None:
-    from embedkit.training.exactness import check_exact
-
-    error = check_exact(settings, examples)
-    if common.json:
-        print(json.dumps({"gradient_error": error}))
-    else:
-        print(f"relative error of the accumulated gradient, float32: {error:.1e}")
-
-
-def _train(
-    output: Path,
-    settings: SimCSESettings,
-    examples: Examples,
-    pairs: list[Pair],
-    training: TrainOptions,
-    common: Common,
-) -> None:
-    from embedkit.training.seeds import train_seeds
-
-    how: dict[str, Any] = {"resume": training.resume, "force": common.force}
-    how |= {"count": 1 if training.seeds is None else training.seeds, "keep_all": training.keep_seeds}
-    progress = TrainingProgress(quiet=common.quiet)
-    with progress.drawn():
-        runs = train_seeds(output, settings, examples, pairs, watch=progress.watch, **how)
-    if common.json:
-        print(json.dumps(runs.to_json()))
-    elif not common.quiet:
-        for line in runs.lines():
-            say(line)
 
 
 app = command_app(

@@ -1,23 +1,24 @@
-"""What training commands share: their options, and the progress of a run on a terminal."""
+"""What training commands share: their options, and a run from the first refusal to the last line."""
 
 from __future__ import annotations
 
 import dataclasses
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from embedkit.cli.console import say
-from embedkit.cli.options import Pooling
+from embedkit.cli.console import input_names, relay_warnings, say
+from embedkit.cli.options import Common, Pooling
+from embedkit.cli.training_progress import TrainingProgress
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from embedkit.training.run_log import Event
+    from embedkit.training.recipe import Recipe
+    from embedkit.training.settings import AnySettings
 
 _BATCH, _STEP, _MODEL, _RUN = "Batches", "Steps", "Model", "Run"
 
@@ -45,9 +46,6 @@ class TrainOptions:
     max_length: Annotated[
         int | None, _option("Tokens read of a text while training [the model's].", _MODEL)
     ] = None
-    columns: Annotated[str | None, _option("Columns of text, separated by commas [all of them].", _BATCH)] = (
-        None
-    )
     batch_size: Annotated[int | None, _option("Examples a step, over all processes [64].", _BATCH)] = None
     chunk_size: Annotated[
         str | None,
@@ -71,7 +69,7 @@ class TrainOptions:
     optimizer: Annotated[Literal["adamw", "adax"] | None, _option("[adamw]", _STEP)] = None
     max_grad_norm: Annotated[float | None, _option("Longer gradients are shortened [1].", _STEP)] = None
     eval: Annotated[
-        str | None, _option("Labelled pairs, scored while training; the best checkpoint is kept.", _RUN)
+        str | None, _option("A labelled file, scored while training; the best checkpoint is kept.", _RUN)
     ] = None
     eval_steps: Annotated[int | None, _option("Steps between evaluations, and checkpoints [125].", _RUN)] = (
         None
@@ -107,65 +105,87 @@ class TrainOptions:
         }
         if "chunk_size" in values:
             values["chunk_size"] = None if values["chunk_size"] == "auto" else int(values["chunk_size"])
-        if "columns" in values:
-            values["columns"] = tuple(name.strip() for name in values["columns"].split(","))
         return values
 
+    def settings(
+        self,
+        kind: type[AnySettings],
+        files: list[str] | None,
+        common: Common,
+        *,
+        own: dict[str, Any],
+        preset: dict[str, Any] | None = None,
+    ) -> AnySettings:
+        """Put settings together: defaults, then preset, then file, then command line, `own` too."""
+        from embedkit.training.settings import with_given
+        from embedkit.training.toml import read_toml
 
-class TrainingProgress:
-    """Draws steps, loss, speed and time left on a terminal; says each evaluation."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self.quiet, self.bar, self.task = quiet, None, None
-        self.shown: dict[str, float] = {}
-
-    @contextmanager
-    def drawn(self) -> Iterator[TrainingProgress]:
-        """Draw while the block runs."""
-        if self.quiet or not sys.stderr.isatty():
-            yield self
-            return
-        with _bar() as self.bar:
-            yield self
-        self.bar = self.task = None
-
-    def watch(self, event: Event) -> None:
-        """Show what happened."""
-        self.shown |= event.figures
-        if self.bar is not None:
-            self._draw(event)
-        if "eval_spearman" in event.figures and not self.quiet:
-            score = f"{100 * event.figures['eval_spearman']:.2f}"
-            say(f"step {event.step:,} of {event.steps:,}: Spearman {score} on the labelled pairs")
-
-    def _draw(self, event: Event) -> None:
-        assert self.bar is not None
-        if self.task is None:
-            self.task = self.bar.add_task("", total=event.steps, loss=float("nan"), speed=0.0)
-        loss, speed = self.shown.get("loss", float("nan")), self.shown.get("sentences_per_second", 0.0)
-        self.bar.update(self.task, completed=event.step, total=event.steps, loss=loss, speed=speed)
+        settings = kind(model=os.environ.get("EMBEDKIT_MODEL") or kind.model)
+        settings = with_given(settings, preset or {})
+        if self.config is not None:
+            settings = with_given(settings, read_toml(self.config, kind))
+        given = {**own, **self.given()}
+        if common.seed:
+            given["seed"] = common.seed
+        settings = with_given(settings, given)
+        if files or not settings.inputs:
+            settings = dataclasses.replace(settings, inputs=tuple(input_names(files)))
+        return settings
 
 
-def _bar() -> Any:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+def first_speaks(common: Common) -> Common:
+    """Return the options as they hold for this process: of several (torchrun) only the first one speaks."""
+    first = is_first()
+    common = common if first else dataclasses.replace(common, quiet=True, json=False)
+    relay_warnings(common.quiet, notes=True)
+    return common
 
-    return Progress(
-        TextColumn("step"),
-        MofNCompleteColumn(),
-        BarColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}, {task.fields[speed]:,.0f} sentences/s"),
-        TimeElapsedColumn(),
-        TextColumn("so far,"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-        console=Console(stderr=True),
-        transient=True,
-    )
+
+def is_first() -> bool:
+    """Say whether this is the first, or the only, process of a run."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def is_done(output: Path | None, training: TrainOptions, common: Common) -> bool:
+    """Refuse an output that cannot be written, before anything is read; True where nothing is left to do."""
+    if output is None and not training.check_exact:
+        raise UsageError("names no folder", where="--output", hint="name it with -o")
+    if output is None or not is_first():
+        return False
+    from embedkit.training.runs import is_trained, refuse_run
+
+    if training.resume and is_trained(output):
+        if not common.quiet:
+            say(f"{output}: is trained already")
+        return True
+    refuse_run(output, resume=training.resume, force=common.force)
+    return False
+
+
+def run_recipe(output: Path | None, recipe: Recipe, training: TrainOptions, common: Common) -> None:
+    """Prove and train, as the options say."""
+    if training.check_exact:
+        from embedkit.training.exactness import check_exact
+
+        error = check_exact(recipe)
+        if common.json:
+            print(json.dumps({"gradient_error": error}))
+        else:
+            print(f"relative error of the accumulated gradient, float32: {error:.1e}")
+    if output is not None:
+        _train(output, recipe, training, common)
+
+
+def _train(output: Path, recipe: Recipe, training: TrainOptions, common: Common) -> None:
+    from embedkit.training.seeds import train_seeds
+
+    how: dict[str, Any] = {"resume": training.resume, "force": common.force}
+    how |= {"count": 1 if training.seeds is None else training.seeds, "keep_all": training.keep_seeds}
+    progress = TrainingProgress(recipe.measure, quiet=common.quiet)
+    with progress.drawn():
+        runs = train_seeds(output, recipe, watch=progress.watch, **how)
+    if common.json:
+        print(json.dumps(runs.to_json()))
+    elif not common.quiet:
+        for line in runs.lines():
+            say(line)

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from embedkit.data.label_input import read_labels
 from embedkit.data.records import RecordReader, TextFormat
 from embedkit.data.streams import Stream, open_stream
 from embedkit.data.vector_files import VectorFile, holds_vectors, read_vectors
@@ -30,6 +31,11 @@ def open_input(names: Sequence[str], format: TextFormat) -> Iterator[RecordReade
             _one_only(names)
             _no_text_fields(format, names[0])
             yield VectorSet.open(first)
+            return
+        if first.suffix == ".safetensors" and first.is_file() and format.input_format is None:
+            _one_only(names)
+            _no_text_fields(format, names[0])
+            yield read_labels(first)
             return
         stream = stack.enter_context(open_stream(names[0], format.input_format))
         if holds_vectors(stream):

@@ -89,7 +89,7 @@ def _named(rows: Iterator[tuple[str, Row]], columns: Columns | None) -> Iterator
     for place, row in rows:
         columns = columns or _known(list(row), place)
         if missing := [name for name in columns if name not in row]:
-            raise DataError(f"has no field {missing[0]!r}", where=place, hint=_it_has(list(row)))
+            raise DataError(f"has no field {missing[0]!r}", where=place, hint=it_has(list(row)))
         yield place, [row[name] for name in columns]
 
 
@@ -115,10 +115,10 @@ def _layout(first: list[str], columns: Columns | None, place: str) -> Layout:
             return layout
         if not _is_known(first):
             hint = "a header would name sentence1, sentence2, score or the like"
-            raise DataError(f"has the score {_shown(score)}, which is not a number", where=place, hint=hint)
+            raise DataError(f"has the score {shown(score)}, which is not a number", where=place, hint=hint)
     found = columns or _known(first, place)
     if missing := [name for name in found if name not in first]:
-        raise DataError(f"has no column {missing[0]!r}", where=place, hint=_it_has(first))
+        raise DataError(f"has no column {missing[0]!r}", where=place, hint=it_has(first))
     return Layout([first.index(name) for name in found], len(first), header=True)
 
 
@@ -127,7 +127,7 @@ def _known(names: list[str], place: str) -> Columns:
     texts, score = _common(names)
     if texts is None or score is None:
         what = "two texts" if texts is None else "a score"
-        hint = f"{_it_has(names)}; common ones are sentence1, sentence2, score"
+        hint = f"{it_has(names)}; common ones are sentence1, sentence2, score"
         raise DataError(f"has no common names for {what}", where=place, hint=hint)
     return Columns(*texts, score)
 
@@ -153,9 +153,9 @@ def _pair(place: str, values: Sequence[Any]) -> Pair:
     first, second, score = values
     for text in (first, second):
         if not isinstance(text, str):
-            raise DataError(f"has {_shown(text)} where a text belongs", where=place)
+            raise DataError(f"has {shown(text)} where a text belongs", where=place)
     if not _is_number(score):
-        raise DataError(f"has the score {_shown(score)}, which is not a number", where=place)
+        raise DataError(f"has the score {shown(score)}, which is not a number", where=place)
     return Pair(first, second, float(score))
 
 
@@ -166,13 +166,15 @@ def _is_number(value: Any) -> bool:
         return False
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a value as an error shows it, cut short."""
     return "null" if value is None else repr(value) if len(repr(value)) < 40 else f"{value!r:.36}..."
 
 
-def _it_has(names: list[str]) -> str:
-    shown = ", ".join(name if len(name) < 24 else f"{name:.20}..." for name in names[:12])
-    return f"it has {shown or 'nothing'}{', ...' if len(names) > 12 else ''}"
+def it_has(names: Sequence[str]) -> str:
+    """Return what a row has, as a hint."""
+    some = ", ".join(name if len(name) < 24 else f"{name:.20}..." for name in names[:12])
+    return f"it has {some or 'nothing'}{', ...' if len(names) > 12 else ''}"
 
 
 def _skip_mark(stream: Stream) -> None:

@@ -18,6 +18,7 @@ _BOM = b"\xef\xbb\xbf"
 _TABLE_ROWS = 1024  # rows of a parquet or arrow file that are turned into Python values at a time
 
 Row = dict[str, Any]
+RowParsers = Iterator[tuple[str, Callable[[], Row | None]]]
 
 
 class Record(NamedTuple):
@@ -73,14 +74,8 @@ class RecordReader:
             self.bytes_read = done
 
     def _records(self, stream: Stream, prefix: str) -> Iterator[Record]:
-        readers: dict[str, Callable[[Stream], Iterator[tuple[str, Callable[[], Row | None]]]]] = {
-            "text": self._text, "jsonl": self._jsonl, "csv": self._csv, "tsv": self._csv,
-            "parquet": self._table, "arrow": self._table,
-        }  # fmt: skip
-        if stream.kind not in readers:
-            raise DataError(f"holds {stream.kind} data, not text", where=stream.name)
         composed = stream.kind in ("parquet", "arrow") and "vector" in stream.table.schema.names
-        for number, (place, parse) in enumerate(readers[stream.kind](stream), 1):
+        for number, (place, parse) in enumerate(row_parsers(stream), 1):
             try:
                 row = parse()
                 if row is None:
@@ -136,41 +131,6 @@ class RecordReader:
         title = None if composed or self.format.text_field else fields.get("title")
         return f"{title} {text}".strip() if isinstance(title, str) and title else text
 
-    # Each kind yields a place for errors and a function that parses the row there (None for a blank line),
-    # so that one faulty row can be passed over and the next one read.
-
-    def _text(self, stream: Stream) -> Iterator[tuple[str, Callable[[], Row | None]]]:
-        for place, line in _lines(stream):
-            yield place, lambda line=line: _text_row(line)  # type: ignore[misc]
-
-    def _jsonl(self, stream: Stream) -> Iterator[tuple[str, Callable[[], Row | None]]]:
-        for place, line in _lines(stream):
-            yield place, lambda line=line: _json_row(line)  # type: ignore[misc]
-
-    def _csv(self, stream: Stream) -> Iterator[tuple[str, Callable[[], Row | None]]]:
-        header: list[str] | None = None
-        for place, row in _tsv_cells(stream) if stream.kind == "tsv" else _csv_cells(stream):
-            if header is not None:
-                yield place, lambda row=row, header=header: _csv_row(header, row)  # type: ignore[misc]
-            elif isinstance(row, csv.Error):
-                raise DataError(f"is not CSV: {row}", where=place)
-            elif row:
-                header = row
-                _check_columns(header, place)
-
-    def _table(self, stream: Stream) -> Iterator[tuple[str, Callable[[], Row | None]]]:
-        number = 0
-        for batch in stream.table.batches:
-            _check_columns(batch.schema.names, stream.name)
-            names = [name for name in batch.schema.names if name != "vector"]
-            json_names = [
-                field.name for field in batch.schema if (field.metadata or {}).get(b"embedkit") == b"json"
-            ]
-            for start in range(0, batch.num_rows, _TABLE_ROWS):
-                for row in _python_rows(batch.select(names).slice(start, _TABLE_ROWS)):
-                    number += 1
-                    yield f"{stream.name}:{number}", _json_cells(row, json_names)
-
 
 def open_records(names: Sequence[str], format: TextFormat = TextFormat()) -> RecordReader:
     """Read records from paths, URLs or `-`.
@@ -184,6 +144,56 @@ def open_records(names: Sequence[str], format: TextFormat = TextFormat()) -> Rec
                 yield stream
 
     return RecordReader(streams(), format, names=names)
+
+
+def row_parsers(stream: Stream, header: list[str] | None = None) -> RowParsers:
+    """Yield the place of each row and a function that parses it, None for a blank line, so that one faulty
+    row can be passed over and the next one read; `header` names the cells of CSV or TSV that has none.
+    """
+    if stream.kind in ("csv", "tsv"):
+        return _csv_parsers(stream, header)
+    parsers = {
+        "text": _text_parsers, "jsonl": _json_parsers, "parquet": _table_parsers, "arrow": _table_parsers,
+    }  # fmt: skip
+    if stream.kind not in parsers:
+        raise DataError(f"holds {stream.kind} data, not text", where=stream.name)
+    return parsers[stream.kind](stream)
+
+
+def _text_parsers(stream: Stream) -> RowParsers:
+    for place, line in _lines(stream):
+        yield place, lambda line=line: _text_row(line)  # type: ignore[misc]
+
+
+def _json_parsers(stream: Stream) -> RowParsers:
+    for place, line in _lines(stream):
+        yield place, lambda line=line: _json_row(line)  # type: ignore[misc]
+
+
+def _csv_parsers(stream: Stream, names: list[str] | None) -> RowParsers:
+    header, whose = names, "a row wants" if names else "the header has"
+    for place, row in _tsv_cells(stream) if stream.kind == "tsv" else _csv_cells(stream):
+        if header is not None:
+            yield place, lambda row=row, header=header: _csv_row(header, row, whose)  # type: ignore[misc]
+        elif isinstance(row, csv.Error):
+            raise DataError(f"is not CSV: {row}", where=place)
+        elif row:
+            header = row
+            _check_columns(header, place)
+
+
+def _table_parsers(stream: Stream) -> RowParsers:
+    number = 0
+    for batch in stream.table.batches:
+        _check_columns(batch.schema.names, stream.name)
+        names = [name for name in batch.schema.names if name != "vector"]
+        json_names = [
+            field.name for field in batch.schema if (field.metadata or {}).get(b"embedkit") == b"json"
+        ]
+        for start in range(0, batch.num_rows, _TABLE_ROWS):
+            for row in _python_rows(batch.select(names).slice(start, _TABLE_ROWS)):
+                number += 1
+                yield f"{stream.name}:{number}", _json_cells(row, json_names)
 
 
 def json_rows(file: Iterable[bytes], name: str) -> Iterator[tuple[str, Row]]:
@@ -323,13 +333,13 @@ def _json_cells(row: Callable[[], Row], names: list[str]) -> Callable[[], Row]:
     return read if names else row
 
 
-def _csv_row(header: list[str], row: list[str] | csv.Error) -> Row | None:
+def _csv_row(header: list[str], row: list[str] | csv.Error, whose: str) -> Row | None:
     if isinstance(row, csv.Error):
         raise DataError(f"is not CSV: {row}")
     if not row:
         return None
     if len(row) != len(header):
-        raise DataError(f"has {len(row)} cells, the header has {len(header)}")
+        raise DataError(f"has {len(row)} cells, {whose} {len(header)}")
     for cell in row:
         if not cell.isascii():
             _decode(_undecoded(cell))

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from embedkit.data.label_vectors import LABELS
 from embedkit.embedding.fingerprint import file_sha256
 from embedkit.embedding.telemetry import silence
 from embedkit.errors import ModelError, UnknownNameError
@@ -70,7 +71,8 @@ class ModelFolder:
     def _pickled(self) -> Path | None:
         """Return a weights file that has no safetensors beside it, if there is one."""
         for file in sorted(self.path.rglob("*.bin")):
-            if file.name not in _NOT_WEIGHTS and not any(file.parent.glob("*.safetensors")):
+            safe = {other.name for other in file.parent.glob("*.safetensors")} - {LABELS}
+            if file.name not in _NOT_WEIGHTS and not safe:
                 return file
         return None
 
@@ -174,6 +176,7 @@ class ModelFolder:
     def content(self) -> dict[str, str]:
         """SHA-256 of every file that decides the vectors, by its path in the folder."""
         found = {path for pattern in _CONTENT for path in self.path.glob(pattern) if path.is_file()}
+        found.discard(self.path / LABELS)  # which says itself to which encoder it belongs
         return {path.relative_to(self.path).as_posix(): file_sha256(path) for path in sorted(found)}
 
     @property

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from embedkit.data.examples import Examples
+from embedkit.data.labelled import Labelled
 from embedkit.data.pairs import Pair
 from embedkit.errors import DataError, UsageError
 from embedkit.training.memory import Plan
 from embedkit.training.model import Dropout
-from embedkit.training.settings import RunSettings
+from embedkit.training.settings import AMSoftmaxSettings, RunSettings
+from embedkit.training.split import Split
 
 logger = logging.getLogger("embedkit")
 
@@ -21,19 +24,73 @@ def require_data(examples: Examples, pairs: Sequence[Pair], settings: RunSetting
     """Raise DataError or UsageError for data that cannot train."""
     if len(examples) < 2:
         raise DataError("one sentence is nothing to compare: training wants 2 or more")
-    if len(examples) < settings.batch_size:
+    _require_batch(len(examples), settings, processes)
+    if any(not math.isfinite(pair.score) for pair in pairs):
+        raise DataError("a score is not a finite number", where=settings.eval)
+    if pairs and len({pair.score for pair in pairs}) < 2:
+        raise DataError("all pairs have the same score, so none is better", where=settings.eval)
+
+
+def _require_batch(rows: int, settings: RunSettings, processes: int) -> None:
+    if rows < settings.batch_size:
         raise UsageError(
-            f"a batch of {settings.batch_size} wants more than the {len(examples)} examples there are",
+            f"a batch of {settings.batch_size} wants more than the {rows} examples there are",
             where="--batch-size",
         )
     if settings.batch_size % processes:
         raise UsageError(
             f"{settings.batch_size} cannot be split over {processes} processes", where="--batch-size"
         )
-    if any(not math.isfinite(pair.score) for pair in pairs):
-        raise DataError("a score is not a finite number", where=settings.eval)
-    if pairs and len({pair.score for pair in pairs}) < 2:
-        raise DataError("all pairs have the same score, so none is better", where=settings.eval)
+
+
+def require_labels(
+    labelled: Labelled,
+    scored: Labelled | None,
+    settings: AMSoftmaxSettings,
+    parts: Split,
+    processes: int,
+    *,
+    tags: bool,
+) -> None:
+    """Raise DataError or UsageError for labelled texts that cannot train; `tags`: each label by itself."""
+    if labelled.multiple and not tags:
+        raise UsageError(
+            "takes one label a text, and some texts have a list", where=f"--loss {settings.loss}",
+            hint="--loss zlpr takes lists",
+        )  # fmt: skip
+    if tags and settings.class_balance != "none":
+        raise UsageError("lists of labels have no balance to set", where="--class-balance")
+    if len(parts.names) < 2:
+        what = f"all texts have the label {parts.names[0]!r}" if parts.names else "no text has a label"
+        raise DataError(f"{what}: training wants 2 labels or more")
+    _require_batch(len(parts.train), settings, processes)
+    where, rows = settings.eval or "--holdout-labels", parts.unseen if scored is None else scored.rows
+    if rows and max(Counter(name for row in rows for name in row.labels).values(), default=0) < 2:
+        raise DataError("no label has two texts, so none finds another", where=where)
+
+
+def about_labels(parts: Split, scored: Labelled | None, settings: AMSoftmaxSettings) -> None:
+    """Warn of labels with a single text, of texts with several labels, and of text that is scored too."""
+    counts = Counter(name for row in parts.train for name in row.labels)
+    single = [name for name in parts.names if counts[name] == 1]
+    if single:
+        few = ", ".join(repr(name) for name in single[:3]) + (" ..." if len(single) > 3 else "")
+        logger.warning(
+            f"{len(single):,} of {len(parts.names):,} labels have a single text to train on ({few}): their "
+            "vectors are that text's"
+        )
+    labels: dict[str, set[tuple[str, ...]]] = {}
+    for row in parts.train:
+        labels.setdefault(row.text, set()).add(row.labels)
+    torn = [text for text, found in labels.items() if len(found) > 1]
+    if torn:
+        logger.warning(f"{len(torn):,} texts come with different labels, such as {torn[0]!r}")
+    seen = {row.text for row in scored.rows} & set(labels) if scored is not None else set()
+    if seen:
+        logger.warning(
+            f"{len(seen):,} texts of {settings.eval} are in the training text too: its figures will flatter "
+            "the model"
+        )
 
 
 def about_data(examples: Examples, pairs: Sequence[Pair], settings: RunSettings) -> None:

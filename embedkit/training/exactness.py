@@ -5,35 +5,28 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from embedkit.data.examples import Examples
-from embedkit.training.advice import require_data
 from embedkit.training.gradcache import Features
 from embedkit.training.model import make_base
-from embedkit.training.objective import Contrastive
-from embedkit.training.settings import SimCSESettings
-from embedkit.training.simcse import make_objective
+from embedkit.training.objective import Objective
+from embedkit.training.recipe import Recipe
 from embedkit.training.trainer import quiet_trainer
 
 
-def check_exact(settings: SimCSESettings, examples: Examples) -> float:
+def check_exact(recipe: Recipe) -> float:
     """Return how far the accumulated gradient of the first batch is from that of the full batch, relative, in
     float32 and with the same dropout, on the user's own model.
     """
     quiet_trainer()
-    require_data(examples, (), settings, 1)
+    recipe.require(1)
     with tempfile.TemporaryDirectory() as folder:
-        make_base(settings, Path(folder) / "base")
-        objective, _, _ = make_objective(Path(folder) / "base", settings, examples)
-        rows = examples.rows[: settings.batch_size]
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        model: Any = objective.model
-        features = [model.preprocess(column) for column in columns]
-        objective.chunk_tokens = min(objective.chunk_tokens, _half_of_batch(features))
-        full, accumulated = (_gradient(objective, features, passes, settings.seed) for passes in (1, 2))
+        make_base(recipe.settings, Path(folder) / "base")
+        objective = recipe.make(Path(folder) / "base", resumed=False).objective
+        batch = recipe.batch(objective, recipe.settings.batch_size)
+        objective.chunk_tokens = min(objective.chunk_tokens, _half_of_batch(batch[0]))
+        full, accumulated = (_gradient(objective, *batch, passes, recipe.settings.seed) for passes in (1, 2))
     return float((full - accumulated).norm() / full.norm())
 
 
@@ -42,9 +35,11 @@ def _half_of_batch(features: Sequence[Features]) -> int:
     return max(1, int(sum(feature["attention_mask"].sum() for feature in features)) // 2)
 
 
-def _gradient(objective: Contrastive, features: Sequence[Features], passes: int, seed: int) -> torch.Tensor:
+def _gradient(
+    objective: Objective, features: Sequence[Features], labels: torch.Tensor | None, passes: int, seed: int
+) -> torch.Tensor:
     objective.zero_grad()
     objective.passes = passes
     torch.manual_seed(seed)
-    objective(features).backward()
+    objective(features, labels).backward()
     return torch.cat([p.grad.flatten() for p in objective.parameters() if p.grad is not None])

@@ -1,4 +1,4 @@
-"""The contrastive objective: a model, a loss and a way to cut batches, as the module that a trainer calls.
+"""Objectives: a model, a loss and a way to cut batches, as the module that a trainer calls.
 
 Also for a trainer of one's own: `SentenceTransformerTrainer(..., loss=Contrastive(model, NTXent()))`.
 """
@@ -17,6 +17,7 @@ from embedkit.training.gather import gathered, own_rows, processes
 from embedkit.training.gradcache import (
     Chunk,
     Features,
+    Loss,
     Unsynchronised,
     cut,
     one_pass,
@@ -26,30 +27,16 @@ from embedkit.training.gradcache import (
 from embedkit.training.words import sparse_gradients
 
 
-class ContrastiveLoss(Protocol):
-    """A kind of `losses/` that compares views."""
-
-    def __call__(self, views: Sequence[Tensor], texts: Sequence[Tensor] | None, rows: slice) -> Tensor:
-        """Return the mean loss of some rows of the batch."""
-
-
-class Contrastive(nn.Module):  # type: ignore[misc]
-    """`loss` over batches of `model`, a SentenceTransformer, exact at any batch size.
+class Objective(nn.Module):  # type: ignore[misc]
+    """A model, a loss and a way to cut batches, as the module that a trainer calls.
 
     Chunks hold at most `chunk_tokens` tokens, padding included. `passes` is 2 (memory of one chunk) or 1 (the
-    graphs of all chunks at once: faster, where memory suffices). `head` maps vectors in training only. One
-    column of text means two views of it; else columns are anchor, positive, and hard negatives. Raises
+    graphs of all chunks at once: faster, where memory suffices). `head` maps vectors in training only. Raises
     ModelError for a model whose vectors depend on the chunk, ValueError for settings out of range.
     """
 
     def __init__(
-        self,
-        model: nn.Module,
-        loss: ContrastiveLoss,
-        *,
-        chunk_tokens: int = 2048,
-        passes: int = 2,
-        head: nn.Module | None = None,
+        self, model: nn.Module, *, chunk_tokens: int = 2048, passes: int = 2, head: nn.Module | None = None
     ) -> None:
         super().__init__()
         if passes not in (1, 2):
@@ -59,29 +46,26 @@ class Contrastive(nn.Module):  # type: ignore[misc]
         for part in (model, head):
             if part is not None:
                 refuse_batch_norm(part)
-        self.model, self.loss, self.head = model, loss, head
+        self.model, self.head = model, head
         self.chunk_tokens, self.passes = chunk_tokens, passes
-        self.averaged = False  # whether somebody averages the head's gradients over processes
+        self.averaged = False  # whether somebody averages the gradients of `own` over processes
 
-    def forward(self, sentence_features: Iterable[Features], labels: Tensor | None = None) -> Tensor:
-        """Return the loss of this process's rows against the rows of all processes."""
-        columns = [dict(features) for features in sentence_features]
-        columns = columns * 2 if len(columns) == 1 else columns
-        texts = gathered(torch.stack([numbers_of(features) for features in columns], dim=1)).unbind(dim=1)
-
-        def value(H: Tensor) -> Tensor:
-            views = gathered(torch.stack(H.chunk(len(columns)), dim=1)).unbind(dim=1)
-            return self.loss(views, texts, own_rows(len(H) // len(columns)))
-
-        chunks = cut_columns(columns, self.chunk_tokens)
-        if self.passes == 1:
-            return one_pass(self.encode, chunks, value, unsynchronised=self._unsynchronised)
-        return two_passes(self._encode_a_chunk, chunks, value, unsynchronised=self._unsynchronised)
+    def own(self) -> dict[str, nn.Parameter]:
+        """Return what is learnt beside the model, by name."""
+        return {name: value for name, value in self.named_parameters() if not name.startswith("model.")}
 
     def encode(self, features: Features) -> Tensor:
         """Return the vectors of some rows, `(rows, dim)`, behind the head if there is one."""
         vectors: Tensor = self.model(dict(features))["sentence_embedding"]
         return vectors if self.head is None else self.head(vectors)
+
+    def value(self, chunks: Sequence[Chunk], loss: Loss, *, parameters: Iterable[Tensor] = ()) -> Tensor:
+        """Return the loss of all chunks; going back gives the exact gradient, of `parameters` too."""
+        if self.passes == 1:
+            return one_pass(self.encode, chunks, loss, unsynchronised=self._unsynchronised)
+        return two_passes(
+            self._encode_a_chunk, chunks, loss, parameters=parameters, unsynchronised=self._unsynchronised
+        )
 
     def _encode_a_chunk(self, features: Features) -> Tensor:
         with sparse_gradients(self.model):
@@ -90,13 +74,43 @@ class Contrastive(nn.Module):  # type: ignore[misc]
     @property
     def _unsynchronised(self) -> Unsynchronised:
         """How gradients of a chunk are kept from travelling, when the model is distributed."""
-        if self.head is not None and processes() > 1 and not self.averaged:
+        if processes() > 1 and not self.averaged and self.own():
             raise ModelError(
-                "a head's gradients would differ between processes",
+                f"gradients of {next(iter(self.own()))} would differ between processes",
                 hint="add the callback AverageOwn, put the head into the model, or train without it",
             )
         unsynchronised: Unsynchronised = getattr(self.model, "no_sync", nullcontext)
         return unsynchronised
+
+
+class ContrastiveLoss(Protocol):
+    """A kind of `losses/` that compares views."""
+
+    def __call__(self, views: Sequence[Tensor], texts: Sequence[Tensor] | None, rows: slice) -> Tensor:
+        """Return the mean loss of some rows of the batch."""
+
+
+class Contrastive(Objective):
+    """`loss` over batches of `model`, a SentenceTransformer, exact at any batch size.
+
+    One column of text means two views of it; else columns are anchor, positive, and hard negatives.
+    """
+
+    def __init__(self, model: nn.Module, loss: ContrastiveLoss, **how: Any) -> None:
+        super().__init__(model, **how)
+        self.loss = loss
+
+    def forward(self, sentence_features: Iterable[Features], labels: Tensor | None = None) -> Tensor:
+        """Return the loss of this process's rows against the rows of all processes."""
+        columns = [dict(features) for features in sentence_features]
+        columns = columns * 2 if len(columns) == 1 else columns
+        texts = gathered(torch.stack([numbers_of(features) for features in columns], dim=1)).unbind(dim=1)
+
+        def loss(H: Tensor) -> Tensor:
+            views = gathered(torch.stack(H.chunk(len(columns)), dim=1)).unbind(dim=1)
+            return self.loss(views, texts, own_rows(len(H) // len(columns)))
+
+        return self.value(cut_columns(columns, self.chunk_tokens), loss)
 
 
 def cut_columns(columns: Sequence[Features], budget: int) -> list[Chunk]:

@@ -11,10 +11,22 @@ import orjson
 from transformers import TrainerCallback
 
 LOG = "log.jsonl"
-METRIC = "eval_spearman"
 WHOLE = "whole"  # an empty file in a checkpoint that was written to its end
 
 Watch = Callable[["Event"], None]
+
+
+class Measure(NamedTuple):
+    """What a run is judged by while it trains, larger for better."""
+
+    key: str  # in the log: eval_KEY
+    title: str
+    of: str  # what it is measured on
+
+    @property
+    def logged(self) -> str:
+        """Its name in the log."""
+        return f"eval_{self.key}"
 
 
 class Event(NamedTuple):
@@ -27,8 +39,8 @@ class Event(NamedTuple):
 
 NAMES = {  # of the trainer's figures in the log
     "loss": "loss", "learning_rate": "learning_rate", "grad_norm": "gradient_norm", "epoch": "epoch",
-    METRIC: METRIC, "eval_pearson": "eval_pearson",
 }  # fmt: skip
+TIMINGS = {"eval_runtime", "eval_samples_per_second", "eval_steps_per_second", "eval_loss"}
 
 
 class Log(TrainerCallback):  # type: ignore[misc]
@@ -55,8 +67,9 @@ class Log(TrainerCallback):  # type: ignore[misc]
         """Write a line."""
         if not state.is_world_process_zero or "train_runtime" in logs:
             return
-        figures = {name: float(value) for name, value in logs.items() if name in NAMES or name == METRIC}
-        line: dict[str, float] = {NAMES.get(name, name): value for name, value in figures.items()}
+        line: dict[str, float] = {NAMES[name]: float(logs[name]) for name in NAMES if name in logs}
+        line |= {name: float(value) for name, value in logs.items() if name.startswith("eval_")}
+        line = {name: value for name, value in line.items() if name not in TIMINGS}
         now = time.monotonic()
         if "loss" in logs:
             steps = state.global_step - self.step_then

@@ -7,6 +7,7 @@ out/             the trained model, a sentence-transformers folder, with embedki
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from embedkit.embedding.export import FORMAT, MARKER, STORY, VERSION
 from embedkit.embedding.model_card import model_card
 from embedkit.errors import ExistsError, MismatchError
 from embedkit.training.model import make_base
-from embedkit.training.settings import AnySettings, RunSettings, located, read_toml, to_toml
+from embedkit.training.settings import AnySettings, RunSettings, located
+from embedkit.training.toml import read_toml, to_toml
 from embedkit.version import __version__
 
 SETTINGS, LOG, BASE = "train.toml", "log.jsonl", "base"
@@ -57,8 +59,18 @@ class RunFolder:
         comment = f"embedkit {command} --config {SETTINGS} -o OUT repeats this run"
         write_whole(self.folder / SETTINGS, to_toml(located(settings), comment))
 
-    def finish(self, model: Any, story: dict[str, Any], facts: dict[str, str]) -> None:
-        """Put the model, its story, settings, log and card (of `facts`) in place, and remove the rest."""
+    def finish(
+        self,
+        model: Any,
+        story: dict[str, Any],
+        facts: dict[str, str],
+        *,
+        beside: Callable[[Path, Identity], None],
+    ) -> None:
+        """Put the model, its story, settings, log and card (of `facts`) in place, and remove the rest.
+
+        `beside` writes what else there is into the folder, whose encoder has the identity it is given.
+        """
         with whole_folder(self.path) as folder:
             model.save_pretrained(str(folder), create_model_card=False)
             for name in (SETTINGS, LOG):
@@ -70,6 +82,7 @@ class RunFolder:
             made, how = load(str(folder)).identity, f"trained by embedkit {__version__}"
             card = model_card(Identity.from_json(base), made, how=how, facts=facts)
             write_whole(folder / "README.md", card.encode())
+            beside(folder, made)
         discard(self.folder)
 
     def close(self) -> None:

@@ -1,4 +1,6 @@
-"""Scores while training: the Spearman correlation on labelled pairs, as `eval sts` takes it."""
+"""Scores while training: the Spearman correlation on labelled pairs, as `eval sts` takes it, or the ranking
+of texts by label, as `eval labels` does.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ import torch
 from numpy.typing import NDArray
 from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 
+from embedkit.data.labelled import LabelledText
 from embedkit.data.pairs import Pair
+from embedkit.evaluation.labels import label_figures
 from embedkit.evaluation.sts import pearson, spearman
 from embedkit.training.gradcache import cut, in_order
 
@@ -34,6 +38,27 @@ class PairScore(SentenceEvaluator):  # type: ignore[misc]
         second = unit[[places[pair.second] for pair in self.pairs]]
         cosines, scores = np.sum(first * second, axis=1), [pair.score for pair in self.pairs]
         return {"spearman": spearman(cosines, scores), "pearson": pearson(cosines, scores)}
+
+
+class LabelScore(SentenceEvaluator):  # type: ignore[misc]
+    """Mean average precision and top-1 of texts that each query the others: hits share a label."""
+
+    def __init__(self, rows: Sequence[LabelledText], *, chunk_tokens: int, bf16: bool) -> None:
+        super().__init__()
+        self.rows, self.chunk_tokens, self.bf16 = list(rows), chunk_tokens, bf16
+
+    def __call__(
+        self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1
+    ) -> dict[str, float]:
+        """Return the figures by name."""
+        texts = [row.text for row in self.rows]
+        vectors = encode(model, texts, chunk_tokens=self.chunk_tokens, bf16=self.bf16)
+        labels = [frozenset(row.labels) for row in self.rows]
+        figures = label_figures(vectors.astype(np.float32), labels)
+        return {
+            "map": float(figures.average_precision.mean()),
+            "top1": float(figures.top1.mean()),
+        }
 
 
 def encode(model: Any, texts: Sequence[str], *, chunk_tokens: int, bf16: bool) -> NDArray[np.float64]:

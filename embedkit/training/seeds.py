@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -13,14 +12,11 @@ import orjson
 from accelerate import PartialState
 
 from embedkit.data.atomic import discard, whole_folder, write_whole
-from embedkit.data.examples import Examples
-from embedkit.data.pairs import Pair
 from embedkit.embedding.export import STORY
 from embedkit.errors import UsageError
+from embedkit.training.recipe import Recipe, Trained, train
 from embedkit.training.run_log import Watch
 from embedkit.training.runs import refuse_run
-from embedkit.training.settings import SimCSESettings
-from embedkit.training.simcse import Trained, train_simcse
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ class Runs:
 
     @property
     def scores(self) -> list[float]:
-        """The Spearman correlation of each run that was scored."""
+        """The figure of each run that was scored."""
         return [run.best for run in self.trained.values() if run.best is not None]
 
     @property
@@ -56,7 +52,8 @@ class Runs:
         """Return what a person is told."""
         lines = [_line(seed, run) for seed, run in self.trained.items()]
         if self.mean is not None and self.deviation is not None:
-            lines.append(f"Spearman {100 * self.mean:.2f} on average, deviation {100 * self.deviation:.2f}")
+            mean, deviation = f"{100 * self.mean:.2f} on average", f"deviation {100 * self.deviation:.2f}"
+            lines.append(f"{self.trained[self.kept].measure} {mean}, {deviation}")
         return [*lines[:-1], f"{lines[-1]} -> {self.path}"]
 
 
@@ -64,18 +61,17 @@ def _line(seed: int, run: Trained) -> str:
     passes = (
         "one pass" if run.plan.passes == 1 else f"two passes over chunks of {run.plan.chunk_tokens:,} tokens"
     )
-    told = f"seed {seed}: {run.steps:,} steps in {run.seconds:.0f} s, {passes}"
+    found = "".join(f", {name} {value:.3g}" for name, value in run.found.items())
+    told = f"seed {seed}: {run.steps:,} steps in {run.seconds:.0f} s, {passes}{found}"
     if run.best is None or run.before is None:
         return told
     after = f"{100 * run.best:.2f} at step {run.best_step:,}, which is kept"
-    return f"{told}; Spearman {100 * run.before:.2f} before, {after}"
+    return f"{told}; {run.measure} {100 * run.before:.2f} before, {after}"
 
 
 def train_seeds(
     path: str | Path,
-    settings: SimCSESettings,
-    examples: Examples,
-    pairs: Sequence[Pair] = (),
+    recipe: Recipe,
     *,
     count: int = 1,
     keep_all: bool = False,
@@ -83,19 +79,19 @@ def train_seeds(
     force: bool = False,
     watch: Watch = lambda event: None,
 ) -> Runs:
-    """Train with `count` seeds from `settings.seed` on, and keep the model with the best score at `path`.
+    """Train with `count` seeds from that of the settings on, and keep the best model at `path`.
 
-    Without labelled pairs the first is kept. Each seed has its own folder `NAME.seedN` until all are done,
+    Without scores the first is kept. Each seed has its own folder `NAME.seedN` until all are done,
     and with `keep_all` for good; a resumed command trains those that are missing. Raises UsageError for no
     seed.
     """
     path = Path(path)
     if count < 1:
         raise UsageError(f"{count} is not 1 or more", where="--seeds")
-    seeds = range(settings.seed, settings.seed + count)
+    first = recipe.settings.seed
+    seeds = range(first, first + count)
     if count == 1:
-        run = train_simcse(path, settings, examples, pairs, resume=resume, force=force, watch=watch)
-        return Runs(path, {settings.seed: run}, settings.seed)
+        return Runs(path, {first: train(path, recipe, resume=resume, force=force, watch=watch)}, first)
     if PartialState().is_main_process:
         refuse_run(path, resume=resume, force=force)
     trained = {}
@@ -104,8 +100,8 @@ def train_seeds(
         if resume and (place / STORY).is_file():
             trained[seed] = _read(place)
         else:
-            one = replace(settings, seed=seed)
-            trained[seed] = train_simcse(place, one, examples, pairs, resume=resume, force=force, watch=watch)
+            one = recipe.with_settings(seed=seed)
+            trained[seed] = train(place, one, resume=resume, force=force, watch=watch)
     runs = Runs(path, trained, max(seeds, key=lambda seed: trained[seed].best or 0.0))
     if PartialState().is_main_process:
         _keep(runs, all_of_them=keep_all)

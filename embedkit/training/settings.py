@@ -1,14 +1,14 @@
-"""The settings of a training run: their defaults, the presets of the papers, and `train.toml`."""
+"""The settings of training runs: their defaults, and the presets of the papers."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args
 
 from embedkit import spec
-from embedkit.errors import FormatError, UnknownNameError, UsageError
+from embedkit.errors import UnknownNameError, UsageError
 
 Schedule = Literal["linear", "cosine", "constant"]
 Optimizer = Literal["adamw", "adax"]
@@ -21,8 +21,7 @@ class RunSettings:
 
     inputs: tuple[str, ...] = ()
     model: str = "minilm"
-    eval: str | None = None  # labelled pairs, scored while training
-    columns: tuple[str, ...] | None = None  # the columns of text in the inputs
+    eval: str | None = None  # a labelled file, scored while training
     pooling: str | None = None
     max_length: int | None = None  # tokens read of a text while training
     batch_size: int = 64  # examples a step, over all processes
@@ -69,6 +68,7 @@ class RunSettings:
 class SimCSESettings(RunSettings):
     """What `train-simcse` can be told beside."""
 
+    columns: tuple[str, ...] | None = None  # the columns of text in the inputs
     loss: str = "two-view"
     temperature: float = 0.05
     hard_negative_weight: float = 1.0
@@ -87,6 +87,67 @@ class SimCSESettings(RunSettings):
         names = ("temperature", "hard_negative_weight", "scale_with_candidates", "mask_duplicates")
         try:
             return replace(spec.parse("loss", self.loss), **{name: getattr(self, name) for name in names})
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
+
+Balance = Literal["none", "loss", "batches"]
+MARGINS = ("am-softmax", "arc-face", "sub-centre")  # losses that have one; softmax is that of none
+LABEL_LOSSES = (*MARGINS, "softmax", "simpler-a-softmax", "zlpr")
+
+
+@dataclass(frozen=True)
+class AMSoftmaxSettings(RunSettings):
+    """What `train-amsoftmax` can be told beside."""
+
+    label_field: str | None = None
+    loss: str | None = None  # None: am-softmax for one label a text, zlpr for lists
+    margin: float | Literal["auto"] | None = None  # None: the loss's own
+    margin_after: float = 0.5  # share of the steps at margin 0, before auto sets it
+    scale: float = 30.0  # logits are cosines times it
+    centres: int | None = None  # of a class, for sub-centre
+    class_learning_rate: float = 1e-3
+    class_balance: Balance = "none"
+    max_classes: int = 20_000  # in a step's logits; of more, a sample
+    holdout_labels: float = 0.0  # kept from training, all their texts: a share below 1, or a number
+    holdout_seed: int = 0  # chooses them, and the texts of `calibrate`
+    calibrate: float = 0.1  # share of each label's texts that is kept for calibrating scores
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("scale", "class_learning_rate"):
+            _require(self, name, lambda value: math.isfinite(value) and value > 0, "a positive number")
+        for name in ("margin_after", "calibrate"):
+            _require(self, name, lambda value: 0 <= value < 1, "at least 0 and below 1")
+        _require(
+            self,
+            "holdout_labels",
+            lambda value: 0 <= value < 1 or value % 1 == 0,
+            "a share, or a number",
+        )
+        _require(self, "max_classes", lambda value: value >= 2, "2 or more")
+        known = get_args(Balance)
+        if self.class_balance not in known:
+            raise UnknownNameError(self.class_balance, known, what="balance", where="--class-balance")
+        self.classification(multiple=False)
+
+    def classification(self, *, multiple: bool) -> Any:
+        """Return the loss with these settings, for one label a text or `multiple`; auto begins at margin 0.
+
+        Raises UsageError for a setting that the loss does not have.
+        """
+        name = self.loss or ("zlpr" if multiple else "am-softmax")
+        if name not in LABEL_LOSSES:
+            raise UnknownNameError(name, LABEL_LOSSES, what="loss", where="--loss")
+        if self.margin is not None and name not in (MARGINS if self.margin != "auto" else MARGINS[:1]):
+            raise UsageError(f"--loss {name} has none to set to {self.margin}", where="--margin")
+        if self.centres is not None and name != "sub-centre":
+            raise UsageError(f"--loss {name} has one for each class", where="--centres")
+        given = {"scale": None if name == "zlpr" else self.scale, "centres": self.centres}
+        given["margin"] = 0.0 if self.margin == "auto" else self.margin
+        try:
+            known = {field: value for field, value in given.items() if value is not None}
+            return replace(spec.parse("loss", name), **known)
         except ValueError as error:
             raise UsageError(str(error)) from None
 
@@ -116,57 +177,6 @@ def preset(name: str) -> dict[str, Any]:
     if name not in PRESETS:
         raise UnknownNameError(name, PRESETS, what="preset", where="--preset")
     return PRESETS[name]
-
-
-def to_toml(settings: RunSettings, comment: str) -> bytes:
-    """Return settings as TOML under a comment; what is None is left out."""
-    import tomli_w
-
-    values = {name: value for name, value in asdict(settings).items() if value is not None}
-    return f"# {comment}\n{tomli_w.dumps(values)}".encode()
-
-
-def read_toml(path: str | Path, kind: type[RunSettings]) -> dict[str, Any]:
-    """Read what `to_toml` wrote, or a part of it; raises FormatError, and UnknownNameError for a setting."""
-    hints, values = get_type_hints(kind), {}
-    for name, value in _load(Path(path)).items():
-        if name not in hints:
-            raise UnknownNameError(name, hints, what="setting", where=str(path))
-        plain = tuple(value) if isinstance(value, list) else value
-        fitting = [option for option in (plain, _as_float(plain)) if _fits(option, hints[name])]
-        if not fitting:
-            raise FormatError(f"{name} = {value!r} is of another type", where=str(path))
-        values[name] = fitting[0]
-    return values
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        import tomllib
-    except ModuleNotFoundError:  # Python 3.10
-        import tomli as tomllib  # type: ignore[no-redef, import-not-found, unused-ignore]
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FormatError("no such file", where=str(path)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FormatError(f"is not TOML: {error}", where=str(path)) from None
-
-
-def _as_float(value: Any) -> Any:
-    return float(value) if type(value) is int else value
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Say whether a value is of a type: a plain one, a Literal, a tuple of text, or a union of these."""
-    origin = get_origin(hint)
-    if origin is Literal:
-        return value in get_args(hint)
-    if origin is tuple:
-        return isinstance(value, tuple) and all(isinstance(part, str) for part in value)
-    if origin is not None:
-        return any(_fits(value, option) for option in get_args(hint))
-    return type(value) is hint
 
 
 def with_given(settings: AnySettings, given: dict[str, Any]) -> AnySettings:

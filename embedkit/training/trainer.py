@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import torch
 from datasets import Dataset
@@ -17,8 +19,8 @@ from transformers.trainer_callback import PrinterCallback
 
 from embedkit.training.adax import AdaX
 from embedkit.training.gather import processes
-from embedkit.training.objective import Contrastive
-from embedkit.training.run_log import LOG, METRIC, WHOLE, Log, Watch
+from embedkit.training.objective import Objective
+from embedkit.training.run_log import LOG, WHOLE, Log, Watch
 from embedkit.training.settings import RunSettings
 
 OBJECTIVE = "objective.safetensors"  # what the loss learns: class vectors, a head
@@ -30,10 +32,14 @@ class Shuffled(DefaultBatchSampler):  # type: ignore[misc]
     def __init__(self, dataset: Any, batch_size: int, drop_last: bool, seed: int = 0, **_: Any) -> None:
         super().__init__(dataset, batch_size=batch_size, drop_last=True, seed=seed)
         self.rows = len(dataset)
+        self.weights: torch.Tensor | None = None  # (rows,): draw by them, with replacement
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed((self.seed << 20) + self.epoch)
-        order = torch.randperm(self.rows, generator=generator).tolist()
+        if self.weights is None:
+            order = torch.randperm(self.rows, generator=generator).tolist()
+        else:
+            order = torch.multinomial(self.weights, self.rows, replacement=True, generator=generator).tolist()
         for start in range(0, self.rows - self.batch_size + 1, self.batch_size):
             yield order[start : start + self.batch_size]
 
@@ -80,24 +86,42 @@ def own_state(objective: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.contiguous() for name, value in state.items() if not name.startswith("model.")}
 
 
+class Additions(NamedTuple):
+    """What some objectives need of the trainer."""
+
+    learning_rates: Mapping[str, float] = MappingProxyType({})  # of what the objective learns, by name
+    callbacks: Sequence[TrainerCallback] = ()
+    weights: torch.Tensor | None = None  # (rows,): rows are drawn by them, with replacement
+
+
 def make_trainer(
-    objective: Contrastive,
+    objective: Objective,
     rows: Dataset,
     settings: RunSettings,
     folder: Path,
     *,
     evaluator: Any = None,
+    measure: str,
     bf16: bool,
     watch: Watch,
+    additions: Additions,
 ) -> Trainer:
-    """Return the trainer of `objective` on `rows`, whose columns are views; it works in `folder`."""
+    """Return the trainer of `objective` on `rows`, whose columns are views, and at times a label; it works in
+    `folder`. The checkpoint with the best `measure` of the evaluator is what is kept.
+    """
+    arguments = _arguments(settings, folder, bf16=bf16, measure=measure if evaluator is not None else None)
+    arguments.learning_rate_mapping = {f"^{name}$": r for name, r in additions.learning_rates.items()}
+    arguments.batch_sampler = partial(_sampler, weights=additions.weights)
     trainer = Trainer(
         model=objective.model,
-        args=_arguments(settings, folder, bf16=bf16, evaluates=evaluator is not None),
+        args=arguments,
         train_dataset=rows,
         loss=objective,
         evaluator=evaluator,
-        callbacks=_callbacks(objective, settings, folder, watch, evaluates=evaluator is not None),
+        callbacks=[
+            *_callbacks(objective, settings, folder, watch, evaluates=evaluator is not None),
+            *additions.callbacks,
+        ],
     )
     trainer.adax = settings.optimizer == "adax"
     trainer.remove_callback(PrinterCallback)
@@ -105,12 +129,18 @@ def make_trainer(
     return trainer
 
 
+def _sampler(dataset: Any, *, weights: torch.Tensor | None, **settings: Any) -> Shuffled:
+    sampler = Shuffled(dataset, **settings)
+    sampler.weights = weights
+    return sampler
+
+
 def _arguments(
-    settings: RunSettings, folder: Path, *, bf16: bool, evaluates: bool
+    settings: RunSettings, folder: Path, *, bf16: bool, measure: str | None
 ) -> SentenceTransformerTrainingArguments:
     best: dict[str, Any] = {}
-    if evaluates:
-        best = {"load_best_model_at_end": True, "metric_for_best_model": METRIC, "greater_is_better": True}
+    if measure is not None:
+        best = {"load_best_model_at_end": True, "metric_for_best_model": measure, "greater_is_better": True}
     schedule = "constant_with_warmup" if settings.schedule == "constant" else settings.schedule
     return SentenceTransformerTrainingArguments(
         output_dir=str(folder / "checkpoints"),
@@ -127,15 +157,14 @@ def _arguments(
         bf16=bf16,
         use_cpu=on_processor(settings),
         seed=settings.seed,
-        eval_strategy="steps" if evaluates else "no",
+        eval_strategy="no" if measure is None else "steps",
         eval_steps=settings.eval_steps,
-        eval_on_start=evaluates and last_checkpoint(folder) is None,
+        eval_on_start=measure is not None and last_checkpoint(folder) is None,
         save_strategy="steps",
         save_steps=settings.eval_steps,
         save_total_limit=2,
         logging_steps=settings.log_steps,
         logging_first_step=True,
-        batch_sampler=Shuffled,
         dataloader_drop_last=True,
         dataloader_pin_memory=False,
         disable_tqdm=True,
@@ -150,7 +179,7 @@ def on_processor(settings: RunSettings) -> bool:
 
 
 def _callbacks(
-    objective: Contrastive, settings: RunSettings, folder: Path, watch: Watch, *, evaluates: bool
+    objective: Objective, settings: RunSettings, folder: Path, watch: Watch, *, evaluates: bool
 ) -> list[TrainerCallback]:
     callbacks: list[TrainerCallback] = [Log(folder / LOG, settings.batch_size, watch), AverageOwn(objective)]
     if evaluates and settings.patience is not None:
@@ -161,14 +190,14 @@ def _callbacks(
 class AverageOwn(TrainerCallback):  # type: ignore[misc]
     """Averages over processes the gradients of what the loss learns: DistributedDataParallel does not."""
 
-    def __init__(self, objective: Contrastive) -> None:
+    def __init__(self, objective: Objective) -> None:
         self.objective = objective
         objective.averaged = True
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Average them before the step."""
-        for name, parameter in self.objective.named_parameters():
-            if processes() > 1 and not name.startswith("model.") and parameter.grad is not None:
+        for parameter in self.objective.own().values():
+            if processes() > 1 and parameter.grad is not None:
                 torch.distributed.all_reduce(parameter.grad)
                 parameter.grad /= processes()
 

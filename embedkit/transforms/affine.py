@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from embedkit.data.atomic import write_whole
 from embedkit.data.formats import require_format
 from embedkit.data.identity import Identity
+from embedkit.data.tensors import metadata_in, tensor_bytes
 from embedkit.errors import FormatError, MismatchError
 
 FORMAT, VERSION = "embedkit-map", 1
@@ -153,8 +154,6 @@ class Affine:
         """Return the content of a safetensors file with the story in its metadata, the same bytes every
         time.
         """
-        from safetensors.numpy import save
-
         metadata = {"format": FORMAT, "version": str(VERSION), "story": orjson.dumps(self.story).decode()}
         tensors = {"A": self.A, "b": self.b}
         if self.target is not None:
@@ -163,13 +162,7 @@ class Affine:
             told = {"encoder": encoder, "story": transform.story if transform else None}
             metadata["target"] = orjson.dumps(told).decode()
             tensors |= {"target.A": transform.A, "target.b": transform.b} if transform else {}
-        content: bytes = save(
-            {name: np.ascontiguousarray(numbers) for name, numbers in tensors.items()}, metadata
-        )
-        length = int.from_bytes(content[:8], "little")
-        head = orjson.dumps(orjson.loads(content[8 : 8 + length]), option=orjson.OPT_SORT_KEYS)
-        head += b" " * (-len(head) % 8)  # safetensors writes its keys in an order left to chance
-        return len(head).to_bytes(8, "little") + head + content[8 + length :]
+        return tensor_bytes(tensors, metadata)
 
     def save(self, path: Path) -> None:
         """Write one safetensors file, whole or not at all."""
@@ -193,8 +186,7 @@ class Affine:
         from safetensors.numpy import load
 
         try:
-            length = int.from_bytes(content[:8], "little")
-            metadata = orjson.loads(content[8 : 8 + length]).get("__metadata__", {})
+            metadata = metadata_in(content)
             require_format(metadata, FORMAT, VERSION, thing="a map", where=where)
             tensors = load(content)
             target = _target(orjson.loads(metadata["target"]), tensors) if "target" in metadata else None

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from embedkit.data import tables
+from embedkit.data.label_vectors import Calibration, LabelVectors, read_names
 from embedkit.data.vectors import VectorSet
 from embedkit.embedding.encoder import load
 from embedkit.errors import FormatError
@@ -21,6 +22,7 @@ TODAY = {
     "int8": "int8-v2",
     "index": "index-v2",
     "map.safetensors": "map-v1.safetensors",
+    "labels.safetensors": "labels-v1.safetensors",
 }
 ROWS = [{"id": "a", "text": "one", "n": 1, "tags": None}, {"id": "b", "text": "二", "n": 2, "tags": ["x", 1]}]
 
@@ -56,6 +58,18 @@ def test_a_map_of_version_1_is_read():
         [0.5],
         {"spec": "example"},
     )
+
+
+def test_label_vectors_of_version_1_are_read(folder):
+    labels = LabelVectors.load(GOLDEN / "labels-v1.safetensors")
+    assert labels.vectors.tolist() == np.float32([[1, 0], [0.6, 0.8], [0, 1], [0, -1]]).tolist()
+    assert (labels.names, labels.centres, labels.multiple) == (("one", "二"), 2, False)
+    assert (labels.scale, labels.offset) == (20, 0)
+    assert labels.calibration == Calibration(1.5, 0.25, 8, 4, 0.75, 0.5, 0.375, 0.25, 0.125, 0.875, 0.5)
+    assert (labels.held_out, labels.loss) == (("three",), "sub-centre:centres=2")
+    labels.require_encoder(load("hash:dim=2").identity, where="golden")
+    shutil.copy(GOLDEN / "labels-v1.safetensors", "labels.safetensors")
+    assert read_names(Path()) == ["one", "二"]
 
 
 @pytest.mark.parametrize("version", ["index-v1", "index-v2"])

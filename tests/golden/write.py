@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from embedkit.data import tables
+from embedkit.data.label_vectors import Calibration, LabelVectors
 from embedkit.data.records import Record
 from embedkit.data.vectors import Batch, VectorMeta, VectorSetWriter
 from embedkit.embedding.encoder import load
@@ -20,7 +21,7 @@ RECORDS = [Record("a", "one", {"n": 1}), Record("b", "二", {"n": 2, "tags": ["x
 
 
 def write_all(folder: Path) -> None:
-    """Write a vector set, a map and an index into `folder`."""
+    """Write a vector set, a map, an index and label vectors into `folder`."""
     encoder = load("hash:dim=2")
     vectors = encoder.encode([record.text for record in RECORDS])
     writer = VectorSetWriter(folder / "vectors", VectorMeta(2, encoder.identity))
@@ -33,6 +34,16 @@ def write_all(folder: Path) -> None:
         writer.finish()
     Affine(np.array([[1.0, 2.0]]), np.array([0.5]), {"spec": "example"}).save(folder / "map.safetensors")
     build_index(folder / "index", made.meta, made)
+    LabelVectors(
+        ("one", "二"),
+        np.array([[1, 0], [0.6, 0.8], [0, 1], [0, -1]], dtype=np.float32),
+        centres=2,
+        scale=20.0,
+        calibration=Calibration(1.5, 0.25, 8, 4, 0.75, 0.5, 0.375, 0.25, 0.125, 0.875, 0.5),
+        held_out=("three",),
+        loss="sub-centre:centres=2",
+        fingerprint=encoder.identity.fingerprint,
+    ).save(folder / "labels.safetensors")
 
 
 if __name__ == "__main__":

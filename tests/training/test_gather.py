@@ -61,7 +61,7 @@ def test_gradients_travel_once_for_all_chunks_and_steps(results, case):
 
 
 def test_a_head_of_several_processes_is_refused(results):
-    message = "a head's gradients would differ between processes; add the callback AverageOwn"
+    message = "gradients of head.weight would differ between processes; add the callback AverageOwn"
     assert all(result["refusal"].startswith(message) for result in results[1:])
 
 

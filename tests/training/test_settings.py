@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from embedkit.errors import EmbedkitError, FormatError, UnknownNameError, UsageError
-from embedkit.training.settings import PRESETS, SimCSESettings, preset, read_toml, to_toml, with_given
+from embedkit.training.settings import PRESETS, SimCSESettings, preset, with_given
+from embedkit.training.toml import read_toml, to_toml
 
 
 def test_the_file_repeats_the_run(folder):

@@ -17,8 +17,9 @@ from embedkit.embedding.encoder import load
 from embedkit.errors import DataError, EmbedkitError, ExistsError, MismatchError, UsageError
 from embedkit.training.exactness import check_exact
 from embedkit.training.seeds import train_seeds
-from embedkit.training.settings import SimCSESettings, read_toml
-from embedkit.training.simcse import train_simcse
+from embedkit.training.settings import SimCSESettings
+from embedkit.training.simcse import SimCSE, train_simcse
+from embedkit.training.toml import read_toml
 from tests.embedding.conftest import BUILDERS, WORDS
 
 
@@ -201,7 +202,7 @@ def test_training_stops_without_a_better_score(settings):
 
 
 def test_several_seeds_report_mean_and_deviation_and_keep_the_best(settings):
-    runs = train_seeds("out", settings, SENTENCES, PAIRS, count=3)
+    runs = train_seeds("out", SimCSE(settings, SENTENCES, PAIRS), count=3)
     scores = [run.best for run in runs.trained.values()]
     assert runs.mean == pytest.approx(np.mean(scores))
     assert runs.deviation == pytest.approx(np.std(scores, ddof=1))
@@ -211,13 +212,13 @@ def test_several_seeds_report_mean_and_deviation_and_keep_the_best(settings):
 
 
 def test_the_models_of_all_seeds_can_be_kept(settings):
-    train_seeds("out", settings, SENTENCES, PAIRS, count=2, keep_all=True)
+    train_seeds("out", SimCSE(settings, SENTENCES, PAIRS), count=2, keep_all=True)
     assert sorted(path.name for path in Path().iterdir()) == ["out", "out.seed0", "out.seed1"]
     assert not same(weights("out.seed0"), weights("out.seed1"))
 
 
 def test_seeds_that_are_done_are_not_trained_again(settings):
-    whole = train_seeds("whole", settings, SENTENCES, PAIRS, count=2)
+    whole = train_seeds("whole", SimCSE(settings, SENTENCES, PAIRS), count=2)
     calls = []
 
     def watch(event):
@@ -226,14 +227,14 @@ def test_seeds_that_are_done_are_not_trained_again(settings):
             raise Killed
 
     with pytest.raises(Killed):
-        train_seeds("out", settings, SENTENCES, PAIRS, count=2, watch=watch)
-    resumed = train_seeds("out", settings, SENTENCES, PAIRS, count=2, resume=True)
+        train_seeds("out", SimCSE(settings, SENTENCES, PAIRS), count=2, watch=watch)
+    resumed = train_seeds("out", SimCSE(settings, SENTENCES, PAIRS), count=2, resume=True)
     assert resumed.scores == whole.scores
     assert same(weights("out"), weights("whole"))
 
 
 def test_the_gradient_is_exact_on_the_users_model(settings):
-    assert check_exact(settings, SENTENCES) < 1e-5
+    assert check_exact(SimCSE(settings, SENTENCES)) < 1e-5
     assert not list(Path().iterdir())
 
 

@@ -1,0 +1,194 @@
+"""`embedkit eval labels`: does a text find others of its label before it finds the rest?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from embedkit.cli.console import input_names, passed_over, relay_warnings
+from embedkit.cli.figures import difference_cells, estimate_cells, print_facts, print_table, times_100
+from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.cli.protocol import Facts, interval_facts, version_facts
+from embedkit.cli.systems import Compare, System, encode_once, named_systems, system_facts
+from embedkit.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from embedkit.data.labelled import Labelled
+    from embedkit.embedding.encoder import Encoder, Vectors
+    from embedkit.evaluation.labels import LabelFigures, Result
+
+HITS = "share a label with the query; ranked by cosine, figures expected over all orders of ties"
+
+
+def labels(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TEST", help="Files of texts with labels: each text is a query.", show_default=False
+        ),
+    ] = None,
+    gallery: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE", help="Texts with labels to find [each query the others]. May be repeated."
+        ),
+    ] = None,
+    compare: Compare = None,
+    label_field: Annotated[
+        str | None, typer.Option(help="Field with the label or the labels [label, category, intent, ...].")
+    ] = None,
+    holdout: Annotated[
+        bool, typer.Option("--holdout", help="Only labels that none of the models was trained on.")
+    ] = False,
+    seen: Annotated[
+        bool, typer.Option("--seen", help="Only labels that the models trained on labels all know.")
+    ] = False,
+    resamples: Annotated[int, typer.Option(help="Of the bootstrap, for intervals.", min=100)] = 1000,
+    *,
+    encoding: EncoderOptions,
+    reading: TextOptions,
+    common: Common,
+) -> None:
+    """See whether the nearest texts share a text's label: top-1, top-5, top-10 and MAP, times 100."""
+    from embedkit.evaluation.labels import evaluate_labels
+
+    relay_warnings(common.quiet)
+    if holdout and seen:
+        raise UsageError("is the opposite of --seen", where="--holdout", hint="give one of the two")
+    inputs = _read(input_names(files), gallery or [], label_field, reading)
+    systems = named_systems(encoding, compare)
+    choose, choice = _choice(systems, holdout=holdout, seen=seen)
+    sets = [_kept(each, choose) for each in inputs]
+    encoders = encode_once(systems, [text for each in sets for text in each.texts.texts()], common)
+    figures = [_measure(encoder, sets) for encoder in encoders]
+    results = evaluate_labels(figures, resamples=resamples, seed=common.seed)
+    left_out = len(figures[0].left_out)
+    protocol = _protocol(sets, left_out) | choice | system_facts(systems, encoders)
+    protocol |= interval_facts(resamples, common.seed, over="queries")
+    protocol |= version_facts(system.settings.model for system in systems)
+    names = [system.name for system in systems]
+    if common.json:
+        counts = {"queries": len(sets[0].texts) - left_out, "left_out": left_out}
+        facts = [{"system": name, **counts, **_facts(results, system)} for system, name in enumerate(names)]
+        print(json.dumps({"results": facts, "protocol": protocol}))
+        return
+    _print(results, names)
+    print()
+    print_facts(protocol)
+
+
+Choose = Callable[["Labelled"], "Labelled"]
+
+
+class Set(NamedTuple):
+    """Labelled texts and the files they come from: the queries, or the gallery."""
+
+    files: list[str]
+    texts: Labelled
+
+
+def _read(queries: list[str], gallery: list[str], label_field: str | None, reading: TextOptions) -> list[Set]:
+    """Read the queries, and the gallery where there is one."""
+    from embedkit.data.labelled import read_labelled
+
+    if [*queries, *gallery].count("-") > 1:
+        raise UsageError("standard input can be read only once", where="--gallery")
+    if reading.id_field is not None:
+        raise UsageError("is for records; no figure needs the ids of labelled texts", where="--id-field")
+    files = [names for names in (queries, gallery) if names]
+    return [Set(names, read_labelled(names, reading.format(), label_field)) for names in files]
+
+
+def _choice(systems: Sequence[System], *, holdout: bool, seen: bool) -> tuple[Choose, Facts]:
+    """Return which of the texts are measured, and the words for it.
+
+    Raises UsageError when no model tells the labels that `seen` asks for.
+    """
+    from embedkit.evaluation.labels import held_out, seen_only
+
+    if not holdout and not seen:
+        return (lambda texts: texts), {}
+    trained = _trained(systems)
+    told = " and ".join(f"{model} ({len(names):,} labels)" for model, names in trained.items())
+    if holdout:
+        names = frozenset[str]().union(*trained.values())
+        words = f"not trained on by {told}" if told else "that are unseen, as all are: no model tells of any"
+        return (lambda texts: held_out(texts, names)), {"holdout": f"only texts of labels {words}"}
+    if not trained:
+        models = ", ".join(dict.fromkeys(system.settings.model for system in systems))
+        what = f"nothing tells which labels {models} was trained on"
+        raise UsageError(what, where="--seen", hint="a folder with labels.safetensors does")
+    names = frozenset.intersection(*trained.values())
+    return (lambda texts: seen_only(texts, names)), {"seen": f"only texts of labels trained on by {told}"}
+
+
+def _trained(systems: Sequence[System]) -> dict[str, frozenset[str]]:
+    """Return the labels that models were trained on, of those that tell."""
+    from embedkit.data.label_vectors import read_names
+
+    models = dict.fromkeys(system.settings.model for system in systems)
+    names = {model: read_names(Path(model)) for model in models}
+    return {model: frozenset(known) for model, known in names.items() if known is not None}
+
+
+def _kept(each: Set, choose: Choose) -> Set:
+    texts = choose(each.texts)
+    if not len(texts):
+        what = f"no text is left of {len(each.texts):,}: none is of such a label"
+        raise DataError(what, where=", ".join(each.files), hint="see --holdout and --seen")
+    return each._replace(texts=texts)
+
+
+def _measure(encoder: Encoder, sets: Sequence[Set]) -> LabelFigures:
+    from embedkit.evaluation.labels import label_figures
+
+    if len(sets) == 1:
+        return label_figures(*_side(encoder, sets[0].texts))
+    return label_figures(*_side(encoder, sets[0].texts), *_side(encoder, sets[1].texts))
+
+
+def _side(encoder: Encoder, texts: Labelled) -> tuple[Vectors, list[tuple[str, ...]]]:
+    return encoder.encode(texts.texts()), [row.labels for row in texts.rows]
+
+
+def _print(results: Sequence[Result], names: Sequence[str]) -> None:
+    several = len(names) > 1
+    heads = ["figure", *(["system"] if several else []), "value", "95 %"]
+    heads += ["difference", "95 %", "p"] if several else []
+    rows = []
+    for each in results:
+        row = [each.name, *([names[each.system]] if several else []), *estimate_cells(each.value)]
+        rows.append(row + (difference_cells(each.gain) if several else []))
+    print_table(heads, rows, texts=1 + several)
+
+
+def _facts(results: Sequence[Result], system: int) -> dict[str, Any]:
+    """Return the results of one system as JSON values, times 100."""
+    own = {each.name.replace("-", "").lower(): each for each in results if each.system == system}
+    facts: dict[str, Any] = {name: times_100(each.value) for name, each in own.items()}
+    gains = {name: times_100(each.gain) for name, each in own.items() if each.gain is not None}
+    return facts | ({"difference": gains} if gains else {})
+
+
+def _protocol(sets: Sequence[Set], left_out: int) -> Facts:
+    """Return what was ranked for what, and what counts as a hit."""
+    queries = sets[0].texts
+    found = _named(sets[1]) if len(sets) > 1 else "each text queries all others"
+    names = {name for each in sets for name in each.texts.names()}
+    multiple = any(each.texts.multiple for each in sets)
+    return {
+        "files": _named(sets[0]),
+        "gallery": found,
+        "labels": f"{len(names):,}, {'lists of them' if multiple else 'one a text'}",
+        "queries": f"{len(queries) - left_out:,}; {left_out:,} left out, for which there is nothing to find",
+        "hits": HITS,
+    }
+
+
+def _named(each: Set) -> str:
+    over = passed_over(each.texts)
+    return f"{', '.join(each.files)} ({len(each.texts):,} texts{f'; {over}' if over else ''})"

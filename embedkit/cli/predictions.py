@@ -1,0 +1,91 @@
+"""Predicted labels on standard output or in a file: a table for people, JSON lines for pipes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+import orjson
+
+from embedkit.cli.hits import free_names, printable
+
+if TYPE_CHECKING:
+    from embedkit.data.records import Record
+    from embedkit.embedding.labelling import Prediction
+
+LabelFormat = Literal["table", "jsonl"]
+NONE = "(none of these)"
+_NAMES = {"id", "text", "label", "score", "cosine", "labels"}  # of ours, in a line of JSON
+_DIGITS = 6  # of a score or a cosine
+_WIDTH = 40  # of a table's label or id, where they are longer
+
+
+def write_predictions(
+    predicted: Iterable[tuple[list[Record], list[Prediction]]],
+    out: IO[bytes],
+    format: LabelFormat,
+    *,
+    lists: bool,
+) -> int:
+    """Write windows of predictions as they come, and return how many texts have no label; `lists` says that
+    there may be several a text.
+    """
+    none = 0
+    for records, predictions in predicted:
+        none += sum(prediction.label is None for prediction in predictions)
+        if format == "table":
+            _table(records, predictions, lists=lists)
+            continue
+        for record, prediction in zip(records, predictions, strict=True):
+            out.write(_line(record, prediction, lists=lists))
+        out.flush()
+    return none
+
+
+def _line(record: Record, prediction: Prediction, *, lists: bool) -> bytes:
+    line: dict[str, Any] = {
+        "id": record.id,
+        "text": record.text,
+        "label": prediction.label,
+        "score": round(prediction.score, _DIGITS),
+        "cosine": round(prediction.cosine, _DIGITS),
+    }
+    if lists:
+        line["labels"] = [
+            {"label": name, "score": round(score, _DIGITS)} for name, score in prediction.ranked
+        ]
+    line |= free_names(record.fields, _NAMES)
+    return orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _table(records: list[Record], predictions: list[Prediction], *, lists: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("id", style="cyan", no_wrap=True, max_width=_WIDTH)
+    table.add_column("label", style="bold", overflow="fold")
+    table.add_column("score", justify="right")
+    table.add_column("cosine", justify="right")
+    table.add_column("text", no_wrap=True, ratio=1)
+    for record, prediction in zip(records, predictions, strict=True):
+        shown = _several(prediction) if lists else printable(prediction.label or NONE)
+        numbers = f"{prediction.score:.3f}", f"{prediction.cosine:.3f}"
+        table.add_row(*map(_cell, (printable(record.id), shown, *numbers, _first_line(record.text))))
+    Console().print(table)
+
+
+def _several(prediction: Prediction) -> str:
+    """Return the labels of a text, one below the other."""
+    lines = [f"{printable(name)} {score:.3f}" for name, score in prediction.ranked]
+    return "\n".join(lines if prediction.label else [NONE, *lines])
+
+
+def _cell(text: str) -> Any:
+    from rich.text import Text
+
+    return Text(text, overflow="ellipsis")
+
+
+def _first_line(text: str) -> str:
+    return printable(next((line.strip() for line in text.splitlines() if line.strip()), ""))

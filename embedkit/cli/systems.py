@@ -1,0 +1,90 @@
+"""What an evaluation sets side by side: encoders with their maps, named by `-m`, `-t` and `--compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from embedkit.cli.console import Progress
+from embedkit.cli.options import Common, EncoderOptions
+from embedkit.cli.protocol import Facts, encoder_facts
+
+if TYPE_CHECKING:
+    from embedkit.embedding.encoder import Encoder, EncoderSettings
+    from embedkit.transforms.affine import Affine
+
+Compare = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--compare",
+        metavar="MAP|MODEL|none",
+        help="Measure beside it: a map instead of -t, another model, or none: no map. May be repeated.",
+    ),
+]
+
+
+class System(NamedTuple):
+    """What is measured: an encoder with its maps, under a name for the table."""
+
+    name: str
+    settings: EncoderSettings
+    maps: list[Affine]
+
+
+def named_systems(encoding: EncoderOptions, compare: Sequence[str] | None) -> list[System]:
+    """Read the first system from the options, and the others from each `--compare`."""
+    settings = encoding.settings()
+    name = _named(settings, [path.name for path in encoding.transform or []])
+    first = System(name, settings, encoding.maps())
+    return [first, *(_compared(name, settings) for name in compare or [])]
+
+
+def _compared(name: str, settings: EncoderSettings) -> System:
+    """Read one `--compare`: no map, a map's file, or else a model, which is read as it says itself."""
+    from embedkit.embedding.encoder import EncoderSettings
+    from embedkit.transforms.affine import Affine
+
+    if name == "none":
+        return System(_named(settings, []), settings, [])
+    if name.endswith(".safetensors") or Path(name).is_file():
+        return System(_named(settings, [Path(name).name]), settings, [Affine.load(name)])
+    if name.startswith("hash:"):
+        return System(name, EncoderSettings(name), [])
+    run = {key: getattr(settings, key) for key in ("device", "runtime", "precision", "allow_pickle")}
+    return System(name, EncoderSettings(name, **run), [])
+
+
+def _named(settings: EncoderSettings, maps: Sequence[str]) -> str:
+    pooling = f" ({settings.pooling})" if settings.pooling else ""
+    return " + ".join([f"{settings.model}{pooling}", *maps])
+
+
+def encode_once(systems: Sequence[System], texts: Sequence[str], common: Common) -> list[Encoder]:
+    """Return each system's encoder with the texts encoded already, once for all systems that share it.
+
+    Raises MismatchError for a map that does not fit, before the work.
+    """
+    from embedkit.embedding.encoder import load, with_maps
+    from embedkit.evaluation.sts import remember
+
+    loaded = {system.settings: load(system.settings) for system in systems}
+    for system in systems:
+        with_maps(loaded[system.settings], system.maps)
+    total = len(set(texts))
+    remembered = {
+        settings: remember(encoder, texts, Progress(common.quiet, total=total).track)
+        for settings, encoder in loaded.items()
+    }
+    return [with_maps(remembered[system.settings], system.maps) for system in systems]
+
+
+def system_facts(systems: Sequence[System], encoders: Sequence[Encoder]) -> Facts:
+    """Say which encoders and maps were measured, numbered where there are several systems."""
+    facts: Facts = {}
+    for number, (system, encoder) in enumerate(zip(systems, encoders, strict=True), 1):
+        told = encoder_facts(encoder.identity, system.settings, system.maps)
+        facts |= {f"{name} {number}" if len(systems) > 1 else name: fact for name, fact in told.items()}
+    return facts

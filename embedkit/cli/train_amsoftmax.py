@@ -1,0 +1,124 @@
+"""`embedkit train-amsoftmax`: texts and their labels train an encoder that retrieves by label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from embedkit.cli.console import passed_over, say
+from embedkit.cli.options import Common, Files, TextOptions
+from embedkit.cli.spread import command_app
+from embedkit.cli.training import TrainOptions, first_speaks, is_done, run_recipe
+from embedkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from embedkit.data.labelled import Labelled
+    from embedkit.training.settings import AMSoftmaxSettings
+
+OUTPUT = "The trained model, a sentence-transformers folder, with its label vectors."
+_LABELS = "Labels"
+_LOSSES = "[am-softmax; zlpr for lists of labels]"
+_HOLDOUT = (
+    "Keep labels from training, all their texts: a share below 1, or a number. The best MAP on them is kept."
+)
+
+
+def _option(help: str, *names: str, **how: Any) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=_LABELS, show_default=False, **how)
+
+
+def _margin(value: str | None) -> str | None:
+    if value is None or value == "auto":
+        return value
+    try:
+        float(value)
+    except ValueError:
+        raise UsageError(f"{value} is neither auto nor a number", where="--margin") from None
+    return value
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """What labels there are, and how hard they are told apart."""
+
+    label_field: Annotated[str | None, _option("Field with the label, or the labels.")] = None
+    loss: Annotated[
+        Literal["am-softmax", "arc-face", "sub-centre", "softmax", "simpler-a-softmax", "zlpr"] | None,
+        _option(_LOSSES),
+    ] = None
+    margin: Annotated[
+        str | None,
+        _option(
+            "On cosines [0.35; on angles, of arc-face and sub-centre: 0.5], or auto: train at 0, estimate the "
+            "diameter of a label, set it, go on.",
+            callback=_margin,
+        ),
+    ] = None
+    margin_after: Annotated[float | None, _option("Share of the steps before auto sets it [0.5].")] = None
+    scale: Annotated[float | None, _option("Cosines are multiplied by it [30].")] = None
+    centres: Annotated[int | None, _option("Vectors of a label, for sub-centre [3].")] = None
+    class_learning_rate: Annotated[float | None, _option("Of the label vectors [1e-3].")] = None
+    class_balance: Annotated[
+        Literal["none", "loss", "batches"] | None,
+        _option("Weigh rare labels up in the loss, or draw them as often as others [none]."),
+    ] = None
+    max_classes: Annotated[int | None, _option("Labels a step compares with; of more, a sample [20000].")] = (
+        None
+    )
+    holdout_labels: Annotated[float | None, _option(_HOLDOUT)] = None
+    holdout_seed: Annotated[int | None, _option("Chooses them, whatever the seed [0].")] = None
+    calibrate: Annotated[
+        float | None,
+        _option("Share of each label's texts kept to calibrate the scores of `embedkit label` [0.1]."),
+    ] = None
+
+    def given(self) -> dict[str, Any]:
+        """Return what was given on the command line, by name."""
+        values = {name: value for name, value in vars(self).items() if value is not None}
+        if values.get("margin", "auto") != "auto":
+            values["margin"] = float(values["margin"])
+        return values
+
+
+def train_amsoftmax(
+    files: Files = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help=OUTPUT)] = None,
+    *,
+    labelling: LabelOptions,
+    training: TrainOptions,
+    reading: TextOptions,
+    common: Common,
+) -> None:
+    """Train an encoder on labelled texts, by margin softmax, to retrieve by label."""
+    from embedkit.training.settings import AMSoftmaxSettings
+
+    common = first_speaks(common)
+    settings = training.settings(AMSoftmaxSettings, files, common, own=labelling.given())
+    if is_done(output, training, common):
+        return
+    labelled, scored = _read(settings, reading, common)
+    from embedkit.training.margin import AMSoftmax
+
+    run_recipe(output, AMSoftmax(settings, labelled, scored), training, common)
+
+
+def _read(
+    settings: AMSoftmaxSettings, reading: TextOptions, common: Common
+) -> tuple[Labelled, Labelled | None]:
+    from embedkit.data.labelled import read_labelled
+
+    field = settings.label_field
+    scored = read_labelled([settings.eval], reading.format(), field) if settings.eval else None
+    labelled = read_labelled(settings.inputs, reading.format(), field)
+    if (line := passed_over(labelled)) and not common.quiet:
+        say(line)
+    return labelled, scored
+
+
+app = command_app(
+    train_amsoftmax,
+    epilog="Example: embedkit train-amsoftmax labelled.csv --holdout-labels 0.2 -o model/",
+)

@@ -1,0 +1,196 @@
+"""Label vectors: what training on labels leaves beside its encoder, one safetensors file with its story."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from embedkit.data.atomic import write_whole
+from embedkit.data.formats import require_format
+from embedkit.data.identity import Identity
+from embedkit.data.tensors import metadata_in, read_header, tensor_bytes
+from embedkit.errors import FormatError, MismatchError
+
+FORMAT, VERSION = "embedkit-labels", 1
+LABELS = "labels.safetensors"  # its name in a model's folder
+_THING = "a file of label vectors"
+_UNIT_TOLERANCE = 1e-3  # of a length; rounding to bf16 moves one by less
+
+
+class Calibration(NamedTuple):
+    """What texts that were not trained on tell: how sure a label is, and from where on none applies."""
+
+    temperature: float  # logits are divided by it
+    threshold: float | None  # least cosine of a label; None for lists, where each label is judged by itself
+    rows: int  # texts of trained labels that it was found on
+    unseen: int  # texts of other labels
+    accuracy: float  # share of the rows with the right label; for lists, with all of them and no other
+    nll_before: float  # negative log-likelihood at temperature 1, nats a text; for lists, a label of a text
+    nll: float
+    ece_before: float  # expected calibration error at temperature 1, 15 bins
+    ece: float
+    kept: float  # share of the rows that get a label
+    rejected: float | None  # share of the unseen texts that get none; None without such texts
+
+
+@dataclass(frozen=True)
+class LabelVectors:
+    """The label vectors of an encoder, how cosines to them become probabilities, and how they came to be.
+
+    Raises MismatchError or FormatError when names and vectors do not fit together.
+    """
+
+    names: tuple[str, ...]  # of the classes
+    vectors: NDArray[
+        np.float32
+    ]  # (classes * centres, dim), unit length; centres of a class follow each other
+    centres: int = 1  # a class
+    multiple: bool = False  # texts have lists of labels: each is judged by itself (ZLPR)
+    scale: float = 30.0  # logits are scale * (cosine - offset)
+    offset: float = 0.0  # learnt for lists of labels, else 0
+    calibration: Calibration | None = None
+    held_out: tuple[str, ...] = ()  # labels kept from training
+    loss: str = ""  # its spec
+    fingerprint: str = ""  # of the encoder that they belong to
+
+    def __post_init__(self) -> None:
+        rows = len(self.names) * self.centres
+        if self.vectors.ndim != 2 or len(self.vectors) != rows or rows == 0:
+            raise MismatchError(
+                f"{len(self.names)} labels of {self.centres} centres want {rows} vectors, these have shape "
+                f"{self.vectors.shape}"
+            )
+        lengths = np.linalg.norm(self.vectors, axis=1)
+        if not (abs(lengths - 1) <= _UNIT_TOLERANCE).all():
+            row = int(np.argmax(~(abs(lengths - 1) <= _UNIT_TOLERANCE)))
+            name = self.names[row // self.centres]
+            raise FormatError(f"the vector of label {name!r} has length {lengths[row]:.4g}, not 1")
+        name, times = Counter(self.names).most_common(1)[0]
+        if times > 1:
+            raise FormatError(f"label {name!r} comes {times} times")
+
+    @property
+    def dimension(self) -> int:
+        """Columns of the vectors."""
+        return int(self.vectors.shape[1])
+
+    @property
+    def ids(self) -> list[str]:
+        """A name for each vector: the label's; with several centres a label, `label#1`, `label#2` and so
+        on.
+        """
+        if self.centres == 1:
+            return list(self.names)
+        return [f"{name}#{centre}" for name in self.names for centre in range(1, self.centres + 1)]
+
+    def require_encoder(self, identity: Identity, *, where: str) -> None:
+        """Raise MismatchError, naming both sides, unless this encoder gives vectors beside these."""
+        if self.dimension != identity.dimension:
+            raise MismatchError(
+                f"label vectors have {self.dimension} columns, {identity.model} gives {identity.dimension}",
+                where=where,
+            )
+        if self.fingerprint not in ("", identity.fingerprint) or identity.maps:
+            raise MismatchError(
+                f"label vectors belong to encoder {self.fingerprint}, texts are encoded by {identity}",
+                where=where,
+                hint="they go with the model that they were trained with, as it was written",
+            )
+
+    def to_bytes(self) -> bytes:
+        """Return the content of a safetensors file, the same bytes every time."""
+        story = {
+            field.name: getattr(self, field.name) for field in fields(self) if field.name not in _APART
+        } | {"calibration": self.calibration._asdict() if self.calibration else None}
+        metadata = {
+            "format": FORMAT,
+            "version": str(VERSION),
+            "names": orjson.dumps(self.names).decode(),
+            "story": orjson.dumps(story).decode(),
+        }
+        return tensor_bytes({"vectors": self.vectors.astype(np.float32)}, metadata)
+
+    def save(self, path: str | Path) -> None:
+        """Write the file, or `labels.safetensors` into a folder, whole or not at all."""
+        write_whole(label_file(Path(path)), self.to_bytes())
+
+    @classmethod
+    def load(cls, path: str | Path) -> LabelVectors:
+        """Read the file, or that of a model's folder; raises FormatError when there is none, or it is another
+        kind, version, or damaged.
+        """
+        file = label_file(Path(path))
+        try:
+            return cls.from_bytes(file.read_bytes(), where=str(file))
+        except FileNotFoundError:
+            raise no_labels(str(path)) from None
+
+    @classmethod
+    def from_bytes(cls, content: bytes, *, where: str) -> LabelVectors:
+        """Read what `to_bytes` gave."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            metadata = _metadata(content, where)
+            story: dict[str, Any] = orjson.loads(metadata["story"])
+            story["calibration"] = Calibration(**story["calibration"]) if story["calibration"] else None
+            story["held_out"] = tuple(story["held_out"])
+            return cls(tuple(orjson.loads(metadata["names"])), load(content)["vectors"], **story)
+        except (FormatError, MismatchError) as error:
+            raise type(error)(error.what, where=where) from None
+        except (SafetensorError, OverflowError, LookupError, TypeError, ValueError) as error:
+            raise FormatError(f"is not a whole file of label vectors: {error}", where=where) from None
+
+
+_APART = ("names", "vectors", "calibration")  # what is not a plain value of the story
+
+
+def label_file(path: Path) -> Path:
+    """Return the file of label vectors that a path means: itself, or that in a folder."""
+    return path / LABELS if path.is_dir() else path
+
+
+def no_labels(where: str) -> FormatError:
+    """Return the error for a model, or a file, without label vectors."""
+    hint = f"embedkit train-amsoftmax makes a model with {LABELS} in it"
+    return FormatError("has no label vectors", where=where, hint=hint)
+
+
+def holds_labels(path: Path) -> bool:
+    """Say whether a file says of itself that it holds label vectors; only its beginning is read."""
+    try:
+        return metadata_in(read_header(path)).get("format") == FORMAT
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def read_names(model_folder: Path) -> list[str] | None:
+    """Return the labels that a model was trained on, or None when its folder says nothing of labels.
+
+    The vectors are not read. Raises FormatError when the file is of another version, or damaged.
+    """
+    file = Path(model_folder) / LABELS
+    if not file.is_file():
+        return None
+    try:
+        names: list[str] = orjson.loads(_metadata(read_header(file), str(file))["names"])
+    except (ValueError, LookupError) as error:
+        raise FormatError(f"is not a whole file of label vectors: {error}", where=str(file)) from None
+    return names
+
+
+def _metadata(content: bytes, where: str) -> dict[str, str]:
+    """Return the metadata of label vectors; raises FormatError when they are something else."""
+    try:
+        metadata = metadata_in(content)
+    except ValueError:
+        metadata = {}
+    require_format(metadata, FORMAT, VERSION, thing=_THING, where=where)
+    return metadata

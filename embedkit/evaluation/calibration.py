@@ -1,0 +1,192 @@
+"""Calibration on texts that were not trained on: how sure a label is, and from where on none applies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.data.label_vectors import Calibration, LabelVectors
+from embedkit.embedding.encoder import Vectors
+from embedkit.embedding.labelling import LIST_THRESHOLD, class_cosines, logits, probabilities, row_blocks
+from embedkit.errors import DataError, MismatchError
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+BINS = 15  # of the expected calibration error
+KEPT = 0.95  # share of the texts that a threshold keeps when nothing is known of texts without a label
+LIMITS = (0.05, 20.0)  # of the temperature
+_CELLS = 1 << 26  # rows x classes that are held in memory
+
+
+class Judged(NamedTuple):
+    """Cosines `(rows, classes)` of texts whose labels are known, and these: class numbers `(rows,)`, or for
+    lists weights `(rows, classes)`.
+    """
+
+    cosines: Float32
+    targets: NDArray[Any]
+
+
+def calibrate(
+    vectors: Vectors, labels: NDArray[Any], unseen: Vectors | None, label_vectors: LabelVectors
+) -> Calibration:
+    """Return the temperature and the threshold that suit texts which were not trained on.
+
+    `vectors` `(rows, dim)` have class numbers `labels` `(rows,)`; for lists of labels, weights of 0 to 1
+    `(rows, classes)`. `unseen` `(rows, dim)` are of texts whose labels were kept from training. Where rows x
+    classes would fill the memory, rows evenly spaced stand for all. Raises DataError without any row, and
+    MismatchError when shapes do not fit.
+    """
+    _check(vectors, labels, label_vectors)
+    judged = _judged(vectors, labels, label_vectors)
+    others = _best(unseen, label_vectors) if unseen is not None and len(unseen) else None
+    best, right = judged.cosines.max(axis=1), _right(judged, label_vectors)
+    threshold = None if label_vectors.multiple else _threshold(best, right, others)
+    temperature = fit_temperature(judged, label_vectors)
+    return Calibration(
+        temperature=temperature,
+        threshold=threshold,
+        rows=len(best),
+        unseen=0 if others is None else len(others),
+        accuracy=float(right.mean()),
+        nll_before=negative_log_likelihood(judged, label_vectors, 1.0),
+        nll=negative_log_likelihood(judged, label_vectors, temperature),
+        ece_before=expected_calibration_error(_believed(judged, label_vectors, 1.0)),
+        ece=expected_calibration_error(_believed(judged, label_vectors, temperature)),
+        kept=float(_labelled(best, label_vectors, threshold).mean()),
+        rejected=None if others is None else float(1 - _labelled(others, label_vectors, threshold).mean()),
+    )
+
+
+def fit_temperature(judged: Judged, labels: LabelVectors) -> float:
+    """Return the temperature of least negative log-likelihood (Guo et al. 2017, arXiv 1706.04599, 4.2).
+
+    It is convex in 1 / temperature, so that it has one minimum. 1 where nothing is less, and where every text
+    is right: its minimum would be at 0, where every score is 1.
+    """
+    from scipy.optimize import minimize_scalar
+
+    if _right(judged, labels).all():
+        return 1.0
+
+    def loss(log_temperature: float) -> float:
+        return negative_log_likelihood(judged, labels, float(np.exp(log_temperature)))
+
+    found = minimize_scalar(loss, bounds=np.log(LIMITS), method="bounded", options={"xatol": 1e-4})
+    return float(np.exp(found.x)) if found.fun < loss(0.0) else 1.0
+
+
+def negative_log_likelihood(judged: Judged, labels: LabelVectors, temperature: float) -> float:
+    """Return the mean over texts of -log p(label), in nats; for lists, the binary cross-entropy, the mean
+    over each label of each text.
+    """
+    from scipy.special import logsumexp
+
+    total = 0.0
+    for cosines, targets in _blocks(judged):
+        scores = logits(cosines, labels, temperature)
+        if labels.multiple:
+            total += float((np.logaddexp(0, scores) - targets * scores).mean(axis=1).sum())
+        else:
+            own = scores[np.arange(len(scores)), targets]
+            total += float((logsumexp(scores, axis=1) - own).sum())
+    return total / len(judged.cosines)
+
+
+def expected_calibration_error(believed: Iterable[tuple[Float64, Float64]]) -> float:
+    """Return the mean distance, over bins of equal width weighted by what they hold, of probability and truth
+    (Guo et al. 2017, section 2).
+
+    Blocks of probabilities `(rows,)` come with the truth, 1 or 0, or a weight between, `(rows,)`.
+    """
+    gaps, rows = np.zeros(BINS), 0
+    for probability, truth in believed:
+        place = np.clip(np.ceil(probability * BINS).astype(np.intp) - 1, 0, BINS - 1)
+        gaps += np.bincount(place, probability - truth, minlength=BINS)
+        rows += len(place)
+    return float(abs(gaps).sum() / rows)
+
+
+def separating_threshold(seen: Float32, unseen: Float32) -> float:
+    """Return the cosine from which on texts are kept that best tells seen from unseen: the largest balanced
+    accuracy (Youden 1950), the lowest of several, midway to the next text below.
+    """
+    from sklearn.metrics import roc_curve
+
+    cosines = np.concatenate([seen, unseen]).astype(np.float64)
+    truth = np.repeat([1, 0], [len(seen), len(unseen)])
+    rejected, kept, thresholds = roc_curve(truth, cosines, drop_intermediate=False)
+    gain = (kept - rejected)[1:]  # the first keeps nothing
+    lowest = thresholds[1:][np.flatnonzero(gain >= gain.max() - 1e-12)[-1]]
+    below = cosines[cosines < lowest]
+    return float((lowest + below.max()) / 2) if len(below) else float(lowest)
+
+
+def keeping_threshold(seen: Float32) -> float:
+    """Return the largest cosine of a text from which on KEPT of the texts are kept."""
+    return -float(np.quantile(-seen.astype(np.float64), KEPT, method="inverted_cdf"))
+
+
+def _threshold(best: Float32, right: NDArray[np.bool_], unseen: Float32 | None) -> float | None:
+    if unseen is None:
+        return keeping_threshold(best)
+    return separating_threshold(best[right], unseen) if right.any() else None
+
+
+def _check(vectors: Vectors, labels: NDArray[Any], label_vectors: LabelVectors) -> None:
+    if not len(vectors):
+        raise DataError("calibration needs a text that was not trained on, there is none")
+    wanted = (len(vectors), len(label_vectors.names)) if label_vectors.multiple else (len(vectors),)
+    if labels.shape != wanted:
+        raise MismatchError(f"calibration wants labels of shape {wanted}, these have {labels.shape}")
+
+
+def _judged(vectors: Vectors, labels: NDArray[Any], label_vectors: LabelVectors) -> Judged:
+    classes = len(label_vectors.names)
+    most = max(1, min(len(vectors), _CELLS // classes))
+    rows = np.linspace(0, len(vectors) - 1, most).round().astype(np.intp)
+    cosines = np.empty((most, classes), dtype=np.float32)
+    for block in row_blocks(most, len(label_vectors.vectors)):
+        cosines[block] = class_cosines(vectors[rows[block]], label_vectors)
+    return Judged(cosines, labels[rows])
+
+
+def _best(vectors: Vectors, labels: LabelVectors) -> Float32:
+    blocks = row_blocks(len(vectors), len(labels.vectors))
+    return np.concatenate([class_cosines(vectors[block], labels).max(axis=1) for block in blocks])
+
+
+def _blocks(judged: Judged) -> Iterator[Judged]:
+    for block in row_blocks(*judged.cosines.shape):
+        yield Judged(judged.cosines[block], judged.targets[block])
+
+
+def _right(judged: Judged, labels: LabelVectors) -> NDArray[np.bool_]:
+    """Say which texts get the right label; for lists, all of theirs and no other."""
+    if not labels.multiple:
+        return np.asarray(judged.cosines.argmax(axis=1) == judged.targets)
+    return np.asarray(((judged.cosines > labels.offset) == (judged.targets >= LIST_THRESHOLD)).all(axis=1))
+
+
+def _labelled(best: Float32, labels: LabelVectors, threshold: float | None) -> NDArray[np.bool_]:
+    """Say which texts get a label, by their best cosine `(rows,)`."""
+    if labels.multiple:
+        return best > labels.offset
+    return best >= (-np.inf if threshold is None else threshold)
+
+
+def _believed(judged: Judged, labels: LabelVectors, temperature: float) -> Iterator[tuple[Float64, Float64]]:
+    """Yield probabilities and the truth: of the best label of a text, or for lists of every label of a
+    text.
+    """
+    for block in _blocks(judged):
+        probability = probabilities(block.cosines, labels, temperature)
+        if labels.multiple:
+            yield probability.ravel(), np.asarray(block.targets, dtype=np.float64).ravel()
+        else:
+            right = block.cosines.argmax(axis=1) == block.targets
+            yield probability.max(axis=1), right.astype(np.float64)

@@ -1,0 +1,187 @@
+"""Retrieval by label: does a text find others of its label before it finds the rest?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.data.labelled import Labelled
+from embedkit.embedding.encoder import Vectors, unit_length
+from embedkit.errors import DataError, MismatchError
+from embedkit.evaluation.bootstrap import RESAMPLES, Difference, Estimate, difference, draws, estimate
+
+Float64 = NDArray[np.float64]
+Places = NDArray[np.int64]
+LabelSet = tuple[str, ...] | frozenset[str]
+
+FIGURES = ("top-1", "top-5", "top-10", "MAP")
+
+_BLOCK_CELLS = 2**23  # cosines that are held at a time
+
+
+class LabelFigures(NamedTuple):
+    """What each query found, `(queries,)`, over the queries for which there was something to find."""
+
+    top1: Float64  # chance of a hit in first place: 0 or 1, and between them where texts tie
+    top5: Float64  # of one or more in the first five
+    top10: Float64
+    average_precision: Float64
+    left_out: Places  # queries, by row, that share a label with nothing in the gallery
+
+
+class Result(NamedTuple):
+    """One figure of one system, a mean over queries."""
+
+    name: str  # one of FIGURES
+    system: int
+    value: Estimate
+    gain: Difference | None  # over system 0
+
+
+def label_figures(
+    queries: Vectors,
+    labels: Sequence[LabelSet],
+    gallery: Vectors | None = None,
+    gallery_labels: Sequence[LabelSet] | None = None,
+) -> LabelFigures:
+    """Rank a gallery `(texts, dim)` by cosine for each query `(queries, dim)`; a hit shares a label with it.
+
+    Without a gallery every query looks among the others. Texts of one cosine tie, equal vectors always do,
+    and figures are their expectation over all orders of what ties (McSherry and Najork 2008, ECIR, section
+    3), so that neither the order of files nor luck decides. Raises MismatchError when labels are not those
+    of the rows, and DataError for a vector with a number that is not finite.
+    """
+    if (gallery is None) != (gallery_labels is None):
+        raise MismatchError("a gallery comes with its labels, or neither does")
+    others = labels if gallery_labels is None else gallery_labels
+    Q = _unit(queries, labels, "queries")
+    G = Q if gallery is None else _unit(gallery, others, "the gallery")
+    if Q.shape[1] != G.shape[1]:
+        raise MismatchError(f"queries have {Q.shape[1]} columns, the gallery has {G.shape[1]}")
+    members = _members(others)
+    figures, left_out = [], []
+    for query, cosines in enumerate(_cosines(Q, G)):
+        relevant = _sharing(labels[query], members)
+        if gallery is None:
+            cosines[query], relevant = -np.inf, relevant[relevant != query]
+        if len(relevant):
+            figures.append(_figures(cosines, relevant))
+        else:
+            left_out.append(query)
+    top1, top5, top10, precision = np.array(figures, dtype=np.float64).reshape(-1, len(FIGURES)).T
+    return LabelFigures(top1, top5, top10, precision, np.array(left_out, dtype=np.int64))
+
+
+def _unit(vectors: Vectors, labels: Sequence[LabelSet], what: str) -> Vectors:
+    if len(vectors) != len(labels):
+        raise MismatchError(f"{what}: there are {len(labels)} rows of labels for {len(vectors)} vectors")
+    if not np.isfinite(vectors).all():
+        raise DataError(f"{what}: a vector has a number that is not finite")
+    return unit_length(vectors)
+
+
+def _members(labels: Sequence[LabelSet]) -> dict[str, Places]:
+    """Return the rows of each label, in order."""
+    rows: dict[str, list[int]] = {}
+    for row, names in enumerate(labels):
+        for name in set(names):
+            rows.setdefault(name, []).append(row)
+    return {name: np.array(places, dtype=np.int64) for name, places in rows.items()}
+
+
+def _sharing(names: LabelSet, members: dict[str, Places]) -> Places:
+    """Return the rows that share a label with a text, each once."""
+    found = [members[name] for name in names if name in members]
+    if len(found) == 1:
+        return found[0]
+    return np.unique(np.concatenate([np.empty(0, dtype=np.int64), *found]))
+
+
+def _cosines(Q: Vectors, G: Vectors) -> Iterator[Vectors]:
+    """Yield the cosines of each query to the gallery, `(texts,)`, exactly equal for equal vectors."""
+    rows = np.ascontiguousarray(G).view(f"V{G.shape[1] * G.itemsize}")[:, 0]  # a row's bytes as one value
+    _, first, places = np.unique(rows, return_index=True, return_inverse=True)
+    distinct = G[first].T
+    step = max(1, _BLOCK_CELLS // max(1, len(G)))
+    for start in range(0, len(Q), step):
+        yield from (Q[start : start + step] @ distinct)[:, places]
+
+
+def _figures(cosines: Vectors, relevant: Places) -> tuple[float, ...]:
+    """Return the expected hits in the first 1, 5 and 10, and the expected average precision, of one query."""
+    ordered, texts = np.sort(cosines), len(cosines)
+    scores, hits = np.unique(cosines[relevant], return_counts=True)
+    scores, hits = scores[::-1], hits[::-1]  # best first
+    above = texts - np.searchsorted(ordered, scores, "right")
+    tied = texts - np.searchsorted(ordered, scores, "left") - above
+    first = int(above[0]), int(tied[0]), int(hits[0])
+    return *(_chance(k, *first) for k in (1, 5, 10)), _average_precision(above, tied, hits)
+
+
+def _chance(k: int, above: int, tied: int, hits: int) -> float:
+    """Return the chance of a hit in the first k, where `hits` of the `tied` texts behind `above` are ones."""
+    drawn = np.arange(min(max(k - above, 0), tied))
+    return float(1 - np.prod((tied - hits - drawn) / (tied - drawn)))
+
+
+def _average_precision(above: Places, tied: Places, hits: Places) -> float:
+    """Return the expected average precision from groups of tied texts with hits among them, best first.
+
+    The i-th of n texts that tie behind `above` others is a hit with chance hits / n, and then (i - 1)(hits
+    - 1)/(n - 1) hits of its group are expected before it. Summed over i, with H the harmonic numbers.
+    """
+    steps = _harmonic(above + tied) - _harmonic(above)
+    before = np.cumsum(hits) - hits
+    beside = (hits - 1) / np.maximum(tied - 1, 1) * (tied - (above + 1) * steps)
+    return float((hits / tied * ((before + 1) * steps + beside)).sum() / hits.sum())
+
+
+def _harmonic(n: Places) -> Float64:
+    """Return 1 + 1/2 + ... + 1/n."""
+    from scipy.special import digamma
+
+    return np.asarray(digamma(n + 1.0) + np.euler_gamma)
+
+
+def evaluate_labels(
+    systems: Sequence[LabelFigures], *, resamples: int = RESAMPLES, seed: int = 0
+) -> list[Result]:
+    """Return each figure of each system with its interval over queries, the same ones drawn for all systems.
+
+    Raises DataError when no query is left, and MismatchError when systems left out different ones.
+    """
+    if any(not np.array_equal(each.left_out, systems[0].left_out) for each in systems):
+        raise MismatchError("the systems left out different queries")
+    points = np.array([each[: len(FIGURES)] for each in systems])  # (systems, figures, queries)
+    queries = points.shape[-1]
+    if not queries:
+        raise DataError("no query shares a label with a text that it could find")
+    means = points.mean(axis=-1)
+    samples = np.array([points @ counts / queries for counts in draws([queries], resamples, seed)])
+    return [
+        _result(name, system, means[:, place], samples[:, :, place])
+        for place, name in enumerate(FIGURES)
+        for system in range(len(systems))
+    ]
+
+
+def _result(name: str, system: int, means: Float64, samples: Float64) -> Result:
+    """Return one result from means `(systems,)` and their resamples `(resamples, systems)`."""
+    gain = difference(means[system] - means[0], samples[:, system] - samples[:, 0]) if system else None
+    return Result(name, system, estimate(means[system], samples[:, system]), gain)
+
+
+def held_out(labelled: Labelled, trained: Collection[str]) -> Labelled:
+    """Return the texts none of whose labels was trained on."""
+    known = frozenset(trained)
+    return replace(labelled, rows=[row for row in labelled.rows if known.isdisjoint(row.labels)])
+
+
+def seen_only(labelled: Labelled, trained: Collection[str]) -> Labelled:
+    """Return the texts all of whose labels were trained on."""
+    known = frozenset(trained)
+    return replace(labelled, rows=[row for row in labelled.rows if known.issuperset(row.labels)])

@@ -1,0 +1,145 @@
+"""Rows against class vectors: the cross-entropy that margin losses share, worked in blocks of rows.
+
+A margin changes one logit of a row, that of its own class, which is worked out from the row and that class
+vector alone. The matrix of all other logits is computed, used and forgotten, a block of rows at a time, and
+the gradient with it: memory is that of one block and of the gradient, however many classes there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from embedkit.losses.contrast import unit_rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BLOCK = 2**24  # logits at a time: 64 MB in float32
+
+
+class Batch(NamedTuple):
+    """Rows with their labels, and the classes that they are told apart by."""
+
+    embeddings: Tensor  # (rows, dim)
+    labels: Tensor  # (rows,): the class of each row
+    class_vectors: Tensor  # (classes * centres, dim), the centres of a class one after the other
+    row_weights: Tensor | None = None  # (rows,)
+    log_counts: Tensor | None = None  # (classes,): to rows of others a class is exp(log_count) classes
+
+
+class Angle(NamedTuple):
+    """The angle between each row and the nearest centre of its own class."""
+
+    cosine: Tensor  # (rows,)
+    sine: Tensor  # (rows,), its gradient finite at cosines of 1 and -1 too
+
+
+def cross_entropy(
+    batch: Batch, target: Callable[[Angle], Tensor], *, scale: float, centres: int = 1
+) -> Tensor:
+    """Return the mean over rows of weight times `-log softmax(logits)` at the label, in float32 or better.
+
+    Logits are `scale * cos`, the nearest centre counting for a class, plus `log_counts`; at the label
+    `scale * target(angle)`, `(rows,)`. Never below 0. No gradient goes to weights and counts.
+    """
+    import torch
+
+    class Sum(torch.autograd.Function):  # type: ignore[misc]
+        """The sum over rows; its gradient is worked out beside it."""
+
+        @staticmethod
+        def forward(ctx: Any, *inputs: Tensor) -> Tensor:
+            leaves = [tensor.detach().requires_grad_(any(ctx.needs_input_grad)) for tensor in inputs]
+            total = _sum_in_blocks(batch, *leaves, scale=scale, centres=centres)
+            ctx.save_for_backward(*(leaf.grad for leaf in leaves))
+            return total
+
+        @staticmethod
+        def backward(ctx: Any, factor: Tensor) -> tuple[Tensor, ...]:
+            return tuple(factor * gradient for gradient in ctx.saved_tensors)
+
+    with torch.autocast(batch.embeddings.device.type, enabled=False):
+        unit = unit_rows(batch.embeddings)
+        classes = unit_rows(batch.class_vectors).to(unit.dtype)
+        own = classes[_nearest(unit, classes, batch.labels, centres)]
+        total: Tensor = Sum.apply(unit, classes, scale * target(_angle(unit, own)))
+        return total / len(unit)
+
+
+def additive_angular(angle: Angle, margin: float) -> Tensor:
+    """Return `cos(theta + margin)`, and `cos(theta) - margin sin(margin)` where the sum is beyond pi.
+
+    It falls all the way from 0 to pi for margins up to pi/2 (Deng et al. 2019, arXiv 1801.07698, and its
+    code for the second part).
+    """
+    import torch
+
+    turned = angle.cosine * math.cos(margin) - angle.sine * math.sin(margin)
+    beyond = angle.cosine <= -math.cos(margin)
+    return torch.where(beyond, angle.cosine - margin * math.sin(margin), turned)
+
+
+def require_settings(scale: float, margin: float = 0.0, centres: int = 1) -> None:
+    """Raise ValueError for settings that no margin loss can have."""
+    if not (math.isfinite(scale) and scale > 0):
+        raise ValueError(f"scale={scale} is not a positive number")
+    if not (math.isfinite(margin) and margin >= 0):
+        raise ValueError(f"margin={margin} is not a number of 0 or more")
+    if centres < 1:
+        raise ValueError(f"centres={centres} is not 1 or more")
+
+
+def require_radians(margin: float) -> None:
+    """Raise ValueError for a margin that `additive_angular` cannot have."""
+    if not 0 <= margin <= math.pi / 2:
+        raise ValueError(f"margin={margin} is not between 0 and pi/2")
+
+
+def _nearest(unit: Tensor, classes: Tensor, labels: Tensor, centres: int) -> Tensor:
+    """Return the place among class vectors of the nearest centre of each row's own class, `(rows,)`."""
+    import torch
+
+    places = labels[:, None] * centres + torch.arange(centres, device=labels.device)
+    with torch.no_grad():
+        cosines = (classes[places] @ unit[:, :, None]).squeeze(2)
+    return places.gather(1, cosines.argmax(dim=1, keepdim=True)).squeeze(1)
+
+
+def _angle(unit: Tensor, own: Tensor) -> Angle:
+    """Return the angle between rows of unit length.
+
+    The sine is the length of what is orthogonal: sqrt(1 - cos^2) has an infinite slope at 1 and -1.
+    """
+    cosine = (unit * own).sum(dim=1)
+    return Angle(cosine, (unit - cosine[:, None] * own).norm(dim=1))
+
+
+def _sum_in_blocks(
+    batch: Batch, unit: Tensor, classes: Tensor, targets: Tensor, *, scale: float, centres: int
+) -> Tensor:
+    """Return the weighted sum over rows; where tensors want a gradient, it is in their `grad` afterwards."""
+    import torch
+
+    total, step = unit.new_zeros(()), max(1, BLOCK // len(classes))
+    for rows in (slice(start, start + step) for start in range(0, len(unit), step)):
+        with torch.enable_grad():
+            cosines = _cosines(unit[rows], classes, centres)
+            logits = scale * cosines - targets[rows, None]  # against that of the label
+            if batch.log_counts is not None:
+                logits = logits + batch.log_counts.to(logits.dtype)
+            losses = logits.scatter(1, batch.labels[rows, None], 0.0).logsumexp(dim=1)
+            if batch.row_weights is not None:
+                losses = losses * batch.row_weights[rows].to(losses.dtype)
+            value = losses.sum()
+        if value.requires_grad:
+            value.backward()
+        total += value.detach()
+    return total
+
+
+def _cosines(unit: Tensor, classes: Tensor, centres: int) -> Tensor:
+    """Return cosines to the nearest centre of each class, `(rows, classes)`."""
+    cosines = unit @ classes.T
+    return cosines if centres == 1 else cosines.unflatten(1, (-1, centres)).max(dim=2).values

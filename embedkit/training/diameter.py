@@ -1,0 +1,71 @@
+"""The margin that retrieval asks for, estimated: about the diameter of a class (kexue.fm 5743).
+
+Classification wants d(z, c_own) < d(z, c_other), retrieval d(z, z') < d(z, z''). By the triangle inequality a
+margin of one class diameter between the two sides of the first is enough for the second. Distances are
+sqrt(1 - cosine), which is a metric; 1 - cosine is not. With a = d(z, c_own) and b = d(z, c_other),
+
+    cos_own - cos_other = b^2 - a^2 = (b - a) (b + a),
+
+so a margin D on distances is one of D (b + a) on cosines, 2 sqrt(2) D at most.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64 = NDArray[np.float64]
+
+LARGEST_CLASS = 64  # texts of a class whose distances are taken
+
+
+class Diameter(NamedTuple):
+    """What was found, and the margin that follows."""
+
+    diameter: float  # mean over classes of the mean distance of two texts (Bezdek and Pal 1998)
+    wanted: float  # margin on cosines that the diameter asks for
+    bound: float  # what the class vectors leave room for: 1 - cosine of a class and its nearest other, mean
+    margin: float  # the smaller of the two
+
+
+def class_diameter(
+    vectors: Float64, labels: NDArray[np.int64], class_vectors: Float64, centres: int = 1
+) -> Diameter:
+    """Estimate the diameter of classes from vectors `(rows, dim)` with labels `(rows,)`.
+
+    `class_vectors` are `(classes * centres, dim)`. Raises ValueError when no class has two texts.
+    """
+    unit = _unit(vectors)
+    classes = _unit(class_vectors.reshape(-1, centres, class_vectors.shape[1]).mean(axis=1))
+    diameter = _mean_diameter(unit, labels)
+    cosines = unit @ classes.T
+    own = cosines[np.arange(len(labels)), labels]
+    cosines[np.arange(len(labels)), labels] = -np.inf
+    between = classes @ classes.T
+    np.fill_diagonal(between, -np.inf)
+    wanted = diameter * float(np.mean(_distance(own) + _distance(cosines.max(axis=1))))
+    bound = float(np.mean(1 - between.max(axis=1)))
+    return Diameter(diameter, wanted, bound, min(wanted, bound))
+
+
+def _mean_diameter(unit: Float64, labels: NDArray[np.int64]) -> float:
+    means = []
+    order = np.argsort(labels, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
+        some = unit[rows[:LARGEST_CLASS]]
+        if len(some) > 1:
+            means.append(_distance((some @ some.T)[np.triu_indices(len(some), 1)]).mean())
+    if not means:
+        raise ValueError("no label has two texts, so none has a diameter")
+    return float(np.mean(means))
+
+
+def _unit(vectors: Float64) -> Float64:
+    lengths: Float64 = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.maximum(lengths, 1e-30)
+
+
+def _distance(cosines: Float64) -> Float64:
+    return np.sqrt(np.maximum(0.0, 1 - cosines))

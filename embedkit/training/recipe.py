@@ -1,0 +1,241 @@
+"""What every training command does: a recipe brings data and an objective; a run makes a model of them."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import torch
+from accelerate import PartialState
+from datasets import Dataset
+
+from embedkit.data.identity import Identity
+from embedkit.training.gradcache import Features, cut
+from embedkit.training.memory import Plan, plan, saved_bytes_per_token
+from embedkit.training.model import Dropout, bf16_is_fast, load_trainable
+from embedkit.training.objective import Objective
+from embedkit.training.run_log import Measure, Watch
+from embedkit.training.runs import RunFolder, kept_settings
+from embedkit.training.settings import RunSettings, located
+from embedkit.training.trainer import Additions, last_checkpoint, make_trainer, on_processor, quiet_trainer
+
+
+class Trained(NamedTuple):
+    """A finished run: its model, and the figures it was judged by, if there were any."""
+
+    path: Path
+    steps: int
+    seconds: float
+    measure: str  # what `before` and `best` are
+    before: float | None  # of the model it started from
+    best: float | None  # of the checkpoint that was kept
+    best_step: int | None
+    found: dict[str, Any]  # what the run found out about its data
+    plan: Plan
+
+    def figures(self) -> dict[str, Any]:
+        """Return plain values, all but the path."""
+        values = {**self._asdict(), **self.plan._asdict(), **self.found, "seconds": round(self.seconds, 2)}
+        return {name: value for name, value in values.items() if name not in ("path", "plan", "found")}
+
+    @classmethod
+    def from_figures(cls, path: Path, figures: dict[str, Any]) -> Trained:
+        """Read what `figures` gave."""
+        own = {name: figures[name] for name in cls._fields if name not in ("path", "plan", "found")}
+        known = {*own, *Plan._fields}
+        found = {name: value for name, value in figures.items() if name not in known}
+        return cls(path=path, found=found, plan=Plan(figures["chunk_tokens"], figures["passes"]), **own)
+
+
+class Made(NamedTuple):
+    """What a recipe made of the model to start from."""
+
+    objective: Objective
+    bf16: bool
+    settings: RunSettings  # with what was worked out
+
+
+AnyRecipe = TypeVar("AnyRecipe", bound="Recipe")
+
+
+@dataclass(frozen=True)
+class Recipe(ABC):
+    """A command's settings and data, and the steps that are its own."""
+
+    settings: Any
+    command: ClassVar[str]
+    measure: ClassVar[Measure]
+
+    @abstractmethod
+    def require(self, processes: int) -> None:
+        """Raise DataError or UsageError for data that cannot train, before a model is loaded."""
+
+    @abstractmethod
+    def advise(self) -> None:
+        """Warn of traps in the data."""
+
+    @abstractmethod
+    def make(self, base: Path, *, resumed: bool) -> Made:
+        """Load the model and settle how it is trained; a `resumed` one is then loaded from a checkpoint."""
+
+    @abstractmethod
+    def dataset(self) -> Dataset:
+        """Return the training rows."""
+
+    @abstractmethod
+    def batch(self, objective: Any, rows: int) -> tuple[list[Features], torch.Tensor | None]:
+        """Return the first rows as the objective takes them."""
+
+    @abstractmethod
+    def evaluator(self, made: Made) -> Any:
+        """Return what scores the model while it trains, or None."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, str]:
+        """Return what the model's card says of data and loss."""
+
+    @abstractmethod
+    def story(self) -> dict[str, Any]:
+        """Return what `embedkit.json` says of the data."""
+
+    def additions(self, made: Made, watch: Watch) -> Additions:
+        """Return what the trainer is given beside."""
+        return Additions()
+
+    def found(self, objective: Any) -> dict[str, Any]:
+        """Return what the run found out about its data."""
+        return {}
+
+    def write(self, folder: Path, identity: Identity, made: Made) -> None:  # noqa: B027 (most have none)
+        """Write files of its own into the trained folder, whose encoder has `identity`."""
+
+    def with_settings(self: AnyRecipe, **changed: Any) -> AnyRecipe:
+        """Return the recipe with some settings replaced."""
+        return replace(self, settings=replace(self.settings, **changed))
+
+
+def train(
+    path: str | Path,
+    recipe: Recipe,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    watch: Watch = lambda event: None,
+) -> Trained:
+    """Train as `recipe` says and write a sentence-transformers folder to `path`; `watch` sees every step.
+
+    With an evaluator, the best checkpoint is kept. Raises DataError or UsageError for data that cannot train,
+    before a model is loaded.
+    """
+    quiet_trainer()
+    state = PartialState(cpu=on_processor(recipe.settings))
+    recipe.require(state.num_processes)
+    if state.is_main_process:
+        recipe.advise()
+    path = Path(path)
+    folder = path.with_name(f"{path.name}.partial")
+    run = RunFolder(path, resume=resume, force=force) if state.is_main_process else None
+    try:
+        if run is not None:
+            run.prepare(recipe.settings)
+        state.wait_for_everyone()
+        recipe = replace(recipe, settings=kept_settings(folder, recipe.settings))
+        trained, made = _train(folder, recipe, run, watch)
+        if run is not None:
+            finish(run, recipe, trained, made)
+        state.wait_for_everyone()
+        return trained
+    finally:
+        if run is not None:
+            run.close()
+
+
+def _train(folder: Path, recipe: Recipe, run: RunFolder | None, watch: Watch) -> tuple[Trained, Made]:
+    started = time.monotonic()
+    checkpoint = last_checkpoint(folder)
+    made = recipe.make(folder / "base", resumed=checkpoint is not None)
+    if run is not None:
+        run.keep(made.settings, recipe.command)
+    measure = recipe.measure.logged
+    trainer = make_trainer(
+        made.objective, recipe.dataset(), made.settings, folder,
+        evaluator=recipe.evaluator(made), measure=measure, bf16=made.bf16, watch=watch,
+        additions=recipe.additions(made, watch),
+    )  # fmt: skip
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    made.objective.model = trainer.model  # without what several processes wrap around it
+    scores = [line[measure] for line in trainer.state.log_history if measure in line]
+    return Trained(
+        path=folder.with_name(folder.name.removesuffix(".partial")),
+        steps=trainer.state.global_step,
+        seconds=time.monotonic() - started,
+        measure=recipe.measure.title,
+        before=scores[0] if scores else None,
+        best=trainer.state.best_metric,
+        best_step=trainer.state.best_global_step if scores else None,
+        found=recipe.found(made.objective),
+        plan=Plan(made.objective.chunk_tokens, made.objective.passes),
+    ), made
+
+
+def finish(run: RunFolder, recipe: Recipe, trained: Trained, made: Made) -> None:
+    """Put the trained model in place, with its story and its card."""
+    settings = {name: value for name, value in asdict(located(made.settings)).items() if value is not None}
+    made_by = {"made by": f"embedkit {recipe.command}", **recipe.story()}
+    story = {**made_by, "figures": trained.figures(), "settings": settings}
+    batch = made.settings.batch_size * made.settings.accumulate
+    facts = recipe.facts() | {"batches": f"{trained.steps:,} steps of {batch:,} examples"}
+    if trained.before is not None and trained.best is not None:
+        before, best = (f"{100 * value:.2f}" for value in (trained.before, trained.best))
+        facts[f"{trained.measure} {recipe.measure.of} that it was chosen by"] = (
+            f"{before} before, {best} at step {trained.best_step}"
+        )
+    run.finish(
+        made.objective.model, story, facts, beside=lambda path, identity: recipe.write(path, identity, made)
+    )
+
+
+def load_model(base: Path, settings: RunSettings) -> tuple[Any, Dropout, bool]:
+    """Load the model to start from; returns what dropout is, and whether to compute in bf16."""
+    torch.manual_seed(settings.seed)
+    model, dropout = load_trainable(base, settings)
+    return (
+        model,
+        dropout,
+        settings.precision == "bf16" or (settings.precision == "auto" and bf16_is_fast(model.device)),
+    )
+
+
+def settle_plan(
+    objective: Objective, settings: RunSettings, sample: Callable[[], Features], rows: int, *, bf16: bool
+) -> Plan:
+    """Work out how batches are cut, from the tokens of some sample of `rows` examples, and set it."""
+    if settings.chunk_tokens is not None and settings.passes is not None:
+        planned = Plan(settings.chunk_tokens, settings.passes)
+    else:
+        planned = _measured_plan(objective, settings, sample(), rows, bf16=bf16)
+    objective.chunk_tokens, objective.passes = planned
+    return planned
+
+
+def _measured_plan(
+    objective: Objective, settings: RunSettings, features: Features, rows: int, *, bf16: bool
+) -> Plan:
+    device: torch.device = objective.model.device
+
+    def measured() -> int:
+        chunk = cut(features, 2048)[0]
+        with torch.random.fork_rng(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            return saved_bytes_per_token(objective.encode, chunk)
+
+    return plan(
+        device,
+        batch_size=settings.batch_size // PartialState().num_processes,
+        chunk_size=settings.chunk_size,
+        tokens=float(features["attention_mask"].sum()) / rows,
+        bytes_per_token=measured,
+    )

@@ -1,0 +1,61 @@
+"""`train.toml`: every setting of a run, so that it can be repeated."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from embedkit.errors import FormatError, UnknownNameError
+from embedkit.training.settings import RunSettings
+
+
+def to_toml(settings: RunSettings, comment: str) -> bytes:
+    """Return settings as TOML under a comment; what is None is left out."""
+    import tomli_w
+
+    values = {name: value for name, value in asdict(settings).items() if value is not None}
+    return f"# {comment}\n{tomli_w.dumps(values)}".encode()
+
+
+def read_toml(path: str | Path, kind: type[RunSettings]) -> dict[str, Any]:
+    """Read what `to_toml` wrote, or a part of it; raises FormatError, and UnknownNameError for a setting."""
+    hints, values = get_type_hints(kind), {}
+    for name, value in _load(Path(path)).items():
+        if name not in hints:
+            raise UnknownNameError(name, hints, what="setting", where=str(path))
+        plain = tuple(value) if isinstance(value, list) else value
+        fitting = [option for option in (plain, _as_float(plain)) if _fits(option, hints[name])]
+        if not fitting:
+            raise FormatError(f"{name} = {value!r} is of another type", where=str(path))
+        values[name] = fitting[0]
+    return values
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        import tomllib
+    except ModuleNotFoundError:  # Python 3.10
+        import tomli as tomllib  # type: ignore[no-redef, import-not-found, unused-ignore]
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FormatError("no such file", where=str(path)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FormatError(f"is not TOML: {error}", where=str(path)) from None
+
+
+def _as_float(value: Any) -> Any:
+    return float(value) if type(value) is int else value
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Say whether a value is of a type: a plain one, a Literal, a tuple of text, or a union of these."""
+    origin = get_origin(hint)
+    if origin is Literal:
+        return value in get_args(hint)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(isinstance(part, str) for part in value)
+    if origin is not None:
+        return any(_fits(value, option) for option in get_args(hint))
+    return type(value) is hint
