@@ -52,8 +52,8 @@ class LabelOptions:
     margin: Annotated[
         str | None,
         _option(
-            "On cosines [0.35; on angles, of arc-face and sub-centre: 0.5], or auto: train at 0, estimate the "
-            "diameter of a label, set it, go on.",
+            "On cosines [0.35; on angles, of arc-face and sub-centre: 0.5], or auto: train at 0, estimate "
+            "the diameter of a label, set it, go on.",
             callback=_margin,
         ),
     ] = None

@@ -46,8 +46,8 @@ TIMINGS = {"eval_runtime", "eval_samples_per_second", "eval_steps_per_second", "
 class Log(TrainerCallback):  # type: ignore[misc]
     """Writes `log.jsonl`, a line a logged step or evaluation, tells `watch`, and marks whole checkpoints."""
 
-    def __init__(self, path: Path, batch_size: int, watch: Watch) -> None:
-        self.path, self.batch_size, self.watch = path, batch_size, watch
+    def __init__(self, path: Path, texts: int, watch: Watch) -> None:
+        self.path, self.texts, self.watch = path, texts, watch  # texts of a batch, a view counted once
         self.started = self.since = time.monotonic()
         self.step_then = 0
 
@@ -73,8 +73,8 @@ class Log(TrainerCallback):  # type: ignore[misc]
         now = time.monotonic()
         if "loss" in logs:
             steps = state.global_step - self.step_then
-            examples = steps * self.batch_size * args.gradient_accumulation_steps
-            line["sentences_per_second"] = round(examples / max(now - self.since, 1e-9), 1)
+            sentences = steps * self.texts * args.gradient_accumulation_steps
+            line["sentences_per_second"] = round(sentences / max(now - self.since, 1e-9), 1)
         self.since, self.step_then = now, state.global_step
         if not line:
             return

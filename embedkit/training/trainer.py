@@ -119,7 +119,7 @@ def make_trainer(
         loss=objective,
         evaluator=evaluator,
         callbacks=[
-            *_callbacks(objective, settings, folder, watch, evaluates=evaluator is not None),
+            *_callbacks(objective, rows, settings, folder, watch, evaluates=evaluator is not None),
             *additions.callbacks,
         ],
     )
@@ -179,9 +179,16 @@ def on_processor(settings: RunSettings) -> bool:
 
 
 def _callbacks(
-    objective: Objective, settings: RunSettings, folder: Path, watch: Watch, *, evaluates: bool
+    objective: Objective,
+    rows: Dataset,
+    settings: RunSettings,
+    folder: Path,
+    watch: Watch,
+    *,
+    evaluates: bool,
 ) -> list[TrainerCallback]:
-    callbacks: list[TrainerCallback] = [Log(folder / LOG, settings.batch_size, watch), AverageOwn(objective)]
+    texts = settings.batch_size * sum(name != "label" for name in rows.column_names)
+    callbacks: list[TrainerCallback] = [Log(folder / LOG, texts, watch), AverageOwn(objective)]
     if evaluates and settings.patience is not None:
         callbacks.append(EarlyStoppingCallback(settings.patience))
     return callbacks

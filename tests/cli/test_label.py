@@ -148,17 +148,17 @@ def test_fields_by_our_names_are_all_kept(run, write):
 
 def test_an_output_is_a_file_of_the_same_lines(run, write):
     write(calibration=FOUND)
-    stdin = "the quick brown fox\n\nriver founded\n"
+    stdin = "the quick brown fox\n\nriver founded\nthe quick brown fox\n"
     done = run("label", *TORCH, "-o", "a.jsonl", stdin=stdin)
     assert (done.code, done.out) == (0, "")
-    assert done.said.startswith("embedkit: 2 texts labelled, 1 of them none of these, in ")
+    assert done.said.startswith("embedkit: 3 texts labelled, 1 of them none of these, in ")
     assert done.said.endswith(" s -> a.jsonl; 1 blank line skipped\n")
     printed = run("label", *TORCH, stdin=stdin)
     assert (Path("a.jsonl").read_text(), printed.said) == (printed.out, "embedkit: 1 blank line skipped\n")
     again = run("label", *TORCH, "-o", "a.jsonl", stdin=stdin)
     assert again == (1, "", "embedkit: a.jsonl: already exists; --force overwrites it\n")
     facts = json.loads(run("label", *TORCH, "-o", "a.jsonl", "--force", "--json", stdin=stdin).out)
-    assert (facts["output"], facts["rows"], facts["none"], facts["blank"]) == ("a.jsonl", 2, 1, 1)
+    assert (facts["output"], facts["rows"], facts["none"], facts["blank"]) == ("a.jsonl", 3, 1, 1)
     assert run("label", *TORCH, "-o", "b.jsonl", "-q", stdin=stdin) == (0, "", "")
 
 

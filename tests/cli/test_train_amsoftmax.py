@@ -160,7 +160,10 @@ def test_check_exact_alone_trains_nothing(run):
             "--holdout-labels: 3 of 4 labels leaves 3 held out and 1 to train on",
         ),
         (["one.csv", "-o", "out"], 1, "all texts have the label 'ant': training wants 2 labels or more"),
-        (["empty.csv", "-o", "out"], 1, "empty.csv:3: has an empty label; --on-error skip passes over such records"),
+        (
+            ["empty.csv", "-o", "out"], 1,
+            "empty.csv:3: has an empty label; --on-error skip passes over such records",
+        ),
         (
             ["labelled.csv", "-o", "out", "--batch-size", "8", "--eval", "single.csv"], 1,
             "single.csv: no label has two texts, so none finds another",

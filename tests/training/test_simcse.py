@@ -15,6 +15,7 @@ from embedkit.data.examples import Examples
 from embedkit.data.pairs import Pair
 from embedkit.embedding.encoder import load
 from embedkit.errors import DataError, EmbedkitError, ExistsError, MismatchError, UsageError
+from embedkit.training import trainer
 from embedkit.training.exactness import check_exact
 from embedkit.training.seeds import train_seeds
 from embedkit.training.settings import SimCSESettings
@@ -107,6 +108,21 @@ def test_the_log_has_a_line_a_step(settings):
     assert all(line.keys() == named for line in steps)
     assert [line["step"] for line in lines if "eval_spearman" in line] == [0, 2, 4, 6, 8, 10]
     assert steps[0]["learning_rate"] == pytest.approx(1e-3)
+
+
+def test_the_log_counts_sentences_not_examples(settings, monkeypatch):
+    counted = []
+
+    class Spy(trainer.Log):
+        def __init__(self, path, texts, watch):
+            counted.append(texts)
+            super().__init__(path, texts, watch)
+
+    monkeypatch.setattr(trainer, "Log", Spy)
+    once = replace(settings, max_steps=1)
+    train_simcse("one", once, SENTENCES)
+    train_simcse("three", once, Examples(("a", "b", "c"), [row * 3 for row in SENTENCES.rows]))
+    assert counted == [8, 24]
 
 
 @pytest.mark.parametrize("step", [1, 4, 5, 7])
