@@ -36,6 +36,8 @@ _PUBLIC = {
     "Contrastive": "embedkit.training.objective",
     "SimCSESettings": "embedkit.training.settings",
     "train_simcse": "embedkit.training.simcse",
+    "AMSoftmaxSettings": "embedkit.training.settings",
+    "train_amsoftmax": "embedkit.training.margin",
     "LabelledText": "embedkit.data.labelled",
     "Labelled": "embedkit.data.labelled",
     "read_labelled": "embedkit.data.labelled",

@@ -62,7 +62,7 @@ class Objective(nn.Module):  # type: ignore[misc]
     def value(self, chunks: Sequence[Chunk], loss: Loss, *, parameters: Iterable[Tensor] = ()) -> Tensor:
         """Return the loss of all chunks; going back gives the exact gradient, of `parameters` too."""
         if self.passes == 1:
-            return one_pass(self.encode, chunks, loss, unsynchronised=self._unsynchronised)
+            return one_pass(self._encode_a_chunk, chunks, loss, unsynchronised=self._unsynchronised)
         return two_passes(
             self._encode_a_chunk, chunks, loss, parameters=parameters, unsynchronised=self._unsynchronised
         )

@@ -28,7 +28,7 @@ def split(
     """Hold out labels with all their texts, and of each other label a share of its texts.
 
     `holdout` is a share of the labels below 1, or a number of them; `calibrate` a share of a label's texts,
-    rounded down, so that a label keeps its only one. Raises UsageError when fewer than two labels are left.
+    or one more, though never a label's last. Raises UsageError when fewer than two labels are left.
     """
     numbers = np.random.default_rng(seed)
     names = sorted({name for row in rows for name in row.labels})
@@ -54,7 +54,8 @@ def _kept_back(rows: Sequence[LabelledText], share: float, numbers: np.random.Ge
     left = Counter(name for row in rows for name in row.labels)
     kept: set[int] = set()
     for places in groups.values():
-        for place in numbers.permutation(places)[: int(share * len(places))].tolist():
+        count = int(share * len(places) + numbers.random())  # rounded so that it is the share on average
+        for place in numbers.permutation(places)[:count].tolist():
             if all(left[name] > 1 for name in rows[place].labels):
                 left.subtract(rows[place].labels)
                 kept.add(place)
