@@ -60,7 +60,7 @@ class LabelOptions:
     margin_after: Annotated[float | None, _option("Share of the steps before auto sets it [0.5].")] = None
     scale: Annotated[float | None, _option("Cosines are multiplied by it [30].")] = None
     centres: Annotated[int | None, _option("Vectors of a label, for sub-centre [3].")] = None
-    class_learning_rate: Annotated[float | None, _option("Of the label vectors [1e-3].")] = None
+    class_learning_rate: Annotated[float | None, _option("Of the label vectors [1e-2].")] = None
     class_balance: Annotated[
         Literal["none", "loss", "batches"] | None,
         _option("Weigh rare labels up in the loss, or draw them as often as others [none]."),

@@ -100,13 +100,14 @@ LABEL_LOSSES = (*MARGINS, "softmax", "simpler-a-softmax", "zlpr")
 class AMSoftmaxSettings(RunSettings):
     """What `train-amsoftmax` can be told beside."""
 
+    learning_rate: float = 1e-4
     label_field: str | None = None
     loss: str | None = None  # None: am-softmax for one label a text, zlpr for lists
     margin: float | Literal["auto"] | None = None  # None: the loss's own
     margin_after: float = 0.5  # share of the steps at margin 0, before auto sets it
     scale: float = 30.0  # logits are cosines times it
     centres: int | None = None  # of a class, for sub-centre
-    class_learning_rate: float = 1e-3
+    class_learning_rate: float = 1e-2
     class_balance: Balance = "none"
     max_classes: int = 20_000  # in a step's logits; of more, a sample
     holdout_labels: float = 0.0  # kept from training, all their texts: a share below 1, or a number
