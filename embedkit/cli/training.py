@@ -43,6 +43,9 @@ class TrainOptions:
     )
     dropout: Annotated[float | None, _option("Of hidden layers [the model's].", _MODEL)] = None
     attention_dropout: Annotated[float | None, _option("Of attention [the model's].", _MODEL)] = None
+    lora: Annotated[
+        int | None, _option("Train matrices of this rank beside frozen weights; merged at the end.", _MODEL)
+    ] = None
     max_length: Annotated[
         int | None, _option("Tokens read of a text while training [the model's].", _MODEL)
     ] = None
@@ -58,7 +61,9 @@ class TrainOptions:
     accumulate: Annotated[int | None, _option("Batches whose gradients are summed [1].", _BATCH)] = None
     epochs: Annotated[float | None, _option("Times through the examples [1].", _STEP)] = None
     max_steps: Annotated[int | None, _option("Steps at most.", _STEP)] = None
-    learning_rate: Annotated[float | None, _option("The highest [3e-5; train-amsoftmax: 1e-4].", _STEP)] = None
+    learning_rate: Annotated[
+        float | None, _option("The highest [3e-5; train-amsoftmax: 1e-4].", _STEP)
+    ] = None
     schedule: Annotated[
         Literal["linear", "cosine", "constant"] | None, _option("How it falls [linear].", _STEP)
     ] = None

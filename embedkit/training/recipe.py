@@ -15,6 +15,7 @@ from datasets import Dataset
 
 from embedkit.data.identity import Identity
 from embedkit.training.gradcache import Features, cut
+from embedkit.training.lora import add_lora, merge_lora
 from embedkit.training.memory import Plan, plan, saved_bytes_per_token
 from embedkit.training.model import Dropout, bf16_is_fast, load_trainable
 from embedkit.training.objective import Objective
@@ -168,6 +169,8 @@ def _train(folder: Path, recipe: Recipe, run: RunFolder | None, watch: Watch) ->
     )  # fmt: skip
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     made.objective.model = trainer.model  # without what several processes wrap around it
+    if made.settings.lora is not None:
+        merge_lora(trainer.model)
     scores = [line[measure] for line in trainer.state.log_history if measure in line]
     return Trained(
         path=folder.with_name(folder.name.removesuffix(".partial")),
@@ -203,6 +206,8 @@ def load_model(base: Path, settings: RunSettings) -> tuple[Any, Dropout, bool]:
     """Load the model to start from; returns what dropout is, and whether to compute in bf16."""
     torch.manual_seed(settings.seed)
     model, dropout = load_trainable(base, settings)
+    if settings.lora is not None:
+        add_lora(model, settings.lora)
     return (
         model,
         dropout,

@@ -37,6 +37,7 @@ class RunSettings:
     max_grad_norm: float = 1.0
     dropout: float | None = None  # hidden layers
     attention_dropout: float | None = None
+    lora: int | None = None  # rank of the matrices that are trained in place of the weights
     eval_steps: int = 125  # between evaluations, and between checkpoints
     patience: int | None = None  # evaluations without a better one, after which training stops
     log_steps: int = 10
@@ -49,7 +50,7 @@ class RunSettings:
     def __post_init__(self) -> None:
         for name in ("batch_size", "accumulate", "eval_steps", "log_steps"):
             _require(self, name, lambda value: value >= 1, "1 or more")
-        for name in ("chunk_size", "max_steps", "max_length", "patience", "chunk_tokens"):
+        for name in ("chunk_size", "max_steps", "max_length", "patience", "chunk_tokens", "lora"):
             _require(self, name, lambda value: value is None or value >= 1, "1 or more")
         for name in ("epochs", "learning_rate", "max_grad_norm"):
             _require(self, name, lambda value: math.isfinite(value) and value > 0, "a positive number")

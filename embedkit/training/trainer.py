@@ -19,11 +19,12 @@ from transformers.trainer_callback import PrinterCallback
 
 from embedkit.training.adax import AdaX
 from embedkit.training.gather import processes
+from embedkit.training.lora import is_lora
 from embedkit.training.objective import Objective
 from embedkit.training.run_log import LOG, WHOLE, Log, Watch
 from embedkit.training.settings import RunSettings
 
-OBJECTIVE = "objective.safetensors"  # what the loss learns: class vectors, a head
+OBJECTIVE = "objective.safetensors"  # what is learnt beside the model: class vectors, a head, LoRA
 
 
 class Shuffled(DefaultBatchSampler):  # type: ignore[misc]
@@ -76,14 +77,18 @@ class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
         save_file(own_state(self.loss), Path(output_dir or self.args.output_dir) / OBJECTIVE)
 
     def _load_from_checkpoint(self, checkpoint_path: str) -> None:
-        super()._load_from_checkpoint(checkpoint_path)
+        if not any(map(is_lora, self.loss.state_dict())):  # else the weights are still those of the base
+            super()._load_from_checkpoint(checkpoint_path)
         self.loss.load_state_dict(load_file(Path(checkpoint_path) / OBJECTIVE), strict=False)
 
 
 def own_state(objective: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Return what the loss learns beside the model, by name."""
-    state = objective.state_dict()
-    return {name: value.contiguous() for name, value in state.items() if not name.startswith("model.")}
+    """Return what is learnt beside the model, and beside its frozen weights, by name."""
+    return {
+        name: value.contiguous()
+        for name, value in objective.state_dict().items()
+        if not name.startswith("model.") or is_lora(name)
+    }
 
 
 class Additions(NamedTuple):

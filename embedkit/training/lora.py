@@ -1,0 +1,41 @@
+"""LoRA: small matrices beside the frozen weights are what is trained (Hu et al. 2021, arXiv 2106.09685).
+
+While training they stand in the model; at the end they are merged into its weights, so that what comes out is
+a model like any other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from embedkit.errors import MissingPackageError
+
+
+def add_lora(model: Any, rank: int) -> None:
+    """Freeze a SentenceTransformer and put matrices of a rank beside the linear layers of its transformer.
+
+    Raises MissingPackageError without peft.
+    """
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError:
+        raise MissingPackageError("peft", needed_for="--lora", extra="lora") from None
+    model.requires_grad_(False)
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
+    inject_adapter_in_model(config, model[0].auto_model)
+
+
+def merge_lora(model: Any) -> None:
+    """Add the products of what was trained to the weights, and leave the layers as they were before."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for name, layer in list(model.named_modules()):
+        if isinstance(layer, BaseTunerLayer):
+            layer.merge()
+            model.set_submodule(name, layer.get_base_layer())
+    model.requires_grad_(True)
+
+
+def is_lora(name: str) -> bool:
+    """Say whether a parameter is one of the matrices, by its name."""
+    return ".lora_" in name
