@@ -21,7 +21,8 @@ from measure import data, embedkit, emit, run
 
 from embedkit.data.vectors import Batch, VectorMeta
 from embedkit.embedding.encoder import load, unit_length
-from embedkit.indexing.store import Index, build_index
+from embedkit.indexing.building import build_index
+from embedkit.indexing.store import Index
 
 KINDS = ("flat", "binary", "binary:rescore=none", "int8", "int8:rescore=none")
 

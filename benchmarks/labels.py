@@ -1,7 +1,8 @@
 """What training on labels gives: retrieval of seen and of unseen labels, by loss, over several seeds.
 
 A part of the labels is held out from training, the same one for every loss and seed. Seen labels: each test
-text queries the training texts. Unseen labels: each test text of a held-out label queries the others. The model of the last step is taken: no figure of the held-out labels chooses it.
+text queries the training texts. Unseen labels: each test text of a held-out label queries the others. The
+model of the last step is taken: no figure of the held-out labels chooses it.
 """
 
 from __future__ import annotations

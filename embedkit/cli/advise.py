@@ -6,7 +6,6 @@ import json
 import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +13,7 @@ import typer
 from embedkit.cli.batches import open_as_vectors
 from embedkit.cli.console import input_names, passed_over, relay_warnings, say
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.plotting import PlotOptions
 from embedkit.cli.spread import command_app
 from embedkit.errors import DataError, UsageError
 
@@ -38,10 +38,8 @@ def advise(
         float | None,
         typer.Option(help="Part of the figure that is to stay [.95 of neighbours, .99 of Spearman]."),
     ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw the curves: .png, .svg, .pdf or .html.")
-    ] = None,
     *,
+    picture: PlotOptions,
     reading: TextOptions,
     encoding: EncoderOptions,
     common: Common,
@@ -55,7 +53,7 @@ def advise(
     protocol = Protocol(keep=keep, seed=common.seed)
     planned = _rows(rows)
     names = input_names(files)
-    drawer = _drawer(plot, common.force)
+    picture.require(common)
     gold = _read_pairs(pairs)
     with open_as_vectors(names, reading, encoding, common, with_text=False) as vectors:
         labelled = None
@@ -70,8 +68,10 @@ def advise(
         raise DataError("one row has no neighbours to keep", where=names[0])
     rules = rules_for(planned or sample.rows)
     measured = measure(sample, protocol, labelled)
-    if plot is not None:
-        drawer(plot, measured, protocol.k)
+    if picture.plot is not None:
+        from embedkit.evaluation import dimension_plot
+
+        picture.write(lambda: dimension_plot.draw(measured, protocol.k), title=dimension_plot.TITLE)
     following = _command(measured.choice, names, encoding)
     if common.json:
         print(json.dumps(_facts(rules, measured, protocol, sample.rows, following)))
@@ -90,16 +90,6 @@ def _read_pairs(name: str | None) -> Any:
     from embedkit.data.pairs import read_pairs
 
     return None if name is None else read_pairs(name)
-
-
-def _drawer(path: Path | None, force: bool) -> Any:
-    """Return what draws, once it is sure that it can."""
-    if path is None:
-        return None
-    from embedkit.evaluation.dimension_plot import plot, require_plot
-
-    require_plot(path, force=force)
-    return plot
 
 
 def _command(choice: Choice | None, names: list[str], encoding: EncoderOptions) -> str | None:

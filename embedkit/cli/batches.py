@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from embedkit.data.records import RecordReader
     from embedkit.data.vector_files import VectorFile
     from embedkit.data.vectors import Batch, VectorMeta, VectorSet
+    from embedkit.embedding.encoder import Encoder
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,12 @@ def open_as_vectors(
     common: Common,
     *,
     with_text: bool = True,
+    load: Callable[[], Encoder] | None = None,
 ) -> Iterator[Vectors]:
-    """Open inputs by name and yield their vectors; text is encoded as `encode` does it, to the same bits."""
+    """Open inputs by name and yield their vectors; text is encoded as `encode` does it, to the same bits.
+
+    `load` gives the encoder where it is not the one that the options name.
+    """
     from embedkit.data.inputs import open_input
     from embedkit.data.records import RecordReader
     from embedkit.data.shards import SHARD_ROWS
@@ -43,7 +48,7 @@ def open_as_vectors(
 
     with open_input(names, reading.format()) as source:
         if isinstance(source, RecordReader):
-            encoder = encoding.load()
+            encoder = (load or encoding.load)()
             meta = describe(encoder, with_text=with_text)
             progress = Progress(common.quiet, source)
             batches: Iterable[Batch] = require_some(

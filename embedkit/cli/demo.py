@@ -40,6 +40,7 @@ def demo(
 ) -> None:
     """Index the documentation of Python's standard library, and ask it questions."""
     from embedkit.data.records import Record
+    from embedkit.indexing.query import Query
 
     relay_warnings(common.quiet)
     encoder = encoding.load()
@@ -47,7 +48,7 @@ def demo(
     for question in QUESTIONS:
         record = Record(question, question, {})
         write_hits(
-            answer(index, encoder, iter([[record]]), k, "table"),
+            answer(index, encoder, iter([[record]]), Query(k), "table"),
             "jsonl" if common.json else "table",
             named=False,
         )
@@ -84,7 +85,8 @@ def _build(path: Path, encoder: Encoder, common: Common) -> Index:
     from embedkit.data.atomic import refuse_existing
     from embedkit.data.docstrings import standard_library
     from embedkit.embedding.corpus import describe, encode_batches
-    from embedkit.indexing.store import MANIFEST, build_index
+    from embedkit.indexing.building import build_index
+    from embedkit.indexing.manifest import MANIFEST
 
     refuse_existing(path, force=True, marker=MANIFEST)
     if not common.quiet:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import typer
 
+from embedkit.cli.eval_geometry import geometry
 from embedkit.cli.eval_labels import labels
+from embedkit.cli.eval_retrieval import retrieval
 from embedkit.cli.eval_sts import sts
 from embedkit.cli.spread import HELP_NAMES, GroupedHelp, spread
 
 EPILOG = "Example: embedkit eval sts sts-dev.tsv -m minilm --compare whiten.safetensors"
+GEOMETRY_EPILOG = "Example: embedkit eval geometry docs.vec --plot map.png --colour lang"
 LABELS_EPILOG = "Example: embedkit eval labels test.csv --gallery train.csv -m minilm --compare trained/"
+RETRIEVAL_EPILOG = (
+    "Example: embedkit eval retrieval --qrels qrels.tsv --index docs.idx --queries queries.jsonl"
+)
 
 app = typer.Typer(
     add_completion=False,
@@ -27,5 +33,10 @@ def group(ctx: typer.Context) -> None:
         print(ctx.get_help())
 
 
-for _function, _epilog in ((sts, EPILOG), (labels, LABELS_EPILOG)):
+for _function, _epilog in (
+    (sts, EPILOG),
+    (labels, LABELS_EPILOG),
+    (geometry, GEOMETRY_EPILOG),
+    (retrieval, RETRIEVAL_EPILOG),
+):
     app.command(cls=GroupedHelp, context_settings=HELP_NAMES, epilog=_epilog)(spread(_function))

@@ -13,7 +13,7 @@ from embedkit.cli.console import input_names, passed_over, relay_warnings
 from embedkit.cli.figures import difference_cells, estimate_cells, print_facts, print_table, times_100
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
 from embedkit.cli.protocol import Facts, interval_facts, version_facts
-from embedkit.cli.systems import Compare, System, encode_once, named_systems, system_facts
+from embedkit.cli.systems import Compare, NoCache, System, encode_once, named_systems, system_facts
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def labels(
         bool, typer.Option("--seen", help="Only labels that the models trained on labels all know.")
     ] = False,
     resamples: Annotated[int, typer.Option(help="Of the bootstrap, for intervals.", min=100)] = 1000,
+    no_cache: NoCache = False,
     *,
     encoding: EncoderOptions,
     reading: TextOptions,
@@ -63,7 +64,8 @@ def labels(
     systems = named_systems(encoding, compare)
     choose, choice = _choice(systems, holdout=holdout, seen=seen)
     sets = [_kept(each, choose) for each in inputs]
-    encoders = encode_once(systems, [text for each in sets for text in each.texts.texts()], common)
+    texts = [text for each in sets for text in each.texts.texts()]
+    encoders = encode_once(systems, texts, common, no_cache=no_cache)
     figures = [_measure(encoder, sets) for encoder in encoders]
     results = evaluate_labels(figures, resamples=resamples, seed=common.seed)
     left_out = len(figures[0].left_out)

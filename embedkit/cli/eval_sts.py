@@ -13,13 +13,14 @@ from embedkit.cli.console import input_names, relay_warnings
 from embedkit.cli.figures import difference_cells, estimate_cells, print_facts, print_table, times_100
 from embedkit.cli.options import Common, EncoderOptions
 from embedkit.cli.pairs import PairColumns, read_columns
+from embedkit.cli.plotting import PlotOptions
 from embedkit.cli.protocol import interval_facts, version_facts
-from embedkit.cli.systems import Compare, System, encode_once, named_systems, system_facts
+from embedkit.cli.systems import Compare, NoCache, System, encode_once, named_systems, system_facts
 
 if TYPE_CHECKING:
     from embedkit.data.pairs import Pair
     from embedkit.embedding.encoder import Encoder
-    from embedkit.evaluation.sts import Result
+    from embedkit.evaluation.sts import Result, Scored
 
 AGGREGATION = "all: all pairs as one file; mean: of the files' figures; wmean: the same, weighted by pairs"
 
@@ -34,7 +35,9 @@ def sts(
     compare: Compare = None,
     columns: PairColumns = None,
     resamples: Annotated[int, typer.Option(help="Of the bootstrap, for intervals.", min=100)] = 1000,
+    no_cache: NoCache = False,
     *,
+    picture: PlotOptions,
     encoding: EncoderOptions,
     common: Common,
 ) -> None:
@@ -43,13 +46,15 @@ def sts(
     from embedkit.evaluation.sts import evaluate, score, texts_of
 
     relay_warnings(common.quiet)
+    picture.require(common)
     fields = read_columns(columns)
     sets = [(name, read_pairs(name, fields)) for name in input_names(files)]
     systems = named_systems(encoding, compare)
     texts = [text for _, pairs in sets for text in texts_of(pairs)]
-    encoders = encode_once(systems, texts, common)
+    encoders = encode_once(systems, texts, common, no_cache=no_cache)
     scored = [score(name, pairs, encoders) for name, pairs in sets]
     results = evaluate(scored, resamples=resamples, seed=common.seed)
+    _draw(picture, scored, results, [system.name for system in systems])
     protocol = _protocol(sets, systems, encoders) | interval_facts(resamples, common.seed, over="pairs")
     protocol |= version_facts(system.settings.model for system in systems)
     if common.json:
@@ -58,6 +63,14 @@ def sts(
     _print(results, [system.name for system in systems])
     print()
     print_facts(protocol)
+
+
+def _draw(
+    picture: PlotOptions, scored: Sequence[Scored], results: Sequence[Result], names: Sequence[str]
+) -> None:
+    from embedkit.evaluation.sts_plot import TITLE, draw
+
+    picture.write(lambda: draw(scored, results, names), title=TITLE)
 
 
 def _print(results: Sequence[Result], names: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,8 +10,10 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from embedkit.cli import index_edit
 from embedkit.cli.batches import open_as_vectors
 from embedkit.cli.console import input_names, relay_warnings, report, say
+from embedkit.cli.index_edit import IndexPath
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions, complete_kinds
 from embedkit.cli.spread import HELP_NAMES, GroupedHelp, spread
 from embedkit.errors import UnknownNameError
@@ -58,7 +61,8 @@ def build(
     """Build an index from text, which is encoded first, or from vectors."""
     from embedkit.data.atomic import refuse_existing
     from embedkit.data.vectors import VectorSet
-    from embedkit.indexing.store import MANIFEST, build_index, takes_codes
+    from embedkit.indexing.building import build_index, takes_codes
+    from embedkit.indexing.manifest import MANIFEST
 
     relay_warnings(common.quiet)
     names = input_names(files)
@@ -73,7 +77,7 @@ def build(
 
 
 def info(
-    path: Annotated[Path, typer.Argument(metavar="INDEX", help="An index folder.")],
+    path: IndexPath,
     *,
     common: Common,
 ) -> None:
@@ -86,7 +90,7 @@ def info(
 
 
 def verify(
-    path: Annotated[Path, typer.Argument(metavar="INDEX", help="An index folder.")],
+    path: IndexPath,
     *,
     common: Common,
 ) -> None:
@@ -107,5 +111,7 @@ app = typer.Typer(
     help="Build an index of documents, and look after it. `index FILE -o DIR` is short for `index build`.",
     epilog=EPILOG,
 )
-for _function in (build, info, verify):
-    app.command(cls=GroupedHelp, context_settings=HELP_NAMES, epilog=EPILOG)(spread(_function))
+_functions: tuple[Callable[..., None], ...] = (build, *index_edit.COMMANDS, verify, info)
+for _function in _functions:
+    _example = index_edit.EXAMPLES.get(_function, EPILOG)
+    app.command(cls=GroupedHelp, context_settings=HELP_NAMES, epilog=_example)(spread(_function))

@@ -68,16 +68,18 @@ def describe(path: Path, name: str) -> dict[str, Any]:
 
 
 def _index(path: Path) -> dict[str, Any]:
-    from embedkit.indexing.store import VERSION, Index
+    from embedkit.indexing.store import Index
 
     index = Index.open(path)
     return {
-        "type": f"index, format version {VERSION}",
+        "type": f"index, format version {index.manifest.version}",
         "documents": index.rows,
+        "deleted": index.stored_rows - index.rows,
         "dimension": index.dimension,
         "kind": index.kind,
         "metric": index.metric,
         "segments": len(index.segments),
+        "generation": index.manifest.generation,
         **_bytes_a_vector(index),
         "bytes": _bytes(path),
         **_identity(index.identity),
@@ -195,7 +197,7 @@ def _bytes_a_vector(index: Any) -> dict[str, Any]:
     sizes: dict[str, int] = {}
     for file in (file for segment in index.segments for file in segment.files):
         sizes[file.name] = sizes.get(file.name, 0) + file.bytes
-    return {f"bytes a vector, {name}": round(size / index.rows) for name, size in sizes.items()}
+    return {f"bytes a vector, {name}": round(size / index.stored_rows) for name, size in sizes.items()}
 
 
 def _bytes(folder: Path) -> int:

@@ -12,6 +12,7 @@ import typer
 
 from embedkit.cli.console import input_names, relay_warnings
 from embedkit.cli.hits import Answer, write_hits
+from embedkit.cli.narrowing import Narrowing, stored_vector
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
 from embedkit.cli.spread import TakesText, command_app
 from embedkit.errors import DataError, UsageError
@@ -19,6 +20,7 @@ from embedkit.errors import DataError, UsageError
 if TYPE_CHECKING:
     from embedkit.data.records import Record, TextFormat
     from embedkit.embedding.encoder import Encoder
+    from embedkit.indexing.query import Query
     from embedkit.indexing.store import Index
 
 _HITS_AT_A_TIME = 100_000  # held in memory, documents and all
@@ -34,11 +36,16 @@ def search(
         typer.Option("-i", "--input", metavar="FILE", help="Questions: one a line, or JSONL with ids."),
     ] = None,
     k: Annotated[int, typer.Option("-k", help="Hits a question.", min=1)] = 10,
+    more_like: Annotated[
+        str | None,
+        typer.Option("--more-like", metavar="ID", help="The documents nearest to this one of the index."),
+    ] = None,
     format: Annotated[
         HitFormat | None,
         typer.Option("--format", help="[default: table on a terminal, else jsonl]", show_default=False),
     ] = None,
     *,
+    narrowing: Narrowing,
     reading: TextOptions,
     encoding: EncoderOptions,
     common: Common,
@@ -46,46 +53,61 @@ def search(
     """Find the documents nearest to a question, or to each of many."""
     from embedkit.data.records import Record
     from embedkit.embedding.encoder import prepare
+    from embedkit.indexing.query import hits
     from embedkit.indexing.store import Index
 
     relay_warnings(common.quiet)
     if query is not None and inputs:
         raise UsageError("a question and -i were both given", hint="give one of them")
+    if more_like is not None and (query is not None or inputs):
+        raise UsageError("a question and --more-like were both given", hint="give one of them")
     if query is not None and not query.strip():
         raise UsageError("the question is empty", where="QUERY")
     if query is not None and any(
         "\ud800" <= letter <= "\udfff" for letter in query
     ):  # bytes that are no text
         raise UsageError("the question is not UTF-8", where="QUERY")
-    opened = Index.open(index)
+    opened = narrowing.tuned(Index.open(index))
+    chosen = format or ("jsonl" if common.json or not sys.stdout.isatty() else "table")
+    if more_like is not None:
+        row, vector = stored_vector(opened, more_like)
+        found = hits(opened, vector, narrowing.query(opened, k, but=row), _columns(chosen))
+        write_hits([Answer(more_like, more_like, found[0])], chosen, named=False)
+        return
     with ThreadPoolExecutor(2) as pool:  # the index is opened while the encoder is
         beside = [pool.submit(opened.warm)]
         if opened.identity is not None:
             beside.append(pool.submit(prepare, encoding.settings_like(opened.identity)))
         encoder = encoding.load_for(opened.identity, opened.map_file, where=str(index))
         opened.require_encoder(encoder)
-        chosen = format or ("jsonl" if common.json or not sys.stdout.isatty() else "table")
+        asked = narrowing.query(opened, k)
         if query is not None:
             questions = iter([[Record("1", query, {})]])
         else:
             questions = _questions(input_names(inputs), reading.format())
-        write_hits(answer(opened, encoder, questions, k, chosen), chosen, named=query is None)
+        write_hits(answer(opened, encoder, questions, asked, chosen), chosen, named=query is None)
         for work in beside:
             work.result()
 
 
 def answer(
-    index: Index, encoder: Encoder, questions: Iterator[list[Record]], k: int, format: str
+    index: Index, encoder: Encoder, questions: Iterator[list[Record]], query: Query, format: str
 ) -> Iterator[Answer]:
     """Search window by window; only the ids are read of the documents where the format shows no more."""
-    columns = ["id"] if format in ("trec", "ids") else None
-    step = max(1, _HITS_AT_A_TIME // min(k, index.rows))
+    from embedkit.indexing.query import hits
+
+    columns = _columns(format)
+    step = max(1, _HITS_AT_A_TIME // max(1, min(query.k, index.rows)))
     for window in questions:
         vectors = encoder.encode([record.text for record in window], "query")
         for start in range(0, len(window), step):
-            found = index.hits(vectors[start : start + step], k, columns)
-            for record, hits in zip(window[start : start + step], found, strict=True):
-                yield Answer(record.id, record.text, hits)
+            found = hits(index, vectors[start : start + step], query, columns)
+            for record, line in zip(window[start : start + step], found, strict=True):
+                yield Answer(record.id, record.text, line)
+
+
+def _columns(format: str) -> list[str] | None:
+    return ["id"] if format in ("trec", "ids") else None
 
 
 def _questions(names: list[str], format: TextFormat) -> Iterator[list[Record]]:

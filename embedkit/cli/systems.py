@@ -25,6 +25,10 @@ Compare = Annotated[
     ),
 ]
 
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Encode every text anew, and keep no vector for another time.")
+]
+
 
 class System(NamedTuple):
     """What is measured: an encoder with its maps, under a name for the table."""
@@ -62,21 +66,38 @@ def _named(settings: EncoderSettings, maps: Sequence[str]) -> str:
     return " + ".join([f"{settings.model}{pooling}", *maps])
 
 
-def encode_once(systems: Sequence[System], texts: Sequence[str], common: Common) -> list[Encoder]:
+def load_once(systems: Sequence[System], *, no_cache: bool) -> list[Encoder]:
+    """Return each system's encoder, behind the cache unless it is not wanted; what they share is one.
+
+    Raises MismatchError for a map that does not fit, before the work.
+    """
+    from embedkit.embedding.cached import cached, open_cache
+    from embedkit.embedding.encoder import load, with_maps
+
+    loaded = {system.settings: load(system.settings) for system in systems}
+    if not no_cache:
+        cache = open_cache()
+        loaded = {settings: cached(encoder, settings, cache) for settings, encoder in loaded.items()}
+    return [with_maps(loaded[system.settings], system.maps) for system in systems]
+
+
+def encode_once(
+    systems: Sequence[System], texts: Sequence[str], common: Common, *, no_cache: bool = False
+) -> list[Encoder]:
     """Return each system's encoder with the texts encoded already, once for all systems that share it.
 
     Raises MismatchError for a map that does not fit, before the work.
     """
-    from embedkit.embedding.encoder import load, with_maps
+    from embedkit.embedding.encoder import Mapped, with_maps
     from embedkit.evaluation.sts import remember
 
-    loaded = {system.settings: load(system.settings) for system in systems}
-    for system in systems:
-        with_maps(loaded[system.settings], system.maps)
+    encoders = load_once(systems, no_cache=no_cache)
+    plain = [each.encoder if isinstance(each, Mapped) else each for each in encoders]
+    by_settings = {system.settings: encoder for system, encoder in zip(systems, plain, strict=True)}
     total = len(set(texts))
     remembered = {
         settings: remember(encoder, texts, Progress(common.quiet, total=total).track)
-        for settings, encoder in loaded.items()
+        for settings, encoder in by_settings.items()
     }
     return [with_maps(remembered[system.settings], system.maps) for system in systems]
 

@@ -61,9 +61,9 @@ class TrainOptions:
     accumulate: Annotated[int | None, _option("Batches whose gradients are summed [1].", _BATCH)] = None
     epochs: Annotated[float | None, _option("Times through the examples [1].", _STEP)] = None
     max_steps: Annotated[int | None, _option("Steps at most.", _STEP)] = None
-    learning_rate: Annotated[
-        float | None, _option("The highest [3e-5; train-amsoftmax: 1e-4].", _STEP)
-    ] = None
+    learning_rate: Annotated[float | None, _option("The highest [3e-5; train-amsoftmax: 1e-4].", _STEP)] = (
+        None
+    )
     schedule: Annotated[
         Literal["linear", "cosine", "constant"] | None, _option("How it falls [linear].", _STEP)
     ] = None

@@ -42,6 +42,11 @@ def draws(sizes: Sequence[int], resamples: int = RESAMPLES, seed: int = 0) -> It
         yield np.concatenate(groups).astype(np.float64)
 
 
+def resampled_means(values: Float64, resamples: int = RESAMPLES, seed: int = 0) -> Float64:
+    """Return the mean of values `(rows,)` in each resample of them, `(resamples,)`."""
+    return np.array([counts @ values for counts in draws([len(values)], resamples, seed)]) / len(values)
+
+
 def estimate(value: float, samples: Float64) -> Estimate:
     """Return a figure with the percentile interval of its resampled values `(resamples,)` (section 13.3)."""
     low, high = _interval(samples)

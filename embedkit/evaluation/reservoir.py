@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,20 +19,54 @@ class Sample(NamedTuple):
     rows: int
 
 
+class Reservoir:
+    """The `size` rows of the smallest keys among all that were added, in the order of their keys.
+
+    With keys left to chance that is a uniform sample (Vitter 1985 calls for less chance, and a loop).
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size, self.rows = size, 0
+        self._keys: NDArray[Any] | None = None
+        self._columns: list[NDArray[Any]] = []
+
+    def add(self, keys: NDArray[Any], *columns: NDArray[Any]) -> None:
+        """Add rows: a key each, and what there is to keep of them, arrays of one length."""
+        self.rows += len(keys)
+        if self._keys is None:
+            self._keys, self._columns = keys[:0], [column[:0] for column in columns]
+        full = len(self._keys) == self.size
+        near = keys < self._keys[-1] if full else np.ones(len(keys), dtype=bool)
+        keys = np.concatenate([self._keys, keys[near]])
+        smallest = np.argsort(keys, kind="stable")[: self.size]
+        self._keys = keys[smallest]
+        pairs = zip(self._columns, columns, strict=True)
+        self._columns = [np.concatenate([kept, column[near]])[smallest] for kept, column in pairs]
+
+    @property
+    def columns(self) -> list[NDArray[Any]]:
+        """What was kept of each row; nothing when no rows were ever added."""
+        return self._columns
+
+
 def draw(blocks: Iterable[Float32], size: int, *, seed: int) -> Sample:
     """Draw `size` rows, or all where there are fewer, from blocks `(rows, dim)`.
 
-    Each row gets a random number, the smallest are kept (Vitter 1985 calls for less chance, and a loop). The
-    sample does not depend on how rows are cut into blocks.
+    Each row gets a random number, the smallest are kept. The sample does not depend on how rows are cut into
+    blocks.
     """
-    chance = np.random.default_rng(seed)
-    keys, kept, rows = np.empty(0), None, 0
+    chance, reservoir = np.random.default_rng(seed), Reservoir(size)
     for block in blocks:
-        rows += len(block)
-        drawn = chance.random(len(block))
-        near = drawn < (keys.max() if len(keys) == size else 1.0)
-        keys = np.concatenate([keys, drawn[near]])
-        kept = block[near].copy() if kept is None else np.concatenate([kept, block[near]])
-        smallest = np.argsort(keys, kind="stable")[:size]
-        keys, kept = keys[smallest], kept[smallest]
-    return Sample(np.empty((0, 0), dtype=np.float32) if kept is None else kept, rows)
+        reservoir.add(chance.random(len(block)), block)
+    vectors = reservoir.columns[0] if reservoir.columns else np.empty((0, 0), dtype=np.float32)
+    return Sample(vectors, reservoir.rows)
+
+
+def keys_of(ids: Sequence[str], *, seed: int) -> NDArray[np.uint64]:
+    """Return a number for each id, as good as random: two sets that share ids draw the same rows.
+
+    (Bottom-k sampling: Broder 1997; Cohen and Kaplan 2007.)
+    """
+    salt = str(seed).encode()[-64:]
+    digests = (hashlib.blake2b(name.encode(), digest_size=8, key=salt).digest() for name in ids)
+    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)

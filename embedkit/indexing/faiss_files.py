@@ -10,7 +10,7 @@ import numpy as np
 
 from embedkit.data.atomic import whole_file
 from embedkit.errors import FormatError
-from embedkit.indexing.kind import Blocks
+from embedkit.indexing.kind import Blocks, Mask
 
 
 def write_index(file: Path, empty: Any, blocks: Blocks, *, binary: bool = False) -> None:
@@ -39,6 +39,15 @@ _ROWS_AT = 8  # behind the four letters of the kind and the 32-bit dimension
 _ROWS_AT_BINARY = 12  # and the 32-bit size of a code
 
 
+def save_index(file: Path, index: Any) -> None:
+    """Write a FAISS index that is in memory, whole or not at all."""
+    import faiss
+
+    with whole_file(file) as out:
+        writer: Any = faiss.PyCallbackIOWriter  # type: ignore[attr-defined]
+        faiss.write_index(index, writer(out.write))
+
+
 def map_index(file: Path, rows: int, *, binary: bool = False) -> Any:
     """Open a FAISS file by memory map; raises FormatError when it is damaged or holds other than `rows`."""
     import faiss
@@ -51,3 +60,15 @@ def map_index(file: Path, rows: int, *, binary: bool = False) -> Any:
     if index.ntotal != rows:
         raise FormatError(f"holds {index.ntotal} vectors, the manifest says {rows}", where=str(file))
     return index
+
+
+def selecting(allowed: Mask | None, parameters: str = "SearchParameters", **settings: Any) -> Any:
+    """Return FAISS's search parameters, of the class of that name, that leave out rows where `allowed`,
+    `(rows,)`, is false; None when nothing is to be said.
+    """
+    import faiss
+
+    if allowed is not None:
+        bitmap: Any = faiss.IDSelectorBitmap
+        settings["sel"] = bitmap(np.packbits(allowed, bitorder="little"))
+    return getattr(faiss, parameters)(**settings) if settings else None

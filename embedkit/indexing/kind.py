@@ -13,6 +13,7 @@ from embedkit.data.codes import Codes
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 Blocks = Iterable[NDArray[Any]]
 Metric = Literal["cosine", "dot"]
 
@@ -43,7 +44,12 @@ class Kind(Protocol):
     def open(self, folder: Path, rows: int) -> Any:
         """Map the files into memory; raises FormatError when one is damaged or holds not that many rows."""
 
-    def search(self, opened: Any, queries: Floats, k: int) -> tuple[Floats, Rows]:
-        """Return similarities and rows, each `(queries, k)`, best first; `k` is at most the rows there
-        are.
+    def search(
+        self, opened: Any, queries: Floats, k: int, allowed: Mask | None = None
+    ) -> tuple[Floats, Rows]:
+        """Return similarities and rows, each `(queries, k)`, best first; only rows are found where
+        `allowed`, `(rows,)`, is true, and `k` is at most the number of those.
         """
+
+    def vectors(self, opened: Any, rows: Rows, dimension: int) -> Floats:
+        """Return some stored rows, `(len(rows), dimension)`, decoded where nothing but codes is kept."""

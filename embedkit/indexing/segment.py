@@ -1,5 +1,5 @@
-"""A segment: rows that were indexed together and never change; the files of an index kind, and the documents
-in the same order.
+"""A segment: rows that were indexed together and never change; the files of an index kind, the documents
+in the same order, and tombstones of those that were deleted.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,49 +16,71 @@ from numpy.typing import NDArray
 from embedkit.data import tables
 from embedkit.data.shards import Shard, ShardWriter, check_shard, drop_journal, read_table
 from embedkit.data.vectors import Batch, checked
-from embedkit.embedding.fingerprint import file_sha256
 from embedkit.errors import DataError, FormatError
-from embedkit.indexing.kind import Floats, Kind, Rows, Space
+from embedkit.indexing.files import StoredFile, stored
+from embedkit.indexing.kind import Floats, Kind, Mask, Rows, Space
+from embedkit.indexing.tombstones import read_tombstones
 
 DOCUMENTS = "documents"
 
 
-class StoredFile(NamedTuple):
-    """One file that a kind wrote."""
-
-    name: str
-    bytes: int
-    sha256: str
-
-
 @dataclass(frozen=True)
 class Segment:
-    """An immutable part of an index, opened lazily and by memory map."""
+    """A part of an index, opened lazily and by memory map; `rows` counts those that are deleted too."""
 
     folder: Path
     rows: int
     kind: Kind
     files: tuple[StoredFile, ...]
     shards: tuple[Shard, ...]
+    tombstones: StoredFile | None = None
+    deleted: int = 0
 
     @classmethod
     def from_json(cls, folder: Path, value: dict[str, Any], kind: Kind) -> Segment:
-        """Read what `to_json` wrote, or version 1; `folder` is the index's folder of segments."""
+        """Read what `to_json` wrote, or earlier versions; `folder` is the index's folder of segments."""
         if "files" in value:
             files = tuple(StoredFile(**file) for file in value["files"])
         else:  # version 1 knew one file
             files = (StoredFile("vectors.faiss", value["vectors_bytes"], value["vectors_sha256"]),)
         shards = tuple(Shard(**shard) for shard in value["documents"])
-        return cls(folder / value["name"], value["rows"], kind, files, shards)
+        tombstones = StoredFile(**value["tombstones"]) if value.get("tombstones") else None
+        return cls(
+            folder / value["name"], value["rows"], kind, files, shards, tombstones, value.get("deleted", 0)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values for the manifest."""
         return {
             "name": self.folder.name,
             "rows": self.rows,
+            "deleted": self.deleted,
+            "tombstones": self.tombstones._asdict() if self.tombstones else None,
             "files": [file._asdict() for file in self.files],
             "documents": [asdict(shard) for shard in self.shards],
         }
+
+    @property
+    def live_rows(self) -> int:
+        """Rows that are not deleted."""
+        return self.rows - self.deleted
+
+    @cached_property
+    def live(self) -> Mask | None:
+        """Which rows are not deleted, `(rows,)`; None when all are there."""
+        if self.tombstones is None:
+            return None
+        return ~read_tombstones(self.folder, self.tombstones, self.rows, self.deleted)
+
+    @property
+    def stored_files(self) -> tuple[StoredFile, ...]:
+        """Every file but the documents."""
+        return (*self.files, *([self.tombstones] if self.tombstones else []))
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.bytes for file in self.stored_files) + sum(shard.bytes for shard in self.shards)
 
     @cached_property
     def opened(self) -> Any:
@@ -66,12 +88,56 @@ class Segment:
         size.
         """
         for file in self.files:
-            _require_size(self.folder / file.name, file)
+            file.require_size(self.folder)
         return self.kind.open(self.folder, self.rows)
 
-    def search(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
-        """Return scores and rows, each `(queries, min(k, rows))`, best first."""
-        return self.kind.search(self.opened, np.ascontiguousarray(queries), min(k, self.rows))
+    def search(self, queries: Floats, k: int, passing: Mask | None = None) -> tuple[Floats, Rows]:
+        """Return scores and rows, each `(queries, k)`, best first; only rows that are not deleted and pass,
+        `passing` being `(rows,)`, and no more columns than there are of those.
+        """
+        allowed = self.allowed(passing)
+        k = min(k, self.rows if allowed is None else int(allowed.sum()))
+        if k == 0:
+            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+        return self.kind.search(self.opened, np.ascontiguousarray(queries), k, allowed)
+
+    def allowed(self, passing: Mask | None) -> Mask | None:
+        """Return which rows pass and are not deleted, `(rows,)`; None when all do."""
+        if passing is None or self.live is None:
+            return self.live if passing is None else passing
+        return self.live & passing
+
+    def vectors(self, rows: Rows, dimension: int) -> Floats:
+        """Return the stored vectors of some rows, `(len(rows), dimension)`."""
+        return self.kind.vectors(self.opened, rows, dimension)
+
+    def batches(self, dimension: int) -> Iterator[Batch]:
+        """Yield the documents that are not deleted, with their stored vectors, a shard at a time."""
+        for place, shard in enumerate(self.shards):
+            rows = np.arange(shard.rows) + self._start(place)
+            kept = np.ones(shard.rows, dtype=bool) if self.live is None else self.live[rows]
+            if kept.any():
+                yield Batch(self._table(place).filter(kept), self.vectors(rows[kept], dimension))
+
+    def documents(self) -> Iterator[Any]:
+        """Yield the documents of all rows, a table a shard."""
+        return map(self._table, range(len(self.shards)))
+
+    def find(self, ids: Any) -> Rows:
+        """Return the rows, not deleted, whose ids are among `ids`, an Arrow array of strings."""
+        import pyarrow.compute as pc
+
+        found = [pc.is_in(table.column("id"), value_set=ids).to_numpy() for table in self.documents()]
+        hits = np.concatenate(found) if found else np.zeros(0, dtype=bool)
+        return np.flatnonzero(hits if self.live is None else hits & self.live)
+
+    def ids(self) -> Any:
+        """Return the ids of all rows that are not deleted, as an Arrow array."""
+        import pyarrow as pa
+
+        ids = [table.column("id").combine_chunks() for table in self.documents()]
+        joined = pa.concat_arrays([pa.array([], pa.string()), *ids])
+        return joined if self.live is None else joined.filter(pa.array(self.live))
 
     def take(self, rows: Rows, columns: list[str] | None = None) -> list[dict[str, Any]]:
         """Return the documents of some rows as Python values, in the order asked; only their shards are
@@ -81,10 +147,9 @@ class Segment:
         found: list[dict[str, Any]] = [{} for _ in rows]
         for place in np.unique(places):
             wanted = np.flatnonzero(places == place)
-            start = int(self._ends[place]) - self.shards[place].rows
-            table = self._table(int(place))
+            table, local = self._table(int(place)), rows[wanted] - self._start(int(place))
             try:
-                documents = tables.rows_at(table, (rows[wanted] - start).tolist(), columns)
+                documents = tables.rows_at(table, local.tolist(), columns)
             except (ValueError, SystemError) as error:
                 where = str(self.folder / DOCUMENTS / self.shards[place].file)
                 raise FormatError(f"is damaged: {error}", where=where, hint="embedkit index verify") from None
@@ -93,17 +158,16 @@ class Segment:
         return found
 
     def verify(self) -> None:
-        """Raise FormatError when a file's size or checksum is not what was written."""
+        """Raise FormatError when a file's size, checksum or rows are not what was written."""
         for shard in self.shards:
             check_shard(self.folder / DOCUMENTS, shard)
-        for file in self.files:
-            path = self.folder / file.name
-            _require_size(path, file)
-            if file_sha256(path) != file.sha256:
-                raise FormatError("has another checksum than was written", where=str(path))
-        if self.rows != sum(shard.rows for shard in self.shards):
-            raise FormatError("documents and vectors differ in number", where=str(self.folder))
-        _ = self.opened
+        for file in self.stored_files:
+            file.require_whole(self.folder)
+        rows = sum(table.num_rows for table in self.documents())
+        if rows != self.rows:
+            found = f"{rows} documents for {self.rows} vectors"
+            raise FormatError(f"holds {found}", where=str(self.folder))
+        _ = self.opened, self.live
 
     @cached_property
     def _ends(self) -> NDArray[np.int64]:
@@ -112,6 +176,9 @@ class Segment:
     @cached_property
     def _open(self) -> dict[int, Any]:
         return {}
+
+    def _start(self, place: int) -> int:
+        return int(self._ends[place]) - self.shards[place].rows
 
     def _table(self, place: int) -> Any:
         if place not in self._open:
@@ -141,22 +208,8 @@ def write_segment(folder: Path, kind: Kind, batches: Iterable[Batch], space: Spa
     shards = documents.close()
     drop_journal(documents.folder)
     _refuse_repeated(documents.folder, shards, np.concatenate(ids))
-    files = tuple(map(_stored, sorted(path for path in folder.iterdir() if path.is_file())))
+    files = tuple(map(stored, sorted(path for path in folder.iterdir() if path.is_file())))
     return Segment(folder, sum(shard.rows for shard in shards), kind, files, tuple(shards))
-
-
-def _stored(path: Path) -> StoredFile:
-    return StoredFile(path.name, path.stat().st_size, file_sha256(path))
-
-
-def _require_size(path: Path, file: StoredFile) -> None:
-    """Raise FormatError unless a file has the size that was written; FAISS itself crashes on some that were
-    cut short.
-    """
-    size = path.stat().st_size if path.is_file() else None
-    if size != file.bytes:
-        found = "is missing" if size is None else f"has {size} bytes, {file.bytes} were written"
-        raise FormatError(found, where=str(path), hint="the folder is damaged")
 
 
 def _hashes(ids: list[str]) -> NDArray[np.uint64]:

@@ -3,34 +3,33 @@
 docs.idx/
   manifest.json        format and version, kind, metric, the encoder's identity, segments with checksums
   map.safetensors      the map behind the encoder, when there is one
-  segments/00000/      the kind's files (vectors.faiss ...), documents/part-00000.arrow ...
+  segments/00000/      the kind's files (vectors.faiss ...), documents/part-00000.arrow ..., and
+                       deleted-00001.bits once documents of it are deleted
+  writer.lock          who writes at the moment
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from embedkit import spec
-from embedkit.data.atomic import whole_folder, write_whole
-from embedkit.data.formats import require_format
 from embedkit.data.identity import Identity
-from embedkit.data.vectors import Batch, VectorMeta
 from embedkit.embedding.encoder import Encoder, unit_length
 from embedkit.errors import FormatError, MismatchError, UsageError
-from embedkit.indexing.kind import Floats, Kind, Metric, Rows, Space
-from embedkit.indexing.segment import Segment, write_segment
+from embedkit.indexing.kind import Floats, Kind, Mask, Metric, Rows
+from embedkit.indexing.lock import Lease
+from embedkit.indexing.manifest import Manifest, read_manifest
+from embedkit.indexing.segment import Segment
 
-FORMAT, VERSION = "embedkit-index", 2
-READS = (1, 2)  # version 1 knew one file a segment
-MANIFEST, SEGMENTS, MAP = "manifest.json", "segments", "map.safetensors"
+MAP = "map.safetensors"
+CHECKED_WHOLE = 64_000_000  # bytes of an index that is checked in full before its first search
 
 
 class Hit(NamedTuple):
@@ -45,16 +44,13 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True)
 class Index:
-    """An index on disk, read by memory map. `identity` is None when nobody said which encoder made the
-    vectors.
+    """An index on disk, read by memory map, as it was when it was opened: a writer leaves this generation's
+    files alone for as long as this object is there.
     """
 
     path: Path
-    settings: Kind
-    metric: Metric
-    dimension: int
-    identity: Identity | None
-    segments: tuple[Segment, ...]
+    manifest: Manifest
+    leases: tuple[Lease, ...] = field(default=(), repr=False, compare=False)
 
     @classmethod
     def open(cls, path: str | Path) -> Index:
@@ -62,21 +58,40 @@ class Index:
         is damaged.
         """
         path = Path(path)
-        if not path.exists():
-            raise FormatError("no such index", where=str(path))
-        if not (path / MANIFEST).is_file():
-            raise FormatError(f"is not an index: it has no {MANIFEST}", where=str(path))
-        try:
-            value = orjson.loads((path / MANIFEST).read_bytes())
-            require_format(value, FORMAT, READS, thing="an index", where=str(path))
-            identity = Identity.from_json(value["encoder"]) if value["encoder"] else None
-            settings = spec.parse("index", value["kind"])
-            segments = tuple(Segment.from_json(path / SEGMENTS, part, settings) for part in value["segments"])
-            return cls(path, settings, value["metric"], value["dimension"], identity, segments)
-        except UsageError as error:
-            raise FormatError(f"its kind is not one this embedkit knows: {error}", where=str(path)) from None
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise FormatError(f"{MANIFEST} is damaged: {error!r}", where=str(path)) from None
+        while True:
+            manifest = read_manifest(path)
+            try:
+                leases = tuple(Lease(segment.folder) for segment in manifest.segments)
+                _ = [segment.live for segment in manifest.segments]
+                return cls(path, manifest, leases)
+            except (FileNotFoundError, BlockingIOError, FormatError) as error:
+                if read_manifest(path) == manifest:
+                    raise _missing(error) from None  # else a writer has cleared that generation away
+
+    @property
+    def settings(self) -> Kind:
+        """The settings of the index kind."""
+        return self.manifest.settings
+
+    @property
+    def metric(self) -> Metric:
+        """The similarity."""
+        return self.manifest.metric
+
+    @property
+    def dimension(self) -> int:
+        """Columns of the vectors."""
+        return self.manifest.dimension
+
+    @property
+    def identity(self) -> Identity | None:
+        """The encoder that made the vectors; None when nobody said which."""
+        return self.manifest.identity
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The parts, oldest first."""
+        return self.manifest.segments
 
     @property
     def kind(self) -> str:
@@ -85,8 +100,8 @@ class Index:
 
     @property
     def rows(self) -> int:
-        """Documents in all segments."""
-        return sum(segment.rows for segment in self.segments)
+        """Documents that are not deleted."""
+        return self.manifest.rows
 
     @cached_property
     def map_file(self) -> bytes | None:
@@ -104,9 +119,8 @@ class Index:
             hint = f"its settings for search: {', '.join(sorted(known)) or 'none'}"
             raise UsageError(f"{self.kind} is not searched with {name}", where=str(self.path), hint=hint)
         kind = replace(self.settings, **settings)  # type: ignore[type-var]
-        return replace(
-            self, settings=kind, segments=tuple(replace(segment, kind=kind) for segment in self.segments)
-        )
+        segments = tuple(replace(segment, kind=kind) for segment in self.segments)
+        return replace(self, manifest=replace(self.manifest, settings=kind, segments=segments))
 
     def require_encoder(self, encoder: Encoder) -> None:
         """Raise MismatchError, naming both fingerprints, unless queries of this encoder can be compared
@@ -124,31 +138,45 @@ class Index:
                 encoder.identity, where=str(self.path), mine="the index", others="the query"
             )
 
-    def search(self, queries: NDArray[np.float32], k: int) -> tuple[Floats, Rows]:
-        """Return scores and row numbers over all segments, each `(queries, min(k, rows))`, best first.
+    def search(
+        self, queries: NDArray[np.float32], k: int, passing: Mask | None = None
+    ) -> tuple[Floats, Rows]:
+        """Return scores and row numbers over all segments, best first: `k` columns, or what there is.
 
-        Scores are similarities. Equal scores are in order of row.
+        Scores are similarities. Equal scores are in order of row. Row numbers count deleted rows too; those
+        are never found, nor those where `passing`, `(stored_rows,)`, is false.
         """
         if k < 1:
             raise UsageError(f"{k} is not a positive number", where="-k")
+        self.require_whole()
+        prepared = self.prepared(queries)
+        found = [
+            segment.search(prepared, k, None if passing is None else passing[start : start + segment.rows])
+            for segment, start in zip(self.segments, self._starts, strict=True)
+        ]
+        return merged(found, self._starts, k, len(queries))
+
+    def prepared(self, queries: NDArray[np.float32]) -> Floats:
+        """Return queries as rows are stored, of unit length under `cosine`; raises MismatchError for another
+        width.
+        """
         if queries.shape[1] != self.dimension:
             raise MismatchError(
                 f"the index has {self.dimension} columns, the queries {queries.shape[1]}",
                 where=str(self.path),
             )
-        prepared = unit_length(queries) if self.metric == "cosine" else queries
-        found = [segment.search(prepared, k) for segment in self.segments]
-        scores = np.concatenate([part for part, _ in found], axis=1)
-        rows = np.concatenate(
-            [part + start for (_, part), start in zip(found, self._starts, strict=True)], axis=1
-        )
-        order = np.lexsort((rows, -scores), axis=1)[:, :k]
-        return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
+        return unit_length(queries) if self.metric == "cosine" else queries
 
     def hits(self, queries: NDArray[np.float32], k: int, columns: list[str] | None = None) -> list[list[Hit]]:
         """Return the best `k` documents of each query; `columns` limits what is read of them."""
         scores, rows = self.search(queries, k)
-        documents = iter(self.take(rows.reshape(-1), columns))
+        return self.documented(list(scores), list(rows), columns)
+
+    def documented(
+        self, scores: Sequence[Floats], rows: Sequence[Rows], columns: list[str] | None = None
+    ) -> list[list[Hit]]:
+        """Return what was found as documents with their ranks, a list a query."""
+        documents = iter(self.take(np.concatenate([np.empty(0, np.int64), *rows]), columns))
         return [
             [Hit(rank, float(score), next(documents)) for rank, score in enumerate(line, 1)]
             for line in scores
@@ -165,89 +193,82 @@ class Index:
                 found[at] = document
         return found
 
+    def find(self, ids: Iterable[str]) -> dict[str, int]:
+        """Return the row numbers of documents by their ids, those that are there and not deleted."""
+        import pyarrow as pa
+
+        wanted = pa.array(list(ids), pa.string())
+        rows = [part.find(wanted) + start for part, start in zip(self.segments, self._starts, strict=True)]
+        found = np.concatenate([np.empty(0, np.int64), *rows])
+        return {
+            document["id"]: row
+            for document, row in zip(self.take(found, ["id"]), found.tolist(), strict=True)
+        }
+
+    def vectors(self, rows: Rows) -> Floats:
+        """Return the stored vectors at some row numbers, `(len(rows), dimension)`."""
+        vectors = np.empty((len(rows), self.dimension), np.float32)
+        places = np.searchsorted(self._starts, rows, side="right") - 1
+        for place in np.unique(places):
+            wanted = places == place
+            local = rows[wanted] - self._starts[place]
+            vectors[wanted] = self.segments[place].vectors(local, self.dimension)
+        return vectors
+
+    @property
+    def stored_rows(self) -> int:
+        """Rows of all segments, those that are deleted too."""
+        return sum(segment.rows for segment in self.segments)
+
     def warm(self) -> None:
         """Open what the first search needs, so that it can be done beside other work."""
         import pyarrow as pa  # noqa: F401 (documents are read with it)
 
+        self.require_whole()
         for segment in self.segments:
             _ = segment.opened
+
+    def require_whole(self) -> None:
+        """Check an index of less than 64 MB in full, once; raises FormatError naming the first file that is
+        not what was written. Of a larger one, `verify` does it.
+        """
+        _ = self._checked
 
     def verify(self) -> None:
         """Raise FormatError naming the first file that is not what was written."""
         for segment in self.segments:
             segment.verify()
+        if self.manifest.map is not None:
+            self.manifest.map.require_whole(self.path)
+
+    @cached_property
+    def _checked(self) -> bool:
+        small = sum(segment.size for segment in self.segments) < CHECKED_WHOLE
+        if small:
+            self.verify()
+        return small
 
     @cached_property
     def _starts(self) -> NDArray[np.int64]:
         return np.cumsum([0, *(segment.rows for segment in self.segments)])[:-1]
 
 
-def build_index(
-    path: str | Path,
-    meta: VectorMeta,
-    batches: Iterable[Batch],
-    *,
-    kind: str | None = None,
-    metric: Metric = "cosine",
-    coded: bool = False,
-) -> Index:
-    """Build an index folder of all batches, which appears whole or not at all; one batch is in memory at a
-    time.
-
-    `kind` is `flat` when it is left out, and that of the codes where `meta` says that the set holds codes.
-    With `coded` (see `takes_codes`) batches hold codes as they are stored, and nothing else is kept. Raises
-    UnknownNameError for the kind, DataError when there is nothing to index or an id comes twice.
+def merged(
+    found: list[tuple[Floats, Rows]], starts: NDArray[np.int64], k: int, queries: int
+) -> tuple[Floats, Rows]:
+    """Return the best `k` of what was found in parts, whose rows begin at `starts`; equal ones in order of
+    row.
     """
-    path = Path(path)
-    if metric not in get_args(Metric):
-        raise UsageError(f"unknown metric {metric!r}", hint=f"known: {', '.join(get_args(Metric))}")
-    settings = spec.parse("index", kind or default_kind(meta))
-    if coded:
-        settings = replace(settings, rescore=None)
-    unit = metric == "cosine" and not meta.normalized and not coded
-    space = Space(meta.dimension, metric, meta.codes if coded else None)
-    with whole_folder(path) as folder:
-        (folder / SEGMENTS).mkdir()
-        rows = _unit_rows(batches) if unit else batches
-        segment = write_segment(folder / SEGMENTS / "00000", settings, rows, space)
-        if meta.map_file is not None:
-            write_whole(folder / MAP, meta.map_file)
-        write_whole(folder / MANIFEST, _manifest(segment, meta, metric))
-    return Index.open(path)
+    none = (np.empty((queries, 0), np.float32), np.empty((queries, 0), np.int64))
+    scores = np.concatenate([none[0], *(part for part, _ in found)], axis=1)
+    parts = (part + start for (_, part), start in zip(found, starts, strict=True))
+    rows = np.concatenate([none[1], *parts], axis=1)
+    order = np.lexsort((rows, -scores), axis=1)[:, :k]
+    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
 
 
-def default_kind(meta: VectorMeta) -> str:
-    """Return the kind of an index for which none was named: the name of codes is that of their kind."""
-    return meta.dtype if meta.holds_codes else "flat"
-
-
-def takes_codes(meta: VectorMeta, kind: str | None, metric: Metric) -> bool:
-    """Say whether an index of this kind is built from the codes of a set as they are, without any floats.
-
-    Otherwise codes are decoded: where the kind names a `rescore`, which then is asymmetric (queries as floats
-    against decoded codes); where int8 codes are of vectors that the cosine brings to unit length; and where
-    sign codes, which know no lengths, are asked for dot products.
-    """
-    settings = spec.parse("index", kind or default_kind(meta))
-    same = meta.holds_codes and spec.render(settings).partition(":")[0] == meta.dtype
-    fits = metric == "cosine" if meta.dtype == "binary" else metric == "dot" or meta.normalized
-    return same and fits and (settings.rescore is None or "rescore" not in (kind or ""))
-
-
-def _manifest(segment: Segment, meta: VectorMeta, metric: Metric) -> bytes:
-    value = {
-        "format": FORMAT,
-        "version": VERSION,
-        "kind": spec.render(segment.kind),
-        "metric": metric,
-        "dimension": meta.dimension,
-        "rows": segment.rows,
-        "encoder": meta.identity.to_json() if meta.identity else None,
-        "segments": [segment.to_json()],
-    }
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n"
-
-
-def _unit_rows(batches: Iterable[Batch]) -> Iterator[Batch]:
-    for table, vectors in batches:
-        yield Batch(table, unit_length(vectors))
+def _missing(error: OSError | FormatError) -> FormatError:
+    """Return what to say of a segment that the manifest names and that is not there."""
+    if isinstance(error, FormatError):
+        return error
+    return FormatError("is missing", where=str(error.filename or error), hint="the folder is damaged")

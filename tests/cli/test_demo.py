@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 from embedkit.cli.app import app
 from embedkit.data.docstrings import standard_library
-from embedkit.indexing.store import MANIFEST, Index
+from embedkit.indexing.manifest import MANIFEST
+from embedkit.indexing.store import Index
 
 
 def demo(*words):

@@ -120,6 +120,23 @@ def test_systems_stand_side_by_side_with_the_difference(run, pairs, turned):
     assert "model 3      hash:dim=64 " in "\n".join(table)
 
 
+@pytest.mark.parametrize("name", ["pairs.png", "pairs.svg"])
+def test_pairs_are_drawn_with_their_spearman(run, pairs, turned, name):
+    pytest.importorskip("matplotlib")
+    plain = run("eval", "sts", pairs, "--compare", turned)
+    done = run("eval", "sts", pairs, "--compare", turned, "--plot", name, "--theme", "dark")
+    assert done == plain
+    content = Path(name).read_bytes()
+    assert content.startswith(b"\x89PNG" if name.endswith("png") else b"<?xml")
+    if name.endswith("svg"):
+        results = json.loads(run("eval", "sts", pairs, "--compare", turned, "--json").out)["results"]
+        titles = [f"Spearman {each['spearman']['value']:.2f}" for each in results]
+        assert len(set(titles)) == 2
+        assert [title for title in titles if title not in content.decode()] == []
+    refused = f"embedkit: {name}: already exists; --force overwrites it\n"
+    assert run("eval", "sts", pairs, "--plot", name) == (1, "", refused)
+
+
 def test_none_takes_the_map_away(run, pairs, turned):
     results = json.loads(run("eval", "sts", pairs, "-t", turned, "--compare", "none", "--json").out)[
         "results"

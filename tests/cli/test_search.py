@@ -115,3 +115,50 @@ def test_a_closed_pipe_ends_silently(shell, idx):
 
 def test_a_full_disk_is_one_line(shell, idx):
     assert shell("embedkit search x.idx one > /dev/full").said == "embedkit: no space left on device\n"
+
+
+def found(done):
+    assert done.code == 0, done.said
+    return [json.loads(line)["id"] for line in done.out.splitlines()]
+
+
+def test_documents_are_chosen_by_their_fields(run, idx):
+    assert found(run("search", idx, QUERY, "--where", "year >= 2020")) == ["tree"]
+    assert found(run("search", idx, QUERY, "--where", "year > 2020")) == []
+    done = run("search", idx, QUERY, "--where", "yeer > 2020")
+    assert (done.code, done.out, done.said.count("\n")) == (2, "", 1)
+    assert done.said.startswith("embedkit: --where: ")
+
+
+def test_only_good_hits(run, idx):
+    assert found(run("search", idx, "parse command line arguments", "--min-score", ".99")) == ["args"]
+
+
+def test_more_like_a_document_leaves_it_out(run, idx):
+    assert sorted(found(run("search", idx, "--more-like", "tree"))) == ["args", "词"]
+    message = "embedkit: x.idx: has no document of id 'tre'\n"
+    assert run("search", idx, "--more-like", "tre") == (1, "", message)
+    done = run("search", idx, QUERY, "--more-like", "tree")
+    assert done == (2, "", "embedkit: a question and --more-like were both given; give one of them\n")
+
+
+def test_how_it_is_searched(run, docs):
+    run("index", docs, "-o", "x.idx", "--kind", "binary", "-q")
+    best = run("search", "x.idx", QUERY, "-k", 1)
+    assert run("search", "x.idx", QUERY, "-k", 1, "--exact").out == best.out
+    assert run("search", "x.idx", QUERY, "-k", 1, "--oversample", 9).out == best.out
+    run("index", docs, "-o", "x.idx", "-q", "--force")
+    done = run("search", "x.idx", QUERY, "--oversample", 9)
+    message = "x.idx: flat is not searched with oversample; its settings for search: none"
+    assert done == (2, "", f"embedkit: {message}\n")
+
+
+def test_copies_of_a_better_hit_are_left_out(run):
+    run("index", "-o", "x.idx", stdin="one two\none two\nsomething else\n")
+    assert found(run("search", "x.idx", "one two", "--dedupe", ".98")) == ["1", "3"]
+
+
+def test_an_emptied_index_answers_nothing(run, idx):
+    run("index", "delete", idx, "tree", "args", "词")
+    assert run("search", idx, QUERY) == (0, "", "")
+    assert run("search", idx, QUERY, "--where", "year > 1", "--exact", "--dedupe", ".9") == (0, "", "")

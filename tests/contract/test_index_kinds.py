@@ -10,7 +10,9 @@ import pytest
 from embedkit import spec
 from embedkit.data.vectors import Batch, VectorMeta
 from embedkit.errors import FormatError, UsageError
-from embedkit.indexing.store import Index, build_index
+from embedkit.indexing.building import build_index
+from embedkit.indexing.edit import add, compact, delete
+from embedkit.indexing.store import Index
 
 
 class Example(NamedTuple):
@@ -29,6 +31,12 @@ EXAMPLES = [
     Example("binary", 0.75, 0.6),  # of 16 signs and 100 candidates; more in tests/indexing
     Example("binary:oversample=8,rescore=float16", 0.75, 0.6, 1e-3),
     Example("binary:rescore=none", 0.2, None, 1),
+    Example("hnsw", 0.99, 0.97),
+    Example("hnsw:m=8,ef_search=16,storage=fp16", 0.95, 0.9, 1e-3),
+    Example("hnsw:storage=sq8", 0.93, 0.9, 2e-2),
+    Example("ivf:probes=4", 0.6, 0.6),
+    Example("ivf:lists=8,probes=8", 1, 1),
+    Example("ivf:probes=99,storage=sq8", 0.93, 0.9, 2e-2),
     Example("int8", 1, 1),
     Example("int8:rescore=float16", 1, 1, 1e-3),
     Example("int8:rescore=none", 0.98, 0.98, 1e-2),
@@ -185,6 +193,44 @@ def test_the_flat_file_is_what_faiss_writes(folder, size):
     assert (folder / "x.idx/segments/00000/vectors.faiss").read_bytes() == (
         folder / "oracle.faiss"
     ).read_bytes()
+
+
+@each_metric
+def test_deleted_rows_are_never_found_and_never_shrink_k(folder, example, metric, floor):
+    built(ROWS, example.spec, metric)
+    gone = np.arange(0, 500, 3)
+    index = delete("x.idx", gone.astype(str).tolist()).after
+    _, rows = index.search(QUERIES, 10)
+    assert rows.shape == (len(QUERIES), 10)
+    assert (rows % 3 != 0).all()
+    oracle = np.where(np.arange(500) % 3, exact(metric), -np.inf)
+    tenth = np.sort(oracle, axis=1)[:, -10:-9] - 1e-4
+    assert (np.take_along_axis(oracle, rows, axis=1) >= tenth).mean() >= floor
+    assert off(*index.search(QUERIES, 10), metric) <= example.error
+
+
+@each_metric
+@pytest.mark.parametrize("few", [0, 1, 12, 250])
+def test_only_rows_that_pass_are_found_and_all_of_them(folder, example, metric, floor, few):
+    passing = np.zeros(500, dtype=bool)
+    passing[np.random.default_rng(few).choice(500, few, replace=False)] = True
+    _, rows = built(ROWS, example.spec, metric).search(QUERIES, 1000, passing)
+    assert [sorted(line) for line in rows.tolist()] == [np.flatnonzero(passing).tolist()] * len(QUERIES)
+
+
+@each_metric
+def test_it_answers_after_it_was_added_to_and_compacted(folder, example, metric, floor):
+    built(ROWS[:300], example.spec, metric)
+    rest = [Batch(pa.table({"id": [str(row) for row in range(290, 500)]}), ROWS[290:])]
+    index = add("x.idx", VectorMeta(16), rest).after
+    delete("x.idx", ["7"])
+    for index in (Index.open("x.idx"), compact("x.idx")):
+        found = [[int(hit.document["id"]) for hit in line] for line in index.hits(QUERIES, 10)]
+        oracle = np.where(np.arange(500) != 7, exact(metric), -np.inf)
+        tenth = np.sort(oracle, axis=1)[:, -10:-9] - 1e-4
+        assert (np.take_along_axis(oracle, np.array(found), axis=1) >= tenth).mean() >= floor - 0.02
+        index.verify()
+    assert (len(index.segments), index.stored_rows) == (1, 499)
 
 
 def test_its_spec_reads_back(example):

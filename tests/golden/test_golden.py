@@ -12,6 +12,7 @@ from embedkit.data.label_vectors import Calibration, LabelVectors, read_names
 from embedkit.data.vectors import VectorSet
 from embedkit.embedding.encoder import load
 from embedkit.errors import FormatError
+from embedkit.indexing.edit import delete
 from embedkit.indexing.store import Index
 from embedkit.transforms.affine import Affine
 
@@ -20,7 +21,8 @@ TODAY = {
     "vectors": "vectors-v1",
     "binary": "binary-v2",
     "int8": "int8-v2",
-    "index": "index-v2",
+    "index": "index-v3",
+    "deleted": "index-v3-deleted",
     "map.safetensors": "map-v1.safetensors",
     "labels.safetensors": "labels-v1.safetensors",
 }
@@ -72,13 +74,27 @@ def test_label_vectors_of_version_1_are_read(folder):
     assert read_names(Path()) == ["one", "二"]
 
 
-@pytest.mark.parametrize("version", ["index-v1", "index-v2"])
+@pytest.mark.parametrize("version", ["index-v1", "index-v2", "index-v3"])
 def test_an_index_of_every_version_is_read(version):
     index = Index.open(GOLDEN / version)
     index.verify()
     ((hit, _),) = index.hits(load("hash:dim=2").encode(["二"]), 2)
     assert (hit.rank, hit.document) == (1, ROWS[1])
     assert hit.score == pytest.approx(1)
+
+
+def test_tombstones_of_version_3_are_read():
+    index = Index.open(GOLDEN / "index-v3-deleted")
+    index.verify()
+    ((hit,),) = index.hits(load("hash:dim=2").encode(["one"]), 2)
+    assert hit.document == ROWS[1]
+
+
+@pytest.mark.parametrize("version", ["index-v1", "index-v2"])
+def test_an_earlier_index_is_upgraded_by_its_first_write(folder, version):
+    shutil.copytree(GOLDEN / version, "x.idx")
+    delete("x.idx", ["a"])
+    assert files(folder / "x.idx") == files(GOLDEN / "index-v3-deleted")
 
 
 def files(folder):
@@ -104,7 +120,7 @@ def test_the_same_content_is_written_as_the_same_bytes(folder):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (b'"version": 1', b'"version": 3', "is an? {} of version 3, this embedkit reads versions 1 and 2$"),
+        (b'"version": 1', b'"version": 9', "is an? {} of version 9, this embedkit reads versions 1 and 2"),
         (b'"embedkit-', b'"other-', "is not an? {}$"),
         (b"{", b"", "is damaged: "),
     ],

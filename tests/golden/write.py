@@ -14,7 +14,8 @@ from embedkit.data.label_vectors import Calibration, LabelVectors
 from embedkit.data.records import Record
 from embedkit.data.vectors import Batch, VectorMeta, VectorSetWriter
 from embedkit.embedding.encoder import load
-from embedkit.indexing.store import build_index
+from embedkit.indexing.building import build_index
+from embedkit.indexing.edit import delete
 from embedkit.transforms.affine import Affine
 
 RECORDS = [Record("a", "one", {"n": 1}), Record("b", "二", {"n": 2, "tags": ["x", 1]})]
@@ -33,7 +34,9 @@ def write_all(folder: Path) -> None:
         writer.write(Batch(tables.to_table(RECORDS), codes))
         writer.finish()
     Affine(np.array([[1.0, 2.0]]), np.array([0.5]), {"spec": "example"}).save(folder / "map.safetensors")
-    build_index(folder / "index", made.meta, made)
+    for name in ("index", "deleted"):
+        build_index(folder / name, made.meta, made)
+    delete(folder / "deleted", ["a"])
     LabelVectors(
         ("one", "二"),
         np.array([[1, 0], [0.6, 0.8], [0, 1], [0, -1]], dtype=np.float32),

@@ -13,7 +13,7 @@ from embedkit.data.codes import calibrate
 from embedkit.data.vectors import Batch, VectorMeta, VectorSetWriter
 from embedkit.embedding.encoder import load, unit_length
 from embedkit.errors import DataError, UsageError
-from embedkit.indexing.store import build_index, default_kind, takes_codes
+from embedkit.indexing.building import build_index, default_kind, takes_codes
 
 NUMBERS = np.random.default_rng(8)
 CENTRES = NUMBERS.normal(size=(40, 96))
@@ -196,7 +196,7 @@ PEAK = """
 import resource, sys
 import numpy as np, pyarrow as pa
 from embedkit.data.vectors import Batch, VectorMeta
-from embedkit.indexing.store import build_index
+from embedkit.indexing.building import build_index
 def batches(rows):
     numbers = np.random.default_rng(0)
     for start in range(0, rows, 4000):

@@ -1,5 +1,6 @@
 """An index folder is whole, says what it is, and answers only questions of its own encoder."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from embedkit.data.vectors import Batch, VectorMeta
 from embedkit.embedding.encoder import load
 from embedkit.errors import DataError, FormatError, MismatchError, UnknownNameError, UsageError
-from embedkit.indexing.store import Index, build_index
+from embedkit.indexing.building import build_index
+from embedkit.indexing.store import Index
 
 HASH = load("hash:dim=8")
 TEXTS = ["one", "two", "three"]
@@ -20,6 +22,16 @@ def built(**options):
     table = pa.table({"id": ["a", "b", "c"], "text": TEXTS})
     meta = VectorMeta(8, HASH.identity, map_file=b"map")
     return build_index(Path("x.idx"), meta, [Batch(table, HASH.encode(TEXTS))], **options)
+
+
+def rewritten(manifest, **changed):
+    """Write a manifest that says something else, with the checksum that belongs to it."""
+    value = orjson.loads(manifest.read_bytes()) | changed
+    del value["sha256"]
+    for _ in range(2):  # first without, then with it
+        content = orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n"
+        value["sha256"] = value.get("sha256") or hashlib.sha256(content).hexdigest()
+    manifest.write_bytes(content)
 
 
 def test_it_opens_as_it_was_built(folder):
@@ -82,8 +94,7 @@ def test_names_that_do_not_exist_are_refused_before_anything_is_written(folder):
 @pytest.mark.parametrize("damage", [{"segments": None}, {"segments": [{}]}, {"encoder": {"a": 1}}])
 def test_a_damaged_manifest_is_one_line(folder, damage):
     built()
-    manifest = folder / "x.idx/manifest.json"
-    manifest.write_bytes(orjson.dumps({**orjson.loads(manifest.read_bytes()), **damage}))
+    rewritten(folder / "x.idx/manifest.json", **damage)
     with pytest.raises(FormatError, match=r"^x.idx: manifest.json is damaged: "):
         Index.open(Path("x.idx"))
 
@@ -99,8 +110,7 @@ def test_what_is_no_index_is_refused(folder, name, message):
 
 def test_a_kind_of_a_later_embedkit_is_refused_by_name(folder):
     built()
-    manifest = folder / "x.idx/manifest.json"
-    manifest.write_bytes(manifest.read_bytes().replace(b'"flat"', b'"flux:m=3"'))
+    rewritten(folder / "x.idx/manifest.json", kind="flux:m=3")
     with pytest.raises(FormatError, match=r"^x.idx: its kind is not one this embedkit knows: .*'flux'"):
         Index.open("x.idx")
 

@@ -15,7 +15,8 @@ from embedkit.errors import MissingPackageError
 from embedkit.training.exactness import check_exact
 from embedkit.training.settings import SimCSESettings
 from embedkit.training.simcse import SimCSE, train_simcse
-from tests.training.test_simcse import PAIRS, SENTENCES, Killed, killed_at, same, tiny, weights
+from tests.training.running import Killed, killed_at, same, weights
+from tests.training.test_simcse import PAIRS, SENTENCES, tiny
 
 __all__ = ["tiny"]  # a fixture
 

@@ -22,6 +22,7 @@ from embedkit.training.seeds import train_seeds
 from embedkit.training.settings import AMSoftmaxSettings
 from embedkit.training.toml import read_toml
 from tests.embedding.conftest import BUILDERS, WORDS
+from tests.training.running import Killed, killed_at, log, same, weights
 
 NAMES = ("ant", "bee", "cat", "dog", "eel")
 
@@ -63,30 +64,6 @@ def settings(tiny, folder):
         inputs=("a.csv",), model=tiny, batch_size=8, epochs=2.0, learning_rate=1e-3, class_learning_rate=1e-2,
         precision="fp32", eval_steps=4, log_steps=1, holdout_labels=1, calibrate=0.0, scale=10.0,
     )  # fmt: skip
-
-
-class Killed(BaseException):
-    """Ends a run as a signal would, at a step."""
-
-
-def killed_at(step):
-    def watch(event):
-        if event.step == step and not event.figures:
-            raise Killed
-
-    return watch
-
-
-def weights(path):
-    return load_file(Path(path) / "model.safetensors")
-
-
-def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-def log(path):
-    return [orjson.loads(line) for line in (Path(path) / "log.jsonl").read_bytes().splitlines()]
 
 
 def test_what_comes_out_is_a_model_with_label_vectors_and_its_story(settings):

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from embedkit.data.examples import Examples
 from embedkit.data.pairs import Pair
@@ -22,6 +20,7 @@ from embedkit.training.settings import SimCSESettings
 from embedkit.training.simcse import SimCSE, train_simcse
 from embedkit.training.toml import read_toml
 from tests.embedding.conftest import BUILDERS, WORDS
+from tests.training.running import Killed, killed_at, log, same, weights
 
 
 def sentence(seed):
@@ -44,30 +43,6 @@ def settings(tiny, folder):
         inputs=("a.txt",), model=tiny, batch_size=8, epochs=2.0, learning_rate=1e-3, precision="fp32",
         eval_steps=2, log_steps=1, head=True,
     )  # fmt: skip
-
-
-class Killed(BaseException):
-    """Ends a run as a signal would, at a step."""
-
-
-def killed_at(step):
-    def watch(event):
-        if event.step == step and not event.figures:
-            raise Killed
-
-    return watch
-
-
-def weights(path):
-    return load_file(Path(path) / "model.safetensors")
-
-
-def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-def log(path):
-    return [orjson.loads(line) for line in (Path(path) / "log.jsonl").read_bytes().splitlines()]
 
 
 def test_what_comes_out_is_a_better_model_and_its_story(settings):

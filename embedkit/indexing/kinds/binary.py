@@ -10,8 +10,8 @@ import numpy as np
 
 from embedkit.data.codes import SignCodes, cosine_from_agreement
 from embedkit.errors import UsageError
-from embedkit.indexing.faiss_files import map_index, write_index
-from embedkit.indexing.kind import Blocks, Floats, Rows, Space
+from embedkit.indexing.faiss_files import map_index, selecting, write_index
+from embedkit.indexing.kind import Blocks, Floats, Mask, Rows, Space
 from embedkit.indexing.rescoring import (
     Precision,
     TwoPass,
@@ -56,12 +56,22 @@ class Binary:
         """Map codes and rows into memory."""
         return TwoPass(map_index(folder / FILE, rows, binary=True), map_rows(folder, rows, self.rescore))
 
-    def search(self, opened: TwoPass, queries: Floats, k: int) -> tuple[Floats, Rows]:
+    def search(
+        self, opened: TwoPass, queries: Floats, k: int, allowed: Mask | None = None
+    ) -> tuple[Floats, Rows]:
         """Return similarities and rows, `(queries, k)`."""
         signs = SignCodes(queries.shape[1])
-        first = k if opened.vectors is None else candidates(k, self.oversample, opened.codes.ntotal)
-        distances, rows = opened.codes.search(signs.encode(queries), first)
+        passing = opened.codes.ntotal if allowed is None else int(allowed.sum())
+        first = k if opened.vectors is None else candidates(k, self.oversample, passing)
+        distances, rows = opened.codes.search(signs.encode(queries), first, params=selecting(allowed))
         if opened.vectors is not None:
             return rescore(opened.vectors, queries, rows, k)
         agreement = 1 - 2 * distances / signs.dimension
         return cosine_from_agreement(agreement).astype(np.float32), rows
+
+    def vectors(self, opened: TwoPass, rows: Rows, dimension: int) -> Floats:
+        """Return stored rows, `(len(rows), dimension)`; of signs alone, columns +-1/sqrt(dimension)."""
+        if opened.vectors is not None:
+            return np.asarray(opened.vectors[rows], dtype=np.float32)
+        codes = np.stack([opened.codes.reconstruct(row) for row in rows.tolist()])
+        return SignCodes(dimension).decode(codes)

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from embedkit.indexing.faiss_files import map_index, write_index
-from embedkit.indexing.kind import Blocks, Floats, Rows, Space
+from embedkit.indexing.faiss_files import map_index, selecting, write_index
+from embedkit.indexing.kind import Blocks, Floats, Mask, Rows, Space
 
 FILE = "vectors.faiss"
 
@@ -31,7 +31,13 @@ class Flat:
         """Map the FAISS index into memory."""
         return map_index(folder / FILE, rows)
 
-    def search(self, opened: Any, queries: Floats, k: int) -> tuple[Floats, Rows]:
+    def search(
+        self, opened: Any, queries: Floats, k: int, allowed: Mask | None = None
+    ) -> tuple[Floats, Rows]:
         """Return inner products and rows, `(queries, k)`."""
-        scores, rows = opened.search(queries, k)
+        scores, rows = opened.search(queries, k, params=selecting(allowed))
         return scores, rows
+
+    def vectors(self, opened: Any, rows: Rows, dimension: int) -> Floats:
+        """Return stored rows, `(len(rows), dimension)`."""
+        return np.asarray(opened.reconstruct_batch(rows), dtype=np.float32)

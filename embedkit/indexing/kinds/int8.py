@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.codes import Int8Codes, calibrate
-from embedkit.indexing.faiss_files import map_index, write_index
-from embedkit.indexing.kind import Blocks, Floats, Rows, Space
+from embedkit.indexing.faiss_files import map_index, selecting, write_index
+from embedkit.indexing.kind import Blocks, Floats, Mask, Rows, Space
 from embedkit.indexing.rescoring import (
     VECTORS,
     Precision,
@@ -58,13 +58,19 @@ class Int8:
         """Map codes and rows into memory."""
         return TwoPass(map_index(folder / FILE, rows), map_rows(folder, rows, self.rescore))
 
-    def search(self, opened: TwoPass, queries: Floats, k: int) -> tuple[Floats, Rows]:
+    def search(
+        self, opened: TwoPass, queries: Floats, k: int, allowed: Mask | None = None
+    ) -> tuple[Floats, Rows]:
         """Return similarities and rows, `(queries, k)`."""
-        if opened.vectors is None:
-            scores, rows = opened.codes.search(queries, k)
-            return scores, rows
-        _, rows = opened.codes.search(queries, candidates(k, self.oversample, opened.codes.ntotal))
-        return rescore(opened.vectors, queries, rows, k)
+        passing = opened.codes.ntotal if allowed is None else int(allowed.sum())
+        first = k if opened.vectors is None else candidates(k, self.oversample, passing)
+        scores, rows = opened.codes.search(queries, first, params=selecting(allowed))
+        return (scores, rows) if opened.vectors is None else rescore(opened.vectors, queries, rows, k)
+
+    def vectors(self, opened: TwoPass, rows: Rows, dimension: int) -> Floats:
+        """Return stored rows, `(len(rows), dimension)`; decoded where only codes are kept."""
+        kept = opened.codes.reconstruct_batch(rows) if opened.vectors is None else opened.vectors[rows]
+        return np.asarray(kept, dtype=np.float32)
 
 
 def _write(folder: Path, codes: Int8Codes, blocks: Blocks) -> None:

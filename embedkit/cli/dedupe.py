@@ -1,0 +1,55 @@
+"""`embedkit dedupe`: near-duplicates of a corpus, as JSON lines."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from embedkit.cli.batches import open_as_vectors
+from embedkit.cli.console import input_names, relay_warnings, say
+from embedkit.cli.hits import free_names
+from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.spread import command_app
+
+
+def dedupe(
+    files: Files = None,
+    threshold: Annotated[
+        float, typer.Option(metavar="COSINE", help="From this cosine on two are near-duplicates.")
+    ] = 0.98,
+    *,
+    reading: TextOptions,
+    encoding: EncoderOptions,
+    common: Common,
+) -> None:
+    """Find near-duplicates: documents as near as the threshold to one before them.
+
+    A line each, with the nearest of those before it. Exact, in constant memory; vectors lie in a temporary
+    folder meanwhile.
+    """
+    import orjson
+
+    from embedkit.indexing.building import build_index
+    from embedkit.indexing.duplicates import near_duplicates, require_cosine
+
+    relay_warnings(common.quiet)
+    require_cosine(threshold)
+    names = input_names(files)
+    with tempfile.TemporaryDirectory(prefix="embedkit-") as folder:
+        with open_as_vectors(names, reading, encoding, common) as vectors:
+            index = build_index(Path(folder) / "corpus.idx", vectors.meta.decoded(), vectors.batches)
+        found = 0
+        for near in near_duplicates(index, threshold):
+            found += 1
+            line = {"id": near.document.pop("id"), "duplicate_of": near.original, "cosine": near.cosine}
+            fields = free_names(near.document, set(line))
+            sys.stdout.buffer.write(orjson.dumps(line | fields, default=str) + b"\n")
+        if not common.quiet:
+            say(f"{found:,} of {index.rows:,} documents are as near as {threshold:g} to one before them")
+
+
+app = command_app(dedupe, epilog="Example: embedkit dedupe docs.jsonl --threshold .95 > copies.jsonl")

@@ -1,0 +1,150 @@
+"""`embedkit eval retrieval`: are the documents that people judged relevant found, and found first?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+
+from embedkit.cli.console import relay_warnings
+from embedkit.cli.figures import difference_cells, estimate_cells, print_facts, print_table, times_100
+from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.cli.protocol import Facts, interval_facts, version_facts
+from embedkit.cli.search_options import SearchOptions, measure_searches
+from embedkit.cli.searches import Asked, Search, numbered
+from embedkit.cli.systems import Compare, NoCache
+from embedkit.errors import DataError
+
+if TYPE_CHECKING:
+    from embedkit.evaluation.retrieval import Result, RunFigures, Task
+
+RELEVANT = "grade 1 or more; a document without a judgement is not"
+TIES = "by document id, the last one first; scores are compared as float32, all of it as in trec_eval"
+
+
+def retrieval(
+    qrels: Annotated[
+        str, typer.Option("--qrels", metavar="FILE", help="Judgements: TREC, BEIR's tab file or JSONL.")
+    ],
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="As ir_measures names it [nDCG@10, R@100, RR@10, AP]. May be repeated."
+        ),
+    ] = None,
+    compare: Compare = None,
+    per_query: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the figures of each query too, as JSONL.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(help="Of the bootstrap, for intervals.", min=100)] = 1000,
+    no_cache: NoCache = False,
+    *,
+    search: SearchOptions,
+    encoding: EncoderOptions,
+    reading: TextOptions,
+    common: Common,
+) -> None:
+    """Judge searches by the documents people found relevant: nDCG, recall, MRR, MAP and others, times 100."""
+    from embedkit.data.atomic import refuse_existing, write_whole
+    from embedkit.evaluation.measures import DEFAULTS, parse_measures
+    from embedkit.evaluation.retrieval import evaluate_retrieval
+
+    relay_warnings(common.quiet)
+    search.require_one(qrels)
+    if per_query is not None:
+        refuse_existing(per_query, force=common.force)
+    measures = parse_measures(measure or DEFAULTS)
+    asked = Asked(measures, _task(qrels))
+    done = measure_searches(search, asked, compare, encoding, reading, common, no_cache=no_cache)
+    searches = done.searches
+    values = [each.figures.values for each in searches]
+    results = evaluate_retrieval(measures, values, resamples=resamples, seed=common.seed)
+    protocol = _judgements(qrels, asked.task) | done.facts | _answers(searches, asked.task) | {"ties": TIES}
+    protocol |= interval_facts(resamples, common.seed, over="queries") | _versions(done.models)
+    if per_query is not None:
+        write_whole(per_query, b"".join(_lines(searches, asked)))
+    if common.json:
+        facts = [_facts(results, each, place, asked.task) for place, each in enumerate(searches)]
+        print(json.dumps({"results": facts, "protocol": protocol}))
+        return
+    _print(results, [each.name for each in searches])
+    print()
+    print_facts(protocol)
+
+
+def _task(name: str) -> Task:
+    from embedkit.data.qrels import read_qrels
+    from embedkit.evaluation.retrieval import task_of
+
+    qrels = read_qrels(name)
+    try:
+        return task_of(qrels)
+    except DataError as error:
+        raise DataError(error.what, where=name, hint=error.hint) from None
+
+
+def _print(results: Sequence[Result], names: Sequence[str]) -> None:
+    several = len(names) > 1
+    heads = ["measure", *(["system"] if several else []), "value", "95 %"]
+    heads += ["difference", "95 %", "p"] if several else []
+    rows = []
+    for each in results:
+        row = [each.name, *([names[each.system]] if several else []), *estimate_cells(each.value)]
+        rows.append(row + (difference_cells(each.gain) if several else []))
+    print_table(heads, rows, texts=1 + several)
+
+
+def _facts(results: Sequence[Result], search: Search, system: int, task: Task) -> dict[str, Any]:
+    """Return what one search did as JSON values, figures times 100."""
+    own = {each.name: each for each in results if each.system == system}
+    facts: dict[str, Any] = {"system": search.name, "queries": len(task.qrels), "left_out": task.left_out}
+    facts |= {"missing": search.figures.missing, "unjudged": search.figures.unjudged}
+    facts |= {"judged@10": round(100 * search.figures.judged, 6)}
+    facts |= {name: times_100(each.value) for name, each in own.items()}
+    gains = {name: times_100(each.gain) for name, each in own.items() if each.gain is not None}
+    return facts | ({"difference": gains} if gains else {})
+
+
+def _lines(searches: Sequence[Search], asked: Asked) -> Iterator[bytes]:
+    """Yield a line of JSON for each search and query, figures times 100."""
+    names = [measure.name for measure in asked.measures]
+    for search in searches:
+        for query, values in zip(asked.task.qrels, search.figures.values.T.tolist(), strict=True):
+            figures = {name: round(100 * value, 6) for name, value in zip(names, values, strict=True)}
+            line = {"system": search.name, "query_id": query, **figures}
+            yield orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _judgements(name: str, task: Task) -> Facts:
+    judged = sum(map(len, task.qrels.values()))
+    relevant = sum(grade >= 1 for grades in task.qrels.values() for grade in grades.values())
+    counted = f"{len(task.qrels):,} queries, {judged:,} judgements, {relevant:,} of them relevant"
+    some = "query" if task.left_out == 1 else "queries"
+    left_out = f"{task.left_out:,} {some} left out, to which nothing is relevant"
+    return {"qrels": f"{name} ({counted}; {left_out})", "relevant": RELEVANT}
+
+
+def _answers(searches: Sequence[Search], task: Task) -> Facts:
+    return numbered("answers", [_told(each.figures, len(task.qrels)) for each in searches])
+
+
+def _told(figures: RunFigures, queries: int) -> str:
+    """Say which queries a search answered, and how much of its answers people have judged."""
+    parts = [f"{queries - figures.missing:,} of {queries:,} queries"]
+    if figures.missing:
+        parts.append(f"the other {figures.missing:,} count as if nothing relevant was found")
+    if figures.unjudged:
+        parts.append(f"{figures.unjudged:,} others without such judgements left out")
+    if figures.constant:
+        parts.append(f"{figures.constant:,} with all scores equal, ordered by id alone")
+    return "; ".join([*parts, f"judged@10 {100 * figures.judged:.1f} %"])
+
+
+def _versions(models: Sequence[str]) -> Facts:
+    judges = ", ".join(f"{name} {version(name)}" for name in ("ir_measures", "pytrec_eval-terrier"))
+    return {"versions": f"{version_facts(models)['versions']}, {judges}"}

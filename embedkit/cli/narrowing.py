@@ -1,0 +1,82 @@
+"""Options that choose among hits: by fields, score, nearness to each other, and how they are searched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from embedkit.errors import DataError
+
+if TYPE_CHECKING:
+    from embedkit.indexing.kind import Floats
+    from embedkit.indexing.query import Query
+    from embedkit.indexing.store import Index
+
+_HITS = "Hits"
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """Which documents may be hits."""
+
+    where: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SQL",
+            help="Only documents for which this is true: \"lang = 'en' and year > 2020\".",
+            rich_help_panel=_HITS,
+        ),
+    ] = None
+    min_score: Annotated[
+        float | None, typer.Option(help="Only hits of this score or a better one.", rich_help_panel=_HITS)
+    ] = None
+    dedupe: Annotated[
+        float | None,
+        typer.Option(
+            metavar="COSINE",
+            help="Leave out hits as near as this to a better one: .98.",
+            rich_help_panel=_HITS,
+        ),
+    ] = None
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="Compare with every stored vector.", rich_help_panel=_HITS),
+    ] = False
+    oversample: Annotated[
+        int | None,
+        typer.Option(
+            help="Candidates a hit that are scored again, of kinds that do.", min=1, rich_help_panel=_HITS
+        ),
+    ] = None
+
+    def tuned(self, index: Index) -> Index:
+        """Return the index, searched as asked; raises UsageError when its kind does not know how."""
+        return index if self.oversample is None else index.tuned(oversample=self.oversample)
+
+    def query(self, index: Index, k: int, *, but: int | None = None) -> Query:
+        """Return what is asked of an index; the row `but` is left out. The SQL is evaluated here, once."""
+        import numpy as np
+
+        from embedkit.indexing.query import Query
+
+        passing = None
+        if self.where is not None:
+            from embedkit.indexing.where import rows_where
+
+            passing = rows_where(index, self.where)
+        if but is not None:
+            passing = np.ones(index.stored_rows, dtype=bool) if passing is None else passing
+            passing[but] = False
+        return Query(k, passing, self.exact, self.min_score, self.dedupe)
+
+
+def stored_vector(index: Index, id: str) -> tuple[int, Floats]:
+    """Return the row and the vector `(1, dimension)` of a document; raises DataError when it is not there."""
+    import numpy as np
+
+    found = index.find([id])
+    if id not in found:
+        raise DataError(f"has no document of id {id!r}", where=str(index.path))
+    return found[id], index.vectors(np.array([found[id]]))

@@ -1,0 +1,55 @@
+"""`embedkit report`: what evaluations said, as one page to read."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from embedkit.cli.console import input_names, say
+from embedkit.cli.options import Common
+from embedkit.cli.spread import command_app
+from embedkit.errors import UsageError
+
+TITLE = "Evaluation report"
+
+
+def report(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="JSON",
+            help="What evaluations wrote with --json; - is standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The page, FILE.html.")
+    ] = None,
+    title: Annotated[str, typer.Option(help="What stands above it.")] = TITLE,
+    *,
+    common: Common,
+) -> None:
+    """Make one HTML page of evaluations: tables, bars, curves, protocols; it is readable offline."""
+    from embedkit.data.atomic import refuse_existing, write_whole
+    from embedkit.evaluation.report import page
+
+    if output is None:
+        raise UsageError("is missing", where="-o", hint="name the page: -o report.html")
+    refuse_existing(output, force=common.force)
+    documents = [(name, _content(name)) for name in input_names(files)]
+    write_whole(output, page.report(documents, title).encode())
+    if common.json:
+        print(json.dumps({"output": str(output), "evaluations": len(documents)}))
+    elif not common.quiet:
+        say(f"{len(documents)} evaluation{'s' * (len(documents) != 1)} -> {output}")
+
+
+def _content(name: str) -> bytes:
+    return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+
+
+app = command_app(report, epilog="Example: embedkit report sts.json geometry.json -o report.html")

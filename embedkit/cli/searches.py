@@ -1,0 +1,177 @@
+"""What answers the queries of a retrieval task: runs, indexes, or models that search a corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from embedkit.cli.console import Progress, passed_over
+from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.cli.protocol import Facts, encoder_facts
+from embedkit.cli.systems import System, load_once, system_facts
+from embedkit.errors import DataError
+
+if TYPE_CHECKING:
+    from embedkit.data.records import Record
+    from embedkit.embedding.encoder import Encoder, EncoderSettings
+    from embedkit.evaluation.measures import Measure
+    from embedkit.evaluation.retrieval import Answers, RunFigures, Task
+    from embedkit.indexing.store import Index
+    from embedkit.transforms.affine import Affine
+
+
+class Asked(NamedTuple):
+    """What is measured, and on which judgements."""
+
+    measures: list[Measure]
+    task: Task
+
+
+class Search(NamedTuple):
+    """A search, under a name for the table, and how well it did."""
+
+    name: str
+    figures: RunFigures
+
+
+class Searched(NamedTuple):
+    """All searches, words on what they were, and the models that encoded their queries."""
+
+    searches: list[Search]
+    facts: Facts
+    models: list[str]
+
+
+class Queries(NamedTuple):
+    """The queries of a task that were given, and words for all of them."""
+
+    records: list[Record]
+    told: str
+
+
+def of_runs(names: Sequence[str], asked: Asked) -> Searched:
+    """Measure runs, which are files."""
+    from embedkit.data.runs import read_run
+
+    searches = [_search(name, names, read_run(name).items(), asked) for name in names]
+    return Searched(searches, numbered("run", names), [])
+
+
+def of_indexes(
+    names: Sequence[str], queries: Queries, k: int, asked: Asked, encoding: EncoderOptions, *, no_cache: bool
+) -> Searched:
+    """Search indexes, each with the encoder of its vectors, `k` hits a query."""
+    from embedkit.indexing.store import Index
+
+    indexes = [Index.open(name) for name in names]
+    encoders = [_encoder_for(index, encoding, no_cache=no_cache) for index in indexes]
+    searches: list[Search] = []
+    facts: Facts = {"queries": queries.told}
+    for name, index, encoder in zip(names, indexes, encoders, strict=True):
+        searches.append(_search(name, names, _answers(index, encoder, queries.records, k), asked))
+        number = f" {len(searches)}" if len(names) > 1 else ""
+        told = f"{name} ({index.kind}, {index.metric}, {index.rows:,} documents), {k:,} hits a query"
+        about = encoder_facts(encoder.identity, _settings_for(index, encoding), _maps(encoder))
+        facts |= {f"{key}{number}": fact for key, fact in {"index": told, **about}.items()}
+    return Searched(searches, facts, [encoder.identity.model for encoder in encoders])
+
+
+def of_models(
+    systems: Sequence[System],
+    corpus: Sequence[str],
+    queries: Queries,
+    k: int,
+    asked: Asked,
+    reading: TextOptions,
+    common: Common,
+    *,
+    no_cache: bool,
+) -> Searched:
+    """Search a corpus exactly with each encoder and map, `k` hits a query."""
+    from embedkit.data.inputs import open_text
+    from embedkit.evaluation.exact import search_corpus
+
+    encoders = load_once(systems, no_cache=no_cache)
+    texts = [record.text for record in queries.records]
+    with open_text(corpus, reading.format()) as reader:
+        found = search_corpus(encoders, texts, reader, k, Progress(common.quiet, reader).track)
+    searches = []
+    for system, hits in zip(systems, found.found, strict=True):
+        answers = zip([record.id for record in queries.records], found.by_id(hits), strict=True)
+        searches.append(_search(system.name, [system.name], answers, asked))
+    over = passed_over(reader)
+    told = f"{', '.join(corpus)} ({len(found.ids):,} documents{f'; {over}' if over else ''})"
+    facts = {"queries": queries.told, "corpus": told, "search": f"exact, by cosine, {k:,} hits a query"}
+    facts |= system_facts(systems, encoders)
+    return Searched(searches, facts, [system.settings.model for system in systems])
+
+
+def read_queries(names: Sequence[str], task: Task, reading: TextOptions) -> Queries:
+    """Read the queries of a task, and count others; raises DataError when there is none of them."""
+    from embedkit.data.inputs import open_text
+
+    kept: dict[str, Record] = {}
+    first, others = None, 0
+    with open_text(names, reading.format()) as reader:
+        for record in reader:
+            if record.id in kept:
+                raise DataError(f"id {record.id!r} comes twice", where=reader.name)
+            first = first or record.id
+            if record.id in task.qrels:
+                kept[record.id] = record
+            else:
+                others += 1
+    if not kept:
+        judged = f"{len(task.qrels):,} judged queries, such as {next(iter(task.qrels))!r}"
+        what = f"has none of {judged}; its first is {first!r}" if first else "there is no query in the input"
+        raise DataError(what, where=reader.name, hint="--id-field names the ids" if first else None)
+    over = passed_over(reader)
+    told = f"{len(kept) + others:,} queries, {others:,} of them left out as above or not judged"
+    return Queries(list(kept.values()), f"{', '.join(names)} ({told}{f'; {over}' if over else ''})")
+
+
+def numbered(name: str, told: Sequence[str]) -> Facts:
+    """Return facts of one name, numbered where there are several."""
+    return {f"{name} {number}" if len(told) > 1 else name: fact for number, fact in enumerate(told, 1)}
+
+
+def _search(name: str, names: Sequence[str], answers: Answers, asked: Asked) -> Search:
+    """Measure answers under a path's last part, where that tells it from the other names."""
+    from embedkit.evaluation.retrieval import run_figures
+
+    lasts = [Path(each).name for each in names]
+    try:
+        figures = run_figures(asked.measures, asked.task, answers)
+    except DataError as error:
+        raise DataError(error.what, where=error.where or name, hint=error.hint) from None
+    return Search(Path(name).name if lasts.count(Path(name).name) == 1 else name, figures)
+
+
+def _encoder_for(index: Index, encoding: EncoderOptions, *, no_cache: bool) -> Encoder:
+    """Return the encoder of an index's vectors, behind the cache unless it is not wanted."""
+    from embedkit.embedding.cached import cached, open_cache
+
+    encoder = encoding.load_for(index.identity, index.map_file, where=str(index.path))
+    index.require_encoder(encoder)
+    return encoder if no_cache else cached(encoder, _settings_for(index, encoding), open_cache())
+
+
+def _maps(encoder: Encoder) -> list[Affine]:
+    from embedkit.embedding.encoder import Mapped
+
+    return [encoder.transform] if isinstance(encoder, Mapped) else []
+
+
+def _settings_for(index: Index, encoding: EncoderOptions) -> EncoderSettings:
+    return encoding.settings() if index.identity is None else encoding.settings_like(index.identity)
+
+
+def _answers(index: Index, encoder: Encoder, queries: Sequence[Record], k: int) -> Answers:
+    """Search for windows of queries; nothing but ids is read of the documents."""
+    from embedkit.embedding.batching import windows
+
+    for window in windows(queries, first=64):
+        vectors = encoder.encode([record.text for record in window], "query")
+        for record, hits in zip(window, index.hits(vectors, k, ["id"]), strict=True):
+            yield record.id, {hit.document["id"]: hit.score for hit in hits}

@@ -1,0 +1,74 @@
+"""An encoder that looks a text up before it encodes it, and keeps what it encoded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import numpy as np
+
+from embedkit.data.cache import cache_folder
+from embedkit.data.identity import Identity
+from embedkit.data.vector_cache import VectorCache
+from embedkit.embedding.encoder import Encoder, EncoderSettings, Mapped, Role, Vectors
+from embedkit.embedding.fingerprint import fingerprint
+from embedkit.version import __version__
+
+FILE = "vectors.sqlite"
+_COMPUTING = ("openvino", "tokenizers", "torch", "transformers")  # their versions decide the last digits
+
+
+def open_cache() -> VectorCache:
+    """Return the cache of vectors, which lies in `EMBEDKIT_CACHE` or the platform's cache folder."""
+    return VectorCache(cache_folder("vectors") / FILE)
+
+
+class Cached:
+    """`encoder`, loaded with `settings`, with the vectors of texts that it has met before from a cache.
+
+    An entry is found by the encoder's fingerprint, the prompt of the role, what computes (precision,
+    runtime, device, as they were asked for, and versions) and the SHA-256 of the text; maps come after it.
+    """
+
+    def __init__(self, encoder: Encoder, settings: EncoderSettings, cache: VectorCache) -> None:
+        self.encoder, self.cache = encoder, cache
+        computing = {name: version(name) for name in _COMPUTING} | {"embedkit": __version__}
+        computing |= {name: getattr(settings, name) for name in ("precision", "runtime", "device")}
+        self._computing = computing
+
+    @property
+    def identity(self) -> Identity:
+        """The encoder's own: what it gives is the same, wherever it comes from."""
+        return self.encoder.identity
+
+    def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
+        """Return `(len(texts), dimension)` vectors; equal texts are encoded once."""
+        identity = self.identity
+        keys = self._keys(texts, identity.query_prompt if role == "query" else identity.document_prompt)
+        known = self.cache.get(list(dict.fromkeys(keys)), identity.dimension)
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+        if missing:
+            made = dict(zip(missing, self.encoder.encode(list(missing.values()), role), strict=True))
+            self.cache.put({key: vector for key, vector in made.items() if np.isfinite(vector).all()})
+            known |= made
+        vectors = np.empty((len(texts), identity.dimension), dtype=np.float32)
+        for row, key in enumerate(keys):
+            vectors[row] = known[key]
+        return vectors
+
+    def _keys(self, texts: Sequence[str], prompt: str) -> list[bytes]:
+        deciding = {"encoder": self.identity.fingerprint, "prompt": prompt, **self._computing}
+        space = fingerprint(deciding).encode()
+        return [hashlib.sha256(space + hashlib.sha256(text.encode()).digest()).digest() for text in texts]
+
+
+def cached(encoder: Encoder, settings: EncoderSettings, cache: VectorCache) -> Encoder:
+    """Return an encoder that looks texts up first, its map coming after that.
+
+    The hash encoder, which needs no model, stays as it is, and leaves the room to those that do.
+    """
+    if isinstance(encoder, Mapped):
+        return Mapped(cached(encoder.encoder, settings, cache), encoder.transform)
+    hashes = encoder.identity.model.startswith("hash:")
+    return encoder if hashes else Cached(encoder, settings, cache)

@@ -1,0 +1,124 @@
+"""The geometry of vectors: which way they point, how they spread, who is whose neighbour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.errors import DataError
+from embedkit.evaluation.agreement import Agreement, agreement
+from embedkit.evaluation.bootstrap import Estimate, estimate, resampled_means
+from embedkit.evaluation.hubness import Hubness, hubness
+from embedkit.evaluation.spectrum import Spectrum, spectrum_of
+from embedkit.evaluation.sts import quotients
+from embedkit.evaluation.survey import Norms, Survey
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+TEMPERATURE = 2.0  # t of uniformity
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How much is drawn for what needs pairs or neighbours; the rest is of all rows."""
+
+    pairs: int = 10_000  # of different rows, no row in two of them
+    neighbours: int = 10_000  # rows whose neighbours among each other are found, exactly
+    k: int = 10
+    resamples: int = 1000
+    seed: int = 0
+
+    @property
+    def sample(self) -> int:
+        """Rows to draw."""
+        return max(2 * self.pairs, self.neighbours)
+
+
+class Geometry(NamedTuple):
+    """The figures of one set of vectors."""
+
+    rows: int
+    dimension: int
+    norms: Norms
+    spectrum: Spectrum
+    mean_cosine: Estimate  # of random pairs: the anisotropy of Ethayarajh 2019, section 3.3
+    uniformity: Estimate
+    pairs: int
+    hubness: Hubness | None  # None where there are `k` rows or fewer that are not zero
+
+
+def geometry(found: Survey, protocol: Protocol) -> Geometry:
+    """Return the figures of vectors that were surveyed; raises DataError for a single row.
+
+    A zero vector, which has no direction, has the cosine 0 to all, and is left out of neighbours.
+    """
+    moments = found.moments
+    if moments.rows < 2:
+        raise DataError("the geometry of vectors wants 2 rows or more, there is 1")
+    similarity = pair_cosines(found.vectors[: 2 * protocol.pairs])
+    nonzero = found.vectors[found.vectors.any(axis=1)][: protocol.neighbours]
+    return Geometry(
+        moments.rows,
+        len(moments.mean),
+        found.norms,
+        spectrum_of(moments),
+        estimate(float(similarity.mean()), resampled_means(similarity, protocol.resamples, protocol.seed)),
+        uniformity(similarity, resamples=protocol.resamples, seed=protocol.seed),
+        len(similarity),
+        hubness(nonzero, protocol.k),
+    )
+
+
+def pair_cosines(rows: Float32) -> Float64:
+    """Return the cosines of rows 0 and 1, 2 and 3, ... of `(rows, dim)`: `(rows // 2,)`."""
+    half = len(rows) // 2
+    return cosines_between(rows[0 : 2 * half : 2], rows[1 : 2 * half : 2])
+
+
+def cosines_between(first: Float32, second: Float32) -> Float64:
+    """Return the cosine of each row `(rows, dim)` to that in the same place; 0 for a zero vector."""
+    x, y = first.astype(np.float64), second.astype(np.float64)
+    return quotients(*(np.einsum("ij,ij->i", a, b) for a, b in ((x, y), (x, x), (y, y))))
+
+
+def uniformity(similarity: Float64, *, resamples: int, seed: int) -> Estimate:
+    """Return log of the mean of exp(-2 |x - y|^2) over pairs of unit vectors, from their cosines `(pairs,)`.
+
+    0 for equal vectors, about -4 + 8 / dim where any direction is as likely as any other; lower is more
+    uniform. (Wang and Isola 2020, section 4.1.2, t = 2.)
+    """
+    kernel = np.exp(-TEMPERATURE * squared_distances(similarity))
+    return estimate(float(np.log(kernel.mean())), np.log(resampled_means(kernel, resamples, seed)))
+
+
+def alignment(similarity: Float64, *, resamples: int, seed: int) -> Estimate:
+    """Return the mean of |x - y|^2 over pairs that mean the same, from the cosines `(pairs,)` of their unit
+    vectors; lower is better (Wang and Isola 2020, section 4.1.1, alpha = 2).
+    """
+    distances = squared_distances(similarity)
+    return estimate(float(distances.mean()), resampled_means(distances, resamples, seed))
+
+
+def squared_distances(similarity: Float64) -> Float64:
+    """Return |x - y|^2 of unit vectors from their cosines."""
+    return np.asarray(2 - 2 * similarity)
+
+
+def agree(first: Survey, second: Survey, protocol: Protocol) -> Agreement:
+    """Compare neighbours in two sets, among rows drawn of both, joined by id; zero vectors are left out.
+
+    Raises DataError where fewer than `k + 1` drawn ids are in both, or an id names two rows.
+    """
+    for each in (first, second):
+        names, counts = np.unique(each.ids, return_counts=True)
+        if len(names) < len(each.ids):
+            raise DataError(f"the id {names[counts.argmax()]!r} names {counts.max()} rows; sets join by id")
+    _, mine, theirs = np.intersect1d(first.ids, second.ids, assume_unique=True, return_indices=True)
+    order = np.argsort(mine)  # as they were drawn
+    x, y = first.vectors[mine[order]], second.vectors[theirs[order]]
+    nonzero = np.flatnonzero(x.any(axis=1) & y.any(axis=1))[: protocol.neighbours]
+    return agreement(x[nonzero], y[nonzero], protocol.k, resamples=protocol.resamples, seed=protocol.seed)

@@ -1,0 +1,1 @@
+"""What evaluations said, as one page to read: JSON -> sections -> HTML."""

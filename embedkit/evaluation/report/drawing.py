@@ -1,0 +1,113 @@
+"""Figures as numbers of a drawing: where a bar ends, where a line goes, which ticks an axis has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from embedkit.evaluation.report.sections import Chart
+from embedkit.evaluation.report.values import Value
+
+WIDTH, HEIGHT = 640, 300  # of a chart, in the units of its drawing
+LEFT, RIGHT, TOP, BOTTOM = 58, 12, 10, 40  # margins
+
+
+class Bar(NamedTuple):
+    """A bar from `start` over `length`, its interval, and where zero is: all in % of the width."""
+
+    start: float
+    length: float
+    low: float | None
+    high: float | None
+    zero: float
+
+
+class Tick(NamedTuple):
+    """A mark on an axis: where, and what it says."""
+
+    at: float
+    label: str
+
+
+class Drawing(NamedTuple):
+    """A chart: the ticks of both axes, and for each curve its name, its line and its points."""
+
+    chart: Chart
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    lines: list[tuple[str, str, list[tuple[float, float]]]]
+
+
+class Scale(NamedTuple):
+    """From numbers between `low` and `high` to places between `start` and `end`."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    base: int | None
+
+    def __call__(self, value: float) -> float:
+        """Return the place of a number."""
+        low, high, value = (self._even(each) for each in (self.low, self.high, value))
+        return round(self.start + (self.end - self.start) * (value - low) / ((high - low) or 1), 2)
+
+    def _even(self, value: float) -> float:
+        return value if self.base is None else math.log(value)
+
+    def ticks(self) -> list[Tick]:
+        """Return a few round numbers between the ends."""
+        found = _even_ticks(self.low, self.high) if self.base is None else self._powers()
+        return [Tick(self(value), f"{value:,.10g}") for value in found]
+
+    def _powers(self) -> list[float]:
+        assert self.base is not None
+        first = math.ceil(math.log(self.low, self.base) - 1e-9)
+        last = math.floor(math.log(self.high, self.base) + 1e-9)
+        step = max(1, math.ceil((last - first + 1) / 9))
+        return [float(self.base) ** power for power in range(first, last + 1, step)]
+
+
+def _even_ticks(low: float, high: float) -> list[float]:
+    """Return the multiples of 1, 2 or 5 times a power of ten that make about five ticks."""
+    rough = (high - low) / 5 or 1.0
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(each * power for each in (1, 2, 5, 10) if each * power >= rough * 0.999)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(place * step, 12) for place in range(first, last + 1)]
+
+
+def bars(values: Sequence[Value], full: float | None = None) -> list[Bar]:
+    """Return bars from zero on one scale, which holds all values, their intervals, zero, and `full`."""
+    ends = [end for each in values for end in (each.value, each.low, each.high) if end is not None]
+    scale = Scale(min(0.0, *ends), max(full or 0.0, *ends), 0, 100, None)
+    zero = scale(0)
+    return [
+        Bar(
+            min(zero, scale(each.value)),
+            round(abs(scale(each.value) - zero), 2),
+            None if each.low is None else scale(each.low),
+            None if each.high is None else scale(each.high),
+            zero,
+        )
+        for each in values
+    ]
+
+
+def drawing(chart: Chart) -> Drawing | None:
+    """Return a chart with its points in their places; None where there is no point."""
+    points = [point for curve in chart.curves for point in curve.points]
+    if not points:
+        return None
+    across, up = ([point[side] for point in points] for side in (0, 1))
+    x = Scale(min(across), max(across), LEFT, WIDTH - RIGHT, chart.x_base)
+    low = min(up) if chart.y_base is None else min(*up, max(up) / 100)  # what is even looks even
+    y = Scale(low, max(up), HEIGHT - BOTTOM, TOP, chart.y_base)
+    lines = []
+    for curve in chart.curves:
+        places = [(x(a), y(b)) for a, b in curve.points]
+        lines.append(
+            (curve.name, " ".join(f"{a},{b}" for a, b in places), places if len(places) < 40 else [])
+        )
+    return Drawing(chart, x.ticks(), y.ticks(), lines)

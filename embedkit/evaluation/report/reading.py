@@ -1,0 +1,59 @@
+"""The JSON of an evaluation, whichever it is, becomes a section."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import orjson
+
+from embedkit.errors import DataError
+from embedkit.evaluation.report.advice import advice_section
+from embedkit.evaluation.report.geometry import geometry_section
+from embedkit.evaluation.report.results import results_section
+from embedkit.evaluation.report.sections import Json, Section
+from embedkit.evaluation.report.values import text
+
+_HINT = "embedkit eval sts, labels, retrieval, geometry and embedkit advise write it with --json"
+
+
+class Kind(NamedTuple):
+    """One kind of evaluation: what its JSON, or every result in it, has, and how it is read."""
+
+    title: str
+    marks: frozenset[str]
+    read: Callable[[Json], Section]
+
+
+KINDS = (
+    Kind("Semantic textual similarity", frozenset({"spearman", "pearson", "protocol"}), results_section),
+    Kind("Retrieval by label", frozenset({"top1", "map", "protocol"}), results_section),
+    Kind("Retrieval", frozenset({"queries", "missing", "unjudged", "protocol"}), results_section),
+    Kind("Geometry", frozenset({"mean_cosine", "spectrum", "protocol"}), geometry_section),
+    Kind("Dimensions", frozenset({"rules", "curves", "recommended", "protocol"}), advice_section),
+)
+
+
+def read_section(source: str, content: bytes) -> Section:
+    """Read what an evaluation wrote with `--json`; raises DataError for anything else."""
+    try:
+        facts = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise DataError(f"is not JSON: {error}", where=source, hint=_HINT) from None
+    kind = next((kind for kind in KINDS if kind.marks <= _keys(facts)), None)
+    if kind is None:
+        raise DataError("is not the JSON of an evaluation", where=source, hint=_HINT)
+    try:
+        return kind.read(facts)._replace(title=kind.title, source=text(source))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"is damaged: {error!r}", where=source, hint=_HINT) from None
+
+
+def _keys(facts: Any) -> frozenset[str]:
+    """Return the keys of an object, and those that each of its results has."""
+    if not isinstance(facts, dict):
+        return frozenset()
+    results = facts.get("results")
+    if not (isinstance(results, list) and results and all(isinstance(each, dict) for each in results)):
+        return frozenset(facts)
+    return frozenset(facts) | frozenset.intersection(*(frozenset(each) for each in results))

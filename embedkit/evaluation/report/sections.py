@@ -1,0 +1,86 @@
+"""What a page is made of: a section an evaluation, with figures in groups, curves, and the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from embedkit.evaluation.report.values import Value, text
+
+Json = Mapping[str, Any]
+
+NAMES = {
+    "spearman": "Spearman", "pearson": "Pearson", "map": "MAP", "top1": "top-1", "top5": "top-5",
+    "top10": "top-10", "mean_cosine": "mean cosine", "isoscore": "IsoScore",
+    "effective_rank": "effective rank", "participation_ratio": "participation ratio",
+    "skewness": "hub skewness", "antihubs": "anti-hubs", "overlap": "overlap", "jaccard": "Jaccard",
+}  # fmt: skip
+SHARES = ("mean_cosine", "isoscore", "antihubs", "overlap", "Jaccard")  # of 1; the last two come with @k
+
+
+class Row(NamedTuple):
+    """A figure of one system, or of one file and system, and its difference from the first."""
+
+    names: tuple[str, ...]
+    value: Value
+    gain: Value | None
+
+
+class Group(NamedTuple):
+    """One figure and everything that has it, on one scale; `full` is where bars end, None: at the longest."""
+
+    name: str
+    rows: list[Row]
+    full: float | None
+
+
+class Curve(NamedTuple):
+    """Points from left to right under a name."""
+
+    name: str
+    points: list[tuple[float, float]]
+
+
+class Chart(NamedTuple):
+    """Curves on one pair of axes; `base` is that of a logarithmic axis, None for an even one."""
+
+    title: str
+    x: str
+    y: str
+    curves: list[Curve]
+    x_base: int | None
+    y_base: int | None
+
+
+class Section(NamedTuple):
+    """One evaluation."""
+
+    title: str
+    source: str
+    said: list[str]  # what stands above the figures
+    heads: tuple[str, ...]  # of the names of rows
+    groups: list[Group]
+    charts: list[Chart]
+    protocol: list[tuple[str, str]]
+    folded: bool = False  # the groups, which are many, and drawn as charts too
+
+    @property
+    def compared(self) -> bool:
+        """True when a row has a difference."""
+        return any(row.gain is not None for group in self.groups for row in group.rows)
+
+
+def grouped(rows: Iterable[tuple[str, Row]], full: float | None) -> list[Group]:
+    """Return rows by figure; shares among them are always drawn out of 1."""
+    groups: dict[str, list[Row]] = {}
+    for figure, row in rows:
+        groups.setdefault(figure, []).append(row)
+    return [
+        Group(NAMES.get(figure, text(figure)), members, 1.0 if figure.partition("@")[0] in SHARES else full)
+        for figure, members in groups.items()
+    ]
+
+
+def protocol_of(facts: Json) -> list[tuple[str, str]]:
+    """Return the protocol of an evaluation, line by line."""
+    return [(text(name), text(value)) for name, value in facts["protocol"].items()]

@@ -1,0 +1,139 @@
+"""Retrieval against judgements: rankings, what each measure says of each query, and means with intervals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.data.qrels import Qrels
+from embedkit.errors import DataError, MismatchError
+from embedkit.evaluation.bootstrap import RESAMPLES, Difference, Estimate, difference, draws, estimate
+from embedkit.evaluation.measures import Measure, parse_measures, values_of
+
+Float64 = NDArray[np.float64]
+
+RELEVANT = 1  # the lowest grade that is
+_BLOCK_QUERIES = 256  # whose rankings are measured at a time
+
+Answers = Iterable[tuple[str, Mapping[str, float]]]  # queries, and scores by document
+
+
+class Task(NamedTuple):
+    """What is asked of a search: the queries that count, and their judgements."""
+
+    qrels: Qrels  # of queries for which something is relevant
+    left_out: int  # queries for which nothing is
+
+
+class RunFigures(NamedTuple):
+    """What a search did for each query of a task, in the order of its `qrels`."""
+
+    values: Float64  # (measures, queries)
+    judged: float  # share of the first ten hits that were judged
+    missing: int  # queries without a hit, which count as if nothing was found
+    unjudged: int  # answers to queries that the task does not have
+    constant: int  # queries whose hits all have one score, so that ids alone order them
+
+
+class Result(NamedTuple):
+    """One measure of one system, a mean over queries."""
+
+    name: str
+    system: int
+    value: Estimate
+    gain: Difference | None  # over system 0
+
+
+def task_of(qrels: Qrels) -> Task:
+    """Return the task of judgements, without the queries for which nothing is relevant.
+
+    Raises DataError when none is left.
+    """
+    kept = {query: grades for query, grades in qrels.items() if max(grades.values()) >= RELEVANT}
+    if not kept:
+        what = f"no document is relevant to any of {len(qrels):,} queries"
+        raise DataError(what, hint="their grades are below 1")
+    return Task(kept, len(qrels) - len(kept))
+
+
+def ranked(scores: Mapping[str, float]) -> list[str]:
+    """Return documents by score, best first, and by id where scores tie, the last id first.
+
+    That is trec_eval's order (form_res_rels.c), which compares scores as float32 too.
+    """
+    with np.errstate(over="ignore"):
+        rounded = np.fromiter(scores.values(), dtype=np.float64, count=len(scores)).astype(np.float32)
+    return [document for _, document in sorted(zip(rounded.tolist(), scores, strict=True), reverse=True)]
+
+
+def run_figures(measures: Sequence[Measure], task: Task, answers: Answers) -> RunFigures:
+    """Measure the answers to a task's queries, in any order, each query once; others are counted.
+
+    Raises DataError when no query of the task is answered.
+    """
+    computed = [*measures, *parse_measures(["Judged@10"])]
+    places = {query: place for place, query in enumerate(task.qrels)}
+    values, answered = np.empty((len(computed), len(places))), np.zeros(len(places), dtype=bool)
+    counts = Counter[str]()
+    for block in _blocks(_known(answers, places, counts)):
+        at = [places[query] for query, _ in block]
+        judged = [task.qrels[query] for query, _ in block]
+        values[:, at] = values_of(computed, judged, [documents for _, documents in block])
+        answered[at] = True
+    if not answered.any():
+        what = f"none of {len(places):,} judged queries is answered, such as {next(iter(places))!r}"
+        raise DataError(what, hint="are these ids those of the judgements?")
+    unanswered = [grades for grades, done in zip(task.qrels.values(), answered, strict=True) if not done]
+    values[:, ~answered] = values_of(computed, unanswered, [[]] * len(unanswered))
+    judged_10 = float(values[-1, answered].mean())
+    return RunFigures(values[:-1], judged_10, len(unanswered), counts["unjudged"], counts["constant"])
+
+
+def _known(
+    answers: Answers, places: Mapping[str, int], counts: Counter[str]
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield the queries of a task that have hits, with their documents in order; count the rest."""
+    for query, scores in answers:
+        if query not in places:
+            counts["unjudged"] += 1
+        elif scores:
+            counts["constant"] += len(scores) > 1 and len(set(scores.values())) == 1
+            yield query, ranked(scores)
+
+
+def _blocks(rankings: Iterator[tuple[str, list[str]]]) -> Iterator[list[tuple[str, list[str]]]]:
+    while block := list(islice(rankings, _BLOCK_QUERIES)):
+        yield block
+
+
+def evaluate_retrieval(
+    measures: Sequence[Measure], systems: Sequence[Float64], *, resamples: int = RESAMPLES, seed: int = 0
+) -> list[Result]:
+    """Return the mean of each measure for each system's values, `(measures, queries)`, and its interval.
+
+    The same queries are drawn for all systems, so that differences are paired. Raises MismatchError when
+    systems were measured otherwise.
+    """
+    shapes = {values.shape for values in systems}
+    if len(shapes) != 1 or next(iter(shapes))[0] != len(measures):
+        raise MismatchError(f"there are {len(measures)} measures, and values of shapes {sorted(shapes)}")
+    points = np.array(systems)  # (systems, measures, queries)
+    queries = points.shape[-1]
+    means = points.mean(axis=-1)
+    samples = np.array([points @ counts / queries for counts in draws([queries], resamples, seed)])
+    return [
+        _result(measure.name, system, means[:, place], samples[:, :, place])
+        for place, measure in enumerate(measures)
+        for system in range(len(systems))
+    ]
+
+
+def _result(name: str, system: int, means: Float64, samples: Float64) -> Result:
+    """Return one result from means `(systems,)` and their resamples `(resamples, systems)`."""
+    gain = difference(means[system] - means[0], samples[:, system] - samples[:, 0]) if system else None
+    return Result(name, system, estimate(means[system], samples[:, system]), gain)

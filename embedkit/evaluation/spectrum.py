@@ -1,0 +1,71 @@
+"""The spectrum of vectors: how their variance is spread over its principal axes."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.transforms.axes import principal_axes
+from embedkit.transforms.moments import Moments
+
+Float64 = NDArray[np.float64]
+
+
+class Spectrum(NamedTuple):
+    """The variances along the principal axes, the largest first, `(rank,)`, and how many dimensions they use.
+
+    Where no row differs from another there is no variance, and all of it is 0.
+    """
+
+    variances: Float64
+    effective_rank: float
+    participation_ratio: float
+    isoscore: float  # 0: all variance on one axis; 1: the same on every axis
+
+    @property
+    def rank(self) -> int:
+        """Axes whose variance is more than rounding."""
+        return len(self.variances)
+
+    @property
+    def first_share(self) -> float:
+        """The share of the variance on the first axis."""
+        return float(self.variances[0] / self.variances.sum()) if self.rank else 0.0
+
+
+def spectrum_of(moments: Moments) -> Spectrum:
+    """Return the spectrum of the covariance; raises DataError for a single row."""
+    variances = principal_axes(moments).variances
+    ratio = participation_ratio(variances)
+    return Spectrum(variances, effective_rank(variances), ratio, isoscore(ratio, len(moments.mean)))
+
+
+def effective_rank(variances: Float64) -> float:
+    """Return exp of the entropy of the variances `(axes,)` as shares of their sum; 0 where that is 0.
+
+    (Roy and Vetterli 2007, definition 1, of the covariance, whose singular values are the variances.)
+    """
+    shares = variances[variances > 0] / max(float(variances.sum()), np.finfo(np.float64).tiny)
+    return math.exp(-float(shares @ np.log(shares))) if len(shares) else 0.0
+
+
+def participation_ratio(variances: Float64) -> float:
+    """Return (sum of variances)^2 / sum of their squares: as many equal ones would be as uneven."""
+    if not variances.any():
+        return 0.0
+    shares = variances / variances.max()  # squares of the smallest numbers would be 0
+    return float(shares.sum()) ** 2 / float(shares @ shares)
+
+
+def isoscore(ratio: float, dimension: int) -> float:
+    """Return IsoScore (Rudman et al. 2022, algorithm 1) from the participation ratio, 0 where that is 0.
+
+    Their isotropy defect d has d^2 (n - sqrt n) = n - sqrt(n ratio) in n dimensions, so that all six of their
+    steps come to (ratio - 1) / (n - 1). One dimension, which has nothing to share, scores 1.
+    """
+    if ratio == 0:
+        return 0.0
+    return (ratio - 1) / (dimension - 1) if dimension > 1 else 1.0

@@ -1,0 +1,109 @@
+"""One pass over vectors, however many: their moments, their lengths, and a sample drawn by id."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.data.vectors import Batch
+from embedkit.errors import DataError
+from embedkit.evaluation.reservoir import Reservoir, keys_of
+from embedkit.transforms.moments import Moments, moments_of
+
+Float32 = NDArray[np.float32]
+
+
+class Norms(NamedTuple):
+    """The lengths of vectors: mean, standard deviation (ddof 0), least, most, and how many are zero."""
+
+    mean: float
+    deviation: float
+    least: float
+    most: float
+    zeros: int
+
+
+class Survey(NamedTuple):
+    """What is known of vectors that have passed by: of all, and of a sample in an order left to chance.
+
+    Which rows are drawn depends on their ids and the seed alone, so that two sets of the same ids draw the
+    same ones.
+    """
+
+    moments: Moments
+    norms: Norms
+    vectors: Float32  # (drawn, dim)
+    ids: NDArray[Any]  # (drawn,)
+    values: NDArray[Any] | None  # (drawn,): of the field that was asked for
+
+
+def survey(batches: Iterable[Batch], size: int, *, seed: int = 0, field: str | None = None) -> Survey:
+    """Read batches to their end and keep a sample of `size` rows, with the values of a field.
+
+    Raises DataError for no rows, a row that is not finite, or a field that is not there.
+    """
+    reservoir, lengths = Reservoir(size), _Lengths()
+
+    def passing() -> Iterator[Float32]:
+        for batch in batches:
+            lengths.add(batch.vectors)
+            ids = _objects(batch.table.column("id"))
+            values = [] if field is None else [_objects(_column(batch.table, field))]
+            reservoir.add(keys_of(ids.tolist(), seed=seed), batch.vectors, ids, *values)
+            yield batch.vectors
+
+    moments = moments_of(_some(passing()))
+    vectors, ids, *values = reservoir.columns
+    return Survey(moments, lengths.norms(), vectors, ids, values[0] if values else None)
+
+
+class _Lengths:
+    """Lengths so far; their squares are summed about the first, so that nothing cancels."""
+
+    def __init__(self) -> None:
+        self._rows, self._zeros, self._sum, self._squares = 0, 0, 0.0, 0.0
+        self._first, self._least, self._most = 0.0, math.inf, 0.0
+
+    def add(self, block: Float32) -> None:
+        if not len(block):
+            return
+        lengths = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
+        self._first = self._first if self._rows else float(lengths[0])
+        self._rows += len(lengths)
+        self._zeros += int(np.sum(lengths == 0))
+        moved = lengths - self._first
+        self._sum, self._squares = self._sum + float(moved.sum()), self._squares + float(moved @ moved)
+        self._least = min(self._least, float(lengths.min()))
+        self._most = max(self._most, float(lengths.max()))
+
+    def norms(self) -> Norms:
+        mean = self._sum / self._rows
+        deviation = math.sqrt(max(0.0, self._squares / self._rows - mean**2))
+        return Norms(self._first + mean, deviation, self._least, self._most, self._zeros)
+
+
+def _some(blocks: Iterator[Float32]) -> Iterable[Float32]:
+    first = next((block for block in blocks if len(block)), None)
+    if first is None:
+        raise DataError("there is no vector to measure")
+    return chain([first], blocks)
+
+
+def _column(table: Any, name: str) -> Any:
+    if name not in table.column_names:
+        there = ", ".join(column for column in table.column_names if column not in ("id", "text"))
+        raise DataError(f"the vectors come with no field {name!r}", hint=f"there are: {there or 'none'}")
+    return table.column(name)
+
+
+def _objects(column: Any) -> NDArray[Any]:
+    """Return the values of an Arrow column as Python objects, `(rows,)`, lists too."""
+    values = column.to_pylist()
+    objects = np.empty(len(values), dtype=object)
+    objects[:] = values
+    return objects

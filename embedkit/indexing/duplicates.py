@@ -1,0 +1,58 @@
+"""Near-duplicates of a corpus: every row against the rows before it, exactly, with the vectors on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from embedkit.errors import UsageError
+from embedkit.indexing.kind import Floats
+from embedkit.indexing.store import Index, merged
+
+_QUERIES, _ROWS = 1024, 16384  # compared at a time
+_ROUNDING = 1e-6  # of a cosine in float32: copies are copies at a threshold of 1, too
+
+
+class Duplicate(NamedTuple):
+    """A document, and the nearest of those before it."""
+
+    document: dict[str, Any]
+    original: str
+    cosine: float
+
+
+def near_duplicates(index: Index, cosine: float) -> Iterator[Duplicate]:
+    """Yield, in order, documents of a flat index whose cosine to one before them is `cosine` or more, with
+    the nearest of those, the first of equals.
+
+    Two blocks of vectors are in memory; the work grows with the square of the rows.
+    """
+    require_cosine(cosine)
+    for start in range(0, index.stored_rows, _QUERIES):
+        rows = np.arange(start, min(start + _QUERIES, index.stored_rows))
+        scores, originals = _nearest_before(index, rows)
+        for place in np.flatnonzero(scores >= cosine - _ROUNDING):
+            document, original = index.take(np.array([rows[place], originals[place]]))
+            yield Duplicate(document, original["id"], float(scores[place]))
+
+
+def require_cosine(cosine: float) -> None:
+    """Raise UsageError for a threshold that no two documents, or all, would reach."""
+    if not 0 < cosine <= 1:
+        raise UsageError(f"{cosine:g} is not a cosine above 0, at most 1", where="--threshold")
+
+
+def _nearest_before(index: Index, rows: Any) -> tuple[Floats, Any]:
+    """Return the best cosine of each of `rows`, which follow each other, to a row before it, and that row."""
+    queries = index.vectors(rows)
+    best = (np.full((len(rows), 1), -np.inf, np.float32), np.zeros((len(rows), 1), np.int64))
+    for start in range(0, int(rows[-1]), _ROWS):
+        others = np.arange(start, min(start + _ROWS, int(rows[-1])))
+        scores = queries @ index.vectors(others).T
+        scores[others[None, :] >= rows[:, None]] = -np.inf
+        places = scores.argmax(axis=1)[:, None]
+        found = (np.take_along_axis(scores, places, axis=1), others[places])
+        best = merged([best, found], np.zeros(2, np.int64), 1, len(rows))
+    return best[0][:, 0], best[1][:, 0]

@@ -1,0 +1,106 @@
+"""What changes an index: documents are added and deleted, segments made one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from embedkit.data.vectors import Batch, VectorMeta
+from embedkit.errors import MismatchError
+from embedkit.indexing.building import takes_codes, unit_rows
+from embedkit.indexing.kind import Space
+from embedkit.indexing.segment import write_segment
+from embedkit.indexing.store import Index
+from embedkit.indexing.writing import writing
+
+
+class Added(NamedTuple):
+    """What `add` did: the index after it, rows added, and how many replaced one of the same id."""
+
+    after: Index
+    added: int
+    replaced: int
+
+
+class Deleted(NamedTuple):
+    """What `delete` did: the index after it, rows deleted, and ids that were not there."""
+
+    after: Index
+    deleted: int
+    missing: tuple[str, ...]
+
+
+def add(path: str | Path, meta: VectorMeta, batches: Iterable[Batch], *, coded: bool = False) -> Added:
+    """Add all batches to an index as one segment; what has an id that is there already replaces it.
+
+    With `coded` (see `adds_codes`) batches hold codes. Raises MismatchError unless the vectors are of the
+    index's encoder, DataError when there is nothing to add or an id comes twice.
+    """
+    with writing(path) as writer:
+        index = writer.index
+        require_same_space(index, meta)
+        unit = index.metric == "cosine" and not meta.normalized and not coded
+        space = Space(index.dimension, index.metric, meta.codes if coded else None)
+        segment = write_segment(writer.folder, index.settings, unit_rows(batches) if unit else batches, space)
+        ids = segment.ids()
+        found = [old.find(ids) for old in index.segments]
+        kept = [writer.bury(old, rows) for old, rows in zip(index.segments, found, strict=True)]
+        return Added(writer.commit([*kept, segment]), segment.rows, sum(map(len, found)))
+
+
+def require_same_space(index: Index, meta: VectorMeta) -> None:
+    """Raise MismatchError unless vectors may be put beside those of an index; both sides are named."""
+    where = str(index.path)
+    if index.identity is not None and meta.identity is None:
+        what = f"the index comes from {index.identity}, nobody knows which encoder made the input"
+        raise MismatchError(what, where=where, hint="name it with -m")
+    if index.identity is not None and meta.identity is not None:
+        index.identity.require_same_space(meta.identity, where=where, mine="the index", others="the input")
+    if index.dimension != meta.dimension:
+        what = f"the index has {index.dimension} columns, the input {meta.dimension}"
+        raise MismatchError(what, where=where)
+
+
+def adds_codes(index: Index, meta: VectorMeta) -> bool:
+    """Say whether codes of a set are added to an index as they are, without any floats."""
+    keeps_none = getattr(index.settings, "rescore", "floats") is None
+    return keeps_none and takes_codes(meta, index.kind, index.metric)
+
+
+def delete(path: str | Path, ids: Sequence[str]) -> Deleted:
+    """Delete documents by their ids; ids that are not there are counted and change nothing."""
+    import pyarrow as pa
+
+    with writing(path) as writer:
+        index = writer.index
+        wanted = pa.array(ids, pa.string())
+        found = [segment.find(wanted) for segment in index.segments]
+        there = {
+            document["id"]
+            for segment, rows in zip(index.segments, found, strict=True)
+            for document in segment.take(rows, ["id"])
+        }
+        missing = tuple(id for id in dict.fromkeys(ids) if id not in there)
+        if there:
+            kept = [writer.bury(old, rows) for old, rows in zip(index.segments, found, strict=True)]
+            index = writer.commit(kept)
+        return Deleted(index, len(there), missing)
+
+
+def compact(path: str | Path) -> Index:
+    """Make one segment of all, without what is deleted, trained anew, from the vectors that are stored (of
+    `int8:rescore=none` and the like those are decoded, and rounded once more).
+
+    Raises FormatError, and changes nothing, when a file is not what was written.
+    """
+    with writing(path) as writer:
+        index = writer.index
+        if len(index.segments) <= 1 and index.rows == index.stored_rows:
+            return index
+        index.verify()
+        if not index.rows:
+            return writer.commit([])
+        batches = (batch for segment in index.segments for batch in segment.batches(index.dimension))
+        space = Space(index.dimension, index.metric)
+        return writer.commit([write_segment(writer.folder, index.settings, batches, space)])

@@ -1,0 +1,135 @@
+"""Who writes an index and who still reads it: locks that the end of a process releases, however it ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+
+from embedkit.data.atomic import discard
+from embedkit.errors import ExistsError
+
+LOCK = "writer.lock"
+
+_log = logging.getLogger(__name__)
+
+
+class Owner(NamedTuple):
+    """The process that writes."""
+
+    pid: int
+    host: str
+    since: str  # UTC, to the second
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host} since {self.since}"
+
+
+@contextmanager
+def writer_lock(path: Path) -> Iterator[None]:
+    """Hold the index folder `path` against other writers; raises ExistsError naming the one that holds it.
+
+    The lock is the kernel's, on a file that says who holds it. A file that nobody holds was left by a killed
+    process: it is taken over, with a warning.
+    """
+    file = path / LOCK
+    descriptor = _acquire(file)
+    try:
+        if (dead := _owner(descriptor)) is not None:
+            _log.warning("%s: %s was killed while it wrote; what it left is cleared away", path, dead)
+        _sign(descriptor)
+        yield
+    finally:
+        if _is_at(descriptor, file):
+            file.unlink()
+        os.close(descriptor)
+
+
+class Lease:
+    """Keeps a segment's folder on the disk for as long as somebody reads it; ends with this object.
+
+    Raises FileNotFoundError when the folder has been cleared away, BlockingIOError when it is about to be.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._descriptor: int | None = None
+        if os.name != "posix":
+            return  # other systems do not let go of files that are open
+        self._descriptor = os.open(folder, os.O_RDONLY)
+        _flock(self._descriptor, exclusive=False)
+        if not _is_at(self._descriptor, folder):
+            raise FileNotFoundError(folder)
+
+    def __del__(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+
+def discard_unread(folder: Path) -> bool:
+    """Delete a folder unless a reader holds a lease of it; say whether it is gone."""
+    if os.name != "posix":
+        with suppress(PermissionError):
+            discard(folder)
+        return not folder.exists()
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _flock(descriptor, exclusive=True)
+        discard(folder)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _acquire(file: Path) -> int:
+    while True:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            _flock(descriptor, exclusive=True)
+        except BlockingIOError:
+            owner = _owner(descriptor) or "another process"
+            os.close(descriptor)
+            hint = "one writer at a time"
+            raise ExistsError(f"is being written by {owner}", where=str(file.parent), hint=hint) from None
+        if _is_at(descriptor, file):
+            return descriptor
+        os.close(descriptor)  # its owner removed it in between
+
+
+def _flock(descriptor: int, *, exclusive: bool) -> None:
+    """Lock what is open at once, or raise BlockingIOError."""
+    if os.name != "posix":
+        return
+    import fcntl
+
+    fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Say whether `path` is still the name of what is open."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _owner(descriptor: int) -> Owner | None:
+    try:
+        return Owner(**orjson.loads(os.pread(descriptor, 4096, 0)))
+    except (orjson.JSONDecodeError, TypeError):  # empty, or torn by a kill
+        return None
+
+
+def _sign(descriptor: int) -> None:
+    import socket
+
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, orjson.dumps(Owner(os.getpid(), socket.gethostname(), now)._asdict()), 0)

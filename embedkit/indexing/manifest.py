@@ -1,0 +1,119 @@
+"""The manifest: the one small file that says what an index is; whoever swaps it changes the index."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from embedkit import spec
+from embedkit.data.atomic import write_whole
+from embedkit.data.formats import require_format
+from embedkit.data.identity import Identity
+from embedkit.errors import FormatError, UsageError
+from embedkit.indexing.files import StoredFile
+from embedkit.indexing.kind import Kind, Metric
+from embedkit.indexing.segment import Segment
+
+FORMAT, VERSION = "embedkit-index", 3
+READS = (1, 2, 3)  # version 1 knew one file a segment, version 2 no tombstones and no checksum of its own
+MANIFEST, SEGMENTS = "manifest.json", "segments"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One generation of an index. `identity` is None when nobody said which encoder made the vectors."""
+
+    settings: Kind
+    metric: Metric
+    dimension: int
+    identity: Identity | None
+    segments: tuple[Segment, ...]
+    map: StoredFile | None = None  # the map behind the encoder
+    generation: int = 0  # one more with every write, and above the number of every segment
+    version: int = VERSION
+
+    @property
+    def rows(self) -> int:
+        """Documents that are not deleted."""
+        return sum(segment.live_rows for segment in self.segments)
+
+    def to_bytes(self) -> bytes:
+        """Return the file's content in today's version."""
+        return _rendered(
+            {
+                "format": FORMAT,
+                "version": VERSION,
+                "generation": self.generation,
+                "kind": spec.render(self.settings),
+                "metric": self.metric,
+                "dimension": self.dimension,
+                "rows": self.rows,
+                "encoder": self.identity.to_json() if self.identity else None,
+                "map": self.map._asdict() if self.map else None,
+                "segments": [segment.to_json() for segment in self.segments],
+            }
+        )
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Swap the manifest of the index folder `path` in one step; what it names must be on the disk."""
+    write_whole(path / MANIFEST, manifest.to_bytes())
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read the manifest of an index folder; raises FormatError when there is none, of another version, or it
+    is damaged.
+    """
+    where = str(path)
+    if not path.exists():
+        raise FormatError("no such index", where=where)
+    if not (path / MANIFEST).is_file():
+        raise FormatError(f"is not an index: it has no {MANIFEST}", where=where)
+    content = (path / MANIFEST).read_bytes()
+    try:
+        value = orjson.loads(content)
+        require_format(value, FORMAT, READS, thing="an index", where=where)
+        if value["version"] == VERSION:
+            _require_checksum(value, content, where)
+        return _manifest(path, value)
+    except UsageError as error:
+        raise FormatError(f"its kind is not one this embedkit knows: {error}", where=where) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FormatError(f"{MANIFEST} is damaged: {error!r}", where=where) from None
+
+
+def _manifest(path: Path, value: dict[str, Any]) -> Manifest:
+    settings = spec.parse("index", value["kind"])
+    manifest = Manifest(
+        settings,
+        value["metric"],
+        value["dimension"],
+        Identity.from_json(value["encoder"]) if value["encoder"] else None,
+        tuple(Segment.from_json(path / SEGMENTS, part, settings) for part in value["segments"]),
+        StoredFile(**value["map"]) if value.get("map") else None,
+        value.get("generation", 0),
+        value["version"],
+    )
+    if manifest.rows != value["rows"]:
+        raise ValueError(f"{manifest.rows} documents in its segments, {value['rows']} in all")
+    return manifest
+
+
+def _rendered(value: dict[str, Any]) -> bytes:
+    """Return a value with the checksum of its own text behind it."""
+    digest = hashlib.sha256(_dumped(value)).hexdigest()
+    return _dumped({**value, "sha256": digest})
+
+
+def _dumped(value: dict[str, Any]) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def _require_checksum(value: dict[str, Any], content: bytes, where: str) -> None:
+    """Raise FormatError unless the text is, byte for byte, what was written."""
+    if _rendered({name: item for name, item in value.items() if name != "sha256"}) != content:
+        raise FormatError(f"{MANIFEST} is damaged: it has another checksum than was written", where=where)

@@ -1,0 +1,97 @@
+"""Indexes of one encoder become one: their segments are copied as they are, and nothing is computed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from embedkit.data.atomic import flush_folder, whole_folder
+from embedkit.errors import DataError, MismatchError
+from embedkit.indexing.files import StoredFile, stored
+from embedkit.indexing.kind import Rows
+from embedkit.indexing.manifest import SEGMENTS, write_manifest
+from embedkit.indexing.segment import DOCUMENTS, Segment
+from embedkit.indexing.store import MAP, Index
+from embedkit.indexing.writing import Writer
+
+
+def merge(paths: Sequence[str | Path], output: str | Path, *, replaces: bool = False) -> Index:
+    """Join indexes of one encoder, kind and metric into a new one, segment by segment; nothing is computed.
+
+    An id that is in two of them raises DataError, or with `replaces` its last document is kept. Raises
+    FormatError when a file is not what was written.
+    """
+    indexes = [Index.open(path) for path in paths]
+    first, output = indexes[0], Path(output)
+    for index in indexes:
+        _require_alike(first, index)
+        index.verify()
+    buried = _overlaps(indexes, replaces=replaces)
+    with whole_folder(output) as folder:
+        (folder / SEGMENTS).mkdir()
+        copies = [
+            _copied(segment, folder / SEGMENTS / f"{place:05d}")
+            for place, segment in enumerate(segment for index in indexes for segment in index.segments)
+        ]
+        generation = max(len(copies), 1)
+        kept_map: StoredFile | None = None
+        if first.map_file is not None:
+            shutil.copyfile(first.path / MAP, folder / MAP)
+            kept_map = stored(folder / MAP)
+        manifest = replace(first.manifest, segments=(), map=kept_map, generation=generation - 1)
+        writer = Writer(Index(folder, manifest))
+        segments = [writer.bury(copy, rows) for copy, rows in zip(copies, buried, strict=True)]
+        write_manifest(folder, replace(manifest, segments=tuple(segments), generation=generation))
+    return Index.open(output)
+
+
+def _overlaps(indexes: Sequence[Index], *, replaces: bool) -> list[Rows]:
+    """Return, for each segment of all indexes, the rows whose ids come again in a later index."""
+    import pyarrow as pa
+
+    buried: list[Rows] = []
+    later = pa.array([], pa.string())
+    for index in reversed(indexes):
+        rows = [segment.find(later) for segment in index.segments]
+        for segment, found in zip(index.segments, rows, strict=True):
+            if len(found) and not replaces:
+                (document,) = segment.take(found[:1], ["id"])
+                what = f"id {document['id']!r} is in more than one index"
+                raise DataError(what, where=str(index.path), hint="--replace keeps the later one")
+        buried = rows + buried
+        later = pa.concat_arrays([later, *(segment.ids() for segment in index.segments)])
+    return buried
+
+
+def _require_alike(one: Index, other: Index) -> None:
+    for what in ("kind", "metric", "dimension"):
+        sides = getattr(one, what), getattr(other, what)
+        if sides[0] != sides[1]:
+            message = f"has {what} {sides[1]}, {one.path} has {sides[0]}"
+            raise MismatchError(message, where=str(other.path), hint="indexes of one kind are merged")
+    if one.identity is None or other.identity is None:
+        if one.identity != other.identity:
+            message = f"comes from {other.identity or 'nobody knows which encoder'}"
+            theirs = f"{one.path} from {one.identity or 'nobody knows which encoder'}"
+            raise MismatchError(f"{message}, {theirs}", where=str(other.path))
+        return
+    one.identity.require_same_space(
+        other.identity, where=str(other.path), mine=str(one.path), others="this index"
+    )
+
+
+def _copied(segment: Segment, folder: Path) -> Segment:
+    """Copy the files of a segment, flushed to the disk."""
+    (folder / DOCUMENTS).mkdir(parents=True)
+    names = [file.name for file in segment.stored_files]
+    names += [f"{DOCUMENTS}/{shard.file}" for shard in segment.shards]
+    for name in names:
+        shutil.copyfile(segment.folder / name, folder / name)
+        with open(folder / name, "rb+") as file:
+            os.fsync(file.fileno())
+    for place in (folder / DOCUMENTS, folder):
+        flush_folder(place)
+    return replace(segment, folder=folder)

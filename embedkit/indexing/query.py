@@ -1,0 +1,102 @@
+"""How hits are chosen: of which documents, searched exactly or not, how near, and how far from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from embedkit.embedding.encoder import unit_length
+from embedkit.errors import UsageError
+from embedkit.indexing.kind import Floats, Mask, Rows
+from embedkit.indexing.store import Hit, Index, merged
+
+_BLOCK_ROWS = 16384
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked besides the vectors; the best `k` of all documents by default."""
+
+    k: int = 10
+    passing: Mask | None = None  # (stored_rows,): rows that may be found
+    exact: bool = False  # compare with every stored vector, whatever the kind
+    min_score: float | None = None
+    dedupe: float | None = None  # a hit whose cosine to a better one reaches this is left out
+
+    def __post_init__(self) -> None:
+        if self.dedupe is not None and not 0 < self.dedupe <= 1:
+            raise UsageError(f"{self.dedupe} is not a cosine above 0, at most 1", where="--dedupe")
+
+
+def hits(index: Index, vectors: Floats, query: Query, columns: list[str] | None = None) -> list[list[Hit]]:
+    """Return the documents that answer each of `vectors`, `(queries, dimension)`, best first."""
+    if query.dedupe is None:
+        scores, rows = _best(index, vectors, query, query.k)
+        lines = list(zip(scores, rows, strict=True))
+    else:
+        lines = [_distinct(index, vector[None], query, query.dedupe) for vector in vectors]
+    if query.min_score is not None:
+        lines = [
+            (scores[scores >= query.min_score], rows[scores >= query.min_score]) for scores, rows in lines
+        ]
+    return index.documented([scores for scores, _ in lines], [rows for _, rows in lines], columns)
+
+
+def exact_search(index: Index, vectors: Floats, k: int, passing: Mask | None = None) -> tuple[Floats, Rows]:
+    """Return scores and rows of the best `k`, by comparing with every stored vector; what `Index.search`
+    returns for the flat kind.
+    """
+    import faiss
+
+    index.require_whole()
+    queries = np.ascontiguousarray(index.prepared(vectors))
+    best = (np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))
+    for rows in _blocks(index, passing):
+        stored = index.vectors(rows)
+        scores, places = faiss.knn(queries, stored, min(k, len(rows)), metric=faiss.METRIC_INNER_PRODUCT)
+        best = merged([best, (scores, rows[places])], np.zeros(2, np.int64), k, len(queries))
+    return best
+
+
+def _best(index: Index, vectors: Floats, query: Query, k: int) -> tuple[Floats, Rows]:
+    if query.exact:
+        return exact_search(index, vectors, k, query.passing)
+    return index.search(vectors, k, query.passing)
+
+
+def _distinct(index: Index, vector: Floats, query: Query, cosine: float) -> tuple[Floats, Rows]:
+    """Return scores and rows of the best hits, none of which is near a better one; twice as many are looked
+    at as long as that leaves fewer than `k`.
+    """
+    wanted = 2 * query.k
+    while True:
+        scores, rows = (found[0] for found in _best(index, vector, query, wanted))
+        kept = distinct(index.vectors(rows), cosine)[: query.k]
+        if len(kept) == query.k or len(rows) < wanted:
+            return scores[kept], rows[kept]
+        wanted *= 2
+
+
+def distinct(vectors: Floats, cosine: float) -> Rows:
+    """Return the places of `vectors`, `(found, dimension)`, best first, whose cosine to every one kept before
+    is less than `cosine`.
+    """
+    unit = unit_length(vectors)
+    kept: list[int] = []
+    for place, vector in enumerate(unit):
+        if not kept or float((unit[kept] @ vector).max()) < cosine:
+            kept.append(place)
+    return np.array(kept, dtype=np.int64)
+
+
+def _blocks(index: Index, passing: Mask | None) -> Iterator[Rows]:
+    """Yield row numbers that are not deleted and pass, some at a time."""
+    start = 0
+    for segment in index.segments:
+        allowed = segment.allowed(None if passing is None else passing[start : start + segment.rows])
+        rows = np.arange(segment.rows) if allowed is None else np.flatnonzero(allowed)
+        for first in range(0, len(rows), _BLOCK_ROWS):
+            yield rows[first : first + _BLOCK_ROWS] + start
+        start += segment.rows

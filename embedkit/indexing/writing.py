@@ -1,0 +1,85 @@
+"""The one writer of an index: what it writes lies beside what is there, until the manifest is swapped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from embedkit.data.atomic import discard, flush_folder
+from embedkit.indexing.files import stored
+from embedkit.indexing.kind import Rows
+from embedkit.indexing.lock import discard_unread, writer_lock
+from embedkit.indexing.manifest import MANIFEST, SEGMENTS, read_manifest, write_manifest
+from embedkit.indexing.segment import Segment
+from embedkit.indexing.store import MAP, Index
+from embedkit.indexing.tombstones import PREFIX, write_tombstones
+
+
+class Writer:
+    """The one process that changes an index; `index` is the generation it starts from, then its own."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self.generation = index.manifest.generation + 1
+
+    @property
+    def folder(self) -> Path:
+        """Where the segment of this generation is written."""
+        return self.index.path / SEGMENTS / f"{self.generation:05d}"
+
+    def bury(self, segment: Segment, rows: Rows) -> Segment:
+        """Return a segment without some of its rows, which are not deleted yet."""
+        if not len(rows):
+            return segment
+        deleted = np.zeros(segment.rows, dtype=bool) if segment.live is None else ~segment.live
+        deleted[rows] = True
+        file = write_tombstones(segment.folder, deleted, self.generation)
+        return replace(segment, tombstones=file, deleted=int(deleted.sum()))
+
+    def commit(self, segments: Iterable[Segment]) -> Index:
+        """Swap the manifest for one that names these segments, and return the index as it is from then on."""
+        old, path = self.index.manifest, self.index.path
+        kept_map = stored(path / MAP) if (path / MAP).is_file() else None
+        flush_folder(path / SEGMENTS)
+        living = tuple(segment for segment in segments if segment.live_rows)
+        new = replace(old, segments=living, map=kept_map, generation=self.generation)
+        write_manifest(path, new)
+        self.index = Index(path, read_manifest(path))
+        return Index.open(path)
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[Writer]:
+    """Hold an index against other writers, and clear away what neither it nor a reader needs: before, what a
+    killed writer left, and afterwards what was replaced. Raises ExistsError while another process writes.
+    """
+    path = Path(path)
+    read_manifest(path)  # what is no index gets no lock
+    with writer_lock(path):
+        writer = Writer(Index(path, read_manifest(path)))  # without leases, which its own clearing would meet
+        try:
+            clear(writer.index)
+            yield writer
+        finally:
+            clear(writer.index)
+
+
+def clear(index: Index) -> None:
+    """Delete segments and tombstones that the manifest does not name; segments somebody reads are kept."""
+    named = {segment.folder.name: segment for segment in index.segments}
+    for folder in (index.path / SEGMENTS).iterdir():
+        if folder.name not in named:
+            discard_unread(folder)
+            continue
+        kept = named[folder.name].tombstones
+        for file in folder.glob(f"{PREFIX}*"):
+            if kept is None or file.name != kept.name:
+                discard(file)
+        for left in folder.glob(f".{PREFIX}*"):
+            discard(left)
+    for left in index.path.glob(f".{MANIFEST}.*.tmp"):
+        discard(left)

@@ -1,0 +1,123 @@
+"""Evaluations that encode nothing twice: whatever one of them encoded, the next one looks up."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embedkit.embedding.encoder import load
+from embedkit.transforms.affine import Affine
+
+PAIRS = "a cat\ta dog\t1\na cat\ta cat\t5\none\ttwo\t3\n"
+LABELLED = "a cat\tpet\na dog\tpet\none\tnumber\ntwo\tnumber\n"
+CORPUS = "".join(
+    json.dumps({"_id": f"d{n}", "text": t}) + "\n" for n, t in enumerate(["a cat", "one", "new"])
+)
+QUERIES = '{"_id": "q", "text": "a dog"}\n'
+
+EVALUATIONS = {
+    "sts": ("sts", "pairs.tsv"),
+    "labels": ("labels", "labelled.tsv"),
+    "retrieval": (
+        "retrieval",
+        "--qrels",
+        "qrels.tsv",
+        "--corpus",
+        "corpus.jsonl",
+        "--queries",
+        "queries.jsonl",
+    ),
+}
+
+
+class Model:
+    """The hash encoder under the name of a model, which remembers what it was asked for."""
+
+    asked: list[str]
+
+    def __init__(self, settings):
+        self.encoder = plain("hash:dim=8")
+        self.identity = replace(
+            self.encoder.identity, model=settings.model, fingerprint=f"of {settings.model}"
+        )
+
+    def encode(self, texts, role="document"):
+        Model.asked += texts
+        return self.encoder.encode(texts)
+
+
+plain = load
+
+
+@pytest.fixture
+def ask(run, folder, monkeypatch):
+    """Return the function that runs an evaluation and gives its JSON and the texts it had encoded."""
+    files = {"pairs.tsv": PAIRS, "labelled.tsv": LABELLED, "corpus.jsonl": CORPUS, "queries.jsonl": QUERIES}
+    for name, content in {**files, "qrels.tsv": "q\td0\t1\n"}.items():
+        Path(name).write_text(content)
+    Affine(np.eye(3, 8), np.ones(3), {}).save(Path("turn.safetensors"))
+    monkeypatch.setenv("EMBEDKIT_CACHE", str(folder / "cache"))
+    monkeypatch.setattr("embedkit.embedding.encoder.load", Model)
+
+    def call(name, *args):
+        Model.asked = []
+        done = run("eval", *EVALUATIONS[name], "-m", "model", "--json", *args)
+        assert (done.code, done.said) == (0, "")
+        return json.loads(done.out), sorted(Model.asked)
+
+    return call
+
+
+@pytest.mark.parametrize("name", EVALUATIONS)
+def test_a_second_run_encodes_nothing_and_says_the_same(ask, name):
+    compare = ("--compare", "turn.safetensors", "--compare", "other")
+    first, encoded = ask(name, *compare)
+    assert len(encoded) == 2 * len(set(encoded)) == 8  # two models, four texts
+    second, again = ask(name, *compare)
+    assert again == []
+    assert second == first
+
+
+def test_evaluations_share_what_they_encoded(ask):
+    ask("sts")
+    assert ask("labels")[1] == []
+    assert ask("retrieval")[1] == ["new"]
+    assert ask("retrieval", "-t", "turn.safetensors")[1] == []
+
+
+@pytest.mark.parametrize("name", EVALUATIONS)
+def test_without_the_cache_everything_is_encoded_anew_and_nothing_kept(ask, name):
+    first, encoded = ask(name, "--no-cache")
+    second, again = ask(name, "--no-cache")
+    assert again == encoded == sorted(set(encoded))
+    assert second == first
+    assert not Path("cache").exists()
+    assert ask(name) == (first, encoded)
+
+
+@pytest.mark.parametrize(
+    "option", [("--precision", "bf16"), ("--runtime", "torch"), ("--device", "cpu"), ("-m", "another")]
+)
+def test_vectors_made_otherwise_are_not_taken(ask, option):
+    encoded = ask("sts")[1]
+    assert ask("sts", *option)[1] == encoded
+
+
+def test_an_index_is_searched_with_queries_that_are_looked_up(ask, run):
+    assert run("index", "corpus.jsonl", "-o", "docs.idx", "-m", "model", "-q").code == 0
+    door = ("--qrels", "qrels.tsv", "--index", "docs.idx", "--queries", "queries.jsonl", "-k", "100")
+    for expected in (["a dog"], []):
+        Model.asked = []
+        assert run("eval", "retrieval", *door).code == 0
+        assert Model.asked == expected
+
+
+def test_a_cache_that_cannot_be_written_costs_a_warning(ask, run):
+    Path("cache").write_text("not a folder")
+    done = run("eval", "sts", "pairs.tsv", "-m", "model")
+    assert done.code == 0
+    assert done.said.startswith("embedkit: ")
+    assert "cannot be used (" in done.said
+    assert done.said.count("\n") == 1
