@@ -1,5 +1,8 @@
-"""What every test may count on: no network, the same examples every run, a folder of its own on request."""
+"""What every test may count on: no network, the same examples every run, a log nobody has redirected, a
+folder of its own on request.
+"""
 
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -20,6 +23,14 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("embedkit")
+
+
+@pytest.fixture(autouse=True)
+def library_log() -> None:
+    """The library's log as a program finds it, whatever commands were tested before."""
+    logger = logging.getLogger("embedkit")
+    logger.handlers, logger.propagate = [], True
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture

@@ -230,7 +230,6 @@ def test_the_gradient_is_exact_on_the_users_model(settings):
 
 
 def test_warnings_teach(settings, caplog):
-    logging.getLogger("embedkit").propagate = True  # commands that were tested before turn it off
     caplog.set_level(logging.INFO, "embedkit")
     rows = [*SENTENCES.rows, SENTENCES.rows[0]]
     dropout_off = replace(
