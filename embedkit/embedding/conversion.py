@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -109,9 +112,21 @@ def trace(module: Any) -> Any:
     }
     example["attention_mask"][1, 5:] = 0  # so that masks are traced too
     shapes = [(name, library.PartialShape([-1, -1]), library.Type.i64) for name in example]
-    with warnings.catch_warnings(), torch.no_grad():
+    with _log_as_it_was(), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the tracer, about every condition in a model's code
         return library.convert_model(module, example_input=example, input=shapes)
+
+
+@contextmanager
+def _log_as_it_was() -> Iterator[None]:
+    """Undo what OpenVINO does to the root log, which a conversion that fails leaves at errors only."""
+    root = logging.getLogger()
+    level, filters, handlers = root.level, list(root.filters), list(root.handlers)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.filters, root.handlers = filters, handlers
 
 
 def write_entry(folder: Path, kind: Kind, converted: Converted) -> None:
