@@ -8,7 +8,12 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 export HF_HUB_DISABLE_TELEMETRY = 1
 export DO_NOT_TRACK = 1
 
-.PHONY: demo test check slow bench clean
+RESULTS := benchmarks/results.jsonl
+SMOKE   := build/smoke
+SMOKE_TESTS := tests/test_readme.py tests/test_public_names.py tests/test_startup.py tests/cli/test_app.py \
+	tests/cli/test_doctor.py tests/cli/test_search.py
+
+.PHONY: demo test check slow bench docs wheel smoke clean
 
 demo: $(VENV)/.installed
 	$(BIN)/embedkit demo
@@ -24,18 +29,45 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check embedkit tests benchmarks
 	$(BIN)/mypy
 
+# AUTOFAISS_PYTHON names an environment with autofaiss, whose pins clash with ours: see benchmarks/autotune.py.
 bench: $(VENV)/.installed-dev
-	for script in $(filter-out benchmarks/measure.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script; done
-	$(BIN)/python benchmarks/encode.py --whole-process
+	rm -f $(RESULTS)
+	for run in $(filter-out measure.py table.py,$(notdir $(wildcard benchmarks/*.py))) \
+		"encode.py --whole-process" "contrastive.py --memory"; do \
+		echo "benchmarks/$$run" >&2; $(BIN)/python benchmarks/$$run >> $(RESULTS) || exit 1; done
+	$(BIN)/python benchmarks/table.py $(RESULTS) -o benchmarks/RESULTS.md
+
+docs: $(VENV)/.installed-docs
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --quiet --strict
+
+wheel: $(VENV)/.installed
+	rm -rf build/lib build/bdist.* dist/embedkit-*.whl
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps -w dist .
+
+# The wheel in an empty environment, away from the sources: PYTHON=python3.13 tries another interpreter.
+smoke: wheel
+	rm -rf $(SMOKE) && mkdir -p $(SMOKE)
+	$(PYTHON) -m venv $(SMOKE)/venv
+	$(SMOKE)/venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(SMOKE)/venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		"$$(echo dist/embedkit-*.whl)[offline]" pytest hypothesis
+	cp -r tests docs pyproject.toml README.md README.zh.md $(SMOKE)
+	cd $(SMOKE) && venv/bin/embedkit --help && venv/bin/embedkit doctor && venv/bin/embedkit demo -k 1 && \
+		venv/bin/python -m pytest -q -m "not slow" $(SMOKE_TESTS)
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist site *.egg-info
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("embedkit needs Python 3.10 or newer") if sys.version_info < (3, 10) else 0'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) torch
 	$(PIP) -e '.[offline]'
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(PIP) -e '.[offline,docs]'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

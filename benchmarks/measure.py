@@ -45,10 +45,22 @@ def run(command: Sequence[str], **environment: str) -> Run:
     return Run(time.perf_counter() - started, usage.ru_maxrss / 1024, output)
 
 
-def alternate(ours: Sequence[str], theirs: Sequence[str], runs: int) -> tuple[list[Run], list[Run]]:
-    """Run two commands in turn after one warm-up of each, so that a drifting machine hurts both."""
+def alternate(
+    ours: Sequence[str], theirs: Sequence[str], runs: int, *, warm: bool = False
+) -> tuple[list[Run], list[Run]]:
+    """Run two commands in turn after one warm-up of each, so that a drifting machine hurts both.
+
+    With `warm` an untimed run goes before every timed one: some systems give the memory of files back after
+    seconds without use, and what is timed would be the disk.
+    """
+
+    def timed(command: Sequence[str]) -> Run:
+        if warm:
+            run(command)
+        return run(command)
+
     run(ours), run(theirs)
-    pairs = [(run(ours), run(theirs)) for _ in range(runs)]
+    pairs = [(timed(ours), timed(theirs)) for _ in range(runs)]
     return [ours for ours, _ in pairs], [theirs for _, theirs in pairs]
 
 
@@ -73,7 +85,7 @@ def data(name: str) -> Path:
 
 
 def emit(**result: Any) -> None:
-    """Print one result as a JSON line, with the machine and the versions."""
+    """Print one result as a JSON line, with the machine, the versions and the day."""
     versions = {}
     for package in PACKAGES:
         try:
@@ -82,7 +94,9 @@ def emit(**result: Any) -> None:
             continue
     machine = {"cpus": os.cpu_count(), "processor": _processor(), "python": platform.python_version()}
     name = Path(sys.argv[0]).stem
-    print(json.dumps({"benchmark": name, **result, "machine": machine, "versions": versions}), flush=True)
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    line = {"benchmark": name, **result, "machine": machine, "versions": versions, "date": day}
+    print(json.dumps(line), flush=True)
 
 
 def _processor() -> str:

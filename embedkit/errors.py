@@ -7,12 +7,16 @@ EmbedkitError                 understood but not possible: exit code 1
 ├── ModelError                a model is missing, unsafe to load, or cannot do what is asked
 ├── ExistsError               the output is already there and --force was not given
 ├── MissingPackageError       an optional package is needed
+├── ClusterError              a cluster cannot be reached, or lost its machines
 └── UsageError                the request itself is wrong: exit code 2
     └── UnknownNameError      a name that is not among the known ones; says the nearest
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class EmbedkitError(Exception):
@@ -28,6 +32,16 @@ class EmbedkitError(Exception):
         where = f"{self.where}: " if self.where else ""
         hint = f"; {self.hint}" if self.hint else ""
         return " ".join(f"{where}{self.what}{hint}".splitlines())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.what, self.where, self.hint)
+
+
+def _again(kind: type[EmbedkitError], what: str, where: str | None, hint: str | None) -> EmbedkitError:
+    """Return an error as it was in another process."""
+    error = kind.__new__(kind, what)
+    EmbedkitError.__init__(error, what, where=where, hint=hint)
+    return error
 
 
 class DataError(EmbedkitError):
@@ -56,6 +70,10 @@ class MissingPackageError(EmbedkitError):
     def __init__(self, package: str, *, needed_for: str, extra: str | None = None) -> None:
         install = f"'embedkit[{extra}]'" if extra else package
         super().__init__(f"{needed_for} needs the package {package}", hint=f"pip install {install}")
+
+
+class ClusterError(EmbedkitError):
+    """A cluster cannot be reached, or lost what worked on a task too often."""
 
 
 class UsageError(EmbedkitError):

@@ -2,7 +2,8 @@
 them.
 
 A kind is a frozen dataclass of settings in a file of its own; the file's name is the kind's name, with
-hyphens for underscores. Adding a kind is adding a file.
+hyphens for underscores. Adding a kind is adding a file. A kind with a language of its own names in `verbatim`
+the field that takes all behind the colon, as `factory:IVF256,SQ8` does.
 """
 
 import dataclasses
@@ -67,7 +68,16 @@ def parse(family: str, text: str) -> Any:
     Truncate(dim=64)
     """
     name, _, settings = text.partition(":")
-    return parse_settings(kind_class(family, name.strip()), settings, where=text)
+    cls = kind_class(family, name.strip())
+    if whole := getattr(cls, "verbatim", None):  # a language of its own, commas and all
+        return cls(**{whole: _present(settings, whole, where=text)})
+    return parse_settings(cls, settings, where=text)
+
+
+def _present(text: str, field: str, *, where: str) -> str:
+    if not text.strip():
+        raise UsageError(f"needs {field}", where=where, hint=f"write it behind {where.rstrip(':')}:")
+    return text.strip()
 
 
 def parse_settings(cls: type[Settings], settings: str, *, where: str) -> Settings:
@@ -107,6 +117,8 @@ def render(settings: Any) -> str:
     'truncate:dim=64'
     """
     name = type(settings).__module__.rpartition(".")[2].replace("_", "-")
+    if whole := getattr(settings, "verbatim", None):
+        return f"{name}:{getattr(settings, whole)}"
     changed = [
         f"{field.name}={_write_value(getattr(settings, field.name))}"
         for field in dataclasses.fields(settings)

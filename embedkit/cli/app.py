@@ -40,7 +40,8 @@ COMMANDS = {  # in the order in which a person meets them; a file each, with the
     "eval": "Measure how good an encoder is, with intervals and the protocol.",
     "report": "Make one HTML page of evaluations: tables, bars, curves, protocols; it is readable offline.",
     "merge": "Join vector sets of one encoder into one.",
-    "info": "Say what something is: an index, a vector set, a map, label vectors, or a model.",
+    "info": "Say what things are, how they were made, and which of them go together.",
+    "doctor": "Say what is installed, what of the machine is used, and what is wrong.",
     "demo": "Index the documentation of Python's standard library, and ask it questions.",
 }
 
@@ -55,6 +56,8 @@ class Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import the file of a command and return it."""
         if cmd_name not in COMMANDS:
+            if ctx.resilient_parsing:  # the shell asks for completions
+                return None
             raise UnknownNameError(cmd_name, COMMANDS, what="command")
         if cmd_name not in self.commands:
             module = import_module(f"embedkit.cli.{cmd_name.replace('-', '_')}")

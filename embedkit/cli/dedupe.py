@@ -21,6 +21,12 @@ def dedupe(
     threshold: Annotated[
         float, typer.Option(metavar="COSINE", help="From this cosine on two are near-duplicates.")
     ] = 0.98,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact", help="Compare all pairs, without the bounds that leave out those that are far apart."
+        ),
+    ] = False,
     *,
     reading: TextOptions,
     encoding: EncoderOptions,
@@ -28,8 +34,8 @@ def dedupe(
 ) -> None:
     """Find near-duplicates: documents as near as the threshold to one before them.
 
-    A line each, with the nearest of those before it. Exact, in constant memory; vectors lie in a temporary
-    folder meanwhile.
+    A line each, with the nearest of those before it. No pair is missed: from 20,000 documents on, bounds on
+    angles leave out pairs that are far apart. Vectors lie in a temporary folder meanwhile.
     """
     import orjson
 
@@ -43,7 +49,7 @@ def dedupe(
         with open_as_vectors(names, reading, encoding, common) as vectors:
             index = build_index(Path(folder) / "corpus.idx", vectors.meta.decoded(), vectors.batches)
         found = 0
-        for near in near_duplicates(index, threshold):
+        for near in near_duplicates(index, threshold, exhaustive=exact or None):
             found += 1
             line = {"id": near.document.pop("id"), "duplicate_of": near.original, "cosine": near.cosine}
             fields = free_names(near.document, set(line))

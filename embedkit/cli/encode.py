@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from embedkit.cli.console import Progress, input_names, passed_over, relay_warnings, report, say
-from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions, named
 from embedkit.cli.spread import command_app
 from embedkit.errors import UsageError
 
@@ -42,6 +44,7 @@ def encode(
         typer.Option("--reuse", metavar="SET", help="Copy the vectors of unchanged texts from this set."),
     ] = None,
     *,
+    clustering: ClusterOptions,
     reading: TextOptions,
     encoding: EncoderOptions,
     common: Common,
@@ -49,18 +52,26 @@ def encode(
     """Turn text into vectors, in order, in constant memory."""
     from embedkit.data.inputs import open_text
     from embedkit.data.vectors import VectorSet
-    from embedkit.embedding.corpus import is_complete, refuse_output
+    from embedkit.embedding.corpus import encode_to, is_complete, refuse_output
     from embedkit.embedding.reuse import Reusing
 
     relay_warnings(common.quiet)
     names = input_names(files)
-    _check(output, resume, common.force, shard)
+    _check(output, resume, common.force, shard, clustering.cluster)
     _check_dtype(output, dtype, shard)
     if output is not None and resume and is_complete(output):
         _tidy(output, common)
         return
     if output is not None:
         refuse_output(output, resume=resume, force=common.force)
+    settings = {"inputs": _readable(names), "runtime": encoding.runtime, "precision": encoding.precision}
+    options: dict[str, Any] = {"dtype": dtype, "with_text": text, "resume": resume, "force": common.force}
+    if clustering.cluster is not None and output is not None:
+        from embedkit.cli.cluster import encode_spread
+
+        clustering.refuse(*named({"--shard": shard, "--reuse": reuse}))
+        encode_spread(clustering.cluster, names, output, reading, encoding, common, settings, options)
+        return
     with open_text(names, reading.format()) as reader:
         encoder = encoding.load()
         if reuse is not None:
@@ -68,20 +79,19 @@ def encode(
         if output is None:
             _stream(encoder, reader, format, text=text, dtype=dtype, common=common)
             return
-        settings = {"inputs": _readable(names), "runtime": encoding.runtime, "precision": encoding.precision}
         progress = Progress(common.quiet, reader)
-        options = {"dtype": dtype, "with_text": text, "resume": resume, "force": common.force, "part": shard}
-        _write(output, encoder, reader, progress, common, settings=settings, **options)
+        with kept_when_interrupted(output, common):
+            progress.run(encode_to(output, encoder, reader, settings=settings, part=shard, **options))
         if isinstance(encoder, Reusing) and not common.quiet:
             say(f"{encoder.reused:,} vector{'s' * (encoder.reused != 1)} copied from {reuse}")
         rows = VectorSet.open(output).rows if output.is_dir() else reader.read
         report(common, progress, output, rows=rows, dimension=encoder.identity.dimension, reader=reader)
 
 
-def _check(output: Path | None, resume: bool, force: bool, shard: str | None) -> None:
+def _check(output: Path | None, resume: bool, force: bool, shard: str | None, cluster: str | None) -> None:
     from embedkit.data.parts import parse_part
 
-    for name, given in (("--resume", resume), ("--shard", shard)):
+    for name, given in (("--resume", resume), ("--shard", shard), ("--cluster", cluster)):
         if given and output is None:
             raise UsageError("needs an output", where=name, hint="name it with -o")
     if resume and force:
@@ -119,15 +129,13 @@ def _stream(
         say(line)
 
 
-def _write(
-    output: Path, encoder: Encoder, reader: RecordReader, progress: Progress, common: Common, **options: Any
-) -> None:
-    """Write to an output, and say what is kept of it when the user interrupts."""
+@contextmanager
+def kept_when_interrupted(output: Path, common: Common) -> Iterator[None]:
+    """Say what is kept of an output when the user interrupts."""
     from embedkit.data.vectors import partial_folder
-    from embedkit.embedding.corpus import encode_to
 
     try:
-        progress.run(encode_to(output, encoder, reader, **options))
+        yield
     except KeyboardInterrupt:
         if partial_folder(output).exists() and not common.quiet:
             say(f"interrupted; {partial_folder(output)} keeps what is done, --resume continues it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from embedkit.cli.eval_geometry import geometry
+from embedkit.cli.eval_index import index
 from embedkit.cli.eval_labels import labels
 from embedkit.cli.eval_retrieval import retrieval
 from embedkit.cli.eval_sts import sts
@@ -16,6 +17,8 @@ LABELS_EPILOG = "Example: embedkit eval labels test.csv --gallery train.csv -m m
 RETRIEVAL_EPILOG = (
     "Example: embedkit eval retrieval --qrels qrels.tsv --index docs.idx --queries queries.jsonl"
 )
+
+INDEX_EPILOG = "Example: embedkit eval index docs.idx --queries questions.txt --plot curve.png"
 
 app = typer.Typer(
     add_completion=False,
@@ -38,5 +41,6 @@ for _function, _epilog in (
     (labels, LABELS_EPILOG),
     (geometry, GEOMETRY_EPILOG),
     (retrieval, RETRIEVAL_EPILOG),
+    (index, INDEX_EPILOG),
 ):
     app.command(cls=GroupedHelp, context_settings=HELP_NAMES, epilog=_epilog)(spread(_function))

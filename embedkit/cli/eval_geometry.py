@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +10,6 @@ import typer
 
 from embedkit.cli.batches import open_as_vectors
 from embedkit.cli.console import Progress, input_names, passed_over, relay_warnings, say
-from embedkit.cli.figures import print_facts
 from embedkit.cli.geometry_tables import (
     Asked,
     Measured,
@@ -24,6 +22,7 @@ from embedkit.cli.geometry_tables import (
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
 from embedkit.cli.pairs import PairColumns, read_columns
 from embedkit.cli.plotting import PlotOptions
+from embedkit.cli.results import print_results
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -84,13 +83,9 @@ def geometry(
         shared = agree(sets[0].found, sets[1].found, protocol)
     _draw(picture, sets, colour)
     told = protocol_of(sets, asked, shared)
-    if common.json:
-        both = {} if shared is None else {"agreement": agreement_facts(shared)}
-        print(json.dumps({"results": [geometry_facts(each) for each in sets], **both, "protocol": told}))
-        return
-    print_geometry(sets, shared)
-    print()
-    print_facts(told)
+    both = {} if shared is None else {"agreement": agreement_facts(shared)}
+    facts = [geometry_facts(each) for each in sets]
+    print_results(common, lambda: print_geometry(sets, shared), facts, told, **both)
 
 
 def _refuse_idle(picture: PlotOptions, **given: Any) -> None:

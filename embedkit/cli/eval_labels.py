@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -10,18 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from embedkit.cli.console import input_names, passed_over, relay_warnings
-from embedkit.cli.figures import difference_cells, estimate_cells, print_facts, print_table, times_100
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
 from embedkit.cli.protocol import Facts, interval_facts, version_facts
-from embedkit.cli.systems import Compare, NoCache, System, encode_once, named_systems, system_facts
+from embedkit.cli.results import mean_facts, print_means, print_results
+from embedkit.cli.systems import Comparison, System, encode_once, system_facts
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from embedkit.data.labelled import Labelled
     from embedkit.embedding.encoder import Encoder, Vectors
-    from embedkit.evaluation.labels import LabelFigures, Result
+    from embedkit.evaluation.labels import LabelFigures
+    from embedkit.evaluation.means import Result
 
 HITS = "share a label with the query; ranked by cosine, figures expected over all orders of ties"
+DRAWN = "texts, each as a query and as what others find (jackknife pseudo-values)"
 
 
 def labels(
@@ -37,7 +38,6 @@ def labels(
             metavar="FILE", help="Texts with labels to find [each query the others]. May be repeated."
         ),
     ] = None,
-    compare: Compare = None,
     label_field: Annotated[
         str | None, typer.Option(help="Field with the label or the labels [label, category, intent, ...].")
     ] = None,
@@ -47,9 +47,8 @@ def labels(
     seen: Annotated[
         bool, typer.Option("--seen", help="Only labels that the models trained on labels all know.")
     ] = False,
-    resamples: Annotated[int, typer.Option(help="Of the bootstrap, for intervals.", min=100)] = 1000,
-    no_cache: NoCache = False,
     *,
+    comparison: Comparison,
     encoding: EncoderOptions,
     reading: TextOptions,
     common: Common,
@@ -61,26 +60,21 @@ def labels(
     if holdout and seen:
         raise UsageError("is the opposite of --seen", where="--holdout", hint="give one of the two")
     inputs = _read(input_names(files), gallery or [], label_field, reading)
-    systems = named_systems(encoding, compare)
+    systems = comparison.systems(encoding)
     choose, choice = _choice(systems, holdout=holdout, seen=seen)
     sets = [_kept(each, choose) for each in inputs]
     texts = [text for each in sets for text in each.texts.texts()]
-    encoders = encode_once(systems, texts, common, no_cache=no_cache)
+    encoders = encode_once(systems, texts, common, no_cache=comparison.no_cache)
     figures = [_measure(encoder, sets) for encoder in encoders]
-    results = evaluate_labels(figures, resamples=resamples, seed=common.seed)
+    results = evaluate_labels(figures, resamples=comparison.resamples, seed=common.seed)
     left_out = len(figures[0].left_out)
     protocol = _protocol(sets, left_out) | choice | system_facts(systems, encoders)
-    protocol |= interval_facts(resamples, common.seed, over="queries")
+    protocol |= interval_facts(comparison.resamples, common.seed, over="queries" if gallery else DRAWN)
     protocol |= version_facts(system.settings.model for system in systems)
     names = [system.name for system in systems]
-    if common.json:
-        counts = {"queries": len(sets[0].texts) - left_out, "left_out": left_out}
-        facts = [{"system": name, **counts, **_facts(results, system)} for system, name in enumerate(names)]
-        print(json.dumps({"results": facts, "protocol": protocol}))
-        return
-    _print(results, names)
-    print()
-    print_facts(protocol)
+    counts = {"queries": len(sets[0].texts) - left_out, "left_out": left_out}
+    facts = [{"system": name, **counts, **_facts(results, system)} for system, name in enumerate(names)]
+    print_results(common, lambda: print_means("figure", results, names), facts, protocol)
 
 
 Choose = Callable[["Labelled"], "Labelled"]
@@ -146,10 +140,11 @@ def _kept(each: Set, choose: Choose) -> Set:
 
 
 def _measure(encoder: Encoder, sets: Sequence[Set]) -> LabelFigures:
+    from embedkit.evaluation.label_influence import among_themselves
     from embedkit.evaluation.labels import label_figures
 
     if len(sets) == 1:
-        return label_figures(*_side(encoder, sets[0].texts))
+        return among_themselves(*_side(encoder, sets[0].texts))
     return label_figures(*_side(encoder, sets[0].texts), *_side(encoder, sets[1].texts))
 
 
@@ -157,23 +152,8 @@ def _side(encoder: Encoder, texts: Labelled) -> tuple[Vectors, list[tuple[str, .
     return encoder.encode(texts.texts()), [row.labels for row in texts.rows]
 
 
-def _print(results: Sequence[Result], names: Sequence[str]) -> None:
-    several = len(names) > 1
-    heads = ["figure", *(["system"] if several else []), "value", "95 %"]
-    heads += ["difference", "95 %", "p"] if several else []
-    rows = []
-    for each in results:
-        row = [each.name, *([names[each.system]] if several else []), *estimate_cells(each.value)]
-        rows.append(row + (difference_cells(each.gain) if several else []))
-    print_table(heads, rows, texts=1 + several)
-
-
 def _facts(results: Sequence[Result], system: int) -> dict[str, Any]:
-    """Return the results of one system as JSON values, times 100."""
-    own = {each.name.replace("-", "").lower(): each for each in results if each.system == system}
-    facts: dict[str, Any] = {name: times_100(each.value) for name, each in own.items()}
-    gains = {name: times_100(each.gain) for name, each in own.items() if each.gain is not None}
-    return facts | ({"difference": gains} if gains else {})
+    return mean_facts(results, system, lambda name: name.replace("-", "").lower())
 
 
 def _protocol(sets: Sequence[Set], left_out: int) -> Facts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -11,17 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from embedkit.cli.completion import complete_measures
 from embedkit.cli.console import relay_warnings
-from embedkit.cli.figures import difference_cells, estimate_cells, print_facts, print_table, times_100
-from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, TextOptions
 from embedkit.cli.protocol import Facts, interval_facts, version_facts
+from embedkit.cli.results import mean_facts, print_means, print_results
 from embedkit.cli.search_options import SearchOptions, measure_searches
 from embedkit.cli.searches import Asked, Search, numbered
-from embedkit.cli.systems import Compare, NoCache
+from embedkit.cli.systems import Comparison
 from embedkit.errors import DataError
 
 if TYPE_CHECKING:
-    from embedkit.evaluation.retrieval import Result, RunFigures, Task
+    from embedkit.evaluation.means import Result
+    from embedkit.evaluation.retrieval import RunFigures, Task
 
 RELEVANT = "grade 1 or more; a document without a judgement is not"
 TIES = "by document id, the last one first; scores are compared as float32, all of it as in trec_eval"
@@ -34,17 +35,18 @@ def retrieval(
     measure: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="As ir_measures names it [nDCG@10, R@100, RR@10, AP]. May be repeated."
+            metavar="NAME",
+            help="As ir_measures names it [nDCG@10, R@100, RR@10, AP]. May be repeated.",
+            autocompletion=complete_measures,
         ),
     ] = None,
-    compare: Compare = None,
     per_query: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the figures of each query too, as JSONL.")
     ] = None,
-    resamples: Annotated[int, typer.Option(help="Of the bootstrap, for intervals.", min=100)] = 1000,
-    no_cache: NoCache = False,
     *,
+    comparison: Comparison,
     search: SearchOptions,
+    clustering: ClusterOptions,
     encoding: EncoderOptions,
     reading: TextOptions,
     common: Common,
@@ -60,21 +62,22 @@ def retrieval(
         refuse_existing(per_query, force=common.force)
     measures = parse_measures(measure or DEFAULTS)
     asked = Asked(measures, _task(qrels))
-    done = measure_searches(search, asked, compare, encoding, reading, common, no_cache=no_cache)
+    if not search.index:
+        clustering.refuse("--run" if search.run else "--corpus", hint="it searches an --index")
+    done = measure_searches(
+        search, asked, comparison.compare, encoding, reading, common,
+        no_cache=comparison.no_cache, cluster=clustering.cluster,
+    )  # fmt: skip
     searches = done.searches
     values = [each.figures.values for each in searches]
-    results = evaluate_retrieval(measures, values, resamples=resamples, seed=common.seed)
+    results = evaluate_retrieval(measures, values, resamples=comparison.resamples, seed=common.seed)
     protocol = _judgements(qrels, asked.task) | done.facts | _answers(searches, asked.task) | {"ties": TIES}
-    protocol |= interval_facts(resamples, common.seed, over="queries") | _versions(done.models)
+    protocol |= interval_facts(comparison.resamples, common.seed, over="queries") | _versions(done.models)
     if per_query is not None:
         write_whole(per_query, b"".join(_lines(searches, asked)))
-    if common.json:
-        facts = [_facts(results, each, place, asked.task) for place, each in enumerate(searches)]
-        print(json.dumps({"results": facts, "protocol": protocol}))
-        return
-    _print(results, [each.name for each in searches])
-    print()
-    print_facts(protocol)
+    names = [each.name for each in searches]
+    facts = [_facts(results, each, place, asked.task) for place, each in enumerate(searches)]
+    print_results(common, lambda: print_means("measure", results, names), facts, protocol)
 
 
 def _task(name: str) -> Task:
@@ -88,26 +91,12 @@ def _task(name: str) -> Task:
         raise DataError(error.what, where=name, hint=error.hint) from None
 
 
-def _print(results: Sequence[Result], names: Sequence[str]) -> None:
-    several = len(names) > 1
-    heads = ["measure", *(["system"] if several else []), "value", "95 %"]
-    heads += ["difference", "95 %", "p"] if several else []
-    rows = []
-    for each in results:
-        row = [each.name, *([names[each.system]] if several else []), *estimate_cells(each.value)]
-        rows.append(row + (difference_cells(each.gain) if several else []))
-    print_table(heads, rows, texts=1 + several)
-
-
 def _facts(results: Sequence[Result], search: Search, system: int, task: Task) -> dict[str, Any]:
     """Return what one search did as JSON values, figures times 100."""
-    own = {each.name: each for each in results if each.system == system}
     facts: dict[str, Any] = {"system": search.name, "queries": len(task.qrels), "left_out": task.left_out}
     facts |= {"missing": search.figures.missing, "unjudged": search.figures.unjudged}
     facts |= {"judged@10": round(100 * search.figures.judged, 6)}
-    facts |= {name: times_100(each.value) for name, each in own.items()}
-    gains = {name: times_100(each.gain) for name, each in own.items() if each.gain is not None}
-    return facts | ({"difference": gains} if gains else {})
+    return facts | mean_facts(results, system)
 
 
 def _lines(searches: Sequence[Search], asked: Asked) -> Iterator[bytes]:

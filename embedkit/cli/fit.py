@@ -10,12 +10,14 @@ import typer
 
 from embedkit import spec
 from embedkit.cli.batches import Vectors, open_as_vectors
+from embedkit.cli.completion import complete_kinds
 from embedkit.cli.console import input_names, passed_over, relay_warnings, say
-from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions, complete_kinds
+from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions, named
 from embedkit.cli.spread import command_app
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
+    from embedkit.cli.console import Progress
     from embedkit.transforms.affine import Affine
 
 MapOutput = Annotated[
@@ -43,12 +45,14 @@ def fit(
         ),
     ] = None,
     *,
+    clustering: ClusterOptions,
     reading: TextOptions,
     encoding: EncoderOptions,
     common: Common,
 ) -> None:
     """Fit a map of any kind on vectors, or on text, which is encoded first."""
-    fit_to(output, kind, files, reading, encoding, common, target=target)
+    cluster = clustering.cluster
+    fit_to(output, kind, files, reading, encoding, common, target=target, cluster=cluster)
 
 
 def fit_to(
@@ -60,8 +64,11 @@ def fit_to(
     common: Common,
     *,
     target: str | None = None,
+    cluster: str | None = None,
 ) -> None:
-    """Fit the kind that a spec says on what is named, write the map, and say what it is."""
+    """Fit the kind that a spec says on what is named, here or on a cluster, write the map, and say what it
+    is.
+    """
     from embedkit.data.atomic import refuse_existing
 
     relay_warnings(common.quiet)
@@ -71,10 +78,16 @@ def fit_to(
     if target == "-" and "-" in names:
         raise UsageError("standard input can be read only once", where="--target -")
     refuse_existing(output, force=common.force)
+    if cluster is not None:
+        from embedkit.cli.cluster import fit_spread
+
+        ClusterOptions(cluster).refuse(*named({"--target": target}))
+        report_map(*fit_spread(cluster, settings, output, names, reading, encoding, common), output, common)
+        return
     with open_as_vectors(names, reading, encoding, common, with_text=False) as vectors:
         fitted = _fit(settings, vectors, target)
         fitted.save(output)
-        _report(fitted, output, vectors, common)
+        report_map(fitted, vectors.progress, vectors.source, output, common)
 
 
 def _fit(settings: Any, vectors: Vectors, target: str | None) -> Affine:
@@ -119,8 +132,9 @@ def with_seed(settings: Any, seed: int) -> Any:
     return spec.parse("transform", f"{spec.render(settings)},seed={seed}")
 
 
-def _report(fitted: Affine, output: Path, vectors: Vectors, common: Common) -> None:
-    story, seconds = fitted.story, vectors.progress.seconds
+def report_map(fitted: Affine, progress: Progress, source: object, output: Path, common: Common) -> None:
+    """Close a command that wrote a map fitted on a source."""
+    story, seconds = fitted.story, progress.seconds
     facts = {
         "output": str(output),
         "spec": story["spec"],
@@ -130,15 +144,15 @@ def _report(fitted: Affine, output: Path, vectors: Vectors, common: Common) -> N
         "rank": story.get("rank"),
         "fingerprint": fitted.fingerprint,
         "seconds": round(seconds, 3),
-        "blank": getattr(vectors.source, "blank", 0),
-        "skipped": getattr(vectors.source, "skipped", 0),
+        "blank": getattr(source, "blank", 0),
+        "skipped": getattr(source, "skipped", 0),
     }
     if common.json:
         print(json.dumps(facts))
     elif not common.quiet:
         rank = f", rank {story['rank']}" if "rank" in story else ""
         seen = f"{story['rows']:,} rows{rank}, in {seconds:.1f} s" if story["rows"] else "no rows needed"
-        over = f"; {line}" if (line := passed_over(vectors.source)) else ""
+        over = f"; {line}" if (line := passed_over(source)) else ""
         width = f"{fitted.input_dimension} -> {fitted.output_dimension} dimensions"
         say(f"{story['spec']}: {width}, {seen} -> {output}{over}")
 

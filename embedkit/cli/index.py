@@ -12,9 +12,13 @@ from typer.core import TyperGroup
 
 from embedkit.cli import index_edit
 from embedkit.cli.batches import open_as_vectors
+from embedkit.cli.completion import complete_kinds
 from embedkit.cli.console import input_names, relay_warnings, report, say
 from embedkit.cli.index_edit import IndexPath
-from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions, complete_kinds
+from embedkit.cli.index_plan import PLAN_EPILOG, plan
+from embedkit.cli.index_tune import TUNE_EPILOG, tune
+from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.planning import WishOptions
 from embedkit.cli.spread import HELP_NAMES, GroupedHelp, spread
 from embedkit.errors import UnknownNameError
 from embedkit.spec import kinds
@@ -30,6 +34,7 @@ class BuildByDefault(TyperGroup):
         if args[0] not in {*self.commands, "-h", "--help"} if args else not ctx.resilient_parsing:
             if (
                 args
+                and not ctx.resilient_parsing
                 and not Path(args[0]).exists()
                 and get_close_matches(args[0], self.commands, n=1, cutoff=0.7)
             ):
@@ -53,12 +58,29 @@ def build(
         ),
     ] = None,
     metric: Annotated[Literal["cosine", "dot"], typer.Option(help="The similarity.")] = "cosine",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan for these inputs, and write nothing.")
+    ] = False,
+    queries: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --recall: questions like those to come, of which it is measured. [from the documents]",
+        ),
+    ] = None,
     *,
+    wishing: WishOptions,
+    clustering: ClusterOptions,
     reading: TextOptions,
     encoding: EncoderOptions,
     common: Common,
 ) -> None:
-    """Build an index from text, which is encoded first, or from vectors."""
+    """Build an index from text, which is encoded first, or from vectors.
+
+    With a recall, memory or latency to keep, the kind is chosen as `index plan` does; a recall is measured
+    once the index is there.
+    """
+    from embedkit.cli import index_build
     from embedkit.data.atomic import refuse_existing
     from embedkit.data.vectors import VectorSet
     from embedkit.indexing.building import build_index, takes_codes
@@ -66,7 +88,20 @@ def build(
 
     relay_warnings(common.quiet)
     names = input_names(files)
+    index_build.require_queries(queries, wishing)
+    if dry_run:
+        index_build.dry_run(names, kind, wishing, reading, encoding, common)
+        return
     refuse_existing(output, force=common.force, marker=MANIFEST)
+    if clustering.cluster is not None:
+        from embedkit.cli.cluster import build_spread
+
+        clustering.refuse(*["--recall, --max-memory and --latency"] * wishing.given, hint="name a --kind")
+        build_spread(clustering.cluster, names, output, kind, metric, reading, encoding, common)
+        return
+    if wishing.given:
+        index_build.build_planned(output, names, kind, metric, wishing, queries, reading, encoding, common)
+        return
     with open_as_vectors(names, reading, encoding, common) as vectors:
         source, batches, coded = vectors.source, vectors.batches, False
         if isinstance(source, VectorSet) and takes_codes(vectors.meta, kind, metric):
@@ -111,7 +146,8 @@ app = typer.Typer(
     help="Build an index of documents, and look after it. `index FILE -o DIR` is short for `index build`.",
     epilog=EPILOG,
 )
-_functions: tuple[Callable[..., None], ...] = (build, *index_edit.COMMANDS, verify, info)
+_functions: tuple[Callable[..., None], ...] = (build, plan, tune, *index_edit.COMMANDS, verify, info)
+_EXAMPLES: dict[Callable[..., None], str] = {**index_edit.EXAMPLES, plan: PLAN_EPILOG, tune: TUNE_EPILOG}
 for _function in _functions:
-    _example = index_edit.EXAMPLES.get(_function, EPILOG)
+    _example = _EXAMPLES.get(_function, EPILOG)
     app.command(cls=GroupedHelp, context_settings=HELP_NAMES, epilog=_example)(spread(_function))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from embedkit.cli.batches import open_as_vectors
+from embedkit.cli.completion import complete_indexes
 from embedkit.cli.console import input_names, passed_over, relay_warnings, say
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
 from embedkit.errors import UsageError
@@ -16,7 +17,9 @@ from embedkit.errors import UsageError
 if TYPE_CHECKING:
     from embedkit.indexing.store import Index
 
-IndexPath = Annotated[Path, typer.Argument(metavar="INDEX", help="An index folder.")]
+IndexPath = Annotated[
+    Path, typer.Argument(metavar="INDEX", help="An index folder.", autocompletion=complete_indexes)
+]
 
 
 def add(
@@ -27,7 +30,11 @@ def add(
     encoding: EncoderOptions,
     common: Common,
 ) -> None:
-    """Add documents, encoded as the index's own; one whose id is there already replaces it."""
+    """Add documents, encoded as the index's own; one whose id is there already replaces it.
+
+    Documents without ids get the numbers behind the largest one in use, and replace none.
+    """
+    from embedkit.data.records import RecordReader
     from embedkit.data.vectors import VectorSet
     from embedkit.indexing.edit import add, adds_codes
     from embedkit.indexing.store import Index
@@ -42,9 +49,15 @@ def add(
         source, batches, coded = vectors.source, vectors.batches, False
         if isinstance(source, VectorSet) and adds_codes(index, vectors.meta):
             batches, coded = vectors.progress.track(source.coded_batches()), True
-        done = add(path, vectors.meta, batches, coded=coded)
+        numbering = source.number_from if isinstance(source, RecordReader) else None
+        done = add(path, vectors.meta, batches, coded=coded, number_from=numbering)
+        first = source.first_number if isinstance(source, RecordReader) else None
         facts = {"added": done.added, "replaced": done.replaced, **_passed_over(source)}
-        words = f"{_documents(done.added)} added, {done.replaced:,} replaced one of the same id"
+        words = f"{_documents(done.added)} added"
+        if first is not None:
+            facts["first_number"] = first
+            words += f" (numbered from {first} on)"
+        words += f", {done.replaced:,} replaced one of the same id"
         over = passed_over(source)
         _report(common, path, done.after, facts, f"{words}{f'; {over}' if over else ''}")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from embedkit.errors import DataError
+from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from embedkit.indexing.kind import Floats
@@ -51,9 +51,33 @@ class Narrowing:
         ),
     ] = None
 
-    def tuned(self, index: Index) -> Index:
-        """Return the index, searched as asked; raises UsageError when its kind does not know how."""
+    recall: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Of the true nearest, as `index tune` measured it: .95. [as the index was built]",
+            rich_help_panel=_HITS,
+        ),
+    ] = None
+
+    def tuned(self, index: Index, k: int) -> Index:
+        """Return the index, searched as asked for `k` hits; raises UsageError when its kind does not know
+        how, or nothing was measured that reaches the recall.
+        """
+        if self.recall is not None:
+            from embedkit.indexing.operating_points import at_recall
+
+            self._require_share()
+            return at_recall(index, self.recall, k)
         return index if self.oversample is None else index.tuned(oversample=self.oversample)
+
+    def _require_share(self) -> None:
+        assert self.recall is not None
+        if not 0 < self.recall <= 1:
+            raise UsageError(f"{self.recall:g} is not a share above 0, at most 1", where="--recall")
+        for name, given in (("--oversample", self.oversample is not None), ("--exact", self.exact)):
+            if given:
+                raise UsageError(f"is settled by {name}", where="--recall", hint="give one of them")
 
     def query(self, index: Index, k: int, *, but: int | None = None) -> Query:
         """Return what is asked of an index; the row `but` is left out. The SQL is evaluated here, once."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from embedkit.cli.completion import complete_maps, complete_models
 from embedkit.errors import UsageError
-from embedkit.spec import kinds
 from embedkit.version import __version__
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ def print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def named(options: Mapping[str, object]) -> list[str]:
+    """Return the names of the options that were given."""
+    return [name for name, value in options.items() if value not in (None, False)]
+
+
 @dataclass(frozen=True)
 class Common:
     """Options that every command has."""
@@ -51,6 +56,26 @@ class Common:
         bool,
         typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit."),
     ] = False
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """Where the work is done."""
+
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|HOST:PORT",
+            help="Spread the work over this Ray cluster; auto: over the one that is running, else over this "
+            "machine's processors. The folder must be shared by all machines.",
+            rich_help_panel="Cluster",
+        ),
+    ] = None
+
+    def refuse(self, *given: str, hint: str | None = None) -> None:
+        """Raise UsageError for the first of the options that were given, none of which goes on a cluster."""
+        if self.cluster is not None and given:
+            raise UsageError("is for a single process, not for a --cluster", where=given[0], hint=hint)
 
 
 _TEXT, _MODEL = "Text", "Model"
@@ -92,6 +117,7 @@ class EncoderOptions:
             "-m",
             "--model",
             help="minilm, a folder, a hub id, or hash:dim=512 [EMBEDKIT_MODEL, minilm].",
+            autocompletion=complete_models,
             rich_help_panel=_MODEL,
         ),
     ] = None
@@ -102,6 +128,7 @@ class EncoderOptions:
             "--transform",
             metavar="FILE",
             help="A map to apply to the vectors; several are chained.",
+            autocompletion=complete_maps,
             rich_help_panel=_MODEL,
         ),
     ] = None
@@ -195,8 +222,3 @@ class EncoderOptions:
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         del values["transform"]
         return {name: value for name, value in values.items() if value is not None}
-
-
-def complete_kinds(family: str) -> Callable[[str], list[str]]:
-    """Return a completion of the names of a family's kinds."""
-    return lambda incomplete: [name for name in kinds(family) if name.startswith(incomplete)]

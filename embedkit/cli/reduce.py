@@ -13,7 +13,7 @@ from embedkit.cli.apply import write_to
 from embedkit.cli.batches import Vectors, open_as_vectors
 from embedkit.cli.console import input_names, relay_warnings, report
 from embedkit.cli.fit import fit_to, with_seed
-from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions
 from embedkit.cli.spread import command_app
 from embedkit.errors import UsageError
 
@@ -41,6 +41,7 @@ def reduce(
     ] = "pca",
     centre: Annotated[bool, typer.Option("--centre", help="For sign: signs about the mean.")] = False,
     *,
+    clustering: ClusterOptions,
     reading: TextOptions,
     encoding: EncoderOptions,
     common: Common,
@@ -48,9 +49,11 @@ def reduce(
     """Make a map to fewer dimensions, random or fitted, or codes of fewer bits."""
     _check(output, method, dim, centre)
     if method in CODES:
+        clustering.refuse(f"--method {method}")
         _code(output, method, dim, centre, files, reading, encoding, common)
     else:
-        fit_to(output, f"{method}:dim={dim}", files, reading, encoding, common)
+        cluster = clustering.cluster
+        fit_to(output, f"{method}:dim={dim}", files, reading, encoding, common, cluster=cluster)
 
 
 def _check(output: Path, method: str, dim: int | None, centre: bool) -> None:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from embedkit.cli.completion import complete_indexes
 from embedkit.cli.console import input_names, relay_warnings
 from embedkit.cli.hits import Answer, write_hits
 from embedkit.cli.narrowing import Narrowing, stored_vector
-from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, TextOptions, named
 from embedkit.cli.spread import TakesText, command_app
 from embedkit.errors import DataError, UsageError
 
@@ -29,7 +30,9 @@ HitFormat = Literal["table", "jsonl", "tsv", "trec", "ids"]
 
 
 def search(
-    index: Annotated[Path, typer.Argument(metavar="INDEX", help="An index folder.")],
+    index: Annotated[
+        Path, typer.Argument(metavar="INDEX", help="An index folder.", autocompletion=complete_indexes)
+    ],
     query: Annotated[str | None, typer.Argument(metavar="[QUERY]", help="One question; always text.")] = None,
     inputs: Annotated[
         list[str] | None,
@@ -46,11 +49,13 @@ def search(
     ] = None,
     *,
     narrowing: Narrowing,
+    clustering: ClusterOptions,
     reading: TextOptions,
     encoding: EncoderOptions,
     common: Common,
 ) -> None:
     """Find the documents nearest to a question, or to each of many."""
+    from embedkit.cli.cluster import spread_indexes
     from embedkit.data.records import Record
     from embedkit.embedding.encoder import prepare
     from embedkit.indexing.query import hits
@@ -67,15 +72,18 @@ def search(
         "\ud800" <= letter <= "\udfff" for letter in query
     ):  # bytes that are no text
         raise UsageError("the question is not UTF-8", where="QUERY")
-    opened = narrowing.tuned(Index.open(index))
+    alone = {"QUERY": query, "--more-like": more_like, "--exact": narrowing.exact}
+    clustering.refuse(*named(alone), hint="many questions, with -i FILE, are spread")
+    opened = narrowing.tuned(Index.open(index), k)
     chosen = format or ("jsonl" if common.json or not sys.stdout.isatty() else "table")
     if more_like is not None:
         row, vector = stored_vector(opened, more_like)
         found = hits(opened, vector, narrowing.query(opened, k, but=row), _columns(chosen))
         write_hits([Answer(more_like, more_like, found[0])], chosen, named=False)
         return
-    with ThreadPoolExecutor(2) as pool:  # the index is opened while the encoder is
-        beside = [pool.submit(opened.warm)]
+    spreading = spread_indexes(clustering.cluster, [opened])
+    with spreading as (opened,), ThreadPoolExecutor(2) as pool:  # the index is opened while the encoder is
+        beside = [pool.submit(opened.warm)] if clustering.cluster is None else []
         if opened.identity is not None:
             beside.append(pool.submit(prepare, encoding.settings_like(opened.identity)))
         encoder = encoding.load_for(opened.identity, opened.map_file, where=str(index))

@@ -92,11 +92,15 @@ def measure_searches(
     common: Common,
     *,
     no_cache: bool,
+    cluster: str | None = None,
 ) -> Searched:
-    """Measure the searches that were named.
+    """Measure the searches that were named; indexes are searched on a cluster, where one is named.
 
     Raises UsageError for an option that has no part in them.
     """
+    from embedkit.cli.cluster import spread_indexes
+    from embedkit.indexing.store import Index
+
     if compare and not options.corpus:
         raise UsageError(
             "is for models that search a --corpus",
@@ -112,7 +116,8 @@ def measure_searches(
     depth = options.depth(asked.measures)
     queries = read_queries(options.queries or [], asked.task, reading)
     if options.index:
-        return of_indexes(options.index, queries, depth, asked, encoding, no_cache=no_cache)
+        with spread_indexes(cluster, [Index.open(name) for name in options.index]) as indexes:
+            return of_indexes(options.index, indexes, queries, depth, asked, encoding, no_cache=no_cache)
     systems = named_systems(encoding, compare)
     corpus = options.corpus or []
     return of_models(systems, corpus, queries, depth, asked, reading, common, no_cache=no_cache)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from embedkit.cli.console import Progress, passed_over
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
 from embedkit.cli.protocol import Facts, encoder_facts
-from embedkit.cli.systems import System, load_once, system_facts
+from embedkit.cli.systems import System, load_cached_for, load_once, settings_for, system_facts
 from embedkit.errors import DataError
 
 if TYPE_CHECKING:
     from embedkit.data.records import Record
-    from embedkit.embedding.encoder import Encoder, EncoderSettings
+    from embedkit.embedding.encoder import Encoder
     from embedkit.evaluation.measures import Measure
     from embedkit.evaluation.retrieval import Answers, RunFigures, Task
     from embedkit.indexing.store import Index
@@ -59,12 +59,16 @@ def of_runs(names: Sequence[str], asked: Asked) -> Searched:
 
 
 def of_indexes(
-    names: Sequence[str], queries: Queries, k: int, asked: Asked, encoding: EncoderOptions, *, no_cache: bool
+    names: Sequence[str],
+    indexes: Sequence[Index],
+    queries: Queries,
+    k: int,
+    asked: Asked,
+    encoding: EncoderOptions,
+    *,
+    no_cache: bool,
 ) -> Searched:
     """Search indexes, each with the encoder of its vectors, `k` hits a query."""
-    from embedkit.indexing.store import Index
-
-    indexes = [Index.open(name) for name in names]
     encoders = [_encoder_for(index, encoding, no_cache=no_cache) for index in indexes]
     searches: list[Search] = []
     facts: Facts = {"queries": queries.told}
@@ -72,7 +76,7 @@ def of_indexes(
         searches.append(_search(name, names, _answers(index, encoder, queries.records, k), asked))
         number = f" {len(searches)}" if len(names) > 1 else ""
         told = f"{name} ({index.kind}, {index.metric}, {index.rows:,} documents), {k:,} hits a query"
-        about = encoder_facts(encoder.identity, _settings_for(index, encoding), _maps(encoder))
+        about = encoder_facts(encoder.identity, settings_for(encoding, index.identity), _maps(encoder))
         facts |= {f"{key}{number}": fact for key, fact in {"index": told, **about}.items()}
     return Searched(searches, facts, [encoder.identity.model for encoder in encoders])
 
@@ -150,21 +154,16 @@ def _search(name: str, names: Sequence[str], answers: Answers, asked: Asked) -> 
 
 def _encoder_for(index: Index, encoding: EncoderOptions, *, no_cache: bool) -> Encoder:
     """Return the encoder of an index's vectors, behind the cache unless it is not wanted."""
-    from embedkit.embedding.cached import cached, open_cache
-
-    encoder = encoding.load_for(index.identity, index.map_file, where=str(index.path))
+    where = str(index.path)
+    encoder = load_cached_for(encoding, index.identity, index.map_file, where=where, no_cache=no_cache)
     index.require_encoder(encoder)
-    return encoder if no_cache else cached(encoder, _settings_for(index, encoding), open_cache())
+    return encoder
 
 
 def _maps(encoder: Encoder) -> list[Affine]:
     from embedkit.embedding.encoder import Mapped
 
     return [encoder.transform] if isinstance(encoder, Mapped) else []
-
-
-def _settings_for(index: Index, encoding: EncoderOptions) -> EncoderSettings:
-    return encoding.settings() if index.identity is None else encoding.settings_like(index.identity)
 
 
 def _answers(index: Index, encoder: Encoder, queries: Sequence[Record], k: int) -> Answers:

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -57,7 +57,7 @@ def spread(function: Callable[..., None]) -> Callable[..., None]:
     """Spread parameters that are option groups (dataclasses) into single options, and gather them for the
     call.
     """
-    hints = get_type_hints(function, include_extras=True)
+    hints = {name: declared(hint) for name, hint in get_type_hints(function, include_extras=True).items()}
     signature = inspect.signature(function)
     groups: dict[str, Any] = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
     parameters: list[inspect.Parameter] = []
@@ -78,6 +78,12 @@ def spread(function: Callable[..., None]) -> Callable[..., None]:
     call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return call
+
+
+def declared(hint: Any) -> Any:
+    """Return a parameter as it was declared; where its default is None, Python 3.10 wraps it in Optional."""
+    inside = [option for option in get_args(hint) if get_origin(option) is Annotated]
+    return inside[0] if get_origin(hint) is Union and inside else hint
 
 
 def _options(group: Any) -> list[inspect.Parameter]:

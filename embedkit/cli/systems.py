@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -11,8 +12,10 @@ import typer
 from embedkit.cli.console import Progress
 from embedkit.cli.options import Common, EncoderOptions
 from embedkit.cli.protocol import Facts, encoder_facts
+from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
+    from embedkit.data.identity import Identity
     from embedkit.embedding.encoder import Encoder, EncoderSettings
     from embedkit.transforms.affine import Affine
 
@@ -28,6 +31,28 @@ Compare = Annotated[
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Encode every text anew, and keep no vector for another time.")
 ]
+
+
+Resamples = Annotated[int, typer.Option("--resamples", help="Of the bootstrap, for intervals.", min=100)]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What stands beside the first system, and how sure its figures are."""
+
+    compare: Compare = None
+    resamples: Resamples = 1000
+    no_cache: NoCache = False
+
+    def systems(self, encoding: EncoderOptions) -> list[System]:
+        """Return all systems, of texts that are encoded alike.
+
+        Raises UsageError for a prompt of queries, since there are none.
+        """
+        if encoding.query_prompt is not None:
+            what = "is for queries, and all texts are encoded as documents here"
+            raise UsageError(what, where="--query-prompt", hint="--document-prompt is put before every text")
+        return named_systems(encoding, self.compare)
 
 
 class System(NamedTuple):
@@ -64,6 +89,31 @@ def _compared(name: str, settings: EncoderSettings) -> System:
 def _named(settings: EncoderSettings, maps: Sequence[str]) -> str:
     pooling = f" ({settings.pooling})" if settings.pooling else ""
     return " + ".join([f"{settings.model}{pooling}", *maps])
+
+
+def load_cached(encoding: EncoderOptions, *, no_cache: bool) -> Encoder:
+    """Return the encoder that the options name, with its maps, behind the cache unless it is not wanted."""
+    from embedkit.embedding.cached import cached, open_cache
+
+    encoder = encoding.load()
+    return encoder if no_cache else cached(encoder, encoding.settings(), open_cache())
+
+
+def load_cached_for(
+    encoding: EncoderOptions, identity: Identity | None, map_file: bytes | None, *, where: str, no_cache: bool
+) -> Encoder:
+    """Return the encoder of vectors of `identity`, as `EncoderOptions.load_for` does, behind the cache unless
+    it is not wanted.
+    """
+    from embedkit.embedding.cached import cached, open_cache
+
+    encoder = encoding.load_for(identity, map_file, where=where)
+    return encoder if no_cache else cached(encoder, settings_for(encoding, identity), open_cache())
+
+
+def settings_for(encoding: EncoderOptions, identity: Identity | None) -> EncoderSettings:
+    """Return the settings of the encoder of vectors of `identity`, or of the one that was named."""
+    return encoding.settings() if identity is None else encoding.settings_like(identity)
 
 
 def load_once(systems: Sequence[System], *, no_cache: bool) -> list[Encoder]:

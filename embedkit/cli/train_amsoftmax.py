@@ -11,11 +11,12 @@ import typer
 from embedkit.cli.console import passed_over, say
 from embedkit.cli.options import Common, Files, TextOptions
 from embedkit.cli.spread import command_app
-from embedkit.cli.training import TrainOptions, first_speaks, is_done, run_recipe
+from embedkit.cli.training import TrainOptions, given_seed, is_done, train_together
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
     from embedkit.data.labelled import Labelled
+    from embedkit.training.recipe import Recipe
     from embedkit.training.settings import AMSoftmaxSettings
 
 OUTPUT = "The trained model, a sentence-transformers folder, with its label vectors."
@@ -84,6 +85,7 @@ class LabelOptions:
 
 
 def train_amsoftmax(
+    ctx: typer.Context,
     files: Files = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help=OUTPUT)] = None,
     *,
@@ -93,16 +95,20 @@ def train_amsoftmax(
     common: Common,
 ) -> None:
     """Train an encoder on labelled texts, by margin softmax, to retrieve by label."""
-    from embedkit.training.settings import AMSoftmaxSettings
 
-    common = first_speaks(common)
-    settings = training.settings(AMSoftmaxSettings, files, common, own=labelling.given())
-    if is_done(output, training, common):
-        return
-    labelled, scored = _read(settings, reading, common)
-    from embedkit.training.margin import AMSoftmax
+    def read(common: Common) -> Recipe | None:
+        from embedkit.training.settings import AMSoftmaxSettings
 
-    run_recipe(output, AMSoftmax(settings, labelled, scored), training, common)
+        own = labelling.given() | given_seed(ctx, common)
+        settings = training.settings(AMSoftmaxSettings, files, own=own)
+        if is_done(output, training, common):
+            return None
+        labelled, scored = _read(settings, reading, common)
+        from embedkit.training.margin import AMSoftmax
+
+        return AMSoftmax(settings, labelled, scored)
+
+    train_together(output, read, training, common)
 
 
 def _read(

@@ -11,11 +11,12 @@ import typer
 from embedkit.cli.console import passed_over, say
 from embedkit.cli.options import Common, Files, TextOptions
 from embedkit.cli.spread import command_app
-from embedkit.cli.training import TrainOptions, first_speaks, is_done, run_recipe
+from embedkit.cli.training import TrainOptions, given_seed, is_done, train_together
 
 if TYPE_CHECKING:
     from embedkit.data.examples import Examples
     from embedkit.data.pairs import Pair
+    from embedkit.training.recipe import Recipe
     from embedkit.training.settings import SimCSESettings
 
 OUTPUT = "The trained model: a sentence-transformers folder."
@@ -75,6 +76,7 @@ class LossOptions:
 
 
 def train_simcse(
+    ctx: typer.Context,
     files: Files = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help=OUTPUT)] = None,
     *,
@@ -84,17 +86,21 @@ def train_simcse(
     common: Common,
 ) -> None:
     """Train an encoder on sentences, pairs or triplets, exactly at any batch size."""
-    from embedkit.training.settings import SimCSESettings, preset
 
-    common = first_speaks(common)
-    values = preset(comparing.preset) if comparing.preset is not None else None
-    settings = training.settings(SimCSESettings, files, common, own=comparing.given(), preset=values)
-    if is_done(output, training, common):
-        return
-    examples, pairs = _read(settings, reading, common)
-    from embedkit.training.simcse import SimCSE
+    def read(common: Common) -> Recipe | None:
+        from embedkit.training.settings import SimCSESettings, preset
 
-    run_recipe(output, SimCSE(settings, examples, pairs), training, common)
+        values = preset(comparing.preset) if comparing.preset is not None else None
+        own = comparing.given() | given_seed(ctx, common)
+        settings = training.settings(SimCSESettings, files, own=own, preset=values)
+        if is_done(output, training, common):
+            return None
+        examples, pairs = _read(settings, reading, common)
+        from embedkit.training.simcse import SimCSE
+
+        return SimCSE(settings, examples, pairs)
+
+    train_together(output, read, training, common)
 
 
 def _read(settings: SimCSESettings, reading: TextOptions, common: Common) -> tuple[Examples, list[Pair]]:

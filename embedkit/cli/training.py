@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from embedkit.cli.console import input_names, relay_warnings, say
+from embedkit.cli.completion import complete_models
+from embedkit.cli.console import input_names, say
+from embedkit.cli.launch import first_speaks, launched, one_fate, one_voice
 from embedkit.cli.options import Common, Pooling
 from embedkit.cli.training_progress import TrainingProgress
 from embedkit.errors import UsageError
@@ -37,7 +40,17 @@ def _chunk_size(value: str | None) -> str | None:
 class TrainOptions:
     """Settings of a run; what is not given comes from --config, then --preset, then the defaults."""
 
-    model: Annotated[str | None, _option("minilm, a folder, or a hub id.", _MODEL, "-m", "--model")] = None
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "-m",
+            "--model",
+            help="minilm, a folder, or a hub id.",
+            rich_help_panel=_MODEL,
+            show_default=False,
+            autocompletion=complete_models,
+        ),
+    ] = None
     pooling: Annotated[Pooling | None, _option("How tokens become one vector [the model's way].", _MODEL)] = (
         None
     )
@@ -116,7 +129,6 @@ class TrainOptions:
         self,
         kind: type[AnySettings],
         files: list[str] | None,
-        common: Common,
         *,
         own: dict[str, Any],
         preset: dict[str, Any] | None = None,
@@ -129,33 +141,42 @@ class TrainOptions:
         settings = with_given(settings, preset or {})
         if self.config is not None:
             settings = with_given(settings, read_toml(self.config, kind))
-        given = {**own, **self.given()}
-        if common.seed:
-            given["seed"] = common.seed
-        settings = with_given(settings, given)
+        settings = with_given(settings, {**own, **self.given()})
         if files or not settings.inputs:
             settings = dataclasses.replace(settings, inputs=tuple(input_names(files)))
+        if "-" in settings.inputs and launched() > 1:
+            raise UsageError("several processes cannot share standard input", where="-", hint="name a FILE")
         return settings
 
 
-def first_speaks(common: Common) -> Common:
-    """Return the options as they hold for this process: of several (torchrun) only the first one speaks."""
-    first = is_first()
-    common = common if first else dataclasses.replace(common, quiet=True, json=False)
-    relay_warnings(common.quiet, notes=True)
-    return common
+def given_seed(ctx: typer.Context, common: Common) -> dict[str, int]:
+    """Return the seed if it stands on the command line: 0 is one too, and overrides that of a file."""
+    source = ctx.get_parameter_source("seed")
+    return {"seed": common.seed} if source is not None and source.name != "DEFAULT" else {}
 
 
-def is_first() -> bool:
-    """Say whether this is the first, or the only, process of a run."""
-    return os.environ.get("RANK", "0") == "0"
+def train_together(
+    output: Path | None,
+    read: Callable[[Common], Recipe | None],
+    training: TrainOptions,
+    common: Common,
+) -> None:
+    """Run what `read` makes of the options, in every process of a launch; None: nothing is left to do."""
+    common = first_speaks(common)
+    with one_voice():
+        with one_fate():
+            recipe = read(common)
+        if recipe is not None:
+            run_recipe(output, recipe, training, common)
 
 
 def is_done(output: Path | None, training: TrainOptions, common: Common) -> bool:
     """Refuse an output that cannot be written, before anything is read; True where nothing is left to do."""
     if output is None and not training.check_exact:
         raise UsageError("names no folder", where="--output", hint="name it with -o")
-    if output is None or not is_first():
+    if training.check_exact and launched() > 1:
+        raise UsageError("proves what one process does", where="--check-exact", hint="leave the launcher out")
+    if output is None:
         return False
     from embedkit.training.runs import is_trained, refuse_run
 

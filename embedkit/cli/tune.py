@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from embedkit.cli.batches import Vectors, open_as_vectors
 from embedkit.cli.console import Progress, input_names, relay_warnings, say
 from embedkit.cli.figures import print_facts, print_table
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.cli.systems import load_cached, load_cached_for
 from embedkit.data.atomic import refuse_existing
 from embedkit.data.pairs import Columns, read_pairs
 from embedkit.errors import UsageError
@@ -39,6 +41,8 @@ def tune_to(
     reading: TextOptions,
     encoding: EncoderOptions,
     common: Common,
+    *,
+    no_cache: bool,
 ) -> None:
     """Choose a whitening, or no map, on scored pairs, write it, and say why; `given` settings stay."""
     relay_warnings(common.quiet)
@@ -47,8 +51,9 @@ def tune_to(
         raise UsageError("standard input can be read only once", where="--tune -")
     refuse_existing(output, force=common.force)
     pairs = read_pairs(pairs_name, columns)
-    with open_as_vectors(names, reading, encoding, common, with_text=False) as vectors:
-        encoder = _encoder(vectors, encoding, where=names[0])
+    load = partial(load_cached, encoding, no_cache=no_cache)
+    with open_as_vectors(names, reading, encoding, common, with_text=False, load=load) as vectors:
+        encoder = _encoder(vectors, encoding, where=names[0], no_cache=no_cache)
         moments = fourth_moments_of(batch.vectors for batch in vectors.batches)
     progress = Progress(common.quiet, total=len(set(texts_of(pairs))))
     encoded = remember(encoder, texts_of(pairs), progress.track)
@@ -60,12 +65,11 @@ def tune_to(
     _tell(tuning, fitted, output, f"{pairs_name} ({len(pairs):,} pairs)", common)
 
 
-def _encoder(vectors: Vectors, encoding: EncoderOptions, *, where: str) -> Encoder:
+def _encoder(vectors: Vectors, encoding: EncoderOptions, *, where: str, no_cache: bool) -> Encoder:
     """Load the encoder that made the vectors, with the maps behind them."""
     meta = vectors.meta
-    encoder = dataclasses.replace(encoding, transform=None).load_for(
-        meta.identity, meta.map_file, where=where
-    )
+    own = dataclasses.replace(encoding, transform=None)
+    encoder = load_cached_for(own, meta.identity, meta.map_file, where=where, no_cache=no_cache)
     if meta.identity is not None:
         meta.identity.require_same_space(
             encoder.identity, where=where, mine="it", others="the pairs' encoder"

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from embedkit.cli.fit import MapOutput, fit_to
-from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions
 from embedkit.cli.pairs import PairColumns, read_columns
 from embedkit.cli.spread import command_app
+from embedkit.cli.systems import NoCache
 from embedkit.errors import UsageError
 
 
@@ -32,7 +33,9 @@ def whiten(
         ),
     ] = None,
     columns: PairColumns = None,
+    no_cache: NoCache = False,
     *,
+    clustering: ClusterOptions,
     reading: TextOptions,
     encoding: EncoderOptions,
     common: Common,
@@ -40,8 +43,9 @@ def whiten(
     """Fit a whitening map on vectors, or on text, which is encoded first."""
     from embedkit import spec
 
-    if pairs is None and columns is not None:
-        raise UsageError("is for --tune", where="--columns")
+    for name, given in (("--columns", columns is not None), ("--no-cache", no_cache)):
+        if pairs is None and given:
+            raise UsageError("is for --tune", where=name)
     settings = {
         "dim": dim,
         "beta": 1.0 if beta is None else beta,
@@ -50,14 +54,17 @@ def whiten(
     }
     kind = ",".join(f"{name}={value}" for name, value in settings.items() if value is not None)
     if pairs is None:
-        fit_to(output, f"whitening:{kind}", files, reading, encoding, common)
+        cluster = clustering.cluster
+        fit_to(output, f"whitening:{kind}", files, reading, encoding, common, cluster=cluster)
         return
+    clustering.refuse("--tune")
     from embedkit.cli.tune import tune_to
 
     wanted = spec.parse("transform", f"whitening:{kind}")
-    given = {"dim": dim, "beta": beta, "gamma": gamma, "shrinkage": shrinkage}
-    restricted = {name: (getattr(wanted, name),) for name, value in given.items() if value is not None}
-    tune_to(output, pairs, restricted, files, read_columns(columns), reading, encoding, common)
+    chosen = {"dim": dim, "beta": beta, "gamma": gamma, "shrinkage": shrinkage}
+    restricted = {name: (getattr(wanted, name),) for name, value in chosen.items() if value is not None}
+    scored = read_columns(columns)
+    tune_to(output, pairs, restricted, files, scored, reading, encoding, common, no_cache=no_cache)
 
 
 app = command_app(whiten, epilog="Example: embedkit whiten docs.vec --dim 256 -o whiten.safetensors")

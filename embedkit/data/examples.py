@@ -99,7 +99,8 @@ def _columns(stream: Stream, format: TextFormat) -> Sequence[str]:
     names = _names(stream)
     if format.text_field is not None or "text" in names:
         return [format.text_field or "text"]
-    found = [name for name in names if name.lower() not in NOT_TEXT and name != "vector"]
+    beside = {*NOT_TEXT, "vector"}
+    found = [name for name in names if name.lower() not in beside and name != format.id_field]
     if not found:
         raise DataError("has no column of text", where=stream.name, hint=f"it has {', '.join(names)}")
     return found
@@ -113,8 +114,15 @@ def _names(stream: Stream) -> list[str]:
     if stream.kind == "tsv":
         return line.rstrip("\r").split("\t")
     if stream.kind == "csv":
-        return list(next(csv.reader([line]), []))
+        return _header(line, stream.name)
     return _keys(line, stream.name)
+
+
+def _header(line: str, name: str) -> list[str]:
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error as error:
+        raise DataError(f"its header is not CSV: {error}", where=f"{name}:1") from None
 
 
 def _keys(line: str, name: str) -> list[str]:

@@ -63,13 +63,22 @@ def open_text(names: Sequence[str], format: TextFormat) -> Iterator[RecordReader
 
     Raises DataError for what cannot be read, or holds no text.
     """
-    files = [file for name in names for file in _shard_files(name)]
-    if files != list(names):  # the texts of a vector set are whole: their titles are in them already
-        format = replace(format, text_field=format.text_field or "text", id_field=format.id_field or "id")
+    files, format = text_files(names, format)
     with ExitStack() as stack:
         stream = stack.enter_context(open_stream(files[0], format.input_format))
         size = _size(files, stream)
         yield RecordReader(_streams(stream, files[1:], format), format, names=names, size=size)
+
+
+def text_files(names: Sequence[str], format: TextFormat) -> tuple[list[str], TextFormat]:
+    """Return the files that hold the texts of inputs, and how they are read: a vector set's are its shards.
+
+    Raises DataError for a set that keeps no texts.
+    """
+    files = [file for name in names for file in _shard_files(name)]
+    if files != list(names):  # the texts of a vector set are whole: their titles are in them already
+        format = replace(format, text_field=format.text_field or "text", id_field=format.id_field or "id")
+    return files, format
 
 
 def _shard_files(name: str) -> list[str]:

@@ -43,7 +43,7 @@ class RecordReader:
     """The records of one or more open inputs, in order, with counts of what was passed over.
 
     Ids come from the id field; without one they are the line (or row) number, behind the input's name when
-    there are several inputs.
+    there are several inputs; or where `number_from` was called, numbers that go on through all of them.
     """
 
     def __init__(
@@ -58,6 +58,17 @@ class RecordReader:
         self.read = self.blank = self.skipped = 0
         self.bytes_read, self.size = 0, size  # of the inputs as they are stored; size is None when unknown
         self._streams, self._several = streams, len(names) > 1
+        self._first: int | None = None
+        self._numbered = 0
+
+    def number_from(self, first: int) -> None:
+        """Give records without ids the numbers from `first` on."""
+        self._first = first
+
+    @property
+    def first_number(self) -> int | None:
+        """The number that `number_from` gave to the first record without an id; None when there was none."""
+        return self._first if self._numbered else None
 
     def __iter__(self) -> Iterator[Record]:
         done = 0
@@ -75,7 +86,7 @@ class RecordReader:
 
     def _records(self, stream: Stream, prefix: str) -> Iterator[Record]:
         composed = stream.kind in ("parquet", "arrow") and "vector" in stream.table.schema.names
-        for number, (place, parse) in enumerate(row_parsers(stream), 1):
+        for number, (place, parse) in enumerate(row_parsers(stream), stream.rows_before + 1):
             try:
                 row = parse()
                 if row is None:
@@ -104,7 +115,7 @@ class RecordReader:
         candidates = (name for name in ID_FIELDS if name in fields and name != self.format.text_field)
         name = self.format.id_field or next(candidates, None)
         if name is None:
-            return default
+            return self._number(default)
         if name not in fields:
             raise DataError(f"has no id field {name!r}", hint=_columns(fields))
         value = fields.pop(name)
@@ -113,6 +124,12 @@ class RecordReader:
                 f"field {name!r} is {_json_type(value)}", hint="an id is text or a whole number of 64 bits"
             )
         return str(value)
+
+    def _number(self, default: str) -> str:
+        if self._first is None:
+            return default
+        self._numbered += 1
+        return str(self._first + self._numbered - 1)
 
     def _take_text(self, fields: Row, composed: bool) -> str:
         """Remove the text from the fields and return it; BEIR's title goes before the text, and stays a
@@ -183,7 +200,7 @@ def _csv_parsers(stream: Stream, names: list[str] | None) -> RowParsers:
 
 
 def _table_parsers(stream: Stream) -> RowParsers:
-    number = 0
+    number = stream.rows_before
     for batch in stream.table.batches:
         _check_columns(batch.schema.names, stream.name)
         names = [name for name in batch.schema.names if name != "vector"]
@@ -224,7 +241,7 @@ def cell_rows(stream: Stream) -> Iterator[tuple[str, list[str]]]:
 
 
 def _lines(stream: Stream) -> Iterator[tuple[str, bytes]]:
-    for number, line in enumerate(stream.file, 1):
+    for number, line in enumerate(stream.file, stream.rows_before + 1):
         yield f"{stream.name}:{number}", line.removeprefix(_BOM) if number == 1 else line
 
 

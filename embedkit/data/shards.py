@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import IO, Any
 
@@ -81,6 +82,16 @@ class ShardWriter:
                 raise self._changed(f"in records {first} to {first + expected.rows - 1}")
             first += rows
 
+    def require_same(self, sources: Iterable[str]) -> None:
+        """Compare the shards of an earlier run with the digests of what would be in their places now; raises
+        DataError unless they are the same.
+        """
+        first = 1
+        for expected, source in zip_longest(self.sealed, islice(sources, len(self.sealed))):
+            if source != expected.source:
+                raise self._changed(f"in records {first} to {first + expected.rows - 1}")
+            first += expected.rows
+
     def append(self, table: Any) -> None:
         """Add rows; a full shard is sealed at once. Column `vector`, if there, is not part of the source
         digest.
@@ -104,15 +115,16 @@ class ShardWriter:
 
     def _seal(self) -> None:
         table = self._shape(tables.join(self._tables))
-        file = f"part-{len(self.sealed):05d}.arrow"
-        size, digest = write_table(self.folder / file, table)
-        shard = Shard(file, table.num_rows, size, digest, self._source.hexdigest())
+        self.adopt(write_shard(self.folder, len(self.sealed), table, self._source.hexdigest()))
+        self._tables, self._rows, self._source = [], 0, hashlib.sha256()
+
+    def adopt(self, shard: Shard) -> None:
+        """Take the next shard, whose file is there, as sealed."""
         with open(self.folder / JOURNAL, "ab") as journal:
             journal.write(orjson.dumps(asdict(shard)) + b"\n")
             journal.flush()
             os.fsync(journal.fileno())
         self.sealed.append(shard)
-        self._tables, self._rows, self._source = [], 0, hashlib.sha256()
 
     def _changed(self, how: str) -> DataError:
         return DataError(
@@ -124,6 +136,21 @@ class ShardWriter:
     def _shape(self, table: Any) -> Any:
         """Give a full shard its last form before it is written; a hook for subclasses."""
         return table
+
+
+def write_shard(folder: Path, place: int, table: Any, source: str) -> Shard:
+    """Write a table as the shard at a place of a set; `source` is the digest of what it was made from."""
+    file = f"part-{place:05d}.arrow"
+    size, digest = write_table(folder / file, table)
+    return Shard(file, table.num_rows, size, digest, source)
+
+
+def source_digest(tables: Iterable[Any]) -> str:
+    """Return the digest of records that come in these tables, a window each; vectors have no part in it."""
+    source = hashlib.sha256()
+    for table in tables:
+        source.update(_serialised(table))
+    return source.hexdigest()
 
 
 def drop_journal(folder: Path) -> None:

@@ -52,6 +52,16 @@ class Stream:
     file: BinaryIO
     raw: BinaryIO
     size: int | None  # bytes of `raw` when known
+    rows_before: int = 0  # lines or rows in front of what `file` or `table` gives, for places and ids
+    first_group: int = 0  # of a parquet file's row groups, the first that `table` gives
+
+    def begin(self, rows: int, offset: int) -> None:
+        """Go behind the first `rows` lines or rows: to a byte of lines, or to a row group of parquet."""
+        self.rows_before = rows
+        if self.kind == "parquet":
+            self.first_group = offset
+        else:
+            self.file.seek(offset)
 
     def tell(self) -> int:
         """Return how many of the `size` bytes have been read."""
@@ -237,7 +247,9 @@ def _open_table(stream: Stream) -> Table:
         from pyarrow import parquet
 
         file = _arrow_errors(stream, lambda: parquet.ParquetFile(stream.file))
-        return Table(file.schema_arrow, _batches(stream, lambda: file.iter_batches(batch_size=8192)))
+        groups = range(stream.first_group, file.num_row_groups)
+        rows = _batches(stream, lambda: file.iter_batches(batch_size=8192, row_groups=groups))
+        return Table(file.schema_arrow, rows)
     reader = _arrow_errors(stream, lambda: pa.ipc.open_file(stream.file))
     return Table(
         reader.schema, _batches(stream, lambda: map(reader.get_batch, range(reader.num_record_batches)))

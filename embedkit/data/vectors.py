@@ -207,9 +207,12 @@ class VectorSetWriter(ShardWriter):
         return self.sealed_rows
 
     def _shape(self, table: Any) -> Any:
-        return (
-            table if self.meta.has_text or "text" not in table.schema.names else table.drop_columns(["text"])
-        )
+        return kept(table, self.meta)
+
+
+def kept(table: Any, meta: VectorMeta) -> Any:
+    """Return a table without the texts, where `meta` says that none are kept."""
+    return table if meta.has_text or "text" not in table.schema.names else table.drop_columns(["text"])
 
 
 def stored(table: Any, vectors: NDArray[np.float32], meta: VectorMeta) -> Any:

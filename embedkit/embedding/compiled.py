@@ -9,6 +9,7 @@ OpenVINO wrote, is converted again.
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
@@ -232,6 +233,16 @@ def compile_model(path: Path, precision: Literal["fp32", "bf16"]) -> Any:
 
 
 def compile_config(precision: Literal["fp32", "bf16"]) -> dict[str, str]:
-    """Return OpenVINO's settings: batches side by side, and exports that leave the weights where they are."""
+    """Return OpenVINO's settings: batches side by side, and exports that leave the weights where they are.
+
+    A process that shares its machine with others is told its share of threads by EMBEDKIT_THREADS, which are
+    not tied to processors: those of the others would be tied to the same ones.
+    """
     hint = "f32" if precision == "fp32" else precision
-    return {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": hint, "CACHE_MODE": "OPTIMIZE_SIZE"}
+    threads = os.environ.get("EMBEDKIT_THREADS")
+    return {
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "INFERENCE_PRECISION_HINT": hint,
+        "CACHE_MODE": "OPTIMIZE_SIZE",
+        **({"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": "NO"} if threads else {}),
+    }

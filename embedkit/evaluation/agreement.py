@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from embedkit.embedding.encoder import unit_length
 from embedkit.errors import DataError
-from embedkit.evaluation.bootstrap import Estimate, estimate, resampled_means
+from embedkit.evaluation.bootstrap import Estimate, mean_estimate
+from embedkit.evaluation.jackknife import with_effects
 from embedkit.evaluation.neighbours import TIE, nearest
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Ids = NDArray[np.int64]
+Kept = NDArray[np.bool_]
 
 
 class Agreement(NamedTuple):
@@ -26,18 +28,27 @@ class Agreement(NamedTuple):
     k: int
 
 
+class _Near(NamedTuple):
+    """The nearest of each row by one set, `(rows, width)`, and how near they are by it and by the other."""
+
+    ids: Ids
+    own: Float32  # cosines
+    other: Float32
+
+
 def agreement(first: Float32, second: Float32, k: int, *, resamples: int, seed: int) -> Agreement:
     """Compare the neighbours among rows `(rows, dim)` with those among the same rows in other columns.
 
-    Raises DataError for `k` rows or fewer. Intervals draw rows again, not who else there is to be near to.
+    Intervals draw rows again, each with its own neighbours and as the neighbour of others. Raises DataError
+    for `k` rows or fewer.
     """
     if len(first) <= k:
         raise DataError(f"{k} neighbours want {k + 1} rows or more in both sets, there are {len(first)}")
-    overlap = common(first, second, k)
-    jaccard = overlap / (2 - overlap)  # of two sets of k
-    means = [float(part.mean()) for part in (overlap, jaccard)]
-    drawn = [resampled_means(part, resamples, seed) for part in (overlap, jaccard)]
-    return Agreement(estimate(means[0], drawn[0]), estimate(means[1], drawn[1]), len(first), k)
+    near = _nearest(unit_length(first), unit_length(second), min(k + 1, len(first) - 1))
+    shares = _shares(*near, *_first(k, near))
+    values = with_effects(shares, *_effects(*near, shares, k))
+    overlap, jaccard = (mean_estimate(each, resamples, seed) for each in values)
+    return Agreement(overlap, jaccard, len(first), k)
 
 
 def common(first: Float32, second: Float32, k: int) -> Float64:
@@ -46,15 +57,53 @@ def common(first: Float32, second: Float32, k: int) -> Float64:
     Where rows tie, any of them is right: a neighbour by one set counts in the other when it is as near there
     as the k-th. Of the two ways to count so, the mean is taken.
     """
-    one, other = unit_length(first), unit_length(second)
-    by_one, by_other = nearest(one, len(one), k), nearest(other, len(other), k)
-    return (_right(one, by_one, by_other) + _right(other, by_other, by_one)) / 2
+    near = _nearest(unit_length(first), unit_length(second), k)
+    overlap, _ = _shares(*near, *_first(k, near))
+    return np.asarray(overlap)
 
 
-def _right(unit: Float32, own: Ids, theirs: Ids) -> Float64:
-    """Return which part of `theirs`, `(rows, k)`, is as near by `unit` as the farthest of `own`."""
-    least = _cosines(unit, own).min(axis=1, keepdims=True) - TIE
-    return np.asarray((_cosines(unit, theirs) >= least).mean(axis=1), dtype=np.float64)
+def _first(k: int, near: tuple[_Near, _Near]) -> list[Kept]:
+    return [np.broadcast_to(np.arange(each.ids.shape[1]) < k, each.ids.shape) for each in near]
+
+
+def _nearest(one: Float32, two: Float32, width: int) -> tuple[_Near, _Near]:
+    by_one, by_two = (nearest(unit, len(unit), width) for unit in (one, two))
+    first = _Near(by_one, _cosines(one, by_one), _cosines(two, by_one))
+    return first, _Near(by_two, _cosines(two, by_two), _cosines(one, by_two))
+
+
+def _shares(one: _Near, two: _Near, kept_one: Kept, kept_two: Kept) -> Float64:
+    """Return overlap and Jaccard of what is kept of the nearest, `(2, rows)`."""
+    overlap = (_right(one, two, kept_one, kept_two) + _right(two, one, kept_two, kept_one)) / 2
+    return np.stack([overlap, overlap / (2 - overlap)])
+
+
+def _right(one: _Near, two: _Near, kept_one: Kept, kept_two: Kept) -> Float64:
+    """Return which part of the neighbours by `two` is as near by `one` as the farthest by it."""
+    least = np.min(one.own, axis=1, where=kept_one, initial=np.inf) - TIE
+    return np.asarray(np.mean(two.other >= least[:, None], axis=1, where=kept_two), dtype=np.float64)
+
+
+def _effects(one: _Near, two: _Near, shares: Float64, k: int) -> tuple[Float64, Float64]:
+    """Return how much the shares of all others lose without each row, `(2, rows)`, and the sum of the squares
+    of single losses, `(2,)`.
+
+    Where a row was among the nearest, the next one takes its place, if there is one.
+    """
+    width = one.ids.shape[1]
+    sums, squares = np.zeros_like(shares), np.zeros(len(shares))
+    for near, other, first in ((one, two, True), (two, one, False)) if width > k else ():
+        for column in range(k):
+            gone = near.ids[:, column]
+            kept, found = np.arange(width) != column, other.ids == gone[:, None]
+            kept_other = np.where(found.any(axis=1)[:, None], ~found, np.arange(width) < k)
+            losses = shares - _shares(near, other, np.broadcast_to(kept, found.shape), kept_other)
+            if not first:  # what is near by both was counted with the first
+                losses[:, found[:, :k].any(axis=1)] = 0
+            for total, loss in zip(sums, losses, strict=True):
+                np.add.at(total, gone, loss)
+            squares += np.einsum("ij,ij->i", losses, losses)
+    return sums, squares
 
 
 def _cosines(unit: Float32, places: Ids) -> Float32:

@@ -43,14 +43,21 @@ def draws(sizes: Sequence[int], resamples: int = RESAMPLES, seed: int = 0) -> It
 
 
 def resampled_means(values: Float64, resamples: int = RESAMPLES, seed: int = 0) -> Float64:
-    """Return the mean of values `(rows,)` in each resample of them, `(resamples,)`."""
-    return np.array([counts @ values for counts in draws([len(values)], resamples, seed)]) / len(values)
+    """Return the means of values `(..., rows)` in each resample of the rows, `(resamples, ...)`."""
+    rows = values.shape[-1]
+    means = [values @ counts for counts in draws([rows], resamples, seed)]
+    return np.asarray(np.array(means) / rows)
 
 
 def estimate(value: float, samples: Float64) -> Estimate:
     """Return a figure with the percentile interval of its resampled values `(resamples,)` (section 13.3)."""
     low, high = _interval(samples)
     return Estimate(float(value), low, high)
+
+
+def mean_estimate(values: Float64, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
+    """Return the mean of values `(rows,)` with its interval."""
+    return estimate(float(values.mean()), resampled_means(values, resamples, seed))
 
 
 def difference(value: float, samples: Float64) -> Difference:

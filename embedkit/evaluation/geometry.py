@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from embedkit.errors import DataError
 from embedkit.evaluation.agreement import Agreement, agreement
-from embedkit.evaluation.bootstrap import Estimate, estimate, resampled_means
+from embedkit.evaluation.bootstrap import Estimate, estimate, mean_estimate, resampled_means
 from embedkit.evaluation.hubness import Hubness, hubness
 from embedkit.evaluation.spectrum import Spectrum, spectrum_of
 from embedkit.evaluation.sts import quotients
@@ -66,7 +66,7 @@ def geometry(found: Survey, protocol: Protocol) -> Geometry:
         len(moments.mean),
         found.norms,
         spectrum_of(moments),
-        estimate(float(similarity.mean()), resampled_means(similarity, protocol.resamples, protocol.seed)),
+        mean_estimate(similarity, protocol.resamples, protocol.seed),
         uniformity(similarity, resamples=protocol.resamples, seed=protocol.seed),
         len(similarity),
         hubness(nonzero, protocol.k),
@@ -99,8 +99,7 @@ def alignment(similarity: Float64, *, resamples: int, seed: int) -> Estimate:
     """Return the mean of |x - y|^2 over pairs that mean the same, from the cosines `(pairs,)` of their unit
     vectors; lower is better (Wang and Isola 2020, section 4.1.1, alpha = 2).
     """
-    distances = squared_distances(similarity)
-    return estimate(float(distances.mean()), resampled_means(distances, resamples, seed))
+    return mean_estimate(squared_distances(similarity), resamples, seed)
 
 
 def squared_distances(similarity: Float64) -> Float64:

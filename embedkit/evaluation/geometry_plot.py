@@ -113,13 +113,16 @@ def _ramp() -> Any:
 
 
 def _by_value(axes: Any, places: Float64, values: NDArray[Any], style: dict[str, Any], field: str) -> None:
-    """Draw the commonest values in colours of their own and the others in one, in the order of the rows."""
+    """Draw the commonest values in colours of their own, in the order of the rows, and the others in one
+    beneath them.
+    """
     words = [str(value) for value in values]
     counts = Counter(words)
     common = [name for name, _ in counts.most_common()]
     named = common if len(common) <= _NAMED + 1 else common[:_NAMED]
     colours = {name: f"C{number}" for number, name in enumerate(named)}
-    axes.scatter(*places.T, c=[colours.get(word, _OTHERS) for word in words], **style)
+    order = sorted(range(len(words)), key=lambda row: words[row] in colours)
+    axes.scatter(*places[order].T, c=[colours.get(words[row], _OTHERS) for row in order], **style)
     labels = {f"{shortened(name, 26)} ({counts[name]:,})": colour for name, colour in colours.items()}
     if rest := common[len(named) :]:
         labels[f"{len(rest):,} others ({sum(counts[name] for name in rest):,})"] = _OTHERS

@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from embedkit.data.labelled import Labelled
 from embedkit.embedding.encoder import Vectors, unit_length
 from embedkit.errors import DataError, MismatchError
-from embedkit.evaluation.bootstrap import RESAMPLES, Difference, Estimate, difference, draws, estimate
+from embedkit.evaluation.bootstrap import RESAMPLES
+from embedkit.evaluation.means import Result, mean_results
+from embedkit.evaluation.tied_ranks import chance_of_hit, precisions, ties_of
 
 Float64 = NDArray[np.float64]
 Places = NDArray[np.int64]
 LabelSet = tuple[str, ...] | frozenset[str]
 
 FIGURES = ("top-1", "top-5", "top-10", "MAP")
+CUTOFFS = (1, 5, 10)
 
 _BLOCK_CELLS = 2**23  # cosines that are held at a time
 
@@ -31,15 +34,12 @@ class LabelFigures(NamedTuple):
     top10: Float64
     average_precision: Float64
     left_out: Places  # queries, by row, that share a label with nothing in the gallery
+    influence: Float64 | None = None  # (figures, texts): see label_influence
 
-
-class Result(NamedTuple):
-    """One figure of one system, a mean over queries."""
-
-    name: str  # one of FIGURES
-    system: int
-    value: Estimate
-    gain: Difference | None  # over system 0
+    @property
+    def values(self) -> Float64:
+        """The figures of each query, `(figures, queries)`."""
+        return np.array(self[: len(FIGURES)])
 
 
 def label_figures(
@@ -55,6 +55,26 @@ def label_figures(
     3), so that neither the order of files nor luck decides. Raises MismatchError when labels are not those
     of the rows, and DataError for a vector with a number that is not finite.
     """
+    figures, left_out = [], []
+    for query, (cosines, relevant) in enumerate(rankings(queries, labels, gallery, gallery_labels)):
+        if len(relevant):
+            figures.append(_figures(cosines, relevant))
+        else:
+            left_out.append(query)
+    top1, top5, top10, precision = np.array(figures, dtype=np.float64).reshape(-1, len(FIGURES)).T
+    return LabelFigures(top1, top5, top10, precision, np.array(left_out, dtype=np.int64))
+
+
+def rankings(
+    queries: Vectors,
+    labels: Sequence[LabelSet],
+    gallery: Vectors | None = None,
+    gallery_labels: Sequence[LabelSet] | None = None,
+) -> Iterator[tuple[Vectors, Places]]:
+    """Yield for each query its cosines to the gallery `(texts,)`, and the rows that share a label with it.
+
+    Without a gallery a query's cosine to itself is minus infinity. Raises what `label_figures` does.
+    """
     if (gallery is None) != (gallery_labels is None):
         raise MismatchError("a gallery comes with its labels, or neither does")
     others = labels if gallery_labels is None else gallery_labels
@@ -63,17 +83,11 @@ def label_figures(
     if Q.shape[1] != G.shape[1]:
         raise MismatchError(f"queries have {Q.shape[1]} columns, the gallery has {G.shape[1]}")
     members = _members(others)
-    figures, left_out = [], []
     for query, cosines in enumerate(_cosines(Q, G)):
         relevant = _sharing(labels[query], members)
         if gallery is None:
             cosines[query], relevant = -np.inf, relevant[relevant != query]
-        if len(relevant):
-            figures.append(_figures(cosines, relevant))
-        else:
-            left_out.append(query)
-    top1, top5, top10, precision = np.array(figures, dtype=np.float64).reshape(-1, len(FIGURES)).T
-    return LabelFigures(top1, top5, top10, precision, np.array(left_out, dtype=np.int64))
+        yield cosines, relevant
 
 
 def _unit(vectors: Vectors, labels: Sequence[LabelSet], what: str) -> Vectors:
@@ -113,66 +127,26 @@ def _cosines(Q: Vectors, G: Vectors) -> Iterator[Vectors]:
 
 def _figures(cosines: Vectors, relevant: Places) -> tuple[float, ...]:
     """Return the expected hits in the first 1, 5 and 10, and the expected average precision, of one query."""
-    ordered, texts = np.sort(cosines), len(cosines)
-    scores, hits = np.unique(cosines[relevant], return_counts=True)
-    scores, hits = scores[::-1], hits[::-1]  # best first
-    above = texts - np.searchsorted(ordered, scores, "right")
-    tied = texts - np.searchsorted(ordered, scores, "left") - above
-    first = int(above[0]), int(tied[0]), int(hits[0])
-    return *(_chance(k, *first) for k in (1, 5, 10)), _average_precision(above, tied, hits)
-
-
-def _chance(k: int, above: int, tied: int, hits: int) -> float:
-    """Return the chance of a hit in the first k, where `hits` of the `tied` texts behind `above` are ones."""
-    drawn = np.arange(min(max(k - above, 0), tied))
-    return float(1 - np.prod((tied - hits - drawn) / (tied - drawn)))
-
-
-def _average_precision(above: Places, tied: Places, hits: Places) -> float:
-    """Return the expected average precision from groups of tied texts with hits among them, best first.
-
-    The i-th of n texts that tie behind `above` others is a hit with chance hits / n, and then (i - 1)(hits
-    - 1)/(n - 1) hits of its group are expected before it. Summed over i, with H the harmonic numbers.
-    """
-    steps = _harmonic(above + tied) - _harmonic(above)
-    before = np.cumsum(hits) - hits
-    beside = (hits - 1) / np.maximum(tied - 1, 1) * (tied - (above + 1) * steps)
-    return float((hits / tied * ((before + 1) * steps + beside)).sum() / hits.sum())
-
-
-def _harmonic(n: Places) -> Float64:
-    """Return 1 + 1/2 + ... + 1/n."""
-    from scipy.special import digamma
-
-    return np.asarray(digamma(n + 1.0) + np.euler_gamma)
+    ties = ties_of(cosines, relevant)
+    first = int(ties.above[0]), int(ties.tied[0]), int(ties.hits[0])
+    precision = precisions(ties.above, ties.tied, ties.hits, ties.before).sum() / ties.hits.sum()
+    return *(chance_of_hit(k, *first) for k in CUTOFFS), float(precision)
 
 
 def evaluate_labels(
     systems: Sequence[LabelFigures], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[Result]:
-    """Return each figure of each system with its interval over queries, the same ones drawn for all systems.
+    """Return each figure of each system with its interval, the same queries drawn for all systems.
 
-    Raises DataError when no query is left, and MismatchError when systems left out different ones.
+    Where the figures come with what each text brings to them, texts are drawn instead of queries. Raises
+    DataError when no query is left, and MismatchError when systems left out different ones.
     """
     if any(not np.array_equal(each.left_out, systems[0].left_out) for each in systems):
         raise MismatchError("the systems left out different queries")
-    points = np.array([each[: len(FIGURES)] for each in systems])  # (systems, figures, queries)
-    queries = points.shape[-1]
-    if not queries:
+    if not len(systems[0].top1):
         raise DataError("no query shares a label with a text that it could find")
-    means = points.mean(axis=-1)
-    samples = np.array([points @ counts / queries for counts in draws([queries], resamples, seed)])
-    return [
-        _result(name, system, means[:, place], samples[:, :, place])
-        for place, name in enumerate(FIGURES)
-        for system in range(len(systems))
-    ]
-
-
-def _result(name: str, system: int, means: Float64, samples: Float64) -> Result:
-    """Return one result from means `(systems,)` and their resamples `(resamples, systems)`."""
-    gain = difference(means[system] - means[0], samples[:, system] - samples[:, 0]) if system else None
-    return Result(name, system, estimate(means[system], samples[:, system]), gain)
+    values = [each.values if each.influence is None else each.influence for each in systems]
+    return mean_results(FIGURES, np.array(values), resamples=resamples, seed=seed)
 
 
 def held_out(labelled: Labelled, trained: Collection[str]) -> Labelled:

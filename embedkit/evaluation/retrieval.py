@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from embedkit.data.qrels import Qrels
 from embedkit.errors import DataError, MismatchError
-from embedkit.evaluation.bootstrap import RESAMPLES, Difference, Estimate, difference, draws, estimate
+from embedkit.evaluation.bootstrap import RESAMPLES
+from embedkit.evaluation.means import Result, mean_results
 from embedkit.evaluation.measures import Measure, parse_measures, values_of
 
 Float64 = NDArray[np.float64]
@@ -38,15 +39,6 @@ class RunFigures(NamedTuple):
     missing: int  # queries without a hit, which count as if nothing was found
     unjudged: int  # answers to queries that the task does not have
     constant: int  # queries whose hits all have one score, so that ids alone order them
-
-
-class Result(NamedTuple):
-    """One measure of one system, a mean over queries."""
-
-    name: str
-    system: int
-    value: Estimate
-    gain: Difference | None  # over system 0
 
 
 def task_of(qrels: Qrels) -> Task:
@@ -122,18 +114,5 @@ def evaluate_retrieval(
     shapes = {values.shape for values in systems}
     if len(shapes) != 1 or next(iter(shapes))[0] != len(measures):
         raise MismatchError(f"there are {len(measures)} measures, and values of shapes {sorted(shapes)}")
-    points = np.array(systems)  # (systems, measures, queries)
-    queries = points.shape[-1]
-    means = points.mean(axis=-1)
-    samples = np.array([points @ counts / queries for counts in draws([queries], resamples, seed)])
-    return [
-        _result(measure.name, system, means[:, place], samples[:, :, place])
-        for place, measure in enumerate(measures)
-        for system in range(len(systems))
-    ]
-
-
-def _result(name: str, system: int, means: Float64, samples: Float64) -> Result:
-    """Return one result from means `(systems,)` and their resamples `(resamples, systems)`."""
-    gain = difference(means[system] - means[0], samples[:, system] - samples[:, 0]) if system else None
-    return Result(name, system, estimate(means[system], samples[:, system]), gain)
+    names = [measure.name for measure in measures]
+    return mean_results(names, np.array(systems), resamples=resamples, seed=seed)

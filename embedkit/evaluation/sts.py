@@ -59,12 +59,16 @@ class Remembered:
 
 
 def remember(
-    encoder: Encoder, texts: Iterable[str], follow: Callable[[Iterable[Any]], Iterable[Any]] = iter
+    encoder: Encoder,
+    texts: Iterable[str],
+    follow: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    *,
+    role: Role = "document",
 ) -> Remembered:
     """Encode each distinct text once; `follow` sees the windows pass, each ending in its vectors."""
     places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
     records = (Record(str(place), text, {}) for text, place in places.items())
-    blocks = [window.vectors for window in follow(encode_records(encoder, records))]
+    blocks = [window.vectors for window in follow(encode_records(encoder, records, role))]
     empty = np.empty((0, encoder.identity.dimension), dtype=np.float32)
     return Remembered(encoder.identity, places, np.concatenate([empty, *blocks]))
 

@@ -7,16 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
+
 from embedkit import spec
-from embedkit.data.atomic import whole_folder, write_whole
+from embedkit.data.atomic import write_whole
 from embedkit.data.vectors import Batch, VectorMeta
 from embedkit.embedding.encoder import unit_length
 from embedkit.errors import UsageError
 from embedkit.indexing.files import stored
 from embedkit.indexing.kind import Metric, Space
 from embedkit.indexing.manifest import SEGMENTS, Manifest, write_manifest
-from embedkit.indexing.segment import write_segment
+from embedkit.indexing.segment_writing import write_segment
 from embedkit.indexing.store import MAP, Index
+from embedkit.indexing.writing import replacing
+
+_ROUNDED = 0.01  # of a length: what halves and bytes leave of 1
 
 
 def build_index(
@@ -27,13 +32,15 @@ def build_index(
     kind: str | None = None,
     metric: Metric = "cosine",
     coded: bool = False,
+    rows: int | None = None,
 ) -> Index:
     """Build an index folder of all batches, which appears whole or not at all; one batch is in memory at a
     time.
 
     `kind` is `flat` when it is left out, and that of the codes where `meta` says that the set holds codes.
-    With `coded` (see `takes_codes`) batches hold codes as they are stored, and nothing else is kept. Raises
-    UnknownNameError for the kind, DataError when there is nothing to index or an id comes twice.
+    With `coded` (see `takes_codes`) batches hold codes as they are stored, and nothing else is kept. `rows`,
+    where it is known how many will come, spares memory. Raises UnknownNameError for the kind, DataError when
+    there is nothing to index or an id comes twice.
     """
     path = Path(path)
     if metric not in get_args(Metric):
@@ -41,16 +48,15 @@ def build_index(
     settings = spec.parse("index", kind or default_kind(meta))
     if coded:
         settings = replace(settings, rescore=None)
-    unit = metric == "cosine" and not meta.normalized and not coded
-    space = Space(meta.dimension, metric, meta.codes if coded else None)
-    with whole_folder(path) as folder:
-        (folder / SEGMENTS).mkdir()
-        rows = unit_rows(batches) if unit else batches
-        segment = write_segment(folder / SEGMENTS / "00000", settings, rows, space)
+    unit = metric == "cosine" and not coded
+    space = Space(meta.dimension, metric, meta.codes if coded else None, rows)
+    with replacing(path) as (folder, number):
+        scaled = unit_rows(batches, declared=meta.normalized) if unit else batches
+        segment = write_segment(folder / SEGMENTS / f"{number:05d}", settings, scaled, space)
         if meta.map_file is not None:
             write_whole(folder / MAP, meta.map_file)
         kept_map = stored(folder / MAP) if meta.map_file is not None else None
-        manifest = Manifest(settings, metric, meta.dimension, meta.identity, (segment,), kept_map)
+        manifest = Manifest(settings, metric, meta.dimension, meta.identity, (segment,), kept_map, number)
         write_manifest(folder, manifest)
     return Index.open(path)
 
@@ -73,7 +79,15 @@ def takes_codes(meta: VectorMeta, kind: str | None, metric: Metric) -> bool:
     return same and fits and (settings.rescore is None or "rescore" not in (kind or ""))
 
 
-def unit_rows(batches: Iterable[Batch]) -> Iterator[Batch]:
-    """Pass batches on with vectors of unit length."""
+def unit_rows(batches: Iterable[Batch], *, declared: bool = False) -> Iterator[Batch]:
+    """Pass batches on with vectors of unit length; where that is what they are declared to be, only those
+    that are not are changed, since a model's name can be given to any vectors.
+    """
     for table, vectors in batches:
-        yield Batch(table, unit_length(vectors))
+        if not declared:
+            yield Batch(table, unit_length(vectors))
+            continue
+        others = np.abs(np.linalg.norm(vectors, axis=1) - 1) > _ROUNDED
+        if others.any():
+            vectors = np.where(others[:, None], unit_length(vectors), vectors)
+        yield Batch(table, vectors)

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from embedkit.errors import UsageError
-from embedkit.indexing.kind import Floats
+from embedkit.indexing.kind import Floats, Rows
+from embedkit.indexing.similarity_join import nearest_before
 from embedkit.indexing.store import Index, merged
 
+JOINED_ROWS = 20_000  # from here on bounds leave out more work than they cost
 _QUERIES, _ROWS = 1024, 16384  # compared at a time
 _ROUNDING = 1e-6  # of a cosine in float32: copies are copies at a threshold of 1, too
 
@@ -23,16 +25,18 @@ class Duplicate(NamedTuple):
     cosine: float
 
 
-def near_duplicates(index: Index, cosine: float) -> Iterator[Duplicate]:
+def near_duplicates(index: Index, cosine: float, *, exhaustive: bool | None = None) -> Iterator[Duplicate]:
     """Yield, in order, documents of a flat index whose cosine to one before them is `cosine` or more, with
     the nearest of those, the first of equals.
 
-    Two blocks of vectors are in memory; the work grows with the square of the rows.
+    An `exhaustive` search compares all pairs, block by block: the work grows with the square of the rows.
+    The other one finds the same, but leaves out pairs that bounds show to be apart (`similarity_join`); from
+    20,000 rows on it is the default.
     """
     require_cosine(cosine)
-    for start in range(0, index.stored_rows, _QUERIES):
-        rows = np.arange(start, min(start + _QUERIES, index.stored_rows))
-        scores, originals = _nearest_before(index, rows)
+    if exhaustive is None:
+        exhaustive = index.stored_rows < JOINED_ROWS
+    for rows, scores, originals in _exhaustive(index) if exhaustive else _joined(index, cosine):
         for place in np.flatnonzero(scores >= cosine - _ROUNDING):
             document, original = index.take(np.array([rows[place], originals[place]]))
             yield Duplicate(document, original["id"], float(scores[place]))
@@ -44,7 +48,19 @@ def require_cosine(cosine: float) -> None:
         raise UsageError(f"{cosine:g} is not a cosine above 0, at most 1", where="--threshold")
 
 
-def _nearest_before(index: Index, rows: Any) -> tuple[Floats, Any]:
+def _joined(index: Index, cosine: float) -> Iterator[tuple[Rows, Floats, Rows]]:
+    best = nearest_before(index, cosine)
+    yield np.arange(index.stored_rows), best.cosines, best.rows
+
+
+def _exhaustive(index: Index) -> Iterator[tuple[Rows, Floats, Rows]]:
+    """Yield rows, the best cosine of each to a row before it, and that row."""
+    for start in range(0, index.stored_rows, _QUERIES):
+        rows = np.arange(start, min(start + _QUERIES, index.stored_rows))
+        yield rows, *_nearest_before(index, rows)
+
+
+def _nearest_before(index: Index, rows: Rows) -> tuple[Floats, Rows]:
     """Return the best cosine of each of `rows`, which follow each other, to a row before it, and that row."""
     queries = index.vectors(rows)
     best = (np.full((len(rows), 1), -np.inf, np.float32), np.zeros((len(rows), 1), np.int64))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from embedkit.data.vectors import Batch, VectorMeta
 from embedkit.errors import MismatchError
 from embedkit.indexing.building import takes_codes, unit_rows
 from embedkit.indexing.kind import Space
-from embedkit.indexing.segment import write_segment
+from embedkit.indexing.segment_writing import write_segment
 from embedkit.indexing.store import Index
 from embedkit.indexing.writing import writing
 
@@ -31,22 +32,46 @@ class Deleted(NamedTuple):
     missing: tuple[str, ...]
 
 
-def add(path: str | Path, meta: VectorMeta, batches: Iterable[Batch], *, coded: bool = False) -> Added:
+def add(
+    path: str | Path,
+    meta: VectorMeta,
+    batches: Iterable[Batch],
+    *,
+    coded: bool = False,
+    number_from: Callable[[int], None] | None = None,
+) -> Added:
     """Add all batches to an index as one segment; what has an id that is there already replaces it.
 
-    With `coded` (see `adds_codes`) batches hold codes. Raises MismatchError unless the vectors are of the
-    index's encoder, DataError when there is nothing to add or an id comes twice.
+    With `coded` (see `adds_codes`) batches hold codes. `number_from` is told the first free number before
+    the first batch is asked for, while no one else writes: for documents without ids, which replace nothing.
+    Raises MismatchError unless the vectors are of the index's encoder, DataError when there is nothing to add
+    or an id comes twice.
     """
     with writing(path) as writer:
         index = writer.index
         require_same_space(index, meta)
-        unit = index.metric == "cosine" and not meta.normalized and not coded
+        if number_from is not None:
+            number_from(first_free_number(index))
+        unit = index.metric == "cosine" and not coded
         space = Space(index.dimension, index.metric, meta.codes if coded else None)
-        segment = write_segment(writer.folder, index.settings, unit_rows(batches) if unit else batches, space)
+        scaled = unit_rows(batches, declared=meta.normalized) if unit else batches
+        segment = write_segment(writer.folder, index.settings, scaled, space)
         ids = segment.ids()
         found = [old.find(ids) for old in index.segments]
         kept = [writer.bury(old, rows) for old, rows in zip(index.segments, found, strict=True)]
         return Added(writer.commit([*kept, segment]), segment.rows, sum(map(len, found)))
+
+
+def first_free_number(index: Index) -> int:
+    """Return one more than the largest number that is an id, or than there are rows, deleted ones too."""
+    import pyarrow.compute as pc
+
+    largest = index.stored_rows
+    for table in (table for segment in index.segments for table in segment.documents()):
+        ids = table.column("id")
+        numbers = pc.cast(ids.filter(pc.match_substring_regex(ids, "^[0-9]{1,18}$")), "int64")
+        largest = max(largest, pc.max(numbers).as_py() or 0)
+    return int(largest) + 1
 
 
 def require_same_space(index: Index, meta: VectorMeta) -> None:
@@ -99,6 +124,9 @@ def compact(path: str | Path) -> Index:
         if len(index.segments) <= 1 and index.rows == index.stored_rows:
             return index
         index.verify()
+        writer.index = replace(
+            index, manifest=replace(index.manifest, tuning=None)
+        )  # of what is trained anew
         if not index.rows:
             return writer.commit([])
         batches = (batch for segment in index.segments for batch in segment.batches(index.dimension))

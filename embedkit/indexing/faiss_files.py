@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,10 @@ import numpy as np
 from embedkit.data.atomic import whole_file
 from embedkit.errors import FormatError
 from embedkit.indexing.kind import Blocks, Mask
+from embedkit.indexing.soundness import faults
+
+_READING = threading.Lock()  # the limit is that of the whole process
+_NO_LIMIT = 1 << 40  # bytes; FAISS's own
 
 
 def write_index(file: Path, empty: Any, blocks: Blocks, *, binary: bool = False) -> None:
@@ -53,13 +58,33 @@ def map_index(file: Path, rows: int, *, binary: bool = False) -> Any:
     import faiss
 
     try:
-        read = faiss.read_index_binary if binary else faiss.read_index
-        index = read(str(file), faiss.IO_FLAG_MMAP_IFC)
-    except (RuntimeError, OSError) as error:
+        index = _bounded(faiss.read_index_binary if binary else faiss.read_index, file)
+    except (RuntimeError, OSError, MemoryError) as error:
         raise FormatError(f"is not a whole FAISS index: {error}", where=str(file)) from None
-    if index.ntotal != rows:
-        raise FormatError(f"holds {index.ntotal} vectors, the manifest says {rows}", where=str(file))
+    for fault in faults(index, rows):
+        raise FormatError(fault, where=str(file))
     return index
+
+
+def _bounded(read: Any, file: Path) -> Any:
+    """Read a FAISS file by memory map; a damaged count asks for no more memory than the file has bytes.
+
+    Of product codes FAISS counts a table too that it never makes for inner products: they get past it.
+    """
+    import faiss
+
+    limit = getattr(faiss, "set_deserialization_vector_byte_limit", lambda _: None)  # since 1.14
+    with _READING:
+        try:
+            limit(file.stat().st_size)
+            return read(str(file), faiss.IO_FLAG_MMAP_IFC)
+        except RuntimeError as error:
+            if "precomputed_table" not in str(error):
+                raise
+            limit(_NO_LIMIT)
+            return read(str(file), faiss.IO_FLAG_MMAP_IFC)
+        finally:
+            limit(_NO_LIMIT)
 
 
 def selecting(allowed: Mask | None, parameters: str = "SearchParameters", **settings: Any) -> Any:
@@ -72,3 +97,28 @@ def selecting(allowed: Mask | None, parameters: str = "SearchParameters", **sett
         bitmap: Any = faiss.IDSelectorBitmap
         settings["sel"] = bitmap(np.packbits(allowed, bitorder="little"))
     return getattr(faiss, parameters)(**settings) if settings else None
+
+
+def search_parameters(index: Any, allowed: Mask | None, **settings: Any) -> Any:
+    """Return the parameters that an index of any FAISS class takes: of the part that knows lists or a graph,
+    with what stands before it left as it is.
+
+    `settings` are that part's own; where none are given, they are what the index was told before.
+    """
+    import faiss
+
+    library: Any = faiss
+    index = faiss.downcast_index(index)
+    if isinstance(index, faiss.IndexPreTransform):
+        inner = search_parameters(index.index, allowed, **settings)
+        return inner and library.SearchParametersPreTransform(index_params=inner)
+    if isinstance(index, faiss.IndexRefine):
+        inner = search_parameters(index.base_index, allowed, **settings)
+        factor = index.k_factor
+        return inner and library.IndexRefineSearchParameters(k_factor=factor, base_index_params=inner)
+    if isinstance(index, faiss.IndexIVF):
+        return selecting(allowed, "SearchParametersIVF", **{"nprobe": index.nprobe, **settings})
+    if isinstance(index, faiss.IndexHNSW):
+        walk = {"efSearch": index.hnsw.efSearch, **settings}
+        return selecting(allowed, "SearchParametersHNSW", **walk)
+    return selecting(allowed, **settings)

@@ -1,12 +1,15 @@
-"""Files of an index as its manifest knows them: by name, size and checksum."""
+"""Files of an index as its manifest knows them: by name, size and checksums."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from embedkit.embedding.fingerprint import file_sha256
 from embedkit.errors import FormatError
+
+END = 1 << 16  # bytes at either end of a file that are checked whenever it is opened
 
 
 class StoredFile(NamedTuple):
@@ -15,6 +18,13 @@ class StoredFile(NamedTuple):
     name: str
     bytes: int
     sha256: str
+    ends: str | None = (
+        None  # checksum of its ends, where it is larger than both and today's embedkit wrote it
+    )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values for the manifest."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
 
     def require_size(self, folder: Path) -> None:
         """Raise FormatError unless the file has the size that was written; FAISS itself crashes on some that
@@ -26,13 +36,37 @@ class StoredFile(NamedTuple):
             found = "is missing" if size is None else f"has {size} bytes, {self.bytes} were written"
             raise FormatError(found, where=str(path), hint="the folder is damaged")
 
+    def require_ends(self, folder: Path) -> None:
+        """Raise FormatError unless size and both ends are what was written: a check of what a file says of
+        itself, at a cost that does not grow with it.
+        """
+        self.require_size(folder)
+        if self.bytes <= 2 * END:
+            self.require_whole(folder)
+        elif self.ends is not None and ends_sha256(folder / self.name) != self.ends:
+            raise _altered(folder / self.name)
+
     def require_whole(self, folder: Path) -> None:
         """Raise FormatError unless size and checksum are what was written."""
         self.require_size(folder)
         if file_sha256(folder / self.name) != self.sha256:
-            raise FormatError("has another checksum than was written", where=str(folder / self.name))
+            raise _altered(folder / self.name)
 
 
 def stored(path: Path) -> StoredFile:
     """Return what a manifest says of a file that has just been written."""
-    return StoredFile(path.name, path.stat().st_size, file_sha256(path))
+    size = path.stat().st_size
+    return StoredFile(path.name, size, file_sha256(path), ends_sha256(path) if size > 2 * END else None)
+
+
+def ends_sha256(path: Path) -> str:
+    """Return the SHA-256 of the first and the last 64 KiB of a file that is longer than both."""
+    with open(path, "rb") as file:
+        digest = hashlib.sha256(file.read(END))
+        file.seek(path.stat().st_size - END)
+        digest.update(file.read())
+    return digest.hexdigest()
+
+
+def _altered(path: Path) -> FormatError:
+    return FormatError("has another checksum than was written", where=str(path))

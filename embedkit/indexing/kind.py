@@ -24,6 +24,12 @@ class Space(NamedTuple):
     dimension: int
     metric: Metric
     codes: Codes | None = None  # rows come as these codes `(rows, width)`, and as floats where this is None
+    rows: int | None = (
+        None  # that will come, where it is known: memory is taken once, and not again as it grows
+    )
+    taught: Path | None = (
+        None  # a file of what the kind has learnt before of a sample of more rows than these
+    )
 
 
 class Kind(Protocol):

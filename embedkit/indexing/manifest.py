@@ -16,6 +16,7 @@ from embedkit.data.identity import Identity
 from embedkit.errors import FormatError, UsageError
 from embedkit.indexing.files import StoredFile
 from embedkit.indexing.kind import Kind, Metric
+from embedkit.indexing.operating_points import Tuning
 from embedkit.indexing.segment import Segment
 
 FORMAT, VERSION = "embedkit-index", 3
@@ -35,6 +36,7 @@ class Manifest:
     map: StoredFile | None = None  # the map behind the encoder
     generation: int = 0  # one more with every write, and above the number of every segment
     version: int = VERSION
+    tuning: Tuning | None = None  # recall and cost of its settings for search, once measured
 
     @property
     def rows(self) -> int:
@@ -53,8 +55,9 @@ class Manifest:
                 "dimension": self.dimension,
                 "rows": self.rows,
                 "encoder": self.identity.to_json() if self.identity else None,
-                "map": self.map._asdict() if self.map else None,
+                "map": self.map.to_json() if self.map else None,
                 "segments": [segment.to_json() for segment in self.segments],
+                **({"tuning": self.tuning.to_json()} if self.tuning else {}),
             }
         )
 
@@ -97,6 +100,7 @@ def _manifest(path: Path, value: dict[str, Any]) -> Manifest:
         StoredFile(**value["map"]) if value.get("map") else None,
         value.get("generation", 0),
         value["version"],
+        Tuning.from_json(value["tuning"]) if value.get("tuning") else None,
     )
     if manifest.rows != value["rows"]:
         raise ValueError(f"{manifest.rows} documents in its segments, {value['rows']} in all")

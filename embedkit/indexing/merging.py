@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from embedkit.data.atomic import flush_folder, whole_folder
+import numpy as np
+
+from embedkit.data.atomic import flush_folder
 from embedkit.errors import DataError, MismatchError
+from embedkit.indexing.documents import DOCUMENTS
 from embedkit.indexing.files import StoredFile, stored
 from embedkit.indexing.kind import Rows
 from embedkit.indexing.manifest import SEGMENTS, write_manifest
-from embedkit.indexing.segment import DOCUMENTS, Segment
+from embedkit.indexing.segment import Segment
 from embedkit.indexing.store import MAP, Index
-from embedkit.indexing.writing import Writer
+from embedkit.indexing.writing import Writer, replacing
 
 
 def merge(paths: Sequence[str | Path], output: str | Path, *, replaces: bool = False) -> Index:
@@ -29,27 +32,28 @@ def merge(paths: Sequence[str | Path], output: str | Path, *, replaces: bool = F
     for index in indexes:
         _require_alike(first, index)
         index.verify()
-    buried = _overlaps(indexes, replaces=replaces)
-    with whole_folder(output) as folder:
-        (folder / SEGMENTS).mkdir()
+    buried = _buried(indexes, replaces=replaces)
+    with replacing(output) as (folder, number):
         copies = [
             _copied(segment, folder / SEGMENTS / f"{place:05d}")
-            for place, segment in enumerate(segment for index in indexes for segment in index.segments)
+            for place, segment in enumerate((part for index in indexes for part in index.segments), number)
         ]
-        generation = max(len(copies), 1)
+        generation = number + max(len(copies), 1)
         kept_map: StoredFile | None = None
         if first.map_file is not None:
             shutil.copyfile(first.path / MAP, folder / MAP)
             kept_map = stored(folder / MAP)
-        manifest = replace(first.manifest, segments=(), map=kept_map, generation=generation - 1)
+        manifest = replace(first.manifest, segments=(), map=kept_map, generation=generation - 1, tuning=None)
         writer = Writer(Index(folder, manifest))
         segments = [writer.bury(copy, rows) for copy, rows in zip(copies, buried, strict=True)]
         write_manifest(folder, replace(manifest, segments=tuple(segments), generation=generation))
     return Index.open(output)
 
 
-def _overlaps(indexes: Sequence[Index], *, replaces: bool) -> list[Rows]:
-    """Return, for each segment of all indexes, the rows whose ids come again in a later index."""
+def _buried(indexes: Sequence[Index], *, replaces: bool) -> list[Rows]:
+    """Return, for each segment of all indexes, the rows that are deleted, or whose ids come again in a later
+    index.
+    """
     import pyarrow as pa
 
     buried: list[Rows] = []
@@ -61,7 +65,8 @@ def _overlaps(indexes: Sequence[Index], *, replaces: bool) -> list[Rows]:
                 (document,) = segment.take(found[:1], ["id"])
                 what = f"id {document['id']!r} is in more than one index"
                 raise DataError(what, where=str(index.path), hint="--replace keeps the later one")
-        buried = rows + buried
+        dead = map(_dead, index.segments)
+        buried = [np.concatenate(pair) for pair in zip(rows, dead, strict=True)] + buried
         later = pa.concat_arrays([later, *(segment.ids() for segment in index.segments)])
     return buried
 
@@ -84,9 +89,9 @@ def _require_alike(one: Index, other: Index) -> None:
 
 
 def _copied(segment: Segment, folder: Path) -> Segment:
-    """Copy the files of a segment, flushed to the disk."""
+    """Copy the files of a segment, flushed to the disk; of its tombstones, see `_dead`."""
     (folder / DOCUMENTS).mkdir(parents=True)
-    names = [file.name for file in segment.stored_files]
+    names = [file.name for file in segment.files]
     names += [f"{DOCUMENTS}/{shard.file}" for shard in segment.shards]
     for name in names:
         shutil.copyfile(segment.folder / name, folder / name)
@@ -94,4 +99,11 @@ def _copied(segment: Segment, folder: Path) -> Segment:
             os.fsync(file.fileno())
     for place in (folder / DOCUMENTS, folder):
         flush_folder(place)
-    return replace(segment, folder=folder)
+    return replace(segment, folder=folder, tombstones=None, deleted=0)
+
+
+def _dead(segment: Segment) -> Rows:
+    """Return the rows that were deleted when the index was opened; a writer may since have cleared away the
+    file that says so.
+    """
+    return np.empty(0, np.int64) if segment.live is None else np.flatnonzero(~segment.live)

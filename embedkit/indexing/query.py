@@ -53,7 +53,7 @@ def exact_search(index: Index, vectors: Floats, k: int, passing: Mask | None = N
     index.require_whole()
     queries = np.ascontiguousarray(index.prepared(vectors))
     best = (np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))
-    for rows in _blocks(index, passing):
+    for rows in blocks_of(index, passing):
         stored = index.vectors(rows)
         scores, places = faiss.knn(queries, stored, min(k, len(rows)), metric=faiss.METRIC_INNER_PRODUCT)
         best = merged([best, (scores, rows[places])], np.zeros(2, np.int64), k, len(queries))
@@ -91,7 +91,7 @@ def distinct(vectors: Floats, cosine: float) -> Rows:
     return np.array(kept, dtype=np.int64)
 
 
-def _blocks(index: Index, passing: Mask | None) -> Iterator[Rows]:
+def blocks_of(index: Index, passing: Mask | None = None) -> Iterator[Rows]:
     """Yield row numbers that are not deleted and pass, some at a time."""
     start = 0
     for segment in index.segments:

@@ -4,24 +4,21 @@ in the same order, and tombstones of those that were deleted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from embedkit.data import tables
-from embedkit.data.shards import Shard, ShardWriter, check_shard, drop_journal, read_table
-from embedkit.data.vectors import Batch, checked
-from embedkit.errors import DataError, FormatError
-from embedkit.indexing.files import StoredFile, stored
-from embedkit.indexing.kind import Floats, Kind, Mask, Rows, Space
+from embedkit.data.shards import Shard
+from embedkit.data.vectors import Batch
+from embedkit.errors import FormatError
+from embedkit.indexing.documents import DOCUMENTS, Documents
+from embedkit.indexing.files import StoredFile
+from embedkit.indexing.kind import Floats, Kind, Mask, Rows
 from embedkit.indexing.tombstones import read_tombstones
-
-DOCUMENTS = "documents"
 
 
 @dataclass(frozen=True)
@@ -55,8 +52,8 @@ class Segment:
             "name": self.folder.name,
             "rows": self.rows,
             "deleted": self.deleted,
-            "tombstones": self.tombstones._asdict() if self.tombstones else None,
-            "files": [file._asdict() for file in self.files],
+            "tombstones": self.tombstones.to_json() if self.tombstones else None,
+            "files": [file.to_json() for file in self.files],
             "documents": [asdict(shard) for shard in self.shards],
         }
 
@@ -88,7 +85,7 @@ class Segment:
         size.
         """
         for file in self.files:
-            file.require_size(self.folder)
+            file.require_ends(self.folder)
         return self.kind.open(self.folder, self.rows)
 
     def search(self, queries: Floats, k: int, passing: Mask | None = None) -> tuple[Floats, Rows]:
@@ -99,7 +96,10 @@ class Segment:
         k = min(k, self.rows if allowed is None else int(allowed.sum()))
         if k == 0:
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-        return self.kind.search(self.opened, np.ascontiguousarray(queries), k, allowed)
+        scores, rows = self.kind.search(self.opened, np.ascontiguousarray(queries), k, allowed)
+        if rows.size and (rows.min() < 0 or rows.max() >= self.rows):
+            raise self._damaged("a search of it found rows that are not there")
+        return scores, rows
 
     def allowed(self, passing: Mask | None) -> Mask | None:
         """Return which rows pass and are not deleted, `(rows,)`; None when all do."""
@@ -109,19 +109,24 @@ class Segment:
 
     def vectors(self, rows: Rows, dimension: int) -> Floats:
         """Return the stored vectors of some rows, `(len(rows), dimension)`."""
-        return self.kind.vectors(self.opened, rows, dimension)
+        try:
+            return self.kind.vectors(self.opened, rows, dimension)
+        except RuntimeError as error:  # what FAISS finds wrong
+            raise self._damaged(str(error)) from None
 
     def batches(self, dimension: int) -> Iterator[Batch]:
         """Yield the documents that are not deleted, with their stored vectors, a shard at a time."""
-        for place, shard in enumerate(self.shards):
-            rows = np.arange(shard.rows) + self._start(place)
-            kept = np.ones(shard.rows, dtype=bool) if self.live is None else self.live[rows]
+        start = 0
+        for table in self.documents():
+            rows = np.arange(start, start + table.num_rows)
+            kept = np.ones(table.num_rows, dtype=bool) if self.live is None else self.live[rows]
             if kept.any():
-                yield Batch(self._table(place).filter(kept), self.vectors(rows[kept], dimension))
+                yield Batch(table.filter(kept), self.vectors(rows[kept], dimension))
+            start += table.num_rows
 
     def documents(self) -> Iterator[Any]:
         """Yield the documents of all rows, a table a shard."""
-        return map(self._table, range(len(self.shards)))
+        return self._documents.tables()
 
     def find(self, ids: Any) -> Rows:
         """Return the rows, not deleted, whose ids are among `ids`, an Arrow array of strings."""
@@ -143,25 +148,14 @@ class Segment:
         """Return the documents of some rows as Python values, in the order asked; only their shards are
         touched.
         """
-        places = np.searchsorted(self._ends, rows, side="right")
-        found: list[dict[str, Any]] = [{} for _ in rows]
-        for place in np.unique(places):
-            wanted = np.flatnonzero(places == place)
-            table, local = self._table(int(place)), rows[wanted] - self._start(int(place))
-            try:
-                documents = tables.rows_at(table, local.tolist(), columns)
-            except (ValueError, SystemError) as error:
-                where = str(self.folder / DOCUMENTS / self.shards[place].file)
-                raise FormatError(f"is damaged: {error}", where=where, hint="embedkit index verify") from None
-            for at, document in zip(wanted, documents, strict=True):
-                found[at] = document
-        return found
+        return self._documents.take(rows, columns)
 
     def verify(self) -> None:
-        """Raise FormatError when a file's size, checksum or rows are not what was written."""
-        for shard in self.shards:
-            check_shard(self.folder / DOCUMENTS, shard)
-        for file in self.stored_files:
+        """Raise FormatError when a file's size, checksum or rows are not what was written; tombstones are
+        checked when they are read, once, since a writer clears away those it has replaced.
+        """
+        self._documents.verify()
+        for file in self.files:
             file.require_whole(self.folder)
         rows = sum(table.num_rows for table in self.documents())
         if rows != self.rows:
@@ -170,66 +164,8 @@ class Segment:
         _ = self.opened, self.live
 
     @cached_property
-    def _ends(self) -> NDArray[np.int64]:
-        return np.cumsum([shard.rows for shard in self.shards])
+    def _documents(self) -> Documents:
+        return Documents(self.folder / DOCUMENTS, self.shards)
 
-    @cached_property
-    def _open(self) -> dict[int, Any]:
-        return {}
-
-    def _start(self, place: int) -> int:
-        return int(self._ends[place]) - self.shards[place].rows
-
-    def _table(self, place: int) -> Any:
-        if place not in self._open:
-            self._open[place] = read_table(self.folder / DOCUMENTS / self.shards[place].file)
-        return self._open[place]
-
-
-def write_segment(folder: Path, kind: Kind, batches: Iterable[Batch], space: Space) -> Segment:
-    """Write a segment of all batches into a new folder, one batch in memory at a time.
-
-    Raises DataError when there is no row, a vector is not finite, or an id comes twice.
-    """
-    folder.mkdir()
-    documents = ShardWriter(folder / DOCUMENTS, {})
-    ids: list[NDArray[np.uint64]] = []
-    width = space.dimension if space.codes is None else space.codes.width
-
-    def blocks() -> Iterator[NDArray[Any]]:
-        for table, vectors in checked(batches, width):
-            documents.append(table)
-            ids.append(_hashes(table.column("id").to_pylist()))
-            yield vectors
-        if not ids:
-            raise DataError("there is nothing to index")
-
-    kind.build(blocks(), space, folder)
-    shards = documents.close()
-    drop_journal(documents.folder)
-    _refuse_repeated(documents.folder, shards, np.concatenate(ids))
-    files = tuple(map(stored, sorted(path for path in folder.iterdir() if path.is_file())))
-    return Segment(folder, sum(shard.rows for shard in shards), kind, files, tuple(shards))
-
-
-def _hashes(ids: list[str]) -> NDArray[np.uint64]:
-    return np.fromiter((hash(id) & 0xFFFFFFFFFFFFFFFF for id in ids), dtype=np.uint64, count=len(ids))
-
-
-def _refuse_repeated(folder: Path, shards: list[Shard], hashes: NDArray[np.uint64]) -> None:
-    """Raise DataError naming an id that comes twice; 8 bytes a row, and the ids themselves only where
-    hashes meet.
-    """
-    ordered = np.sort(hashes)
-    suspects = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
-    if not suspects:
-        return
-    seen: dict[str, int] = {}
-    row = 0
-    for shard in shards:
-        for id in read_table(folder / shard.file).column("id").to_pylist():
-            row += 1
-            if hash(id) & 0xFFFFFFFFFFFFFFFF in suspects:
-                if id in seen:
-                    raise DataError(f"id {id!r} comes twice, as records {seen[id]} and {row}")
-                seen[id] = row
+    def _damaged(self, what: str) -> FormatError:
+        return FormatError(f"is damaged: {what}", where=str(self.folder), hint="embedkit index verify")

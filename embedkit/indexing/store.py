@@ -105,8 +105,12 @@ class Index:
 
     @cached_property
     def map_file(self) -> bytes | None:
-        """The content of the map's file, when there is a map behind the encoder."""
+        """The content of the map's file, when there is a map behind the encoder; raises FormatError unless it
+        is what was written.
+        """
         path = self.path / MAP
+        if self.manifest.map is not None:  # else an earlier version, which did not note it
+            self.manifest.map.require_whole(self.path)
         return path.read_bytes() if path.is_file() else None
 
     def tuned(self, **settings: Any) -> Index:
@@ -149,12 +153,15 @@ class Index:
         if k < 1:
             raise UsageError(f"{k} is not a positive number", where="-k")
         self.require_whole()
-        prepared = self.prepared(queries)
-        found = [
-            segment.search(prepared, k, None if passing is None else passing[start : start + segment.rows])
-            for segment, start in zip(self.segments, self._starts, strict=True)
-        ]
-        return merged(found, self._starts, k, len(queries))
+        return self.best(self.prepared(queries), k, passing, range(len(self.segments)))
+
+    def best(self, prepared: Floats, k: int, passing: Mask | None, places: range) -> tuple[Floats, Rows]:
+        """Return what `search` does, of the segments at some places, for queries that are prepared."""
+        starts, found = self._starts[places.start : places.stop], []
+        for segment, start in zip(self.segments[places.start : places.stop], starts, strict=True):
+            allowed = None if passing is None else passing[start : start + segment.rows]
+            found.append(segment.search(prepared, k, allowed))
+        return merged(found, starts, k, len(prepared))
 
     def prepared(self, queries: NDArray[np.float32]) -> Floats:
         """Return queries as rows are stored, of unit length under `cosine`; raises MismatchError for another

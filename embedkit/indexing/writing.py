@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from embedkit.data.atomic import discard, flush_folder
+from embedkit.data.atomic import discard, flush_folder, whole_folder
+from embedkit.errors import FormatError
 from embedkit.indexing.files import stored
 from embedkit.indexing.kind import Rows
 from embedkit.indexing.lock import discard_unread, writer_lock
@@ -66,6 +68,33 @@ def writing(path: str | Path) -> Iterator[Writer]:
             yield writer
         finally:
             clear(writer.index)
+
+
+class Replacement(NamedTuple):
+    """A folder that is to become an index, and the first number of a segment of it: one that no segment of an
+    index before it had, so that whoever reads that one meets no file of this one.
+    """
+
+    folder: Path
+    first: int
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Replacement]:
+    """Yield what becomes the index `path`, whole, when the block ends well; an index that is there already is
+    held against other writers meanwhile. Raises ExistsError while another process writes it.
+    """
+    with writer_lock(path) if (path / MANIFEST).is_file() else nullcontext(), whole_folder(path) as folder:
+        (folder / SEGMENTS).mkdir()
+        yield Replacement(folder, _generation(path) + 1)
+
+
+def _generation(path: Path) -> int:
+    """Return the generation of an index; -1 where there is none that can be read."""
+    try:
+        return read_manifest(path).generation
+    except FormatError:
+        return -1
 
 
 def clear(index: Index) -> None:

@@ -12,6 +12,7 @@ from embedkit.data.examples import Examples
 from embedkit.data.labelled import Labelled
 from embedkit.data.pairs import Pair
 from embedkit.errors import DataError, UsageError
+from embedkit.training.gather import processes
 from embedkit.training.memory import Plan
 from embedkit.training.model import Dropout
 from embedkit.training.settings import AMSoftmaxSettings, RunSettings
@@ -118,6 +119,15 @@ def about_run(model: Any, dropout: Dropout, plan: Plan, *, bf16: bool) -> None:
     )
     precision = "bf16" if bf16 else "fp32"
     logger.info(f"training on {model.device} in {precision}, {passes}; dropout: {dropout}")
+
+
+def about_resumed(before: int) -> None:
+    """Note that a run goes on in another number of processes than the `before` that wrote its checkpoint."""
+    if before != processes():
+        logger.warning(
+            f"the run was begun in {before} processes and goes on in {processes()}: batches are the same, "
+            "dropout is drawn anew"
+        )
 
 
 def about_dropout(dropout: Dropout, examples: Examples) -> None:

@@ -14,6 +14,7 @@ from embedkit.training.classes import Classified
 from embedkit.training.diameter import LARGEST_CLASS, Diameter, class_diameter
 from embedkit.training.run_log import Event, Watch
 from embedkit.training.scoring import encode
+from embedkit.training.together import of_first
 
 logger = logging.getLogger("embedkit")
 
@@ -33,7 +34,7 @@ class AutoMargin(TrainerCallback):  # type: ignore[misc]
         """Set the margin, once, when its step has come."""
         if state.global_step < round(self.after * state.max_steps) or not self.objective.margin_is_open:
             return
-        found = self.measure(model)
+        found = of_first(self.measure(model))
         self.objective.margin.fill_(found.margin)
         if state.is_world_process_zero:
             _tell(state.global_step, found)

@@ -7,6 +7,7 @@ are saved in checkpoints with their optimiser's state, and stay out of the train
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from embedkit.losses.zlpr import ZLPR
+from embedkit.training.gather import gathered, own_rows
 from embedkit.training.gradcache import Features, cut
 from embedkit.training.objective import Objective
 
@@ -52,8 +54,9 @@ class Classified(Objective):
 
     `class_vectors` are `(classes * centres, dim)`, the centres of a class beside each other. Of more than
     `max_classes` classes a step compares with a sample: the batch's own, and others that are drawn evenly and
-    counted for all, so that the sum over classes is right on average. `class_weights`, `(classes,)`, weigh
-    texts by their label. A loss with `margin_is_set=False` works at margin 0 until `margin` is filled.
+    counted for all, so that the sum over classes is right on average; `seed` and the batch's labels settle
+    it. `class_weights`, `(classes,)`, weigh texts by their label. A loss with `margin_is_set=False` works at
+    margin 0 until `margin` is filled.
     """
 
     margin: Tensor  # of the loss while training; not a number before it is set
@@ -67,11 +70,12 @@ class Classified(Objective):
         max_classes: int | None = None,
         class_weights: Tensor | None = None,
         margin_is_set: bool = True,
+        seed: int = 0,
         **how: Any,
     ) -> None:
         super().__init__(model, **how)
         self.loss: Any = loss
-        self.max_classes = max_classes
+        self.max_classes, self.seed = max_classes, seed
         self.class_vectors = nn.Parameter(class_vectors)
         self.register_buffer("class_weights", class_weights, persistent=False)
         if not margin_is_set:
@@ -112,17 +116,25 @@ class Classified(Objective):
     def _sampled(self, labels: Tensor) -> Sampled | None:
         if self.max_classes is None or self.classes <= self.max_classes:
             return None
-        return sample_classes(labels, self.classes, self.max_classes)
+        batch = gathered(labels)  # of all processes, so that they compare with the same sample
+        sampled = sample_classes(batch, self.classes, self.max_classes, draws_of(batch, self.seed))
+        return sampled._replace(labels=sampled.labels[own_rows(len(labels))])
 
 
-def sample_classes(labels: Tensor, classes: int, size: int) -> Sampled:
+def draws_of(labels: Tensor, seed: int) -> torch.Generator:
+    """Return the random numbers of a batch: any number of processes, and a resumed run, draw the same."""
+    return torch.Generator().manual_seed(zlib.crc32(labels.cpu().numpy().tobytes(), seed % 2**32))
+
+
+def sample_classes(labels: Tensor, classes: int, size: int, generator: torch.Generator) -> Sampled:
     """Draw `size` of the classes (more, if a batch has more): all of a batch's, and others evenly."""
     own = labels.unique()
     others = torch.ones(classes, dtype=torch.bool, device=labels.device)
     others[own] = False
     candidates = others.nonzero().flatten()
     count = min(max(0, size - len(own)), len(candidates))
-    drawn = candidates[torch.randperm(len(candidates), device=labels.device)[:count]]
+    picked = torch.randperm(len(candidates), generator=generator)[:count]
+    drawn = candidates[picked.to(labels.device)]
     chosen, order = torch.cat([own, drawn]).sort()
     stands_for = math.log(len(candidates) / count) if count else 0.0
     log_counts = torch.zeros(len(chosen), device=labels.device)

@@ -117,6 +117,7 @@ class AMSoftmax(Recipe):
             max_classes=self.settings.max_classes,
             class_weights=None if weights is None else weights.to(model.device),
             margin_is_set=self.settings.margin != "auto",
+            seed=self.settings.seed,
         )  # fmt: skip
 
     def _tagged(self, model: Any, vectors: torch.Tensor) -> Tagged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,14 +63,14 @@ def saved_bytes_per_token(encode: Callable[[Any], Tensor], chunk: Chunk) -> int:
 
 
 def free_memory(device: torch.device) -> int:
-    """Return the bytes that are free on a graphics card, or to this process on the machine."""
+    """Return the bytes that are free on a graphics card, or to each of the processes on the machine."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
     import psutil
 
     available: int = psutil.virtual_memory().available
-    return min(available, _left_to_group())
+    return min(available, _left_to_group()) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def _left_to_group() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -14,15 +15,26 @@ from accelerate import PartialState
 from datasets import Dataset
 
 from embedkit.data.identity import Identity
+from embedkit.errors import DataError
+from embedkit.training.advice import about_resumed
+from embedkit.training.gather import processes
 from embedkit.training.gradcache import Features, cut
 from embedkit.training.lora import add_lora, merge_lora
 from embedkit.training.memory import Plan, plan, saved_bytes_per_token
 from embedkit.training.model import Dropout, bf16_is_fast, load_trainable
 from embedkit.training.objective import Objective
 from embedkit.training.run_log import Measure, Watch
-from embedkit.training.runs import RunFolder, kept_settings
+from embedkit.training.runs import BASE, RunFolder, kept_settings, require_base
 from embedkit.training.settings import RunSettings, located
-from embedkit.training.trainer import Additions, last_checkpoint, make_trainer, on_processor, quiet_trainer
+from embedkit.training.together import join, of_all, one_fate
+from embedkit.training.trainer import (
+    Additions,
+    last_checkpoint,
+    make_trainer,
+    on_processor,
+    processes_of,
+    quiet_trainer,
+)
 
 
 class Trained(NamedTuple):
@@ -133,22 +145,27 @@ def train(
     before a model is loaded.
     """
     quiet_trainer()
+    join()
     state = PartialState(cpu=on_processor(recipe.settings))
-    recipe.require(state.num_processes)
+    with one_fate():
+        recipe.require(state.num_processes)
     if state.is_main_process:
         recipe.advise()
     path = Path(path)
     folder = path.with_name(f"{path.name}.partial")
-    run = RunFolder(path, resume=resume, force=force) if state.is_main_process else None
+    run: RunFolder | None = None
     try:
-        if run is not None:
-            run.prepare(recipe.settings)
-        state.wait_for_everyone()
+        with one_fate():
+            if state.is_main_process:
+                run = RunFolder(path, resume=resume, force=force)
+                run.prepare(recipe.settings)
+        with one_fate():
+            require_base(folder)
         recipe = replace(recipe, settings=kept_settings(folder, recipe.settings))
         trained, made = _train(folder, recipe, run, watch)
-        if run is not None:
-            finish(run, recipe, trained, made)
-        state.wait_for_everyone()
+        with one_fate():
+            if run is not None:
+                finish(run, recipe, trained, made)
         return trained
     finally:
         if run is not None:
@@ -158,12 +175,17 @@ def train(
 def _train(folder: Path, recipe: Recipe, run: RunFolder | None, watch: Watch) -> tuple[Trained, Made]:
     started = time.monotonic()
     checkpoint = last_checkpoint(folder)
-    made = recipe.make(folder / "base", resumed=checkpoint is not None)
+    with one_fate():
+        made = recipe.make(folder / BASE, resumed=checkpoint is not None)
+    made, rows = _agreed(made), recipe.dataset()
+    require_same_rows(rows)
     if run is not None:
+        if checkpoint is not None:
+            about_resumed(processes_of(checkpoint))
         run.keep(made.settings, recipe.command)
     measure = recipe.measure.logged
     trainer = make_trainer(
-        made.objective, recipe.dataset(), made.settings, folder,
+        made.objective, rows, made.settings, folder,
         evaluator=recipe.evaluator(made), measure=measure, bf16=made.bf16, watch=watch,
         additions=recipe.additions(made, watch),
     )  # fmt: skip
@@ -183,6 +205,38 @@ def _train(folder: Path, recipe: Recipe, run: RunFolder | None, watch: Watch) ->
         found=recipe.found(made.objective),
         plan=Plan(made.objective.chunk_tokens, made.objective.passes),
     ), made
+
+
+def _agreed(made: Made) -> Made:
+    """Return what all processes train with: where their machines differ, what the least of them can."""
+    objective = made.objective
+    chunk_tokens, passes, bf16 = zip(
+        *of_all((objective.chunk_tokens, objective.passes, made.bf16)), strict=True
+    )
+    objective.chunk_tokens, objective.passes = min(chunk_tokens), max(passes)
+    settings = replace(made.settings, chunk_tokens=objective.chunk_tokens, passes=objective.passes)
+    return Made(objective, all(bf16), settings)
+
+
+def require_same_rows(rows: Dataset) -> None:
+    """Raise, in all processes, where one of them has read other rows: they would train on a mixture."""
+    digests = of_all(digest_of(rows)) if processes() > 1 else []
+    with one_fate():
+        if other := next((rank for rank, digest in enumerate(digests) if digest != digests[0]), 0):
+            raise DataError(
+                f"process {other} has read other examples than the first",
+                hint="give every machine the same files",
+            )
+
+
+def digest_of(rows: Dataset) -> int:
+    """Return a checksum of all values, equal where they are and their order is."""
+    number = 0
+    for batch in rows.data.table.to_batches():
+        for column in batch.columns:
+            for buffer in filter(None, column.buffers()):
+                number = zlib.crc32(buffer, number)
+    return number
 
 
 def finish(run: RunFolder, recipe: Recipe, trained: Trained, made: Made) -> None:

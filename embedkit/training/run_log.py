@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
+from accelerate import PartialState
 from transformers import TrainerCallback
 
 LOG = "log.jsonl"
@@ -84,7 +85,8 @@ class Log(TrainerCallback):  # type: ignore[misc]
         self.watch(Event(state.global_step, state.max_steps, line))
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Mark the checkpoint as whole."""
+        """Mark the checkpoint as whole, when every process has written its part."""
+        PartialState().wait_for_everyone()
         if state.is_world_process_zero:
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
 

@@ -19,7 +19,7 @@ from embedkit.data.identity import Identity
 from embedkit.embedding.encoder import load
 from embedkit.embedding.export import FORMAT, MARKER, STORY, VERSION
 from embedkit.embedding.model_card import model_card
-from embedkit.errors import ExistsError, MismatchError
+from embedkit.errors import DataError, ExistsError, MismatchError
 from embedkit.training.model import make_base
 from embedkit.training.settings import AnySettings, RunSettings, located
 from embedkit.training.toml import read_toml, to_toml
@@ -107,6 +107,15 @@ def kept_settings(folder: Path, settings: AnySettings) -> AnySettings:
     """Return the settings of an unfinished run, with what was worked out; without one, those given."""
     file = folder / SETTINGS
     return type(settings)(**read_toml(file, type(settings))) if file.is_file() else settings
+
+
+def require_base(folder: Path) -> None:
+    """Raise DataError where a process does not find the model that the first one has written for all."""
+    if not (folder / BASE).is_dir():
+        raise DataError(
+            "is not there for every process", where=str(folder),
+            hint="the output of several machines is a folder that they share",
+        )  # fmt: skip
 
 
 def is_trained(path: Path) -> bool:

@@ -9,7 +9,6 @@ from statistics import fmean, stdev
 from typing import Any
 
 import orjson
-from accelerate import PartialState
 
 from embedkit.data.atomic import discard, whole_folder, write_whole
 from embedkit.embedding.export import STORY
@@ -17,6 +16,7 @@ from embedkit.errors import UsageError
 from embedkit.training.recipe import Recipe, Trained, train
 from embedkit.training.run_log import Watch
 from embedkit.training.runs import refuse_run
+from embedkit.training.together import is_first, join, one_fate
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ def train_seeds(
     seeds = range(first, first + count)
     if count == 1:
         return Runs(path, {first: train(path, recipe, resume=resume, force=force, watch=watch)}, first)
-    if PartialState().is_main_process:
+    join()
+    with one_fate():
         refuse_run(path, resume=resume, force=force)
     trained = {}
     for seed in seeds:
@@ -103,8 +104,9 @@ def train_seeds(
             one = recipe.with_settings(seed=seed)
             trained[seed] = train(place, one, resume=resume, force=force, watch=watch)
     runs = Runs(path, trained, max(seeds, key=lambda seed: trained[seed].best or 0.0))
-    if PartialState().is_main_process:
-        _keep(runs, all_of_them=keep_all)
+    with one_fate():
+        if is_first():
+            _keep(runs, all_of_them=keep_all)
     return runs
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from embedkit.training.lora import is_lora
 from embedkit.training.objective import Objective
 from embedkit.training.run_log import LOG, WHOLE, Log, Watch
 from embedkit.training.settings import RunSettings
+from embedkit.training.shared import AverageOwn, OwnDropout
 
 OBJECTIVE = "objective.safetensors"  # what is learnt beside the model: class vectors, a head, LoRA
 
@@ -79,16 +81,23 @@ class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
     def _load_from_checkpoint(self, checkpoint_path: str) -> None:
         if not any(map(is_lora, self.loss.state_dict())):  # else the weights are still those of the base
             super()._load_from_checkpoint(checkpoint_path)
-        self.loss.load_state_dict(load_file(Path(checkpoint_path) / OBJECTIVE), strict=False)
+        names = {_alone(name): name for name in self.loss.state_dict()}
+        kept = load_file(Path(checkpoint_path) / OBJECTIVE)
+        self.loss.load_state_dict({names[name]: kept[name] for name in names.keys() & kept}, strict=False)
 
 
 def own_state(objective: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Return what is learnt beside the model, and beside its frozen weights, by name."""
     return {
-        name: value.contiguous()
+        _alone(name): value.contiguous()
         for name, value in objective.state_dict().items()
         if not name.startswith("model.") or is_lora(name)
     }
+
+
+def _alone(name: str) -> str:
+    """Return the name of a parameter as it is in one process, where nothing is wrapped around the model."""
+    return f"model.{name.removeprefix('model.module.')}" if name.startswith("model.module.") else name
 
 
 class Additions(NamedTuple):
@@ -193,25 +202,10 @@ def _callbacks(
     evaluates: bool,
 ) -> list[TrainerCallback]:
     texts = settings.batch_size * sum(name != "label" for name in rows.column_names)
-    callbacks: list[TrainerCallback] = [Log(folder / LOG, texts, watch), AverageOwn(objective)]
+    callbacks: list[TrainerCallback] = [Log(folder / LOG, texts, watch), AverageOwn(objective), OwnDropout()]
     if evaluates and settings.patience is not None:
         callbacks.append(EarlyStoppingCallback(settings.patience))
     return callbacks
-
-
-class AverageOwn(TrainerCallback):  # type: ignore[misc]
-    """Averages over processes the gradients of what the loss learns: DistributedDataParallel does not."""
-
-    def __init__(self, objective: Objective) -> None:
-        self.objective = objective
-        objective.averaged = True
-
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Average them before the step."""
-        for parameter in self.objective.own().values():
-            if processes() > 1 and parameter.grad is not None:
-                torch.distributed.all_reduce(parameter.grad)
-                parameter.grad /= processes()
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -220,11 +214,17 @@ def last_checkpoint(folder: Path) -> Path | None:
     return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
+def processes_of(checkpoint: Path) -> int:
+    """Return how many processes wrote a checkpoint: each of several has left its random numbers."""
+    return max(1, len(list(checkpoint.glob("rng_state_*.pth"))))
+
+
 def quiet_trainer() -> None:
     """Let the libraries below say errors only; what matters is said by the log and the watcher."""
     import datasets
     import transformers
 
+    warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)  # accelerate's own
     transformers.logging.set_verbosity_error()
     datasets.disable_progress_bars()
     for name in ("sentence_transformers", "accelerate", "datasets", "torch.distributed"):

@@ -6,10 +6,10 @@ variance) buries the small variances that whitening divides by.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import tee
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,17 @@ Pairs = Iterable[Pair]
 Float64 = NDArray[np.float64]
 
 Running = TypeVar("Running")
+Sums = TypeVar("Sums")
 
 BLOCK_ROWS = 1024  # rows summed at a time, however they arrive: other chunks give the same bits
+
+
+@runtime_checkable
+class Scattered(Protocol):
+    """Rows that lie in parts elsewhere, and are summed where they lie."""
+
+    def summed(self, sums_of: Callable[[Rows], Sums], merge: Callable[[Sums, Sums], Sums]) -> Sums:
+        """Return the merged sums of all parts."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,14 @@ class Moments:
         """The mean of x^2 in each column, `(dim,)`."""
         return np.asarray(np.diag(self.co_moment) / self.rows + self.mean**2)
 
+    def merge(self, other: Moments) -> Moments:
+        """Return the moments of these rows and others (Chan, Golub and LeVeque 1979, equation 2.1)."""
+        rows = self.rows + other.rows
+        apart = other.mean - self.mean
+        between = self.rows * other.rows / rows * np.outer(apart, apart)
+        mean = self.mean + other.rows / rows * apart
+        return Moments(rows, mean, self.co_moment + other.co_moment + between)
+
 
 @dataclass(frozen=True)
 class FourthMoments(Moments):
@@ -60,6 +77,22 @@ class FourthMoments(Moments):
         D, squares, along = float(d @ d), float(np.trace(M)), float(d @ total)
         quadratic = 4 * float(d @ M @ d) + 2 * D * squares
         return self.fourth - 4 * float(self.third @ d) + quadratic - 4 * D * along + n * D * D
+
+    def third_about(self, centre: Float64) -> Float64:
+        """Return the sum of |x - centre|^2 (x - centre), `(dim,)`."""
+        d, n = self.shift - centre, self.rows  # x - centre = u + d
+        total, M = n * (self.mean - self.shift), self.about(self.shift)
+        D, squares = float(d @ d), float(np.trace(M))
+        along = 2 * M @ d + 2 * float(total @ d) * d
+        return np.asarray(self.third + along + squares * d + D * total + n * D * d)
+
+    def merge(self, other: Moments) -> FourthMoments:
+        """Return the moments of these rows and others, those of them brought to the shift of these."""
+        assert isinstance(other, FourthMoments)
+        both = super().merge(other)
+        third = self.third + other.third_about(self.shift)
+        fourth = self.fourth + other.fourth_about(self.shift)
+        return FourthMoments(both.rows, both.mean, both.co_moment, self.shift, third, fourth)
 
 
 class CrossMoments(NamedTuple):
@@ -85,12 +118,21 @@ class Centroid(NamedTuple):
     mean: Float64
     mean_square: float
 
+    def merge(self, other: Centroid) -> Centroid:
+        """Return what it is of these rows and others."""
+        rows = self.rows + other.rows
+        share = other.rows / rows
+        mean = self.mean + share * (other.mean - self.mean)
+        return Centroid(rows, mean, self.mean_square + share * (other.mean_square - self.mean_square))
+
 
 def moments_of(rows: Rows) -> Moments:
     """Return the moments of all rows, which come in blocks `(rows, dim)` of any size.
 
     Raises DataError when there are none or one is not finite, MismatchError when widths differ.
     """
+    if isinstance(rows, Scattered):
+        return rows.summed(moments_of, Moments.merge)
     running: _Running | None = None
     for block in blocks_of(rows):
         running = running or _Running(block)
@@ -100,6 +142,8 @@ def moments_of(rows: Rows) -> Moments:
 
 def fourth_moments_of(rows: Rows) -> FourthMoments:
     """Return the moments of all rows and what Ledoit-Wolf needs; raises what `moments_of` does."""
+    if isinstance(rows, Scattered):
+        return rows.summed(fourth_moments_of, FourthMoments.merge)
     running: _Running | None = None
     third, fourth = np.zeros(()), 0.0
     for block in blocks_of(rows):
@@ -132,6 +176,8 @@ def cross_moments_of(pairs: Pairs) -> CrossMoments:
 
 def centroid_of(rows: Rows) -> Centroid:
     """Return rows, mean and mean squared length; raises what `moments_of` does."""
+    if isinstance(rows, Scattered):
+        return rows.summed(centroid_of, Centroid.merge)
     count, total, squares = 0, np.zeros(()), 0.0
     for block in blocks_of(rows):
         exact = block.astype(np.float64)

@@ -52,7 +52,10 @@ def test_info_knows_each_kind_of_thing(run, docs):
     ("thing", "message"),
     [
         ("nothing", "nothing: no such file, folder or model"),
-        ("docs.jsonl", "docs.jsonl: is no index, vector set, map or model"),
+        (
+            "docs.jsonl",
+            "docs.jsonl: is no index, vectors, map, label vectors, model, run of hits or evaluation",
+        ),
     ],
 )
 def test_info_of_nothing_is_one_line(run, docs, thing, message):

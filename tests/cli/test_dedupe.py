@@ -3,6 +3,8 @@
 import json
 import os
 
+import pytest
+
 
 def test_copies_are_lines_with_what_they_copy(run):
     done = run(
@@ -20,3 +22,13 @@ def test_copies_are_lines_with_what_they_copy(run):
 def test_a_threshold_that_is_none_is_refused_before_anything_is_read(run):
     done = run("dedupe", "no.txt", "--threshold", "2")
     assert done == (2, "", "embedkit: --threshold: 2 is not a cosine above 0, at most 1\n")
+
+
+def test_bounds_and_all_pairs_find_the_same(run, monkeypatch):
+    monkeypatch.setattr("embedkit.indexing.duplicates.JOINED_ROWS", 10)
+    lines = "".join(f"line {number % 17} of {number % 3}\n" for number in range(60))
+    one, other = (run("dedupe", *how, "--threshold", "0.9", stdin=lines) for how in ([], ["--exact"]))
+    one, other = ([json.loads(line) for line in done.out.splitlines()] for done in (one, other))
+    assert [line["id"] for line in one] == [line["id"] for line in other]
+    assert [line["cosine"] for line in one] == pytest.approx([line["cosine"] for line in other], abs=1e-6)
+    assert 9 <= len(one) < 59

@@ -114,6 +114,43 @@ def test_an_index_is_searched_with_queries_that_are_looked_up(ask, run):
         assert Model.asked == expected
 
 
+@pytest.mark.parametrize("command", ["advise", "whiten"])
+@pytest.mark.parametrize("no_cache", [False, True])
+def test_advice_and_tuning_encode_nothing_twice(ask, run, command, no_cache):
+    words = [f"{one} {other}" for one in ("red", "green", "blue", "cat", "dog") for other in "abcdefgh"]
+    Path("docs.txt").write_text("\n".join(words))
+    lines = [f"{words[row]}\tnew {words[row + 1]}\t{row % 5}\n" for row in range(39)]
+    Path("scored.tsv").write_text("".join(lines))
+    texts = {*words, *(f"new {text}" for text in words[1:])}
+    commands = {
+        "advise": ("advise", "docs.txt", "--pairs", "scored.tsv", "--json"),
+        "whiten": (
+            "whiten",
+            "docs.txt",
+            "--tune",
+            "scored.tsv",
+            "-o",
+            "map.safetensors",
+            "--json",
+            "--force",
+        ),
+    }
+    said = []
+    for first in (True, False):
+        Model.asked = []
+        done = run(*commands[command], "-m", "model", *(["--no-cache"] if no_cache else []))
+        assert (done.code, done.said) == (0, "")
+        assert set(Model.asked) == (texts if first or no_cache else set())
+        said.append(done.out)
+    assert said[0] == said[1]
+    assert Path("cache").exists() == (not no_cache)
+
+
+def test_without_tuning_there_is_no_cache_to_leave_out(run, folder):
+    refused = "embedkit: --no-cache: is for --tune\n"
+    assert run("whiten", "docs.txt", "-o", "a.safetensors", "--no-cache") == (2, "", refused)
+
+
 def test_a_cache_that_cannot_be_written_costs_a_warning(ask, run):
     Path("cache").write_text("not a folder")
     done = run("eval", "sts", "pairs.tsv", "-m", "model")

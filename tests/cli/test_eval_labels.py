@@ -9,7 +9,8 @@ import pytest
 from embedkit.data.label_vectors import LabelVectors
 from embedkit.data.labelled import read_labelled
 from embedkit.embedding.encoder import load, with_maps
-from embedkit.evaluation.labels import label_figures, seen_only
+from embedkit.evaluation.label_influence import among_themselves
+from embedkit.evaluation.labels import evaluate_labels, label_figures, seen_only
 from embedkit.transforms.affine import Affine
 
 TOPICS = {
@@ -113,6 +114,18 @@ def test_without_a_gallery_it_says_so_and_queries_left_out_are_counted(run, test
     assert "queries    40; 1 left out, for which there is nothing to find\n" in done.out
     one = results(run("eval", "labels", test, "--json"))[0]
     assert (one["queries"], one["left_out"]) == (40, 1)
+
+
+def test_without_a_gallery_texts_are_drawn_as_queries_and_as_what_others_find(run, test):
+    done = run("eval", "labels", test, "--json")
+    drawn = "95 %, percentile bootstrap over texts, each as a query and as what others find"
+    assert json.loads(done.out)["protocol"]["intervals"].startswith(drawn)
+    texts = read_labelled([str(test)])
+    vectors = load("hash:dim=8").encode(texts.texts())
+    oracle = evaluate_labels([among_themselves(vectors, [row.labels for row in texts.rows])])
+    for each, key in zip(oracle, KEYS, strict=True):
+        found = results(done)[0][key]
+        assert [found["low"], found["high"]] == pytest.approx([100 * end for end in each.value[1:]], abs=1e-5)
 
 
 @pytest.mark.parametrize("door", ["argument", "hyphen", "pipe", "gallery"])
@@ -265,6 +278,7 @@ def test_only_labels_that_were_or_were_not_trained_on(run, test, train, trained,
         (["-", "-"], 2, "-: standard input can be read only once"),
         (["-", "--gallery", "-"], 2, "--gallery: standard input can be read only once"),
         (["test.tsv", "--id-field", "id"], 2, "--id-field: "),
+        (["test.tsv", "--query-prompt", "query: "], 2, "--query-prompt: is for queries, and all "),
         (["test.tsv", "--resamples", "9"], 2, "Invalid value for '--resamples': "),
     ],
 )

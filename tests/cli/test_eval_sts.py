@@ -70,6 +70,7 @@ def test_the_table_and_the_protocol_are_on_standard_output(run, pairs, turned):
     assert facts["maps"].startswith("map ")
     assert facts["intervals"] == "95 %, percentile bootstrap over pairs, 1,000 resamples, seed 0"
     assert facts["versions"].startswith("embedkit ")
+    assert facts["ties"].startswith("share their mean rank; where all ")
     assert "aggregation" not in facts
 
 
@@ -176,6 +177,11 @@ def test_columns_are_named_by_an_option(run, folder):
             ["pairs.tsv", "--resamples", "9"],
             2,
             "Invalid value for '--resamples': ",
+        ),
+        (
+            ["pairs.tsv", "--query-prompt", "query: "],
+            2,
+            "--query-prompt: is for queries, and all texts are encoded as documents here; --document-prompt ",
         ),
         (["-", "-"], 2, "-: standard input can be read only once"),
     ],

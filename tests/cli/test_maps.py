@@ -253,4 +253,5 @@ def test_info_knows_a_map_by_its_content_whatever_its_name(run, folder):
 
 def test_info_of_any_other_file_is_one_line(run, folder):
     (folder / "t.bin").write_bytes(b"no map")
-    assert run("info", "t.bin") == (1, "", "embedkit: t.bin: is no index, vector set, map or model\n")
+    line = "embedkit: t.bin: is no index, vectors, map, label vectors, model, run of hits or evaluation\n"
+    assert run("info", "t.bin") == (1, "", line)

@@ -87,6 +87,19 @@ def test_the_file_of_settings_repeats_the_run_from_anywhere(run, monkeypatch):
     assert not same("../out", "other")
 
 
+def test_a_seed_of_zero_is_one_too_and_overrides_that_of_the_file(run):
+    run("train-simcse", "a.txt", "--batch-size", "8", "--max-steps", "2", "--seed", "3", "-o", "three", "-q")
+    for name, given in (("again", []), ("zero", ["--seed", "0"])):
+        run("train-simcse", "--config", "three/train.toml", "-o", name, "-q", *given)
+    told = [
+        orjson.loads(Path(name, "embedkit.json").read_bytes())["settings"]["seed"]
+        for name in ("again", "zero")
+    ]
+    assert told == [3, 0]
+    assert same("three", "again")
+    assert not same("three", "zero")
+
+
 def test_check_exact_alone_trains_nothing(run):
     done = run("train-simcse", "a.txt", "--batch-size", "16", "--check-exact")
     assert done.code == 0

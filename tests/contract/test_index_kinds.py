@@ -37,6 +37,11 @@ EXAMPLES = [
     Example("ivf:probes=4", 0.6, 0.6),
     Example("ivf:lists=8,probes=8", 1, 1),
     Example("ivf:probes=99,storage=sq8", 0.93, 0.9, 2e-2),
+    Example("ivf:probes=99,storage=pq,m=5,bits=4", 0.3, 0.3, 1),
+    Example("ivf:lists=4,probes=4,storage=pq,m=8,opq=no", 0.3, 0.3, 1),
+    Example("factory:Flat", 1, 1),
+    Example("factory:IVF4,SQ8", 0.3, 0.3, 2e-2),
+    Example("factory:HNSW16,SQfp16", 0.9, 0.9, 1e-3),
     Example("int8", 1, 1),
     Example("int8:rescore=float16", 1, 1, 1e-3),
     Example("int8:rescore=none", 0.98, 0.98, 1e-2),
@@ -207,6 +212,19 @@ def test_deleted_rows_are_never_found_and_never_shrink_k(folder, example, metric
     tenth = np.sort(oracle, axis=1)[:, -10:-9] - 1e-4
     assert (np.take_along_axis(oracle, rows, axis=1) >= tenth).mean() >= floor
     assert off(*index.search(QUERIES, 10), metric) <= example.error
+
+
+@each_metric
+def test_an_index_that_was_emptied_finds_nothing_until_it_is_filled_again(folder, example, metric, floor):
+    built(ROWS[:20], example.spec, metric)
+    index = delete("x.idx", [str(row) for row in range(20)]).after
+    assert [part.shape for part in index.search(QUERIES, 5)] == [(len(QUERIES), 0)] * 2
+    assert index.hits(QUERIES, 5) == [[]] * len(QUERIES)
+    assert compact("x.idx").search(QUERIES, 5)[1].shape == (len(QUERIES), 0)
+    batch = Batch(pa.table({"id": ["0"]}), ROWS[:1])
+    scores, rows = add("x.idx", VectorMeta(16), [batch]).after.search(QUERIES, 5)
+    assert rows.tolist() == [[0]] * len(QUERIES)
+    assert off(scores, rows, metric) <= example.error
 
 
 @each_metric

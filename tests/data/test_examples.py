@@ -123,3 +123,14 @@ def test_unreadable_records_can_be_skipped(folder):
     name = put("a.jsonl", '{"a": "x", "b": "y"}\n{oops\n{"a": "p", "b": "q"}\n')
     found = read_examples([name], TextFormat(on_error="skip"))
     assert (found.rows, found.skipped) == ([("x", "y"), ("p", "q")], 1)
+
+
+def test_the_named_field_of_ids_is_no_view(folder):
+    put("a.csv", "key,anchor,positive\n7,a dog,a hound\n")
+    assert read_examples(["a.csv"], TextFormat(id_field="key")).columns == ("anchor", "positive")
+
+
+def test_a_header_that_is_no_csv_is_one_line(folder):
+    put("a.csv", "anchor\rpositive\na dog,a hound\n")
+    with pytest.raises(DataError, match=r"^a\.csv:1: its header is not CSV: new-line character"):
+        read_examples(["a.csv"])

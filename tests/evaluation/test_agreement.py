@@ -5,7 +5,8 @@ import pytest
 
 from embedkit.errors import DataError
 from embedkit.evaluation.agreement import agreement, common
-from embedkit.evaluation.bootstrap import estimate, resampled_means
+from embedkit.evaluation.bootstrap import mean_estimate
+from embedkit.evaluation.jackknife import with_effects
 
 RNG = np.random.default_rng(0)
 FIRST = RNG.normal(size=(150, 12)).astype(np.float32)
@@ -26,10 +27,26 @@ def test_the_parts_are_those_of_a_loop():
     found = agreement(FIRST, SECOND, 10, resamples=200, seed=3)
     assert found.overlap.value == pytest.approx(np.mean(overlap))
     assert found.jaccard.value == pytest.approx(np.mean(jaccard))
-    expected = estimate(np.mean(jaccard), resampled_means(np.array(jaccard), 200, 3))
-    np.testing.assert_allclose(found.jaccard, expected)
     assert 0.2 < found.overlap.low < found.overlap.value < found.overlap.high < 0.8
     assert (found.rows, found.k) == (150, 10)
+
+
+@pytest.mark.parametrize(("rows", "k"), [(40, 3), (25, 1), (30, 10), (11, 10)])
+def test_intervals_draw_what_a_row_has_and_what_others_lose_without_it(rows, k):
+    first, second = FIRST[:rows], SECOND[:rows]
+
+    def shares(kept):
+        overlap = common(first[kept], second[kept], min(k, len(kept) - 1))
+        return np.stack([overlap, overlap / (2 - overlap)])
+
+    whole, losses = shares(np.arange(rows)), np.zeros((2, rows, rows))
+    for row in range(rows):
+        kept = np.delete(np.arange(rows), row)
+        losses[:, kept, row] = whole[:, kept] - shares(kept)
+    values = with_effects(whole, losses.sum(axis=1), np.sum(losses**2, axis=(1, 2)))
+    found = agreement(first, second, k, resamples=200, seed=3)
+    for mine, row in zip((found.overlap, found.jaccard), values, strict=True):
+        np.testing.assert_allclose(mine, mean_estimate(row, 200, 3), rtol=1e-9)
 
 
 def test_the_two_sides_are_equal():

@@ -99,6 +99,8 @@ def test_alignment_is_the_mean_squared_distance_of_unit_vectors():
     assert found.value == pytest.approx(np.mean(np.sum((unit[0] - unit[1]) ** 2, axis=1)), rel=1e-6)
     assert found.low < found.value < found.high
     assert alignment(np.ones(3), resamples=100, seed=0) == (0, 0, 0)
+    turned = np.cos(np.radians([60.0, 90.0, 180.0]))  # chords of 1, the root of 2, and 2
+    assert alignment(turned, resamples=100, seed=0).value == pytest.approx((1 + 2 + 4) / 3)
 
 
 def test_zero_vectors_have_no_direction():

@@ -54,6 +54,44 @@ def test_ndcg_by_the_example_of_its_paper():
         assert one(f"nDCG@{rank}", grades, documents) == pytest.approx(expected[rank - 1], rel=1e-9)
 
 
+# Manning, Raghavan and Schuetze 2008, Introduction to Information Retrieval, exercises 8.8 and 8.9: R is
+# relevant, N is not; of the second query 8 documents in 10 000 are, 6 of them in the first 20.
+FIRST, SECOND, TWENTY = "RNRNNNNNRR", "NRNNRRRNNN", "RRNNNNNNRNRNNNRNNNNR"
+
+
+def of_letters(name, letters, relevant):
+    """Return one measure of a ranking of R and N, where `relevant` documents are there to be found."""
+    documents = [f"{letter}{rank}" for rank, letter in enumerate(letters)]
+    grades = {document: int(document[0] == "R") for document in documents}
+    missed = {f"missed{number}": 1 for number in range(relevant - letters.count("R"))}
+    return one(name, grades | missed, documents)
+
+
+@pytest.mark.parametrize(
+    ("name", "letters", "relevant", "value"),
+    [
+        ("AP", FIRST, 4, (1 + 2 / 3 + 3 / 9 + 4 / 10) / 4),  # 0.6
+        ("AP", SECOND, 4, (1 / 2 + 2 / 5 + 3 / 6 + 4 / 7) / 4),  # 0.493
+        ("Rprec", FIRST, 4, 1 / 2),
+        ("Rprec", SECOND, 4, 1 / 4),
+        ("P@20", TWENTY, 8, 0.3),
+        ("R@20", TWENTY, 8, 0.75),
+        ("AP", TWENTY, 8, (1 + 1 + 3 / 9 + 4 / 11 + 5 / 15 + 6 / 20) / 8),
+        ("AP", f"{TWENTY}RR", 8, 0.503),  # the largest it may be of the whole collection
+        ("AP", f"{TWENTY}{9978 * 'N'}RR", 8, 0.416),  # the smallest
+    ],
+)
+def test_the_exercises_of_a_textbook(name, letters, relevant, value):
+    assert of_letters(name, letters, relevant) == pytest.approx(value, abs=5e-4)
+
+
+def test_reciprocal_ranks_of_the_example_that_everyone_gives():
+    """First hits on ranks 3, 2 and 1 have the mean 11 / 18."""
+    rankings = [list("xyr"), list("xry"), list("rxy")]
+    values = values_of(parse_measures(["RR"]), [{"r": 1}] * 3, rankings)
+    assert values.mean() == pytest.approx(11 / 18)
+
+
 GRADES = {"a": 1, "b": 0, "c": 2, "d": 1, "e": -1}
 
 

@@ -65,6 +65,11 @@ def test_what_is_constant_correlates_with_nothing(correlation, x, y):
     assert correlation(x, y) == 0
 
 
+def test_tied_values_share_their_mean_rank():
+    """By hand: ranks 1, 2.5, 2.5, 4 and 1, 3, 2, 4 have the covariance 4.5 and the squares 4.5 and 5."""
+    assert spearman([0, 7, 7, 9], [1, 30, 2, 40]) == pytest.approx(4.5 / np.sqrt(4.5 * 5))
+
+
 def test_scores_for_other_pairs_are_refused_with_both_shapes():
     with pytest.raises(MismatchError, match=r"^there are scores of shape \(2,\) for pairs of shape \(3,\)$"):
         spearman([1, 2], [1, 2, 3])

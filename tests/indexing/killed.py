@@ -42,6 +42,7 @@ CHANGES = {
     "delete": lambda: delete("x.idx", ["a", "e"]),
     "compact": lambda: compact("x.idx"),
     "merge": lambda: merge(["old.idx"], "x.idx"),
+    "merge-onto": lambda: merge(["old.idx", "more.idx"], "x.idx"),
     "rebuild": lambda: build_index("x.idx", META, [batch("z", 0)]),
 }
 
@@ -103,7 +104,7 @@ def main(what):
     logging.getLogger("embedkit").setLevel(logging.ERROR)  # of killed writers
     os.fsync = lambda _: None  # a kill is no power cut
     apart(lambda: fresh(Path("old.idx")))
-    shutil.copytree("old.idx", "new.idx")
+    build_index("more.idx", META, [batch("f", 0)])
     seen, states = {"old": 0, "new": 0}, {}
     for moment in range(1000):
         for left in [*Path().glob("x.idx"), *Path().glob(".x.idx.*")]:

@@ -15,11 +15,14 @@ ROWS = NUMBERS.normal(size=(50, 6)).astype(np.float32)
 ROWS[20:45] = ROWS[NUMBERS.integers(0, 20, 25)] * 3 + 0.3 * NUMBERS.normal(size=(25, 6))
 
 
-@pytest.mark.parametrize("blocks", [(7, 5), (50, 3), (3, 50), (1024, 16384)])
+@pytest.mark.parametrize("blocks", [(7, 5), (50, 3), (3, 50), (1024, 16384), None])
 @pytest.mark.parametrize("cosine", [0.3, 0.9, 0.99])
 def test_each_is_found_with_the_nearest_before_it(folder, monkeypatch, blocks, cosine):
-    monkeypatch.setattr(duplicates, "_QUERIES", blocks[0])
-    monkeypatch.setattr(duplicates, "_ROWS", blocks[1])
+    if blocks is None:
+        monkeypatch.setattr(duplicates, "JOINED_ROWS", 50)
+    else:
+        monkeypatch.setattr(duplicates, "_QUERIES", blocks[0])
+        monkeypatch.setattr(duplicates, "_ROWS", blocks[1])
     table = pa.table({"id": [f"d{row}" for row in range(50)]})
     index = build_index("x.idx", VectorMeta(6), [Batch(table, ROWS)])
     expected = []
@@ -33,11 +36,14 @@ def test_each_is_found_with_the_nearest_before_it(folder, monkeypatch, blocks, c
     assert 3 < len(found) < 50
 
 
-def test_the_first_of_equals_is_the_original(folder):
+@pytest.mark.parametrize("exhaustive", [True, False])
+def test_the_first_of_equals_is_the_original(folder, exhaustive):
     index = build_index(
         "x.idx", VectorMeta(6), [Batch(pa.table({"id": list("abc")}), np.ones((3, 6), np.float32))]
     )
-    found = [(near.document["id"], near.original) for near in near_duplicates(index, 0.98)]
+    found = [
+        (near.document["id"], near.original) for near in near_duplicates(index, 0.98, exhaustive=exhaustive)
+    ]
     assert found == [("b", "a"), ("c", "a")]
 
 

@@ -1,7 +1,6 @@
-"""Add, delete and compact against a plain Python model of what an index holds."""
+"""Add, delete and compact: what is there afterwards, and what is left behind."""
 
 import os
-import random
 from pathlib import Path
 
 import numpy as np
@@ -135,67 +134,6 @@ def test_an_input_that_fails_in_the_middle_leaves_nothing(idx, docs):
     with pytest.raises(DataError, match=r"^id 'd' comes twice"):
         add(idx, meta, [batch])
     assert files(idx) == before
-
-
-class Model:
-    """What an index holds, in plain Python and numpy."""
-
-    def __init__(self):
-        self.vectors = {}
-
-    def search(self, query, k):
-        """Ids and cosines, best first."""
-        names = list(self.vectors)
-        rows = np.array([self.vectors[name] for name in names]).reshape(-1, 5).astype(float)
-        scores = rows @ query / np.maximum(np.linalg.norm(rows, axis=1) * np.linalg.norm(query), 1e-30)
-        order = np.argsort(-scores)[:k]
-        return [names[place] for place in order], scores[order]
-
-
-def batch(names, vectors):
-    return Batch(pa.table({"id": names}), np.array([vectors[name] for name in names], np.float32))
-
-
-def check(index, model, chance):
-    query = chance.normal(size=5)
-    k = int(chance.integers(1, 12))
-    found = index.hits(query[None].astype(np.float32), k)[0]
-    names, scores = model.search(query, k)
-    assert [hit.document["id"] for hit in found] == names
-    np.testing.assert_allclose([hit.score for hit in found], scores, atol=1e-6)
-    assert index.rows == len(model.vectors)
-
-
-@pytest.mark.parametrize(
-    ("seed", "operations"), [(0, 150), (1, 150), pytest.param(2, 2000, marks=pytest.mark.slow)]
-)
-@pytest.mark.parametrize("kind", ["flat", "int8"])
-def test_random_operations_give_the_hits_of_the_model(folder, monkeypatch, kind, seed, operations):
-    monkeypatch.setattr(os, "fsync", lambda _: None)  # nobody pulls the plug
-    chance, choose = np.random.default_rng(seed), random.Random(seed)
-    model = Model()
-    model.vectors["first"] = chance.normal(size=5)
-    path = build_index("0.idx", VectorMeta(5), [batch(["first"], model.vectors)], kind=kind).path
-    for operation in range(operations):
-        doing = choose.choices(["add", "delete", "compact", "merge", "search"], [5, 3, 0.3, 0.3, 5])[0]
-        some = [str(number) for number in choose.sample(range(40), choose.randint(1, 4))]
-        if doing == "add":
-            model.vectors |= {name: chance.normal(size=5) for name in some}
-            add(path, VectorMeta(5), [batch(some, model.vectors)])
-        elif doing == "delete":
-            there = [name for name in some if name in model.vectors]
-            for name in there:
-                del model.vectors[name]
-            assert delete(path, some).deleted == len(there)
-        elif doing == "compact":
-            assert len(compact(path).segments) <= 1
-        elif doing == "merge":
-            other = {name: chance.normal(size=5) for name in some}
-            model.vectors |= other
-            build_index("other.idx", VectorMeta(5), [batch(some, other)], kind=kind)
-            path = merge([path, "other.idx"], f"{operation + 1}.idx", replaces=True).path
-        check(Index.open(path), model, chance)
-    Index.open(path).verify()
 
 
 @pytest.mark.parametrize("kind", ["flat", "binary", "binary:rescore=none", "int8", "int8:rescore=none"])

@@ -1,5 +1,5 @@
-"""A process that is killed before any of its file operations leaves the old index or the new one, and the
-next writer clears away the rest.
+"""A process that is killed leaves the old index or the new one, before any of its file operations and at any
+moment in time, and the next writer clears away the rest.
 """
 
 import subprocess
@@ -8,14 +8,28 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).with_name("killed.py")
+FOLDER = Path(__file__).parent
 
 
-@pytest.mark.parametrize("what", ["add", "delete", "compact", "merge", "rebuild"])
-def test_a_kill_at_any_file_operation_leaves_the_old_index_or_the_new_one(folder, what):
-    done = subprocess.run([sys.executable, SCRIPT, what], capture_output=True, text=True, check=False)
+def numbers(script, argument):
+    """Run a script and return the numbers that it prints."""
+    command = [sys.executable, FOLDER / script, argument]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    moments, old, new = map(int, done.stdout.split())
+    return map(int, done.stdout.split())
+
+
+@pytest.mark.parametrize("what", ["add", "delete", "compact", "merge", "rebuild", "merge-onto"])
+def test_a_kill_at_any_file_operation_leaves_the_old_index_or_the_new_one(folder, what):
+    moments, old, new = numbers("killed.py", what)
     assert moments == old + new
     assert old > 5
     assert new > (what != "merge")  # behind its last step, which makes all of it appear, merge does nothing
+
+
+@pytest.mark.parametrize("kills", [15, pytest.param(200, marks=pytest.mark.slow)])
+def test_a_kill_at_any_moment_loses_no_change_that_was_acknowledged(folder, kills):
+    acknowledged, seen, unseen = numbers("killed_anytime.py", str(kills))
+    assert acknowledged > kills / 5
+    assert seen + unseen == kills
+    assert unseen > kills / 10

@@ -5,13 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import orjson
 import pytest
 
-from embedkit.errors import ExistsError
+from embedkit.errors import ExistsError, FormatError
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, compact, delete
 from embedkit.indexing.lock import LOCK, Lease, Owner, discard_unread, writer_lock
+from embedkit.indexing.merging import merge
 from embedkit.indexing.store import Index
 
 HOLD = """
@@ -56,6 +58,42 @@ def test_a_second_writer_is_refused_and_told_who_writes(idx):
     assert str(caught.value).endswith("; one writer at a time")
     process.communicate("\n")
     assert delete(idx, ["a"]).deleted == 1
+
+
+@pytest.mark.parametrize("change", ["build", "merge"])
+def test_an_index_that_is_written_is_replaced_by_no_one(idx, docs, change):
+    build_index("y.idx", *docs("x"))
+    before = (idx / "manifest.json").read_bytes()
+    process = started(HOLD)
+    with pytest.raises(ExistsError, match=rf"^x.idx: is being written by process {process.pid} on "):
+        build_index(idx, *docs("z")) if change == "build" else merge(["y.idx"], idx)
+    assert (idx / "manifest.json").read_bytes() == before
+    process.communicate("\n")
+    index = build_index(idx, *docs("z")) if change == "build" else merge(["y.idx"], idx)
+    assert index.rows == 1
+    assert {path.name for path in idx.iterdir()} == {"manifest.json", "segments"}
+    assert {path.name for path in idx.parent.iterdir()} == {"x.idx", "y.idx"}
+
+
+def test_no_one_writes_an_index_while_it_is_being_replaced(idx, docs):
+    meta, batches = docs("z")
+
+    def meanwhile():
+        with pytest.raises(ExistsError, match=rf"is being written by process {os.getpid()} on "):
+            delete(idx, ["a"])
+        yield from batches
+
+    assert build_index(idx, meta, meanwhile()).rows == 1
+
+
+@pytest.mark.parametrize("change", ["build", "merge"])
+def test_a_reader_meets_no_file_of_the_index_that_replaced_its_own(idx, docs, change):
+    build_index("y.idx", *docs("xyz"))
+    reader = Index.open(idx)
+    build_index(idx, *docs("xyz")) if change == "build" else merge(["y.idx"], idx)
+    with pytest.raises(FormatError, match="is missing"):
+        reader.search(np.ones((1, 16), np.float32), 1)
+    assert add(idx, *docs("a")).after.rows == 4
 
 
 def test_the_lock_of_a_killed_writer_is_taken_over_with_a_warning(idx, caplog, monkeypatch):
@@ -139,3 +177,17 @@ def test_a_reader_that_meets_a_writer_opens_the_next_generation(idx, docs, monke
     index = Index.open(idx)
     assert (index.rows, index.manifest.generation) == (4, 2)
     assert not (idx / "segments/00000").exists()
+
+
+@pytest.mark.parametrize("use", ["search", "merge"])
+def test_a_reader_needs_no_tombstones_that_a_writer_has_replaced(idx, use):
+    delete(idx, ["a"])
+    reader, opened = Index.open(idx), (idx / "segments/00000/deleted-00001.bits")
+    assert opened.exists()
+    delete(idx, ["b"])
+    assert not opened.exists()
+    if use == "search":
+        assert len(reader.hits(np.ones((1, 16), np.float32), 9)[0]) == 2
+    else:
+        assert merge([idx], "y.idx").rows == 1
+    reader.verify()

@@ -9,9 +9,11 @@ import pytest
 from embedkit import spec
 from embedkit.data.vectors import Batch
 from embedkit.errors import DataError, FormatError, MismatchError
-from embedkit.indexing import segment
+from embedkit.indexing import segment_writing
+from embedkit.indexing.files import StoredFile
 from embedkit.indexing.kind import Space
-from embedkit.indexing.segment import Segment, StoredFile, write_segment
+from embedkit.indexing.segment import Segment
+from embedkit.indexing.segment_writing import write_segment
 
 FLAT = spec.parse("index", "flat")
 VECTORS = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
@@ -26,7 +28,9 @@ def written(ids="abcdefghi", vectors=VECTORS, dimension=3):
 
 
 def test_documents_come_back_in_the_order_asked(folder, monkeypatch):
-    monkeypatch.setattr(segment.ShardWriter.__init__, "__kwdefaults__", {"shard_rows": 2, "resume": False})
+    monkeypatch.setattr(
+        segment_writing.ShardWriter.__init__, "__kwdefaults__", {"shard_rows": 2, "resume": False}
+    )
     made = written()
     assert len(made.shards) == 5
     rows = np.array([8, 0, 3, 3])
@@ -46,7 +50,7 @@ def test_an_id_that_comes_twice_is_refused(folder, first):
 
 
 def test_ids_whose_hashes_meet_are_still_told_apart(folder, monkeypatch):
-    monkeypatch.setattr(segment, "hash", lambda _: 7, raising=False)
+    monkeypatch.setattr(segment_writing, "hash", lambda _: 7, raising=False)
     assert written().rows == 9
 
 

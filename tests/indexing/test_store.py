@@ -129,3 +129,14 @@ def test_what_settled_the_files_cannot_be_changed(folder, kind, name, known):
     with pytest.raises(UsageError) as caught:
         built(kind=kind).tuned(**{name: 3})
     assert str(caught.value) == f"x.idx: {kind} is not searched with {name}; its settings for search: {known}"
+
+
+def test_vectors_that_only_say_that_they_are_of_unit_length_are_brought_to_it(folder):
+    """`index rows.npy -m MODEL` names a model for vectors that nobody scaled."""
+    vectors = HASH.encode(TEXTS)
+    long = vectors.copy()
+    long[1] *= 3
+    table = pa.table({"id": ["a", "b", "c"], "text": TEXTS})
+    index = build_index(Path("y.idx"), VectorMeta(8, HASH.identity), [Batch(table, long)])
+    np.testing.assert_allclose(index.vectors(np.arange(3)), vectors, atol=1e-6)
+    np.testing.assert_array_equal(index.vectors(np.array([0, 2])), vectors[[0, 2]])

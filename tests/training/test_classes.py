@@ -14,7 +14,7 @@ from embedkit.losses.am_softmax import AMSoftmax
 from embedkit.losses.softmax import Softmax
 from embedkit.losses.sub_centre import SubCentre
 from embedkit.losses.zlpr import ZLPR
-from embedkit.training.classes import Classified, Tagged, Targets, sample_classes
+from embedkit.training.classes import Classified, Tagged, Targets, draws_of, sample_classes
 
 ROWS, CLASSES = 9, 4
 LABELS = torch.tensor([0, 1, 2, 3, 0, 0, 2, 1, 0])
@@ -79,7 +79,7 @@ def test_targets_are_the_weights_of_the_texts_asked_for():
 
 def test_a_sample_has_the_batchs_classes_and_others_that_count_for_all():
     labels = torch.tensor([7, 2, 7])
-    sampled = sample_classes(labels, 10, 6)
+    sampled = sample_classes(labels, 10, 6, torch.Generator())
     assert sampled.classes.tolist() == sorted(set(sampled.classes.tolist()))
     assert sampled.classes[sampled.labels].tolist() == labels.tolist()
     counted = dict(zip(sampled.classes.tolist(), sampled.log_counts.tolist(), strict=True))
@@ -89,8 +89,8 @@ def test_a_sample_has_the_batchs_classes_and_others_that_count_for_all():
 
 
 def test_every_class_that_is_not_the_batchs_is_drawn_as_often():
-    torch.manual_seed(0)
-    drawn = [tuple(sample_classes(torch.tensor([1]), 5, 3).classes.tolist()) for _ in range(600)]
+    labels = torch.tensor([1])
+    drawn = [tuple(sample_classes(labels, 5, 3, draws_of(labels, n)).classes.tolist()) for n in range(600)]
     counts = {
         pair: drawn.count(tuple(sorted((1, *pair)))) for pair in itertools.combinations((0, 2, 3, 4), 2)
     }
@@ -98,8 +98,18 @@ def test_every_class_that_is_not_the_batchs_is_drawn_as_often():
     assert all(70 < count < 130 for count in counts.values())
 
 
+def test_a_batch_draws_the_same_whenever_it_comes_and_another_something_else():
+    one, again, seed, other = (
+        sample_classes(labels, 1000, 20, draws_of(labels, seed)).classes
+        for labels, seed in ((LABELS, 0), (LABELS, 0), (LABELS, 1), (LABELS.flip(0), 0))
+    )
+    assert torch.equal(one, again)
+    assert not torch.equal(one, seed)
+    assert not torch.equal(one, other)
+
+
 def test_a_batch_of_all_classes_leaves_none_to_draw():
-    sampled = sample_classes(torch.arange(4), 4, 3)
+    sampled = sample_classes(torch.arange(4), 4, 3, torch.Generator())
     assert (sampled.classes.tolist(), sampled.log_counts.tolist()) == ([0, 1, 2, 3], [0.0] * 4)
 
 
@@ -108,12 +118,11 @@ def test_the_sum_over_a_sample_is_that_over_all_on_average(toys, batch):
     model, vectors = toys.Toy(by_content=True).eval(), class_vectors(toys, 12)
     row = {name: value[:1] for name, value in batch.items()}
     full = Classified(model, Softmax(scale=2.0), vectors)
-    sampled = Classified(model, Softmax(scale=2.0), vectors, max_classes=5)
-    torch.manual_seed(0)
+    sampled = [Classified(model, Softmax(scale=2.0), vectors, max_classes=5, seed=n) for n in range(800)]
     with torch.no_grad():
         label = torch.tensor([3])
         expected = math.exp(full([row], label))
-        found = [math.exp(sampled([row], label)) for _ in range(800)]
+        found = [math.exp(objective([row], label)) for objective in sampled]
     assert sum(found) / len(found) == pytest.approx(expected, rel=0.03)
     assert max(found) > 1.05 * min(found)
 

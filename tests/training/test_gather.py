@@ -12,7 +12,9 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from embedkit.errors import DataError
 from embedkit.training.gather import gathered, own_rows, processes
+from embedkit.training.together import one_fate
 
 WORKER = Path(__file__).with_name("two_processes.py")
 CASES = list(itertools.product(("two-view", "nt-xent"), (2, 3), (1, 2)))  # loss, columns, passes
@@ -63,6 +65,19 @@ def test_gradients_travel_once_for_all_chunks_and_steps(results, case):
 def test_a_head_of_several_processes_is_refused(results):
     message = "gradients of head.weight would differ between processes; add the callback AverageOwn"
     assert all(result["refusal"].startswith(message) for result in results[1:])
+
+
+def test_what_stops_one_process_stops_all_with_its_line(results):
+    """A bug stays a bug where it happened, so that its traceback is seen."""
+    stopped = ["StoppedError: process 1: b.txt: no such file", "StoppedError: process 1: out: no space left"]
+    _, first, second = (result.get("fates") for result in results)
+    assert first == [*stopped, "StoppedError: process 1: KeyError: 'x'", "[0, 2]"]
+    assert second == [*stopped, "KeyError: 'x'", "[0, 2]"]
+
+
+def test_alone_an_error_stays_what_it_is():
+    with pytest.raises(DataError, match=r"^b\.txt: no such file$"), one_fate():
+        raise DataError("no such file", where="b.txt")
 
 
 def test_alone_rows_are_left_as_they_are():

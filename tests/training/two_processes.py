@@ -18,10 +18,11 @@ from conftest import Toy, gradient, padded, some_texts
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 from torch.nn.parallel import DistributedDataParallel
 
-from embedkit.errors import ModelError
+from embedkit.errors import DataError, ModelError
 from embedkit.losses.nt_xent import NTXent
 from embedkit.losses.two_view import TwoView
 from embedkit.training.objective import Contrastive, cut_columns
+from embedkit.training.together import of_all, one_fate
 
 SENTENCES, BUDGET, STEPS = 8, 9, 2  # of all processes; tokens of a chunk; steps that accumulate
 LOSSES = {"two-view": TwoView(hard_negative_weight=2.0), "nt-xent": NTXent()}
@@ -79,6 +80,25 @@ def refusal() -> str:
     return "not refused"
 
 
+def fates(rank: int) -> list[str]:
+    """Return what becomes of a mistake, a full disk and a bug in the second process, and of none."""
+    told = []
+    for error in (
+        DataError("no such file", where="b.txt"),
+        OSError(28, "No space left", "out"),
+        KeyError("x"),
+    ):
+        try:
+            with one_fate():
+                if rank == 1:
+                    raise error
+        except Exception as stopped:
+            told.append(f"{type(stopped).__name__}: {stopped}")
+    with one_fate():
+        told.append(str(of_all(rank * 2)))
+    return told
+
+
 def main(rank: int, processes: int, folder: Path) -> None:
     """Run all cases and save the results of this process."""
     warnings.simplefilter("error")
@@ -88,7 +108,7 @@ def main(rank: int, processes: int, folder: Path) -> None:
         store = dist.FileStore(str(folder / "store"), processes)
         wait = datetime.timedelta(seconds=60)
         dist.init_process_group("gloo", store=store, rank=rank, world_size=processes, timeout=wait)
-        results["refusal"] = refusal()
+        results["refusal"], results["fates"] = refusal(), fates(rank)
     for case in CASES:
         results[case] = together(*case, rank, processes) if processes > 1 else alone(*case[:2])
     torch.save(results, folder / f"{rank}-of-{processes}.pt")

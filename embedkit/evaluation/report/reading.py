@@ -10,11 +10,12 @@ import orjson
 from embedkit.errors import DataError
 from embedkit.evaluation.report.advice import advice_section
 from embedkit.evaluation.report.geometry import geometry_section
+from embedkit.evaluation.report.index import index_section
 from embedkit.evaluation.report.results import results_section
 from embedkit.evaluation.report.sections import Json, Section
 from embedkit.evaluation.report.values import text
 
-_HINT = "embedkit eval sts, labels, retrieval, geometry and embedkit advise write it with --json"
+_HINT = "embedkit eval sts, labels, retrieval, geometry, index and embedkit advise write it with --json"
 
 
 class Kind(NamedTuple):
@@ -30,6 +31,7 @@ KINDS = (
     Kind("Retrieval by label", frozenset({"top1", "map", "protocol"}), results_section),
     Kind("Retrieval", frozenset({"queries", "missing", "unjudged", "protocol"}), results_section),
     Kind("Geometry", frozenset({"mean_cosine", "spectrum", "protocol"}), geometry_section),
+    Kind("Index", frozenset({"setting", "queries_a_second", "milliseconds", "protocol"}), index_section),
     Kind("Dimensions", frozenset({"rules", "curves", "recommended", "protocol"}), advice_section),
 )
 

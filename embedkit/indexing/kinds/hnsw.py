@@ -45,6 +45,9 @@ class Hnsw:
         if self.storage == "sq8":
             sample, blocks = sampled(blocks, folder, self.seed)
             index.train(sample)
+            del sample
+        if space.rows is not None:
+            _reserve(index, space.rows)
         for block in blocks:
             index.add(np.ascontiguousarray(block, dtype=np.float32))
         save_index(folder / FILE, index)
@@ -86,3 +89,14 @@ class Hnsw:
             index.storage.is_trained = index.is_trained
         index.hnsw.efConstruction = self.ef_construction
         return index
+
+
+def _reserve(index: Any, rows: int) -> None:
+    """Take the memory of `rows` rows at once: a vector that grows as rows are added takes twice as much."""
+    import faiss
+
+    storage: Any = faiss.downcast_index(index.storage)
+    edges = rows * index.hnsw.nb_neighbors(0) + rows * index.hnsw.nb_neighbors(1) // 24
+    for vector, size in ((storage.codes, rows * storage.code_size), (index.hnsw.neighbors, edges)):
+        vector.resize(size)
+        vector.resize(0)

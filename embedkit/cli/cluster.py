@@ -1,0 +1,152 @@
+"""What `--cluster` does in the commands that have it: their work, spread over a Ray cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from embedkit.cli.console import Progress, report
+from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from embedkit.cluster.encoders import Recipe
+    from embedkit.cluster.sources import MappedShards
+    from embedkit.cluster.units import Corpus
+    from embedkit.data.vectors import VectorSet
+    from embedkit.indexing.kind import Metric
+    from embedkit.indexing.store import Index
+    from embedkit.transforms.affine import Affine
+
+
+def recipe_of(encoding: EncoderOptions) -> Recipe:
+    """Return what workers load the encoder by; raises what loading it here does."""
+    from embedkit.cluster.encoders import Recipe
+
+    maps = tuple(transform.to_bytes() for transform in encoding.maps())
+    return Recipe(encoding.settings(), maps)
+
+
+def encode_spread(
+    address: str,
+    names: list[str],
+    output: Path,
+    reading: TextOptions,
+    encoding: EncoderOptions,
+    common: Common,
+    settings: dict[str, Any],
+    options: dict[str, Any],
+) -> None:
+    """Encode files into an output, and report it as `encode` does."""
+    from embedkit.cli.encode import kept_when_interrupted
+    from embedkit.cluster.encoding import encode_on, survey_texts
+    from embedkit.cluster.session import connected
+    from embedkit.data.vectors import VectorSet
+
+    _no_pipe(names)
+    recipe = recipe_of(encoding)
+    dimension = recipe.load().identity.dimension
+    with connected(address) as cluster:
+        texts = survey_texts(cluster, names, reading.format())
+        progress = Progress(common.quiet, total=texts.corpus.records)
+        with kept_when_interrupted(output, common):
+            progress.run(encode_on(cluster, output, recipe, texts, settings=settings, **options))
+    rows = VectorSet.open(output).rows if output.is_dir() else texts.corpus.records
+    report(common, progress, output, rows=rows, dimension=dimension, reader=texts.corpus)
+
+
+def fit_spread(
+    address: str,
+    settings: Any,
+    output: Path,
+    names: list[str],
+    reading: TextOptions,
+    encoding: EncoderOptions,
+    common: Common,
+) -> tuple[Affine, Progress, object]:
+    """Fit a map and write it; return it, the progress, and what it was fitted on."""
+    from embedkit.cluster.encoding import survey_texts
+    from embedkit.cluster.fitting import fit_on
+    from embedkit.cluster.session import connected
+    from embedkit.cluster.sources import of_texts, of_vectors
+
+    shards = _shards(names, reading, encoding)
+    source: VectorSet | Corpus
+    with connected(address) as cluster:
+        if shards is not None:
+            spread, source, total = of_vectors(cluster, shards), shards.source, shards.source.rows
+        else:
+            texts = survey_texts(cluster, names, reading.format())
+            spread, source = of_texts(cluster, recipe_of(encoding), texts), texts.corpus
+            total = texts.corpus.records
+        progress = Progress(common.quiet, total=total)
+        fitted = fit_on(cluster, settings, spread, track=progress.track)
+    fitted.save(output)
+    return fitted, progress, source
+
+
+def build_spread(
+    address: str,
+    names: list[str],
+    output: Path,
+    kind: str | None,
+    metric: Metric,
+    reading: TextOptions,
+    encoding: EncoderOptions,
+    common: Common,
+) -> None:
+    """Build an index of a vector set, and report it as `index build` does."""
+    from embedkit.cluster.building import build_on
+    from embedkit.cluster.session import connected
+    from embedkit.indexing.building import takes_codes
+
+    shards = _shards(names, reading, encoding)
+    if shards is None:
+        hint = "embedkit encode -o docs.vec, with --cluster too, makes one"
+        raise UsageError("is of a vector set, these are texts", where="--cluster", hint=hint)
+    progress = Progress(common.quiet, total=shards.source.rows)
+    coded = takes_codes(shards.known(), kind, metric)
+    with connected(address) as cluster:
+        index = build_on(cluster, output, shards, kind=kind, metric=metric, coded=coded, track=progress.track)
+    report(common, progress, output, rows=index.rows, dimension=index.dimension, reader=shards.source)
+
+
+@contextmanager
+def spread_indexes(address: str | None, indexes: Sequence[Index]) -> Iterator[Sequence[Index]]:
+    """Yield indexes that the workers of a cluster search; as they are, where there is no address."""
+    from embedkit.cluster.searching import spread_index
+    from embedkit.cluster.session import connected
+
+    if address is None:
+        yield indexes
+        return
+    with connected(address) as cluster:
+        yield [spread_index(cluster, index) for index in indexes]
+
+
+def _no_pipe(names: list[str]) -> None:
+    if "-" in names:
+        raise UsageError("standard input is read by one process", where="-", hint="name files")
+
+
+def _shards(names: list[str], reading: TextOptions, encoding: EncoderOptions) -> MappedShards | None:
+    """Return the vector set that is named, behind the maps; None for texts.
+
+    Raises UsageError for vectors in a single file, which one process reads.
+    """
+    from embedkit.cluster.sources import MappedShards
+    from embedkit.data.inputs import open_input
+    from embedkit.data.records import RecordReader
+    from embedkit.data.vectors import VectorSet
+
+    _no_pipe(names)
+    with open_input(names, reading.format()) as source:
+        if isinstance(source, RecordReader):
+            return None
+        if not isinstance(source, VectorSet):
+            hint = "name a vector set, which is a folder, or go without --cluster"
+            raise UsageError("is one file, which one process reads", where=names[0], hint=hint)
+        maps = tuple(transform.to_bytes() for transform in encoding.maps())
+        return MappedShards(source, maps, encoding.declared())

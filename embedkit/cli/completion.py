@@ -1,0 +1,62 @@
+"""What the shell offers at the Tab key beyond commands and options: models, maps, indexes, kinds, measures.
+
+Where nothing is offered, the shell goes on to the names of files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from embedkit.spec import kinds
+
+_MEASURES = ("nDCG@10", "R@100", "RR@10", "AP", "P@10", "Success@1", "Judged@10")
+
+
+def complete_kinds(family: str) -> Callable[[str], list[str]]:
+    """Return a completion of the names of a family's kinds."""
+    return lambda incomplete: _beginning(incomplete, kinds(family))
+
+
+def complete_models(incomplete: str) -> list[str]:
+    """Offer the models that load without a network: minilm, hashed n-grams, those of the hub's cache."""
+    return _beginning(incomplete, ["minilm", "hash:dim=512", *hub_models()])
+
+
+def complete_measures(incomplete: str) -> list[str]:
+    """Offer some measures of retrieval; ir_measures computes many more."""
+    return _beginning(incomplete, _MEASURES)
+
+
+def complete_maps(incomplete: str) -> list[str]:
+    """Offer the safetensors files of the folder that the word leads into."""
+    return _entries(incomplete, lambda path: path.suffix == ".safetensors" and path.is_file())
+
+
+def complete_indexes(incomplete: str) -> list[str]:
+    """Offer the index folders of the folder that the word leads into."""
+    return _entries(incomplete, lambda path: (path / "manifest.json").is_file())
+
+
+def hub_models() -> list[str]:
+    """Return the models in the hub's cache; nothing is asked of the hub."""
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    folder = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
+    return sorted(
+        path.name.removeprefix("models--").replace("--", "/")
+        for path in folder.glob("models--*")
+        if any(path.glob("snapshots/*/config.json")) or any(path.glob("snapshots/*/modules.json"))
+    )
+
+
+def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _entries(incomplete: str, wanted: Callable[[Path], bool]) -> list[str]:
+    """Return the paths that begin like the word and are wanted, as they would be typed."""
+    folder = incomplete[: incomplete.rfind("/") + 1]
+    place = Path(folder).expanduser()
+    found = place.iterdir() if place.is_dir() else ()
+    return sorted(_beginning(incomplete, (folder + path.name for path in found if wanted(path))))

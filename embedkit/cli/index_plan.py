@@ -1,0 +1,83 @@
+"""`embedkit index plan`: which index to build, on paper; and building by such a plan, then measuring it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from embedkit.cli.completion import complete_kinds
+from embedkit.cli.console import relay_warnings
+from embedkit.cli.fleet import FleetOptions, fleet_facts, print_fleet
+from embedkit.cli.options import Common
+from embedkit.cli.planning import WishOptions, plan_facts, print_plan, process_bytes
+from embedkit.cli.quantities import read_count
+
+PLAN_EPILOG = "Example: embedkit index plan --rows 1e6 --dim 384 --max-memory 2GB --recall .95"
+
+if TYPE_CHECKING:
+    from embedkit.indexing.plan import Plan
+
+
+def plan(
+    rows: Annotated[str, typer.Option(metavar="N", help="Documents: 1000000, 1_000_000, 1e6 or 1M.")],
+    dim: Annotated[int, typer.Option(help="Columns of their vectors.", min=1)],
+    kind: Annotated[
+        str | None,
+        typer.Option(help="Settle the kind, not its settings.", autocompletion=complete_kinds("index")),
+    ] = None,
+    *,
+    wishing: WishOptions,
+    several: FleetOptions,
+    common: Common,
+) -> None:
+    """Choose an index kind and its settings by their costs, which are shown; nothing is built.
+
+    With --machines, also the hours, memory and storage that encoding, building and searching take.
+    """
+    relay_warnings(common.quiet)
+    several.check()
+    count = read_count(rows, where="--rows")
+    if several.machines is None:
+        show_plan(planned(count, dim, wishing, kind), common)
+    else:
+        show_fleet(count, dim, wishing, several, kind, common)
+
+
+def planned(rows: int, dimension: int, wishing: WishOptions, kind: str | None) -> Plan:
+    """Return the plan for rows `(rows, dimension)` on this machine, beside what this process holds now."""
+    from embedkit.indexing.machine import this_machine
+    from embedkit.indexing.plan import plan_index
+
+    wishes, machine = wishing.wishes(), this_machine()
+    return plan_index(rows, dimension, wishes, machine, process=process_bytes(), kind=kind)
+
+
+def show_fleet(
+    rows: int, dimension: int, wishing: WishOptions, several: FleetOptions, kind: str | None, common: Common
+) -> None:
+    """Print what several machines take: a table and its arithmetic, or JSON."""
+    from embedkit.indexing.fleet import cost_shape, plan_fleet
+    from embedkit.indexing.machine import this_machine
+
+    wishes, machine, process = wishing.wishes(), this_machine(), process_bytes()
+    count = several.machines or 1
+    plan_fleet(rows, dimension, wishes, machine, machines=count, rate=1.0, process=process, kind=kind)
+    rate, rate_from = several.measured()  # after what cannot be is refused: it takes seconds
+    fleet = plan_fleet(
+        rows, dimension, wishes, machine, machines=count, rate=rate, process=process, kind=kind
+    )
+    shape = cost_shape(fleet, kind)
+    if common.json:
+        print(json.dumps(fleet_facts(fleet, shape, rate_from)))
+    else:
+        print_fleet(fleet, shape, rate_from)
+
+
+def show_plan(chosen: Plan, common: Common) -> None:
+    """Print a plan: a table and its arithmetic, or JSON."""
+    if common.json:
+        print(json.dumps(plan_facts(chosen)))
+    else:
+        print_plan(chosen)

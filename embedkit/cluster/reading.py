@@ -1,0 +1,65 @@
+"""A worker's reading: a file is surveyed once, and any run of its records read again from near its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from embedkit.cluster.units import Span, Survey, Unit
+from embedkit.data.records import Record, RecordReader, TextFormat
+from embedkit.data.streams import Stream, open_stream, readable
+
+MARK_RECORDS = 4096  # between two places of a file where reading can begin
+
+
+def survey(name: str, format: TextFormat) -> Survey:
+    """Read a file and count; raises DataError naming the first record that cannot be read."""
+    with open_stream(name, format.input_format) as stream:
+        reader = RecordReader([stream], format)
+        marks = np.array(list(_marks(reader, stream)), dtype=np.int64)
+        return Survey(name, reader.read, reader.blank, reader.skipped, marks)
+
+
+def records_of(unit: Unit, format: TextFormat, *, several: bool) -> Iterator[Record]:
+    """Yield the records of a unit, as one process reads them; `several` says whether ids name the file."""
+    for span in unit.spans:
+        yield from _records(span, format, several=several)
+
+
+def _records(span: Span, format: TextFormat, *, several: bool) -> Iterator[Record]:
+    with open_stream(span.name, format.input_format) as stream:
+        if span.rows_before:
+            with readable(span.name):
+                stream.begin(span.rows_before, span.offset)
+        reader = RecordReader([stream], format, names=[span.name] * (1 + several))
+        yield from islice(reader, span.skip, span.skip + span.records)
+
+
+def _marks(reader: RecordReader, stream: Stream) -> Iterator[tuple[int, int, int]]:
+    """Yield records, rows and offset in front of each place where reading can begin, and read all."""
+    yield 0, 0, 0
+    groups = _row_groups(stream)
+    starts, group = [*groups, None], 0
+    by_bytes = stream.kind in ("text", "jsonl") and stream.file.seekable()
+    for _ in reader:
+        rows = reader.read + reader.blank + reader.skipped
+        if by_bytes and reader.read % MARK_RECORDS == 0:
+            yield reader.read, rows, stream.file.tell()
+        while (start := starts[group]) is not None and rows >= start:
+            group += 1
+            yield reader.read - (rows > start), start, group
+
+
+def _row_groups(stream: Stream) -> list[int]:
+    """Return the rows in front of each row group of a parquet file but the first; else nothing."""
+    if stream.kind != "parquet":
+        return []
+    _ = stream.table  # what is no parquet file is refused there
+    from pyarrow import parquet
+
+    metadata: Any = parquet.ParquetFile(stream.file).metadata
+    rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups - 1)]
+    return [int(end) for end in np.cumsum(rows)]

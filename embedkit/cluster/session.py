@@ -1,0 +1,216 @@
+"""The cluster: joined or started, given work that comes back in order, and always left again."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from embedkit.errors import ClusterError, EmbedkitError, MissingPackageError, UsageError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+RETRIES = 5  # of a task whose worker was lost
+AHEAD = 3  # tasks a worker that are handed out before the first of them is back
+STORE_BYTES = 100_000_000  # of a cluster started here: what passes through it is small
+
+
+class Share(NamedTuple):
+    """What one worker has of a machine."""
+
+    cpus: int
+    gpus: int = 0
+
+
+ONE = Share(1)
+
+
+class Cluster:
+    """A cluster that this process is connected to."""
+
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+        self.folder = os.getcwd()  # where the workers are to be, so that names mean the same to all
+
+    def share(self, largest: int, *, gpus: bool = False) -> Share:
+        """Return what a worker gets: a graphics card where there are some and `gpus` allows it, else at most
+        `largest` processors, and no more than the smallest machine has.
+        """
+        if gpus and any(_has(node, "GPU") for node in self._machines()):
+            return Share(1, 1)
+        return Share(max(1, min([largest, *(_has(node, "CPU") for node in self._machines())])))
+
+    def workers(self, share: Share) -> int:
+        """Return how many workers of a share the machines have room for, at least one."""
+        room = [
+            min(_has(node, "CPU") // share.cpus, _has(node, "GPU") if share.gpus else 1 << 30)
+            for node in self._machines()
+        ]
+        return max(1, sum(room))
+
+    def map(
+        self, work: Callable[..., Result], items: Iterable[Item], *common: Any, share: Share = ONE
+    ) -> Generator[Result]:
+        """Yield `work(item, *common)` for each item, in order; what a lost worker did is done again.
+
+        Raises what the work raises, and ClusterError when workers are lost again and again. Left early,
+        nothing goes on.
+        """
+        task = self._ray.remote(
+            num_cpus=share.cpus, num_gpus=share.gpus, max_retries=RETRIES, max_calls=0,
+            scheduling_strategy="SPREAD",
+        )(_at_home)  # fmt: skip
+        known = self._ray.put((self.folder, work, common))
+        under_way: deque[Any] = deque()
+        try:
+            for item in items:
+                under_way.append(task.remote(known, item))
+                if len(under_way) >= AHEAD * self.workers(share):
+                    yield self.result(under_way.popleft())
+            while under_way:
+                yield self.result(under_way.popleft())
+        finally:
+            self._stop(under_way)
+
+    def result(self, reference: Any) -> Any:
+        """Wait for what a task returns; raises what it raised."""
+        errors = self._ray.exceptions
+        try:
+            return self._ray.get(reference)
+        except errors.RayTaskError as error:
+            if isinstance(error.cause, EmbedkitError | OSError):
+                raise error.cause from None
+            raise
+        except errors.RayError as error:
+            raise _lost(error) from None
+
+    def crew(self, kind: type, settings: Iterable[tuple[Any, ...]]) -> Crew:
+        """Start an actor of a class for each of some settings, which is started again when it is lost.
+
+        They reserve no processor, so that those of several crews never wait for each other.
+        """
+        options = {"num_cpus": 0, "max_restarts": RETRIES, "max_task_retries": RETRIES}
+        remote = self._ray.remote(kind).options(**options, scheduling_strategy="SPREAD")
+        return Crew(self, [remote.remote(self.folder, *each) for each in settings])
+
+    def put(self, value: Any) -> Any:
+        """Hand a value to the cluster once, for many that get it."""
+        return self._ray.put(value)
+
+    def _machines(self) -> list[dict[str, Any]]:
+        return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+
+    def _stop(self, references: Iterable[Any]) -> None:
+        left = list(references)
+        for reference in left:
+            self._ray.cancel(reference, force=True)
+        if left:
+            self._ray.wait(left, num_returns=len(left), timeout=10)  # seconds
+
+
+class Crew:
+    """Actors of one class, each with settings of its own, that are asked together."""
+
+    def __init__(self, cluster: Cluster, actors: list[Any]) -> None:
+        self._cluster, self._actors = cluster, actors
+
+    def ask(self, method: str, *arguments: Any) -> list[Any]:
+        """Call a method of every actor, and return what they say, in order; raises what `map` does."""
+        kept = [self._cluster.put(argument) for argument in arguments]
+        asked = [getattr(actor, method).remote(*kept) for actor in self._actors]
+        return [self._cluster.result(reference) for reference in asked]
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Cluster]:
+    """Join the cluster at `HOST:PORT`; with `auto` one that RAY_ADDRESS names or that runs on this machine,
+    else one is started on its processors. It is left, or ended, with the block.
+
+    Raises MissingPackageError without Ray, and ClusterError when there is no cluster.
+    """
+    ray = _ray()
+    if "://" in address:
+        raise UsageError(f"{address!r} is not auto or HOST:PORT", where="--cluster")
+    quiet = {"logging_level": logging.CRITICAL, "log_to_driver": False}
+    try:
+        _join(ray, address, quiet)
+        yield Cluster(ray)
+    finally:
+        ray.shutdown()
+
+
+def require_ray() -> None:
+    """Raise MissingPackageError without Ray, before anything is read."""
+    _ray()
+
+
+def _ray() -> Any:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns
+    try:
+        import ray
+    except ImportError:
+        raise MissingPackageError("ray", needed_for="--cluster", extra="ray") from None
+    return ray
+
+
+def _join(ray: Any, address: str, quiet: dict[str, Any]) -> None:
+    try:
+        ray.init(address=address, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        if address != "auto" or os.environ.get("RAY_ADDRESS"):
+            where = os.environ["RAY_ADDRESS"] if address == "auto" else address
+            hint = "ray start --head begins one"
+            raise ClusterError(f"no cluster answers: {_first_line(error)}", where=where, hint=hint) from None
+        _start(ray, quiet)
+
+
+def _start(ray: Any, quiet: dict[str, Any]) -> None:
+    """Start a cluster on this machine; raises ClusterError where Ray, which knows no class for it, cannot."""
+    try:
+        ray.init(address="local", include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)
+    except Exception as error:
+        what = f"no cluster can be started here: {_first_line(error)}"
+        raise ClusterError(what, hint="the machine may be too busy; try again, or go without it") from None
+
+
+def _at_home(known: tuple[str, Callable[..., Any], tuple[Any, ...]], item: Any) -> Any:
+    """Do a worker's piece of work in the folder of the process that asks for it."""
+    folder, work, common = known
+    go_home(folder)
+    return work(item, *common)
+
+
+def go_home(folder: str) -> None:
+    """Go to the folder of the process that asks; raises ClusterError where this machine does not have it."""
+    try:
+        os.chdir(folder)
+    except OSError:
+        raise not_shared(Path(folder)) from None
+
+
+def not_shared(folder: Path) -> ClusterError:
+    """Return what to say of a folder that is not on this machine."""
+    hint = "work in a folder that all machines of the cluster share"
+    return ClusterError(f"is not on machine {socket.gethostname()}", where=str(folder), hint=hint)
+
+
+def _has(resources: dict[str, Any], what: str) -> int:
+    return int(resources.get(what, 0))
+
+
+def _lost(error: Exception) -> ClusterError:
+    return ClusterError(
+        f"a worker was lost {RETRIES + 1} times at the same work: {_first_line(error)}",
+        hint="a worker that runs out of memory is lost too",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

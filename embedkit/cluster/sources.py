@@ -1,0 +1,108 @@
+"""What is spread: the shards of a vector set, or units of text, each read by whoever works on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.cluster.encoders import Recipe, encoder_of
+from embedkit.cluster.encoding import Texts
+from embedkit.cluster.reading import records_of
+from embedkit.cluster.session import Cluster, Share
+from embedkit.cluster.units import Unit
+from embedkit.data.identity import Identity
+from embedkit.data.records import TextFormat
+from embedkit.data.shards import SHARD_ROWS
+from embedkit.data.vectors import Batch, VectorMeta, VectorSet
+from embedkit.embedding.corpus import describe, encode_batches, map_batches
+from embedkit.errors import DataError
+from embedkit.transforms.affine import Affine
+
+
+class Reader(Protocol):
+    """What a worker reads a part by."""
+
+    def batches(self, part: Any) -> Iterator[Batch]:
+        """Yield the vectors of a part."""
+
+
+class Spread(NamedTuple):
+    """Vectors in parts: what is known of them, the parts in order, and how a worker of `share` reads one."""
+
+    meta: VectorMeta
+    parts: Iterable[Any]
+    reader: Reader
+    share: Share
+
+
+@dataclass(frozen=True)
+class MappedShards:
+    """Shards of a vector set behind maps; parts are their places."""
+
+    source: VectorSet
+    maps: tuple[bytes, ...] = ()
+    declared: Identity | None = None
+
+    def known(self) -> VectorMeta:
+        """Return what is known of the mapped vectors; raises MismatchError when a map does not fit."""
+        return map_batches(self.source.meta, [], self._transforms(), self.declared)[0]
+
+    def batches(self, part: int, schema: Any = None) -> Iterator[Batch]:
+        """Yield the vectors of one shard, its documents in a schema where one is given; errors name it."""
+        one = self._one(part, schema)
+        try:
+            yield from map_batches(self.source.meta, one, self._transforms(), self.declared)[1]
+        except DataError as error:
+            where = f"{self.source.path / one.shards[0].file}: {error.where or ''}".rstrip(": ")
+            raise DataError(error.what, where=where, hint=error.hint) from None
+
+    def coded(self, part: int, schema: Any) -> Iterator[Batch]:
+        """Yield the codes of one shard, as they are stored, its documents in a schema."""
+        return self._one(part, schema).coded_batches()
+
+    def mapped(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return stored vectors `(rows, dimension)` behind the maps."""
+        (batch,) = map_batches(self.source.meta, [Batch(None, vectors)], self._transforms(), self.declared)[1]
+        return batch.vectors
+
+    def _one(self, part: int, schema: Any) -> VectorSet:
+        one = replace(self.source, shards=self.source.shards[part : part + 1])
+        if schema is not None:
+            vars(one)["schema"] = schema  # else it were that of this shard alone
+        return one
+
+    def _transforms(self) -> list[Affine]:
+        return list(map(partial(Affine.from_bytes, where="a map behind the vectors"), self.maps))
+
+
+@dataclass(frozen=True)
+class EncodedTexts:
+    """Texts that are encoded where they are read; parts are units."""
+
+    recipe: Recipe
+    format: TextFormat
+    several: bool
+    share: Share
+
+    def batches(self, part: Unit) -> Iterator[Batch]:
+        """Yield the vectors of a unit, without the texts."""
+        records = records_of(part, self.format, several=self.several)
+        return encode_batches(encoder_of(self.recipe, self.share), records, with_text=False)
+
+
+def of_vectors(cluster: Cluster, shards: MappedShards) -> Spread:
+    """Return the shards of a vector set, spread over workers of one processor."""
+    return Spread(shards.known(), range(len(shards.source.shards)), shards, cluster.share(1))
+
+
+def of_texts(cluster: Cluster, recipe: Recipe, texts: Texts) -> Spread:
+    """Return texts, spread over workers that encode them."""
+    share = recipe.share(cluster)
+    meta = describe(recipe.load(), with_text=False)
+    reader = EncodedTexts(recipe, texts.format, texts.several, share)
+    return Spread(meta, texts.corpus.units(SHARD_ROWS), reader, share)

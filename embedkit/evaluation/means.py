@@ -1,0 +1,46 @@
+"""Means over rows of several systems side by side: their intervals, and how far each is from the first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from embedkit.evaluation.bootstrap import (
+    RESAMPLES,
+    Difference,
+    Estimate,
+    Float64,
+    difference,
+    estimate,
+    resampled_means,
+)
+
+
+class Result(NamedTuple):
+    """One figure of one system, a mean over queries."""
+
+    name: str
+    system: int
+    value: Estimate
+    gain: Difference | None  # over system 0
+
+
+def mean_results(
+    names: Sequence[str], values: Float64, *, resamples: int = RESAMPLES, seed: int = 0
+) -> list[Result]:
+    """Return the mean of each figure for each system from values `(systems, figures, queries)`, by figure.
+
+    The same queries are drawn for all systems, so that differences are paired.
+    """
+    means, samples = values.mean(axis=-1), resampled_means(values, resamples, seed)
+    return [
+        _result(name, system, means[:, place], samples[:, :, place])
+        for place, name in enumerate(names)
+        for system in range(len(values))
+    ]
+
+
+def _result(name: str, system: int, means: Float64, samples: Float64) -> Result:
+    """Return one result from means `(systems,)` and their resamples `(resamples, systems)`."""
+    gain = difference(means[system] - means[0], samples[:, system] - samples[:, 0]) if system else None
+    return Result(name, system, estimate(means[system], samples[:, system]), gain)

@@ -1,0 +1,97 @@
+"""The documents of a segment: Arrow files, mapped when they are asked for, and never trusted to be whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.data import tables
+from embedkit.data.shards import Shard, check_shard, read_table
+from embedkit.errors import FormatError
+from embedkit.indexing.kind import Rows
+
+DOCUMENTS = "documents"
+_FEW = 16  # rows that are looked at one by one, before all of their file are
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Documents in the order of their rows, in files of some thousand each.
+
+    Arrow reads beyond the end of memory where lengths in a file are damaged: values are validated before they
+    are read, one by one or with all others of their file.
+    """
+
+    folder: Path
+    shards: tuple[Shard, ...]
+
+    def tables(self) -> Iterator[Any]:
+        """Yield all documents, a table a file; raises FormatError when one is damaged."""
+        for place in range(len(self.shards)):
+            yield self._sound(place)
+
+    def take(self, rows: Rows, columns: list[str] | None = None) -> list[dict[str, Any]]:
+        """Return the documents of some rows as Python values, in the order asked; only their files are
+        touched. Raises FormatError when one is damaged.
+        """
+        places = np.searchsorted(self._ends, rows, side="right")
+        found: list[dict[str, Any]] = [{} for _ in rows]
+        for place in np.unique(places).tolist():
+            wanted = np.flatnonzero(places == place)
+            local = (rows[wanted] - (self._ends[place] - self.shards[place].rows)).tolist()
+            for at, document in zip(wanted, self._read(place, local, columns), strict=True):
+                found[at] = document
+        return found
+
+    def verify(self) -> None:
+        """Raise FormatError when a file's size or checksum is not what was written."""
+        for shard in self.shards:
+            check_shard(self.folder, shard)
+
+    def _read(self, place: int, local: list[int], columns: list[str] | None) -> list[dict[str, Any]]:
+        table = self._table(place) if len(local) <= _FEW else self._sound(place)
+        with self._damage_of(place):
+            for row in local if len(local) <= _FEW else []:
+                table.slice(row, 1).validate(full=True)
+            return tables.rows_at(table, local, columns)
+
+    def _sound(self, place: int) -> Any:
+        """Return the documents of a file, all of which may be read."""
+        if place not in self._validated:
+            with self._damage_of(place):
+                self._table(place).validate(full=True)
+            self._validated.add(place)
+        return self._table(place)
+
+    def _table(self, place: int) -> Any:
+        if place not in self._open:
+            self._open[place] = read_table(self.folder / self.shards[place].file)
+        return self._open[place]
+
+    @contextmanager
+    def _damage_of(self, place: int) -> Iterator[None]:
+        """Raise FormatError naming a file when it cannot be read."""
+        try:
+            yield
+        except (ValueError, SystemError) as error:
+            where = str(self.folder / self.shards[place].file)
+            raise FormatError(f"is damaged: {error}", where=where, hint="embedkit index verify") from None
+
+    @cached_property
+    def _ends(self) -> NDArray[np.int64]:
+        return np.cumsum([shard.rows for shard in self.shards])
+
+    @cached_property
+    def _open(self) -> dict[int, Any]:
+        return {}
+
+    @cached_property
+    def _validated(self) -> set[int]:
+        return set()

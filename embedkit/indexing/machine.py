@@ -1,0 +1,109 @@
+"""This machine in three numbers, measured in a moment and kept in the cache, for the cost model."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from embedkit.data.atomic import write_whole
+from embedkit.data.cache import cache_folder
+
+FORMAT, VERSION = "embedkit-machine", 2
+FILE = "machine.json"
+_DIMENSION = 128
+_SCANNED, _WALKED = 60_000, 2_000  # rows: too many for the processor's cache, and few for a graph
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What this machine does a second, with all the threads that FAISS has; one query is one thread's."""
+
+    products: float  # multiply-adds of a matrix product, as in k-means
+    scanned: float  # bytes of floats compared with one query
+    walked: float  # distances of 128 columns, while a graph is built
+    threads: int
+    processors: int
+
+    def __str__(self) -> str:
+        rates = f"{self.products / 1e9:.3g} G multiply-adds, {self.scanned / 1e9:.3g} GB scanned for a query"
+        return (
+            f"{rates}, {self.walked / 1e6:.3g} M distances in a graph, a second; "
+            f"{self.threads} threads on {self.processors} processors"
+        )
+
+
+def this_machine() -> Machine:
+    """Return the figures of this machine, from the cache or measured in less than half a second."""
+    file = machine_file()
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        value = orjson.loads(file.read_bytes())
+        if (value.pop("format"), value.pop("version")) == (FORMAT, VERSION):
+            return Machine(**{field.name: value[field.name] for field in fields(Machine)})
+    machine = measure_machine()
+    with suppress(OSError):  # a cache that cannot be written is no reason to stop
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, orjson.dumps({"format": FORMAT, "version": VERSION, **asdict(machine)}))
+    return machine
+
+
+def machine_file() -> Path:
+    """Return where the figures of this machine are kept."""
+    return cache_folder("machine") / f"{_name()}-{FILE}"
+
+
+def measure_machine() -> Machine:
+    """Measure the three figures; the best of a few runs each, since others may use the machine too."""
+    import faiss
+
+    library: Any = faiss
+    numbers = np.random.default_rng(0)
+    rows = numbers.random((_SCANNED, _DIMENSION), dtype=np.float32)
+    some = rows[:512]
+    flat = faiss.IndexFlatIP(_DIMENSION)
+    flat.add(rows)
+    product = _best(lambda: rows[:8192] @ some.T)
+    scan = _best(lambda: flat.search(rows[:1], 10))
+    graphs = [faiss.IndexHNSWFlat(_DIMENSION, 16, faiss.METRIC_INNER_PRODUCT) for _ in range(5)]
+    for graph in graphs:
+        graph.hnsw.efConstruction = 40
+    unbuilt = iter(graphs)
+    building = _best(lambda: next(unbuilt).add(rows[:_WALKED]), runs=len(graphs))
+    library.cvar.hnsw_stats.reset()
+    graphs[0].search(rows[:_WALKED:20], 1, params=library.SearchParametersHNSW(efSearch=40))
+    distances = library.cvar.hnsw_stats.ndis / len(rows[:_WALKED:20])
+    return Machine(
+        8192 * len(some) * _DIMENSION / product,
+        rows.nbytes / scan,
+        distances * _WALKED / building,
+        faiss.omp_get_max_threads(),
+        os.cpu_count() or 1,
+    )
+
+
+def _best(work: Callable[[], object], runs: int = 9) -> float:
+    """Return the seconds that the quickest of some runs takes."""
+    taken = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - started)
+    return min(taken)
+
+
+def _name() -> str:
+    """Return what tells machines apart that share a cache, and thread counts on one."""
+    import hashlib
+    import platform
+
+    import faiss
+
+    kind = f"{platform.processor()} {platform.node()} {os.cpu_count()} {faiss.omp_get_max_threads()}"
+    return hashlib.sha256(kind.encode()).hexdigest()[:12]

@@ -1,0 +1,67 @@
+"""A segment is written: files of an index kind and documents, from one stream of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.data.shards import Shard, ShardWriter, drop_journal, read_table
+from embedkit.data.vectors import Batch, checked
+from embedkit.errors import DataError
+from embedkit.indexing.documents import DOCUMENTS
+from embedkit.indexing.files import stored
+from embedkit.indexing.kind import Kind, Space
+from embedkit.indexing.segment import Segment
+
+
+def write_segment(folder: Path, kind: Kind, batches: Iterable[Batch], space: Space) -> Segment:
+    """Write a segment of all batches into a new folder, one batch in memory at a time.
+
+    Raises DataError when there is no row, a vector is not finite, or an id comes twice.
+    """
+    folder.mkdir()
+    documents = ShardWriter(folder / DOCUMENTS, {})
+    ids: list[NDArray[np.uint64]] = []
+    width = space.dimension if space.codes is None else space.codes.width
+
+    def blocks() -> Iterator[NDArray[Any]]:
+        for table, vectors in checked(batches, width):
+            documents.append(table)
+            ids.append(_hashes(table.column("id").to_pylist()))
+            yield vectors
+        if not ids:
+            raise DataError("there is nothing to index")
+
+    kind.build(blocks(), space, folder)
+    shards = documents.close()
+    drop_journal(documents.folder)
+    _refuse_repeated(documents.folder, shards, np.concatenate(ids))
+    files = tuple(map(stored, sorted(path for path in folder.iterdir() if path.is_file())))
+    return Segment(folder, sum(shard.rows for shard in shards), kind, files, tuple(shards))
+
+
+def _hashes(ids: list[str]) -> NDArray[np.uint64]:
+    return np.fromiter((hash(id) & 0xFFFFFFFFFFFFFFFF for id in ids), dtype=np.uint64, count=len(ids))
+
+
+def _refuse_repeated(folder: Path, shards: list[Shard], hashes: NDArray[np.uint64]) -> None:
+    """Raise DataError naming an id that comes twice; 8 bytes a row, and the ids themselves only where
+    hashes meet.
+    """
+    ordered = np.sort(hashes)
+    suspects = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
+    if not suspects:
+        return
+    seen: dict[str, int] = {}
+    row = 0
+    for shard in shards:
+        for id in read_table(folder / shard.file).column("id").to_pylist():
+            row += 1
+            if hash(id) & 0xFFFFFFFFFFFFFFFF in suspects:
+                if id in seen:
+                    raise DataError(f"id {id!r} comes twice, as records {seen[id]} and {row}")
+                seen[id] = row
