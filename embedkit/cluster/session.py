@@ -18,6 +18,7 @@ Result = TypeVar("Result")
 
 RETRIES = 5  # of a task whose worker was lost
 AHEAD = 3  # tasks a worker that are handed out before the first of them is back
+ANSWER = 10  # seconds
 STORE_BYTES = 100_000_000  # of a cluster started here: what passes through it is small
 
 
@@ -135,11 +136,12 @@ def connected(address: str) -> Iterator[Cluster]:
     Raises MissingPackageError without Ray, and ClusterError when there is no cluster.
     """
     ray = _ray()
-    if "://" in address:
-        raise UsageError(f"{address!r} is not auto or HOST:PORT", where="--cluster")
+    named = os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address
+    if named != "auto":
+        _require_answer(named)
     quiet = {"logging_level": logging.CRITICAL, "log_to_driver": False}
     try:
-        _join(ray, address, quiet)
+        _join(ray, named, quiet)
         yield Cluster(ray)
     finally:
         ray.shutdown()
@@ -160,15 +162,29 @@ def _ray() -> Any:
     return ray
 
 
+def _require_answer(address: str) -> None:
+    """Raise ClusterError unless something listens there, for which Ray itself waits minutes."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal() and int(port) < 1 << 16) or "/" in host:
+        raise UsageError(f"{address!r} is not auto or HOST:PORT", where="--cluster")
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWER).close()
+    except OSError as error:
+        raise _none_there(address, error.strerror or str(error)) from None
+
+
 def _join(ray: Any, address: str, quiet: dict[str, Any]) -> None:
     try:
         ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        if address != "auto" or os.environ.get("RAY_ADDRESS"):
-            where = os.environ["RAY_ADDRESS"] if address == "auto" else address
-            hint = "ray start --head begins one"
-            raise ClusterError(f"no cluster answers: {_first_line(error)}", where=where, hint=hint) from None
+        if address != "auto":
+            raise _none_there(address, _first_line(error)) from None
         _start(ray, quiet)
+
+
+def _none_there(address: str, why: str) -> ClusterError:
+    what = f"no cluster answers: {why.lower()}"
+    return ClusterError(what, where=address, hint="ray start --head begins one")
 
 
 def _start(ray: Any, quiet: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -15,9 +14,8 @@ from accelerate import PartialState
 from datasets import Dataset
 
 from embedkit.data.identity import Identity
-from embedkit.errors import DataError
 from embedkit.training.advice import about_resumed
-from embedkit.training.gather import processes
+from embedkit.training.agreement import agreed, require_same_rows
 from embedkit.training.gradcache import Features, cut
 from embedkit.training.lora import add_lora, merge_lora
 from embedkit.training.memory import Plan, plan, saved_bytes_per_token
@@ -26,7 +24,7 @@ from embedkit.training.objective import Objective
 from embedkit.training.run_log import Measure, Watch
 from embedkit.training.runs import BASE, RunFolder, kept_settings, require_base
 from embedkit.training.settings import RunSettings, located
-from embedkit.training.together import join, of_all, one_fate
+from embedkit.training.together import join, one_fate
 from embedkit.training.trainer import (
     Additions,
     last_checkpoint,
@@ -177,7 +175,7 @@ def _train(folder: Path, recipe: Recipe, run: RunFolder | None, watch: Watch) ->
     checkpoint = last_checkpoint(folder)
     with one_fate():
         made = recipe.make(folder / BASE, resumed=checkpoint is not None)
-    made, rows = _agreed(made), recipe.dataset()
+    made, rows = agreed(made), recipe.dataset()
     require_same_rows(rows)
     if run is not None:
         if checkpoint is not None:
@@ -205,38 +203,6 @@ def _train(folder: Path, recipe: Recipe, run: RunFolder | None, watch: Watch) ->
         found=recipe.found(made.objective),
         plan=Plan(made.objective.chunk_tokens, made.objective.passes),
     ), made
-
-
-def _agreed(made: Made) -> Made:
-    """Return what all processes train with: where their machines differ, what the least of them can."""
-    objective = made.objective
-    chunk_tokens, passes, bf16 = zip(
-        *of_all((objective.chunk_tokens, objective.passes, made.bf16)), strict=True
-    )
-    objective.chunk_tokens, objective.passes = min(chunk_tokens), max(passes)
-    settings = replace(made.settings, chunk_tokens=objective.chunk_tokens, passes=objective.passes)
-    return Made(objective, all(bf16), settings)
-
-
-def require_same_rows(rows: Dataset) -> None:
-    """Raise, in all processes, where one of them has read other rows: they would train on a mixture."""
-    digests = of_all(digest_of(rows)) if processes() > 1 else []
-    with one_fate():
-        if other := next((rank for rank, digest in enumerate(digests) if digest != digests[0]), 0):
-            raise DataError(
-                f"process {other} has read other examples than the first",
-                hint="give every machine the same files",
-            )
-
-
-def digest_of(rows: Dataset) -> int:
-    """Return a checksum of all values, equal where they are and their order is."""
-    number = 0
-    for batch in rows.data.table.to_batches():
-        for column in batch.columns:
-            for buffer in filter(None, column.buffers()):
-                number = zlib.crc32(buffer, number)
-    return number
 
 
 def finish(run: RunFolder, recipe: Recipe, trained: Trained, made: Made) -> None:

@@ -231,9 +231,3 @@ def ray_processes():
                 continue
             if b"raylet" in command or b"gcs_server" in command or command.startswith(b"ray::"):
                 yield int(folder.name)
-
-
-def test_where_no_cluster_answers_it_is_one_line(corpus):
-    _, said = embedkit("encode", *corpus, "-o", "x.vec", "--cluster", "127.0.0.1:1", code=1)
-    assert said.startswith("embedkit: 127.0.0.1:1: no cluster answers: ")
-    assert len(said.splitlines()) == 1

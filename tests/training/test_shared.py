@@ -12,10 +12,11 @@ from torch import nn
 
 from embedkit.errors import DataError
 from embedkit.losses.am_softmax import AMSoftmax
-from embedkit.training import memory, recipe
+from embedkit.training import agreement, memory
 from embedkit.training.advice import about_resumed
+from embedkit.training.agreement import agreed, digest_of, require_same_rows
 from embedkit.training.classes import Classified
-from embedkit.training.recipe import Made, digest_of, require_same_rows
+from embedkit.training.recipe import Made
 from embedkit.training.runs import require_base
 from embedkit.training.settings import AMSoftmaxSettings
 from embedkit.training.trainer import OBJECTIVE, Trainer, own_state, processes_of
@@ -58,10 +59,10 @@ def test_what_is_learnt_has_the_same_names_whatever_is_around_the_model(tmp_path
 
 def test_all_processes_train_as_the_least_of_them_can(monkeypatch):
     others = [(100, 1, True), (2048, 1, True), (500, 2, False)]
-    monkeypatch.setattr(recipe, "of_all", lambda own: [own, *others])
+    monkeypatch.setattr(agreement, "of_all", lambda own: [own, *others])
     objective = objective_of(Adapted())
     objective.chunk_tokens, objective.passes = 2048, 1
-    made = recipe._agreed(Made(objective, True, AMSoftmaxSettings()))
+    made = agreed(Made(objective, True, AMSoftmaxSettings()))
     assert (objective.chunk_tokens, objective.passes, made.bf16) == (100, 2, False)
     assert (made.settings.chunk_tokens, made.settings.passes) == (100, 2)
 
@@ -72,9 +73,9 @@ def test_processes_that_have_read_other_rows_are_told_apart(monkeypatch):
     assert len(set(digests)) == 3
     assert digest_of(Dataset.from_dict({"text": ["a", "bc"]})) == digests[0]
     require_same_rows(rows[0])
-    monkeypatch.setattr(recipe, "processes", lambda: 3)
-    monkeypatch.setattr(recipe, "of_all", lambda own: [own, own, digests[1]])
-    with pytest.raises(DataError, match="^process 2 has read other examples than the first; give every"):
+    monkeypatch.setattr(agreement, "processes", lambda: 3)
+    monkeypatch.setattr(agreement, "of_all", lambda own: [own, own, digests[1]])
+    with pytest.raises(DataError, match=r"^process 2 has read other examples than the first; give every"):
         require_same_rows(rows[0])
 
 
