@@ -110,6 +110,8 @@ def _protocol(opened: Index, path: Path, asked: Asked, k: int, seed: int) -> Fac
     threads = f"{faiss.omp_get_max_threads()} threads on {os.cpu_count()} processors"
     facts = {"index": told, "queries": f"{len(asked.vectors):,} from {asked.source}"}
     facts |= {"truth": f"the {k:,} nearest by exact search of the stored vectors; equal scores count as one"}
+    if asked.copies is not None:
+        facts |= {"recall@1": "of queries from documents: the document they were made from"}
     facts |= {"ratio": "to `search --exact` of this index, which decodes what is kept as codes"}
     facts |= {"times": f"{TIMES}; {threads}"} | interval_facts(1000, seed, over="queries")
     versions = ", ".join(f"{name} {version(name)}" for name in ("embedkit", "numpy", "faiss-cpu"))

@@ -31,6 +31,8 @@ def draw(points: Sequence[Measured], exact: Measured, k: int, name: str) -> Any:
 
 def _panel(axes: Any, points: Sequence[Measured], costs: Sequence[float], exact: float, label: str) -> None:
     """Draw recall over a cost, on a logarithmic axis, with intervals and a few settings named."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     recalls = [each.recall.value for each in points]
     below = [value - each.recall.low for value, each in zip(recalls, points, strict=True)]
     above = [each.recall.high - value for value, each in zip(recalls, points, strict=True)]
@@ -38,6 +40,9 @@ def _panel(axes: Any, points: Sequence[Measured], costs: Sequence[float], exact:
     axes.errorbar(costs, recalls, yerr=[below, above], label="this index, 95 % intervals", **marks)
     axes.axvline(exact, linestyle="--", linewidth=1.4, color="C1", label="exact search")
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.margins(x=0.1)
     axes.set_xlabel(label)
     for place in _named(recalls):

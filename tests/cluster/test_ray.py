@@ -91,9 +91,9 @@ def workers():
 def started(path, *arguments):
     """Start encoding, and wait for the first sealed shard."""
     command = [PROGRAM, "encode", *map(str, arguments), "-o", path, "-m", "hash:dim=512"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not (Path(f"{path}.partial") / "part-00000.arrow").exists():
-        assert process.poll() is None, process.stderr.read()
+        assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     return process
 
@@ -126,7 +126,8 @@ def test_what_is_lost_half_way_changes_nothing(corpus, machines, lose):
         machines.lose()
     else:
         os.kill(workers()[0], signal.SIGKILL)
-    assert process.wait() == 0, process.stderr.read()
+    out, said = process.communicate()
+    assert (process.returncode, out, len(said.splitlines())) == (0, "", 1), said
     assert files("many.vec") == files("one.vec")
 
 
@@ -134,7 +135,7 @@ def test_a_killed_program_is_resumed_to_the_same_bytes(corpus, machines):
     embedkit("encode", *corpus, "-o", "one.vec", "-m", "hash:dim=512")
     process = started("many.vec", *corpus, "--cluster", machines.address)
     process.kill()
-    process.wait()
+    process.communicate()
     assert not Path("many.vec").exists()
     again = ("--resume", "--cluster", machines.address, "-m", "hash:dim=512")
     embedkit("encode", *corpus, "-o", "many.vec", *again)
