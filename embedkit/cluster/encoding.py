@@ -17,10 +17,13 @@ from embedkit.data.inputs import text_files
 from embedkit.data.records import TextFormat
 from embedkit.data.shards import SHARD_ROWS, Shard, source_digest, write_shard
 from embedkit.data.vector_files import export, is_file_output
-from embedkit.data.vectors import DType, VectorMeta, VectorSetWriter, kept, stored
-from embedkit.embedding.batching import windows
-from embedkit.embedding.corpus import describe, encode_batches, refuse_output
+from embedkit.data.vectors import Batch, DType, VectorMeta, VectorSetWriter, checked, kept, stored
+from embedkit.embedding.batching import encode_windows, windows
+from embedkit.embedding.corpus import describe, refuse_output
 from embedkit.errors import DataError
+
+PIECES = 4  # that a unit is dealt out in where there are few
+EVEN = 20  # units a worker: from there on whole ones leave nobody idle for long at the end
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,19 @@ class Texts:
     format: TextFormat
     several: bool
     name: str
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every worker needs to encode its piece of a unit into the set in `folder`."""
+
+    folder: Path
+    meta: VectorMeta
+    recipe: Recipe
+    share: Share
+    format: TextFormat
+    several: bool
+    pieces: int  # that a unit is dealt out in
 
 
 class Sealed(NamedTuple):
@@ -74,9 +90,11 @@ def encode_on(
     meta = describe(recipe.load(), dtype=dtype, with_text=with_text)
     writer = VectorSetWriter(path, meta, settings=settings, resume=resume, force=force, shard_rows=shard_rows)
     share, done = recipe.share(cluster), False
-    shards = cluster.map(
-        _seal, islice(texts.corpus.units(shard_rows), len(writer.sealed), None),
-        *(writer.folder, meta, recipe, share, texts.format, texts.several), share=share,
+    few = -(-texts.corpus.records // shard_rows) < EVEN * cluster.workers(share)
+    work = Work(writer.folder, meta, recipe, share, texts.format, texts.several, PIECES if few else 1)
+    shards = cluster.map_pieces(
+        _encode, _seal, islice(texts.corpus.units(shard_rows), len(writer.sealed), None),
+        work.pieces, work, share=share,
     )  # fmt: skip
     try:
         before = islice(texts.corpus.units(shard_rows), len(writer.sealed))
@@ -96,23 +114,27 @@ def encode_on(
             writer.abandon()
 
 
-def _seal(
-    unit: Unit,
-    folder: Path,
-    meta: VectorMeta,
-    recipe: Recipe,
-    share: Share,
-    format: TextFormat,
-    several: bool,
-) -> Shard:
-    """Encode the records of a unit and write their shard."""
-    if not folder.is_dir():
-        raise not_shared(folder)
-    records = records_of(unit, format, several=several)
-    encoded = encode_batches(encoder_of(recipe, share), records)
-    parts = [stored(table, vectors, meta) for table, vectors in encoded]
-    _require_rows(sum(part.num_rows for part in parts), unit)
-    return write_shard(folder, unit.place, kept(tables.join(parts), meta), source_digest(parts))
+def _encode(task: tuple[Unit, int], work: Work) -> list[Any]:
+    """Encode a piece of the windows of a unit, a table each; other pieces are of other windows."""
+    unit, piece = task
+    records = records_of(unit, work.format, several=work.several)
+    cut = list(windows(records))
+    _require_rows(sum(map(len, cut)), unit)
+    mine = cut[len(cut) * piece // work.pieces : len(cut) * (piece + 1) // work.pieces]
+    encoder = encoder_of(work.recipe, work.share)
+    found: list[Any] = []
+    for window, vectors in encode_windows(encoder, mine):
+        batch = Batch(tables.to_table(window), vectors)
+        found += [stored(*each, work.meta) for each in checked([batch], work.meta.dimension)]
+    return found
+
+
+def _seal(unit: Unit, found: Sequence[list[Any]], work: Work) -> Shard:
+    """Write the shard of a unit from the tables of its windows."""
+    if not work.folder.is_dir():
+        raise not_shared(work.folder)
+    parts = [table for piece in found for table in piece]
+    return write_shard(work.folder, unit.place, kept(tables.join(parts), work.meta), source_digest(parts))
 
 
 def _source(unit: Unit, format: TextFormat, several: bool) -> str:

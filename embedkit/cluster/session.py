@@ -63,21 +63,28 @@ class Cluster:
         Raises what the work raises, and ClusterError when workers are lost again and again. Left early,
         nothing goes on.
         """
-        task = self._ray.remote(
-            num_cpus=share.cpus, num_gpus=share.gpus, max_retries=RETRIES, max_calls=0,
-            scheduling_strategy="SPREAD",
-        )(_at_home)  # fmt: skip
-        known = self._ray.put((self.folder, work, common))
-        under_way: deque[Any] = deque()
-        try:
-            for item in items:
-                under_way.append(task.remote(known, item))
-                if len(under_way) >= AHEAD * self.workers(share):
-                    yield self.result(under_way.popleft())
-            while under_way:
-                yield self.result(under_way.popleft())
-        finally:
-            self._stop(under_way)
+        task, known = self._task(_at_home, share), self._ray.put((self.folder, work, common))
+        yield from self._in_order((task.remote(known, item) for item in items), share)
+
+    def map_pieces(
+        self,
+        work: Callable[..., Any],
+        join: Callable[..., Result],
+        items: Iterable[Item],
+        pieces: int,
+        *common: Any,
+        share: Share = ONE,
+    ) -> Generator[Result]:
+        """Yield `join(item, found, *common)` for each item, as `map` does, where `found` lists
+        `work((item, piece), *common)` for each of some pieces, which others may do.
+        """
+        task, known = self._task(_at_home, share), self._ray.put((self.folder, work, common))
+        last, joined = self._task(_joined_at_home, Share(0)), self._ray.put((self.folder, join, common))
+        started = (
+            last.remote(joined, item, *(task.remote(known, (item, piece)) for piece in range(pieces)))
+            for item in items
+        )
+        yield from self._in_order(started, share)
 
     def result(self, reference: Any) -> Any:
         """Wait for what a task returns; raises what it raised."""
@@ -85,8 +92,11 @@ class Cluster:
         try:
             return self._ray.get(reference)
         except errors.RayTaskError as error:
-            if isinstance(error.cause, EmbedkitError | OSError):
-                raise error.cause from None
+            cause = error.cause
+            while isinstance(cause, errors.RayTaskError):  # of a piece
+                cause = cause.cause
+            if isinstance(cause, EmbedkitError | OSError):
+                raise cause from None
             raise
         except errors.RayError as error:
             raise _lost(error) from None
@@ -103,6 +113,23 @@ class Cluster:
     def put(self, value: Any) -> Any:
         """Hand a value to the cluster once, for many that get it."""
         return self._ray.put(value)
+
+    def _task(self, work: Callable[..., Any], share: Share) -> Any:
+        options = {"num_cpus": share.cpus, "num_gpus": share.gpus, "max_retries": RETRIES, "max_calls": 0}
+        return self._ray.remote(**options, scheduling_strategy="SPREAD")(work)
+
+    def _in_order(self, started: Iterable[Any], share: Share) -> Generator[Any]:
+        """Yield what tasks return, in order, some ahead of the first that is not back; stops what is left."""
+        under_way: deque[Any] = deque()
+        try:
+            for reference in started:
+                under_way.append(reference)
+                if len(under_way) >= AHEAD * self.workers(share):
+                    yield self.result(under_way.popleft())
+            while under_way:
+                yield self.result(under_way.popleft())
+        finally:
+            self._stop(under_way)
 
     def _machines(self) -> list[dict[str, Any]]:
         return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
@@ -202,6 +229,12 @@ def _at_home(known: tuple[str, Callable[..., Any], tuple[Any, ...]], item: Any) 
     folder, work, common = known
     go_home(folder)
     return work(item, *common)
+
+
+def _joined_at_home(known: tuple[str, Callable[..., Any], tuple[Any, ...]], item: Any, *found: Any) -> Any:
+    folder, join, common = known
+    go_home(folder)
+    return join(item, found, *common)
 
 
 def go_home(folder: str) -> None:

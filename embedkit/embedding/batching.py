@@ -41,10 +41,17 @@ def encode_records(
 
     `first` and `block` are those of `windows`.
     """
+    yield from encode_windows(encoder, windows(records, first=first, block=block), role)
+
+
+def encode_windows(
+    encoder: Encoder, cut: Iterable[list[Record]], role: Role = "document"
+) -> Iterator[Encoded]:
+    """Encode windows, in order; two are under way at a time."""
     with ThreadPoolExecutor(2, thread_name_prefix="encode") as pool:
         under_way: deque[tuple[list[Record], Future[Vectors]]] = deque()
         try:
-            for window in windows(records, first=first, block=block):
+            for window in cut:
                 under_way.append(
                     (window, pool.submit(encoder.encode, [record.text for record in window], role))
                 )

@@ -27,6 +27,11 @@ class Here:
             item, *given = pickle.loads(pickle.dumps((item, *common)))
             yield pickle.loads(pickle.dumps(work(item, *given)))
 
+    def map_pieces(self, work, join, items, pieces, *common, share=ONE):
+        for item in items:
+            found = list(self.map(work, [(item, piece) for piece in range(pieces)], *common))
+            yield from self.map(join, [item], found, *common)
+
     def crew(self, kind, settings):
         return HereCrew([kind(self.folder, *pickle.loads(pickle.dumps(each))) for each in settings])
 

@@ -9,10 +9,11 @@ import pytest
 
 from embedkit.cluster import encoding
 from embedkit.cluster.encoders import Recipe
-from embedkit.cluster.encoding import encode_on, survey_texts
+from embedkit.cluster.encoding import Work, encode_on, survey_texts
 from embedkit.data.inputs import open_text
 from embedkit.data.records import TextFormat
 from embedkit.data.vectors import VectorSet
+from embedkit.embedding import batching
 from embedkit.embedding.corpus import encode_to
 from embedkit.embedding.encoder import EncoderSettings
 from embedkit.errors import ClusterError, DataError, ExistsError, FormatError
@@ -142,13 +143,21 @@ def test_a_file_that_becomes_shorter_is_refused(here):
         list(encode_on(here, Path("many.vec"), RECIPE, texts, shard_rows=10))
 
 
-def test_a_folder_that_is_not_shared_is_named(here, monkeypatch):
+def test_a_folder_that_is_not_shared_is_named(here):
     texts = survey_texts(here, NAMES, FORMAT)
-    monkeypatch.setattr(Path, "is_dir", lambda path: False)
-    with pytest.raises(ClusterError, match=r"^many.vec.partial: is not on machine \S+; work in a folder"):
-        encoding._seal(
-            next(texts.corpus.units(10)), Path("many.vec.partial"), None, RECIPE, None, FORMAT, True
-        )
+    work = Work(Path("x.partial"), None, RECIPE, None, FORMAT, True, 1)
+    with pytest.raises(ClusterError, match=r"^x.partial: is not on machine \S+; work in a folder that all"):
+        encoding._seal(next(texts.corpus.units(10)), [], work)
+
+
+@pytest.mark.parametrize("even", [1, 100])
+def test_shards_dealt_out_in_pieces_are_the_same(here, monkeypatch, even):
+    monkeypatch.setattr(batching, "WINDOW_ROWS", 3)
+    monkeypatch.setattr(encoding, "EVEN", even)
+    one_process("one.vec")
+    many(here)
+    assert files("many.vec") == files("one.vec")
+    assert here.done.count("_encode") == (16 if even == 100 else 4)
 
 
 def test_no_text_is_refused(here):
