@@ -41,11 +41,12 @@ class Cluster:
 
     def share(self, largest: int, *, gpus: bool = False) -> Share:
         """Return what a worker gets: a graphics card where there are some and `gpus` allows it, else at most
-        `largest` processors, and no more than the smallest machine has.
+        `largest` processors, and no more than the smallest machine has that works at all.
         """
         if gpus and any(_has(node, "GPU") for node in self._machines()):
             return Share(1, 1)
-        return Share(max(1, min([largest, *(_has(node, "CPU") for node in self._machines())])))
+        processors = (_has(node, "CPU") for node in self._machines())
+        return Share(min([largest, *filter(None, processors)]))
 
     def workers(self, share: Share) -> int:
         """Return how many workers of a share the machines have room for, at least one."""

@@ -16,10 +16,10 @@ import orjson
 from embedkit.data.atomic import write_whole
 from embedkit.data.cache import cache_folder
 
-FORMAT, VERSION = "embedkit-machine", 2
+FORMAT, VERSION = "embedkit-machine", 3
 FILE = "machine.json"
 _DIMENSION = 128
-_SCANNED, _WALKED = 60_000, 2_000  # rows: too many for the processor's cache, and few for a graph
+_SCANNED, _WALKED = 120_000, 1_000  # rows: too many for the processor's cache, and few for a graph
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Machine:
     """What this machine does a second, with all the threads that FAISS has; one query is one thread's."""
 
     products: float  # multiply-adds of a matrix product, as in k-means
-    scanned: float  # bytes of floats compared with one query
+    scanned: float  # bytes of floats compared with one query, by one thread
     walked: float  # distances of 128 columns, while a graph is built
     threads: int
     processors: int
@@ -60,16 +60,34 @@ def machine_file() -> Path:
 
 
 def measure_machine() -> Machine:
-    """Measure the three figures; the best of a few runs each, since others may use the machine too."""
+    """Measure the three figures on one thread; products and graphs go with threads, a query is read by one.
+
+    The best of some short runs each: others may use the machine too, and threads that wait for each other
+    would measure them.
+    """
+    import faiss
+    from threadpoolctl import threadpool_limits
+
+    threads = faiss.omp_get_max_threads()
+    with threadpool_limits(1):
+        faiss.omp_set_num_threads(1)
+        try:
+            product, scanned, walked = _rates()
+        finally:
+            faiss.omp_set_num_threads(threads)
+    return Machine(product * threads, scanned, walked * threads, threads, os.cpu_count() or 1)
+
+
+def _rates() -> tuple[float, float, float]:
+    """Return multiply-adds, bytes and distances a second."""
     import faiss
 
     library: Any = faiss
-    numbers = np.random.default_rng(0)
-    rows = numbers.random((_SCANNED, _DIMENSION), dtype=np.float32)
-    some = rows[:512]
+    rows = np.random.default_rng(0).random((_SCANNED, _DIMENSION), dtype=np.float32)
+    some = rows[:256]
     flat = faiss.IndexFlatIP(_DIMENSION)
     flat.add(rows)
-    product = _best(lambda: rows[:8192] @ some.T)
+    product = _best(lambda: rows[:4096] @ some.T)
     scan = _best(lambda: flat.search(rows[:1], 10))
     graphs = [faiss.IndexHNSWFlat(_DIMENSION, 16, faiss.METRIC_INNER_PRODUCT) for _ in range(5)]
     for graph in graphs:
@@ -79,16 +97,10 @@ def measure_machine() -> Machine:
     library.cvar.hnsw_stats.reset()
     graphs[0].search(rows[:_WALKED:20], 1, params=library.SearchParametersHNSW(efSearch=40))
     distances = library.cvar.hnsw_stats.ndis / len(rows[:_WALKED:20])
-    return Machine(
-        8192 * len(some) * _DIMENSION / product,
-        rows.nbytes / scan,
-        distances * _WALKED / building,
-        faiss.omp_get_max_threads(),
-        os.cpu_count() or 1,
-    )
+    return 4096 * len(some) * _DIMENSION / product, rows.nbytes / scan, distances * _WALKED / building
 
 
-def _best(work: Callable[[], object], runs: int = 9) -> float:
+def _best(work: Callable[[], object], runs: int = 15) -> float:
     """Return the seconds that the quickest of some runs takes."""
     taken = []
     for _ in range(runs):

@@ -1,0 +1,40 @@
+"""Which cluster is joined, and what is said where there is none."""
+
+import socket
+
+import pytest
+
+from embedkit.cluster import session
+from embedkit.cluster.session import connected
+from embedkit.errors import ClusterError, UsageError
+
+
+@pytest.fixture
+def ray(monkeypatch):
+    """As if Ray were there; it must not be asked."""
+    monkeypatch.setattr(session, "_ray", lambda: None)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
+def unused():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("by", ["option", "environment"])
+def test_where_nothing_listens_it_is_said_at_once(ray, monkeypatch, by):
+    address = unused()
+    if by == "environment":
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    line = f"^{address}: no cluster answers: connection refused; ray start --head begins one$"
+    with pytest.raises(ClusterError, match=line), connected("auto" if by == "environment" else address):
+        pass
+
+
+@pytest.mark.parametrize(
+    "address", ["", "yes", "host", "host:", "host:x", ":6379", "h:99999", "ray://h:10001"]
+)
+def test_what_is_no_address_is_refused(ray, address):
+    with pytest.raises(UsageError, match=r"^--cluster: .* is not auto or HOST:PORT$"), connected(address):
+        pass
