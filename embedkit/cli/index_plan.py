@@ -11,7 +11,7 @@ from embedkit.cli.completion import complete_kinds
 from embedkit.cli.console import relay_warnings
 from embedkit.cli.fleet import FleetOptions, fleet_facts, print_fleet
 from embedkit.cli.options import Common
-from embedkit.cli.planning import WishOptions, plan_facts, print_plan, process_bytes
+from embedkit.cli.planning import WishOptions, plan_facts, planned_process_bytes, print_plan
 from embedkit.cli.quantities import read_count
 
 PLAN_EPILOG = "Example: embedkit index plan --rows 1e6 --dim 384 --max-memory 2GB --recall .95"
@@ -51,7 +51,7 @@ def planned(rows: int, dimension: int, wishing: WishOptions, kind: str | None) -
     from embedkit.indexing.plan import plan_index
 
     wishes, machine = wishing.wishes(), this_machine()
-    return plan_index(rows, dimension, wishes, machine, process=process_bytes(), kind=kind)
+    return plan_index(rows, dimension, wishes, machine, process=planned_process_bytes(), kind=kind)
 
 
 def show_fleet(
@@ -61,7 +61,7 @@ def show_fleet(
     from embedkit.indexing.fleet import cost_shape, plan_fleet
     from embedkit.indexing.machine import this_machine
 
-    wishes, machine, process = wishing.wishes(), this_machine(), process_bytes()
+    wishes, machine, process = wishing.wishes(), this_machine(), planned_process_bytes()
     count = several.machines or 1
     plan_fleet(rows, dimension, wishes, machine, machines=count, rate=1.0, process=process, kind=kind)
     rate, rate_from = several.measured()  # after what cannot be is refused: it takes seconds

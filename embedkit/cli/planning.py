@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from embedkit.indexing.costs import Term
     from embedkit.indexing.plan import Candidate, Plan, Wishes
 
+_LOADED = 180_000_000  # bytes of libraries, their threads and buffers, seen while a million rows were built
 _PANEL = "What the index shall do"
 
 
@@ -58,6 +59,13 @@ class WishOptions:
         memory = math.inf if self.max_memory is None else read_bytes(self.max_memory, where="--max-memory")
         latency = LATENCY if self.latency is None else read_seconds(self.latency, where="--latency")
         return Wishes(RECALL if self.recall is None else self.recall, memory, latency)
+
+
+def planned_process_bytes() -> int:
+    """Return what this process will have in memory besides what a plan counts: what it has now, and what it
+    loads.
+    """
+    return process_bytes() + _LOADED
 
 
 def process_bytes() -> int:

@@ -164,8 +164,8 @@ def connected(address: str) -> Iterator[Cluster]:
     Raises MissingPackageError without Ray, and ClusterError when there is no cluster.
     """
     ray = _ray()
-    named = os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address
-    if named != "auto":
+    named = running() if address == "auto" else address
+    if named is not None:
         _require_answer(named)
     quiet = {"logging_level": logging.CRITICAL, "log_to_driver": False}
     try:
@@ -202,13 +202,30 @@ def _require_answer(address: str) -> None:
         raise _none_there(address, error.strerror or str(error)) from None
 
 
-def _join(ray: Any, address: str, quiet: dict[str, Any]) -> None:
+def running() -> str | None:
+    """Return the address of the cluster that RAY_ADDRESS names, or that `ray start` left on this machine and
+    that still answers; not by Ray's own `auto`, which loses objects where a machine has two nodes.
+    """
+    if (named := os.environ.get("RAY_ADDRESS", "auto")) != "auto":
+        return named
+    try:
+        left = (
+            (Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster").read_text().strip()
+        )
+        _require_answer(left)
+    except (OSError, EmbedkitError):
+        return None
+    return left
+
+
+def _join(ray: Any, address: str | None, quiet: dict[str, Any]) -> None:
+    if address is None:
+        _start(ray, quiet)
+        return
     try:
         ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        if address != "auto":
-            raise _none_there(address, _first_line(error)) from None
-        _start(ray, quiet)
+        raise _none_there(address, _first_line(error)) from None
 
 
 def _none_there(address: str, why: str) -> ClusterError:

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from embedkit.cluster import session
-from embedkit.cluster.session import connected
+from embedkit.cluster.session import connected, running
 from embedkit.errors import ClusterError, UsageError
 
 
@@ -38,3 +38,18 @@ def test_where_nothing_listens_it_is_said_at_once(ray, monkeypatch, by):
 def test_what_is_no_address_is_refused(ray, address):
     with pytest.raises(UsageError, match=r"^--cluster: .* is not auto or HOST:PORT$"), connected(address):
         pass
+
+
+def test_auto_takes_what_is_running_and_nothing_else(monkeypatch, tmp_path):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    assert running() is None
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text(unused())
+    assert running() is None
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        (tmp_path / "ray" / "ray_current_cluster").write_text(f"{address}\n")
+        assert running() == address
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    assert running() == "head:6379"

@@ -93,7 +93,7 @@ def with_copies(copies, dim=64):
     return rows.reshape(-1, dim).astype(np.float32)
 
 
-def test_near_copies_of_the_document_that_asks_are_named_but_not_itself(folder):
+def test_a_document_that_asks_is_named_with_its_near_copies(folder):
     built("flat", rows=with_copies(4))
     index = delete("x.idx", ["0", "77"]).after  # row numbers are no longer places
     drawn = turned_queries(stored(index), 40, 0)
@@ -101,9 +101,7 @@ def test_near_copies_of_the_document_that_asks_are_named_but_not_itself(folder):
     own = there[np.abs(drawn.queries @ index.vectors(there).T - np.sqrt(0.5)).argmin(axis=1)]
     assert len(set(own.tolist())) == 40
     for row, copies in zip(own, drawn.copies, strict=True):
-        assert set(copies[copies >= 0].tolist()) == {
-            int(other) for other in there if other % 60 == row % 60 and other != row
-        }
+        assert set(copies[copies >= 0].tolist()) == {int(other) for other in there if other % 60 == row % 60}
 
 
 def test_near_copies_count_neither_as_found_nor_as_missed(folder):
@@ -120,10 +118,15 @@ def test_near_copies_count_neither_as_found_nor_as_missed(folder):
         assert set(np.argsort(-line)[:10].tolist()) == set(rows[rows >= 0].tolist())
 
 
+def test_a_document_without_near_copies_stays(folder):
+    index = built("flat", rows=with_copies(1))
+    assert turned_queries(stored(index), 40, 0).copies.shape == (40, 0)
+
+
 def test_near_copies_stay_where_nothing_would_be_left(folder):
     index = built("flat", rows=np.repeat(ROWS[:1], 30, axis=0))
     drawn = turned_queries(stored(index), 5, 0)
-    assert drawn.copies.shape == (5, 29)
+    assert drawn.copies.shape == (5, 30)
     truth = find_truth(drawn.queries, stored(index), 10, drawn.copies)
     assert (truth.k, truth.searched) == (10, 10)
     assert measure(index, truth, {}).recall.value == 1

@@ -1,13 +1,13 @@
 """Several machines on paper: every figure against the sum it stands for."""
 
 import math
-import time
 
 import pytest
 
 from embedkit.errors import EmbedkitError, UsageError
+from embedkit.indexing import fleet
 from embedkit.indexing.costs import cost_of
-from embedkit.indexing.fleet import cost_shape, encoding_rate, plan_fleet
+from embedkit.indexing.fleet import cost_shape, plan_fleet
 from embedkit.indexing.machine import Machine
 from embedkit.indexing.plan import Wishes, plan_index
 
@@ -22,24 +22,24 @@ def fleet_of(machines, rows=10**9, kind=None, rate=1000.0, **wishes):
 
 
 def test_each_machine_has_its_share_rounded_up_and_the_index_of_that():
-    fleet = fleet_of(8, rows=10**6 + 1)
-    assert fleet.share == 125_001
-    assert fleet.segment == plan_index(125_001, 384, Wishes(), MACHINE, process=PROCESS)
+    several = fleet_of(8, rows=10**6 + 1)
+    assert several.share == 125_001
+    assert several.segment == plan_index(125_001, 384, Wishes(), MACHINE, process=PROCESS)
 
 
 def test_the_figures_are_those_of_a_hand():
     """A billion rows by eight at 1,000 a second: 125,000 seconds of encoding in each, 34.7 hours."""
-    fleet = fleet_of(8, kind="hnsw:m=16,ef_search=64")
-    cost = cost_of(fleet.segment.chosen.kind, 125_000_000, 384, MACHINE)
-    assert fleet.encode_hours == pytest.approx(125_000 / 3600)
-    assert fleet.build_hours == pytest.approx(cost.build_seconds / 3600)
-    assert fleet.machine_hours == pytest.approx(8 * (125_000 + cost.build_seconds) / 3600)
-    assert fleet.vector_bytes == 10**9 * 384 * 4
-    assert fleet.index_bytes == pytest.approx(8 * cost.disk)
-    assert fleet.memory == PROCESS + cost.build_memory
-    assert fleet.query_seconds == cost.query_seconds
-    assert fleet.queries_a_second == pytest.approx(4 / cost.query_seconds)
-    assert fleet.query_machine_hours == pytest.approx(8 * 1e6 * cost.query_seconds / 4 / 3600)
+    several = fleet_of(8, kind="hnsw:m=16,ef_search=64")
+    cost = cost_of(several.segment.chosen.kind, 125_000_000, 384, MACHINE)
+    assert several.encode_hours == pytest.approx(125_000 / 3600)
+    assert several.build_hours == pytest.approx(cost.build_seconds / 3600)
+    assert several.machine_hours == pytest.approx(8 * (125_000 + cost.build_seconds) / 3600)
+    assert several.vector_bytes == 10**9 * 384 * 4
+    assert several.index_bytes == pytest.approx(8 * cost.disk)
+    assert several.memory == PROCESS + cost.build_memory
+    assert several.query_seconds == cost.query_seconds
+    assert several.queries_a_second == pytest.approx(4 / cost.query_seconds)
+    assert several.query_machine_hours == pytest.approx(8 * 1e6 * cost.query_seconds / 4 / 3600)
 
 
 def test_more_machines_cost_the_same_to_encode_and_to_scan_and_more_to_walk_graphs():
@@ -67,14 +67,18 @@ def test_more_machines_than_rows_are_refused():
         fleet_of(8, rows=7)
 
 
-def test_the_rate_is_that_of_the_texts_after_the_first():
-    """A slow first call, which compiles, is not what a corpus meets."""
-    calls = []
+def test_the_rate_is_that_of_the_texts_after_the_first(monkeypatch):
+    """A slow first call, which compiles, is not what a corpus meets; a clock that `encode` moves tells."""
+    clock, calls = [0.0], []
+    monkeypatch.setattr(fleet.time, "perf_counter", lambda: clock[0])
 
     def encode(texts):
-        time.sleep(0.3 if not calls else len(texts) / 50_000)
+        clock[0] += len(texts) / 1000 if calls else 60.0
         calls.append(len(texts))
 
-    rate = encoding_rate(encode, ["text"] * 2048, seconds=math.inf)
-    assert calls == [512] * 5
-    assert 4_000 < rate <= 50_000
+    texts = ["text"] * 2000
+    assert fleet.encoding_rate(encode, texts, seconds=math.inf) == pytest.approx(1000)
+    assert calls == [512, 512, 512, 512, 464]
+    calls.clear()
+    assert fleet.encoding_rate(encode, texts, seconds=1.0) == pytest.approx(1000)
+    assert calls == [512, 512, 512]
