@@ -56,7 +56,7 @@ def tune(
 
     Truth is exact search of the vectors that the index stores; of codes kept without vectors that is what
     they decode to. Queries from the documents stand for questions that lie as near to them as they to each
-    other; your own are better.
+    other; your own are better, the more so where documents come in near-copies.
     """
     from embedkit.evaluation.index_recall import curve, find_truth, stored
     from embedkit.indexing.store import Index

@@ -89,7 +89,8 @@ def turned_queries(corpus: Corpus, number: int, seed: int) -> Drawn:
     would be too easy: a graph was built by looking for their neighbours, and leads from them to these.
     Of 6,000 and 99,000 sentences by minilm, turned ones and sentences that no graph has seen need about the
     same effort at a recall of .95. A document with near-copies is named with them, to be left out: they would
-    be all of the nearest, in one place, and the rest of the corpus never looked for.
+    be all of the nearest, in one place, and the rest of the corpus never looked for. A graph of nothing but
+    near-copies still finds less for questions that it has not seen: .935 of a million where .95 was measured.
     """
     drawn, _ = draw((block for _, block in corpus()), seed, number)
     if not len(drawn):
