@@ -30,7 +30,7 @@ def put(name, content):
         ("a.tsv", table("\t")),
         ("a.csv", table(",")),
         ("a.csv", "\ufeff" + table(",")),
-        ("a.tsv.gz", gzip.compress(table("\t").encode())),
+        ("a.tsv.gz", gzip.compress(table("\t").encode(), mtime=0)),
         (
             "a.jsonl",
             "".join(

@@ -53,7 +53,7 @@ LAYOUTS = {
     "mark.jsonl": "\ufeff" + "".join(json.dumps(pair._asdict()) + "\n" for pair in PAIRS),
     "a.jsonl": "".join(json.dumps({"id": 1, **pair._asdict()}) + "\n\n" for pair in PAIRS),
     "words.json": "".join(json.dumps({**p._asdict(), "score": str(p.score)}) + "\n" for p in PAIRS),
-    "plain.tsv.gz": gzip.compress(tabs(*PAIRS).encode()),
+    "plain.tsv.gz": gzip.compress(tabs(*PAIRS).encode(), mtime=0),
     "lines.tsv": tabs(*PAIRS).replace("\n", "\r\n"),
 }
 
