@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from embedkit.cli.batches import open_as_vectors
 from embedkit.cli.console import Progress, say
 from embedkit.cli.index_plan import planned, show_plan
 from embedkit.cli.index_tune import (
+    Asked,
     asked_queries,
     drawn_queries,
     require_recall,
@@ -26,9 +28,9 @@ from embedkit.cli.quantities import in_bytes, in_seconds
 from embedkit.errors import EmbedkitError, UsageError
 
 if TYPE_CHECKING:
-    from embedkit.data.vectors import VectorSet
-    from embedkit.evaluation.index_recall import Corpus
-    from embedkit.indexing.kind import Metric
+    from embedkit.data.vectors import Batch, VectorSet
+    from embedkit.evaluation.index_recall import Corpus, HeldOut, Measured, Truth
+    from embedkit.indexing.kind import Metric, Rehearsal, Rows
     from embedkit.indexing.operating_points import OperatingPoint, Tuning
     from embedkit.indexing.plan import Plan
     from embedkit.indexing.store import Index
@@ -85,17 +87,88 @@ def build_planned(
         chosen = planned(vectors.rows, vectors.meta.dimension, wishing, kind)
         tell_plan(chosen, quiet=common.quiet)
         progress = Progress(common.quiet, total=vectors.rows)
-        batches = progress.track(vectors.batches())
-        spec, rows = chosen.chosen.spec, vectors.rows
-        index = build_index(output, vectors.meta, batches, kind=spec, metric=metric, rows=rows)
+        spec, rows, corpus = chosen.chosen.spec, vectors.rows, corpus_of(vectors, metric)
+        unseen = None
+        if wishing.recall is not None and queries is None and getattr(chosen.chosen.kind, "rehearses", False):
+            unseen = Unseen.drawn(corpus, rows, chosen.chosen.kind, common.seed)
+        batches = progress.track(
+            vectors.batches() if unseen is None else held_last(vectors, unseen.held.rows)
+        )
+        index = build_index(
+            output,
+            vectors.meta,
+            batches,
+            kind=spec,
+            metric=metric,
+            rows=rows,
+            rehearsal=None if unseen is None else unseen.rehearsal,
+        )
         found, point = None, None
         if wishing.recall is not None and index.kind != "flat":
-            found = _tuning(index, corpus_of(vectors, metric), queries, reading, encoding, common.seed)
+            if unseen is not None:
+                found = unseen.tuning(index)
+            else:
+                found = _tuning(index, corpus, queries, reading, encoding, common.seed)
             index, point = settle(index, found, wishing.recall)
     _report(common, index, chosen, progress.seconds, found, point)
     if found is not None:
         require_recall(index, found, wishing.recall)
         _require_latency(index, point, wishing)
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Documents that ask before they are put into the index, what they would find, and what they did find."""
+
+    held: HeldOut
+    truth: Truth
+    kind: Any
+    rows: int  # without them
+    seed: int
+    measured: list[Measured] = field(default_factory=list)
+
+    @classmethod
+    def drawn(cls, corpus: Corpus, rows: int, kind: Any, seed: int) -> Unseen | None:
+        """Draw documents to hold out; None where there are too few."""
+        from embedkit.evaluation.index_recall import QUERIES, K, find_truth, held_out, without
+
+        held = held_out(corpus, QUERIES, rows, seed)
+        if held is None:
+            return None
+        truth = find_truth(held.queries, without(corpus, held.rows), K)
+        return cls(held, truth, kind, rows - len(held.rows), seed)
+
+    @property
+    def rehearsal(self) -> Rehearsal:
+        """Measure as soon as all others are in the index."""
+        from embedkit.evaluation.index_recall import Unfinished, curve
+        from embedkit.indexing.kind import Rehearsal
+
+        def ask(opened: Any) -> None:
+            self.measured.extend(curve(Unfinished(self.kind, opened), self.truth, seed=self.seed))
+
+        return Rehearsal(self.rows, ask)
+
+    def tuning(self, index: Index) -> Tuning:
+        """Return what was measured."""
+        asked = Asked(self.held.queries, "documents that were not in it yet")
+        return tuning_of(index, self.measured, asked, self.truth.k, self.seed)
+
+
+def held_last(vectors: VectorSet, held: Rows) -> Iterator[Batch]:
+    """Yield all rows of a vector set, those held out last."""
+    import numpy as np
+    import pyarrow as pa
+
+    from embedkit.data.vectors import Batch
+
+    for last in (False, True):
+        first = 0
+        for table, block in vectors.batches():
+            chosen = np.isin(np.arange(first, first + len(block)), held) == last
+            first += len(block)
+            if chosen.any():
+                yield Batch(table.filter(pa.array(chosen)), block[chosen])
 
 
 def corpus_of(vectors: VectorSet, metric: Metric) -> Corpus:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from embedkit.embedding.encoder import unit_length
 from embedkit.errors import DataError
 from embedkit.evaluation.bootstrap import Estimate, mean_estimate
-from embedkit.indexing.kind import Floats, Rows
+from embedkit.indexing.kind import Floats, Kind, Rows
 from embedkit.indexing.operating_points import OperatingPoint, ladder
 from embedkit.indexing.query import blocks_of, exact_search
 from embedkit.indexing.sampling import draw
@@ -30,7 +31,47 @@ TIED = 50  # places behind the k-th that are looked at for scores equal to its
 EQUAL = 1e-6  # scores as near as this count as equal
 ENOUGH = 0.9995  # recall, beyond which nothing slower is tried
 COPY = 0.8  # cosine from which on a document is a near-copy of another
+LEAST = 100  # documents that are worth holding out
 COPIES = 64  # near-copies of a document that are looked for
+
+
+class Searched(Protocol):
+    """What is measured: an index, or one that is being built."""
+
+    @property
+    def settings(self) -> Kind:
+        """The settings of the kind."""
+
+    def tuned(self, **settings: Any) -> Searched:
+        """Return the same, searched with other settings."""
+
+    def search(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
+        """Return similarities and rows, each `(queries, k)`, best first."""
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """An index that is being built: what its kind searches, as far as it has come."""
+
+    settings: Kind
+    opened: Any
+
+    def tuned(self, **settings: Any) -> Unfinished:
+        """Return the same, searched with other settings."""
+        return replace(self, settings=replace(self.settings, **settings))  # type: ignore[type-var]
+
+    def search(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
+        """Return inner products and rows, `(queries, k)`."""
+        return self.settings.search(self.opened, queries, k)
+
+
+class HeldOut(NamedTuple):
+    """Documents that ask `(queries, dimension)`, and the rows to be put into an index after they have: they
+    and their near-copies, in order.
+    """
+
+    queries: Floats
+    rows: Rows
 
 
 class Drawn(NamedTuple):
@@ -82,6 +123,36 @@ def stored(index: Index) -> Corpus:
     return lambda: ((rows, index.vectors(rows)) for rows in blocks_of(index))
 
 
+def held_out(corpus: Corpus, number: int, total: int, seed: int) -> HeldOut | None:
+    """Draw up to `number` documents that ask an index before they are put into it: sentences that it has not
+    seen, and none like them.
+
+    With their near-copies they are a twentieth of all `total` rows at most; None where fewer than `LEAST`
+    can be had so. Rows are numbered from 0 on.
+    """
+    drawn, places = draw((block for _, block in corpus()), seed, number)
+    copies = near_copies(unit_length(drawn), corpus)
+    family = np.concatenate([places[:, None], np.where(copies == places[:, None], -1, copies)], axis=1)
+    most = int(np.searchsorted(np.cumsum((family >= 0).sum(axis=1)), total // 20, side="right"))
+    if most < LEAST:
+        return None
+    rows = np.unique(family[:most])
+    return HeldOut(drawn[:most], rows[rows >= 0])
+
+
+def without(corpus: Corpus, held: Rows) -> Corpus:
+    """Return a corpus without some rows; those that are left are numbered anew, from 0 on."""
+
+    def blocks() -> Iterator[tuple[Rows, Floats]]:
+        first = 0
+        for rows, block in corpus():
+            kept = block[~np.isin(rows, held)]
+            yield np.arange(first, first + len(kept)), kept
+            first += len(kept)
+
+    return blocks
+
+
 def turned_queries(corpus: Corpus, number: int, seed: int) -> Drawn:
     """Return `number` queries that lie among the documents and are none of them.
 
@@ -131,7 +202,7 @@ def find_truth(queries: Floats, corpus: Corpus, k: int, copies: Rows | None = No
     return Truth(queries, all_of, first, k, copies)
 
 
-def measure(index: Index, truth: Truth, settings: Mapping[str, int], *, seed: int = 0) -> Measured:
+def measure(index: Searched, truth: Truth, settings: Mapping[str, int], *, seed: int = 0) -> Measured:
     """Measure one setting: recall with an interval over queries, queries alone, and all of them at once."""
     tuned = index.tuned(**settings) if settings else index
     tuned.search(truth.queries, truth.searched)  # what is mapped comes from the disk now, not below
@@ -163,7 +234,7 @@ def measure_exact(index: Index, truth: Truth, *, seed: int = 0) -> Measured:
     return Measured({}, all_found, all_found, median, p95, len(every) / taken)
 
 
-def curve(index: Index, truth: Truth, *, seed: int = 0) -> Iterator[Measured]:
+def curve(index: Searched, truth: Truth, *, seed: int = 0) -> Iterator[Measured]:
     """Measure the settings of a search from the quickest on, until nearly everything is found or three steps
     more find no more. A kind without such settings is one point.
     """
@@ -220,7 +291,7 @@ def _found(rows: Rows, true: Rows) -> NDArray[np.float64]:
     return np.array([(np.isin(found, wanted) & (found >= 0)).sum() for found, wanted in pairs], np.float64)
 
 
-def _seconds(index: Index, query: Floats, k: int) -> float:
+def _seconds(index: Searched, query: Floats, k: int) -> float:
     started = time.perf_counter()
     index.search(query, k)
     return time.perf_counter() - started

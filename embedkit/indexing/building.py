@@ -15,7 +15,7 @@ from embedkit.data.vectors import Batch, VectorMeta
 from embedkit.embedding.encoder import unit_length
 from embedkit.errors import UsageError
 from embedkit.indexing.files import stored
-from embedkit.indexing.kind import Metric, Space
+from embedkit.indexing.kind import Metric, Rehearsal, Space
 from embedkit.indexing.manifest import SEGMENTS, Manifest, write_manifest
 from embedkit.indexing.segment_writing import write_segment
 from embedkit.indexing.store import MAP, Index
@@ -33,14 +33,15 @@ def build_index(
     metric: Metric = "cosine",
     coded: bool = False,
     rows: int | None = None,
+    rehearsal: Rehearsal | None = None,
 ) -> Index:
     """Build an index folder of all batches, which appears whole or not at all; one batch is in memory at a
     time.
 
     `kind` is `flat` when it is left out, and that of the codes where `meta` says that the set holds codes.
     With `coded` (see `takes_codes`) batches hold codes as they are stored, and nothing else is kept. `rows`,
-    where it is known how many will come, spares memory. Raises UnknownNameError for the kind, DataError when
-    there is nothing to index or an id comes twice.
+    where it is known how many will come, spares memory; `rehearsal` is for kinds that rehearse. Raises
+    UnknownNameError for the kind, DataError when there is nothing to index or an id comes twice.
     """
     path = Path(path)
     if metric not in get_args(Metric):
@@ -49,7 +50,8 @@ def build_index(
     if coded:
         settings = replace(settings, rescore=None)
     unit = metric == "cosine" and not coded
-    space = Space(meta.dimension, metric, meta.codes if coded else None, rows)
+    codes = meta.codes if coded else None
+    space = Space(meta.dimension, metric, codes, rows, rehearsal=rehearsal)
     with replacing(path) as (folder, number):
         scaled = unit_rows(batches, declared=meta.normalized) if unit else batches
         segment = write_segment(folder / SEGMENTS / f"{number:05d}", settings, scaled, space)

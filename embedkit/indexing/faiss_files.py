@@ -11,7 +11,7 @@ import numpy as np
 
 from embedkit.data.atomic import whole_file
 from embedkit.errors import FormatError
-from embedkit.indexing.kind import Blocks, Mask
+from embedkit.indexing.kind import Blocks, Mask, Space
 from embedkit.indexing.soundness import faults
 
 _READING = threading.Lock()  # the limit is that of the whole process
@@ -51,6 +51,19 @@ def save_index(file: Path, index: Any) -> None:
     with whole_file(file) as out:
         writer: Any = faiss.PyCallbackIOWriter  # type: ignore[attr-defined]
         faiss.write_index(index, writer(out.write))
+
+
+def fill(index: Any, blocks: Blocks, space: Space) -> None:
+    """Add blocks of rows to a FAISS index, and rehearse when as many are in it as the rehearsal wants."""
+    asked = space.rehearsal
+    for block in blocks:
+        rest = np.ascontiguousarray(block, dtype=np.float32)
+        if asked is not None and index.ntotal < asked.rows <= index.ntotal + len(rest):
+            before, rest = np.split(rest, [asked.rows - index.ntotal])
+            index.add(before)
+            asked.ask(index)
+        if len(rest):
+            index.add(rest)
 
 
 def map_index(file: Path, rows: int, *, binary: bool = False) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
@@ -18,6 +18,15 @@ Blocks = Iterable[NDArray[Any]]
 Metric = Literal["cosine", "dot"]
 
 
+class Rehearsal(NamedTuple):
+    """What is done when an index that is being built holds the first `rows` and no more: `ask` gets what
+    `Kind.search` takes as opened.
+    """
+
+    rows: int
+    ask: Callable[[Any], None]
+
+
 class Space(NamedTuple):
     """What the rows of a segment are: under `cosine` they have unit length, and so have the queries."""
 
@@ -30,6 +39,7 @@ class Space(NamedTuple):
     taught: Path | None = (
         None  # a file of what the kind has learnt before of a sample of more rows than these
     )
+    rehearsal: Rehearsal | None = None  # for kinds that say that they `rehearse`
 
 
 class Kind(Protocol):

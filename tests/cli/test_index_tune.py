@@ -231,3 +231,20 @@ def test_a_build_measures_its_recall_with_the_queries_given(run, rows):
 def test_queries_that_are_of_no_use_are_one_line(run, rows, args, message):
     assert run("index", rows, "-o", "x.idx", *args) == (2, "", f"embedkit: {message}\n")
     assert not Path("x.idx").exists()
+
+
+def test_a_build_holds_documents_out_until_they_have_asked(run, folder):
+    np.save("x.npy", np.random.default_rng(0).normal(size=(4000, 32)).astype(np.float32))
+    done = run("index", "x.npy", "-o", "x.idx", "--kind", "hnsw:m=8,ef_construction=20", "--recall", ".8")
+    assert done.code == 0, done.said
+    index = Index.open("x.idx")
+    assert (index.rows, len(index.segments)) == (4000, 1)
+    tuning = index.manifest.tuning
+    assert (tuning.queries, tuning.source) == (200, "documents that were not in it yet")
+    assert tuning.cheapest(0.8).settings == {"ef_search": index.settings.ef_search}
+    ids = np.array([int(id) for table in index.segments[0].documents() for id in table["id"].to_pylist()])
+    assert (np.diff(ids) < 0).sum() == 1  # those that were held out came last
+    assert sorted(ids) == list(range(1, 4001))
+    rows = np.load("x.npy")[ids - 1]
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    np.testing.assert_allclose(index.vectors(np.arange(4000)), unit, atol=1e-6)

@@ -4,15 +4,31 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from embedkit import spec
 from embedkit.data.vectors import Batch, VectorMeta
 from embedkit.evaluation.index_plot import draw
-from embedkit.evaluation.index_recall import curve, find_truth, measure, measure_exact, stored, turned_queries
+from embedkit.evaluation.index_recall import (
+    COPY,
+    Unfinished,
+    curve,
+    find_truth,
+    held_out,
+    measure,
+    measure_exact,
+    stored,
+    turned_queries,
+    without,
+)
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, delete
+from embedkit.indexing.kind import Rehearsal
 
 NUMBERS = np.random.default_rng(0)
 ROWS = (NUMBERS.normal(size=(400, 16)) * NUMBERS.uniform(0.1, 9, (400, 1))).astype(np.float32)
 QUERIES = (NUMBERS.normal(size=(40, 16)) * NUMBERS.uniform(0.1, 9, (40, 1))).astype(np.float32)
+
+
+MOST = {"hnsw": {"ef_search": 400}, "ivf": {"probes": 8}}
 
 
 def built(kind, metric="cosine", rows=ROWS, name="x.idx"):
@@ -130,6 +146,54 @@ def test_near_copies_stay_where_nothing_would_be_left(folder):
     truth = find_truth(drawn.queries, stored(index), 10, drawn.copies)
     assert (truth.k, truth.searched) == (10, 10)
     assert measure(index, truth, {}).recall.value == 1
+
+
+def in_blocks(rows):
+    """A corpus of rows of unit length, in two blocks."""
+    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows, lambda: [(np.arange(2500), rows[:2500]), (np.arange(2500, len(rows)), rows[2500:])]
+
+
+def test_what_is_held_out_is_a_document_with_all_that_are_like_it(folder):
+    rows = NUMBERS.normal(size=(4000, 32)).astype(np.float32)
+    rows, corpus = in_blocks(np.concatenate([rows, rows[:2000] + np.float32(0.01)]))
+    held = held_out(corpus, 150, 6000, 0)
+    assert len(held.queries) == 150
+    assert 150 < len(held.rows) <= 300
+    left = np.setdiff1d(np.arange(6000), held.rows)
+    assert (held.queries @ rows[left].T).max() < COPY
+    assert set((held.queries @ rows.T).argmax(axis=1).tolist()) <= set(held.rows.tolist())
+    numbers, blocks = zip(*without(corpus, held.rows)(), strict=True)
+    np.testing.assert_array_equal(np.concatenate(numbers), np.arange(len(left)))
+    np.testing.assert_array_equal(np.concatenate(blocks), rows[left])
+
+
+def test_a_twentieth_is_held_out_at_most(folder):
+    _, corpus = in_blocks(NUMBERS.normal(size=(4000, 32)).astype(np.float32))
+    assert len(held_out(corpus, 1000, 4000, 0).rows) == 200
+    _, corpus = in_blocks(with_copies(100, 32))  # of each document a hundred: two families would be all
+    assert held_out(corpus, 1000, 6000, 0) is None
+
+
+@pytest.mark.parametrize(
+    "kind", ["hnsw:m=8", "hnsw:m=8,storage=sq8", "ivf:lists=8", "ivf:lists=8,storage=pq,m=4"]
+)
+def test_an_index_is_asked_when_the_first_rows_are_in_it(folder, kind):
+    batches = [
+        Batch(pa.table({"id": [str(n) for n in part]}), ROWS[part]) for part in np.split(np.arange(400), 4)
+    ]
+    found = []
+
+    def ask(opened):
+        every = Unfinished(spec.parse("index", kind), opened).tuned(**MOST[kind.partition(":")[0]])
+        found.append((opened.ntotal, every.search(QUERIES, 200)[1].max()))
+
+    rehearsal = Rehearsal(250, ask)
+    index = build_index("r.idx", VectorMeta(16), batches, kind=kind, metric="dot", rehearsal=rehearsal)
+    assert found == [(250, 249)]
+    plain = build_index("p.idx", VectorMeta(16), batches, kind=kind, metric="dot")
+    for one, other in zip(index.search(QUERIES, 10), plain.search(QUERIES, 10), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_curve_rises_until_all_is_found(folder):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from embedkit.indexing.faiss_files import map_index, save_index, selecting
+from embedkit.indexing.faiss_files import fill, map_index, save_index, selecting
 from embedkit.indexing.kind import Blocks, Floats, Mask, Rows, Space
 from embedkit.indexing.sampling import sampled
 
@@ -31,6 +31,7 @@ class Hnsw:
     storage: Storage = "flat"
     seed: int = 0
     per_query: ClassVar[frozenset[str]] = frozenset({"ef_search"})
+    rehearses: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name in ("ef_construction", "ef_search"):
@@ -48,8 +49,7 @@ class Hnsw:
             del sample
         if space.rows is not None:
             _reserve(index, space.rows)
-        for block in blocks:
-            index.add(np.ascontiguousarray(block, dtype=np.float32))
+        fill(index, blocks, space)
         save_index(folder / FILE, index)
 
     def open(self, folder: Path, rows: int) -> Any:

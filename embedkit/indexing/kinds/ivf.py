@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from embedkit.errors import UsageError
-from embedkit.indexing.faiss_files import map_index, save_index, search_parameters
+from embedkit.indexing.faiss_files import fill, map_index, save_index, search_parameters
 from embedkit.indexing.kind import Blocks, Floats, Mask, Rows, Space
 from embedkit.indexing.sampling import SAMPLE_ROWS, sampled
 
@@ -39,6 +39,7 @@ class Ivf:
     bits: int = 8
     opq: bool = True
     per_query: ClassVar[frozenset[str]] = frozenset({"probes"})
+    rehearses: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name in ("lists", "probes", "m"):
@@ -58,8 +59,7 @@ class Ivf:
             index = self._trained(sample)
         else:
             index, rows = map_index(space.taught, 0), iter(blocks)
-        for block in rows:
-            index.add(block)
+        fill(index, rows, space)
         save_index(folder / FILE, index)
 
     @property
