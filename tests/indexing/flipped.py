@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import duckdb  # noqa: F401 (once, before all forks)
+import faiss
 import numpy as np
 import orjson
 import pyarrow as pa
@@ -81,6 +82,7 @@ def noticed():
 
 def main(kind, flips):
     """Flip bits: of any file, each as likely as another, and every other time each byte."""
+    faiss.omp_set_num_threads(1)  # threads do not survive a fork
     built(kind)
     files = sorted(path for path in Path("x.idx").rglob("*") if path.is_file())
     sizes = [path.stat().st_size for path in files]
