@@ -17,7 +17,9 @@ from embedkit.cli.app import COMMANDS
 PROJECT = Path(__file__).resolve().parent.parent
 DOCS = PROJECT / "docs"
 PROGRAM = str(Path(sys.executable).with_name("embedkit"))
-LAUNCHED = re.compile(r"^ {4}(?:torchrun|accelerate launch) (?:.*\\\n)*?.*-m embedkit", re.MULTILINE)
+LAUNCHED = re.compile(
+    r"^ {4}(?:ray start .*|(?:torchrun|accelerate launch) (?:.*\\\n)*?.*-m embedkit)", re.MULTILINE
+)
 
 
 @pytest.fixture(scope="module")
