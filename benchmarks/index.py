@@ -20,7 +20,9 @@ import pyarrow as pa
 from measure import Run, data, embedkit, emit, run
 
 from embedkit.data.vectors import Batch, VectorMeta, VectorSet, VectorSetWriter
-from embedkit.evaluation.index_recall import find_truth, measure, stored
+from embedkit.evaluation.index.queries import stored
+from embedkit.evaluation.index.recall import measure
+from embedkit.evaluation.index.truth import find_truth
 from embedkit.indexing.store import Index
 
 GRAPH = "hnsw:m=32,ef_construction=40"

@@ -16,8 +16,8 @@ from embedkit.cli.app import COMMANDS, app
 FOLDER = Path(__file__).resolve().parent
 WIDTH = 100  # of help, whatever the terminal
 GROUPS = {  # commands that have commands of their own
-    "index": "embedkit.cli.index",
-    "eval": "embedkit.cli.eval",
+    "index": "embedkit.cli.commands.index",
+    "eval": "embedkit.cli.commands.eval",
 }
 FAMILIES = {
     "transform": ("Maps", "embedkit fit KIND VECTORS -o map.safetensors"),

@@ -33,7 +33,7 @@ _PUBLIC = {
     "plan_index": "embedkit.indexing.plan",
     "this_machine": "embedkit.indexing.machine",
     "at_recall": "embedkit.indexing.operating_points",
-    "find_truth": "embedkit.evaluation.index_recall",
+    "find_truth": "embedkit.evaluation.index.truth",
     "export_model": "embedkit.embedding.export",
     "Pair": "embedkit.data.pairs",
     "read_pairs": "embedkit.data.pairs",

@@ -1,1 +1,1 @@
-"""The commands; the only place that knows about terminals."""
+"""The program: its commands, and what they share; the only place that knows about terminals."""

@@ -60,7 +60,7 @@ class Commands(TyperGroup):
                 return None
             raise UnknownNameError(cmd_name, COMMANDS, what="command")
         if cmd_name not in self.commands:
-            module = import_module(f"embedkit.cli.{cmd_name.replace('-', '_')}")
+            module = import_module(f"embedkit.cli.commands.{cmd_name.replace('-', '_')}")
             self.commands[cmd_name] = typer.main.get_command(module.app)
         return self.commands[cmd_name]
 

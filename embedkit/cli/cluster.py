@@ -40,7 +40,7 @@ def encode_spread(
     options: dict[str, Any],
 ) -> None:
     """Encode files into an output, and report it as `encode` does."""
-    from embedkit.cli.encode import kept_when_interrupted
+    from embedkit.cli.commands.encode import kept_when_interrupted
     from embedkit.cluster.encoding import encode_on, survey_texts
     from embedkit.cluster.session import connected
     from embedkit.data.vectors import VectorSet

@@ -39,7 +39,7 @@ def one_voice() -> Iterator[None]:
     if launched() == 1:
         yield
         return
-    from embedkit.training.together import StoppedError, is_loss, join, part
+    from embedkit.training.processes.together import StoppedError, is_loss, join, part
 
     join()
     try:
@@ -62,6 +62,6 @@ def one_fate() -> AbstractContextManager[None]:
     """Let what stops one process stop all, where there are several; torch is not imported for one."""
     if launched() == 1:
         return nullcontext()
-    from embedkit.training import together
+    from embedkit.training.processes import together
 
     return together.one_fate()

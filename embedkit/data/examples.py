@@ -11,7 +11,7 @@ import orjson
 
 from embedkit.data.records import ID_FIELDS, RecordReader, TextFormat
 from embedkit.data.streams import Stream, open_stream
-from embedkit.errors import DataError, UsageError
+from embedkit.errors import DataError
 
 NOT_TEXT = {*ID_FIELDS, "score", "label", "split", "lang", "source"}  # columns that are no view of anything
 
@@ -146,10 +146,3 @@ def _keys(line: str, name: str) -> list[str]:
 
 def _joined(one: Examples, other: Examples) -> Examples:
     return Examples(one.columns, one.rows + other.rows, one.blank + other.blank, one.skipped + other.skipped)
-
-
-def require_columns(examples: Examples, least: int, *, what: str) -> None:
-    """Raise UsageError when there are fewer columns of text than `what` wants."""
-    if len(examples.columns) < least:
-        sides = f"{what} wants {least} columns of text, there are {len(examples.columns)}"
-        raise UsageError(sides, where=", ".join(examples.columns))

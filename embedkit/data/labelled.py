@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from embedkit.data.labelled_layouts import TABLES, Fields, Wanted, fields_of, layout_of, require
 from embedkit.data.pairs import shown
-from embedkit.data.records import Row, TextFormat, row_parsers
+from embedkit.data.records import TextFormat
+from embedkit.data.rows import Row, row_parsers
 from embedkit.data.streams import Stream, open_stream, readable
 from embedkit.errors import DataError
 

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from embedkit.data.records import Row, cell_rows, json_rows
+from embedkit.data.rows import Row, cell_rows, json_rows
 from embedkit.data.streams import Stream, open_stream, readable
 from embedkit.errors import DataError
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from embedkit.data.pairs import it_has, shown
-from embedkit.data.records import cell_rows, json_rows
+from embedkit.data.rows import cell_rows, json_rows
 from embedkit.data.streams import Stream, open_stream, readable
 from embedkit.errors import DataError
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from embedkit.data.pairs import shown
 from embedkit.data.qrels import DOCUMENT, QUERY, field_of, put, words
-from embedkit.data.records import cell_rows, json_rows
+from embedkit.data.rows import cell_rows, json_rows
 from embedkit.data.streams import Stream, open_stream, readable
 from embedkit.errors import DataError
 

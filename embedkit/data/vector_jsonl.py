@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from embedkit.data import tables
 from embedkit.data.atomic import whole_file
 from embedkit.data.columns import VECTOR, DType, as_float32
-from embedkit.data.records import Record, json_rows
+from embedkit.data.records import Record
+from embedkit.data.rows import json_rows
 from embedkit.data.streams import Stream
 from embedkit.data.vectors import Batch, VectorMeta, VectorSet
 from embedkit.errors import DataError, MismatchError

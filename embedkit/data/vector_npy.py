@@ -13,7 +13,8 @@ import orjson
 from embedkit.data import tables
 from embedkit.data.atomic import whole_file
 from embedkit.data.columns import as_float32, require_finite
-from embedkit.data.records import Record, json_rows
+from embedkit.data.records import Record
+from embedkit.data.rows import json_rows
 from embedkit.data.streams import Stream
 from embedkit.data.vectors import Batch, VectorMeta, VectorSet
 from embedkit.errors import DataError, MismatchError

@@ -12,11 +12,11 @@ from embedkit.data.examples import Examples
 from embedkit.data.labelled import Labelled
 from embedkit.data.pairs import Pair
 from embedkit.errors import DataError, UsageError
-from embedkit.training.gather import processes
+from embedkit.training.labels.split import Split
 from embedkit.training.memory import Plan
 from embedkit.training.model import Dropout
+from embedkit.training.processes.gather import processes
 from embedkit.training.settings import AMSoftmaxSettings, RunSettings
-from embedkit.training.split import Split
 
 logger = logging.getLogger("embedkit")
 

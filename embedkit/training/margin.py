@@ -21,16 +21,16 @@ from embedkit.data.label_vectors import LabelVectors
 from embedkit.data.labelled import Labelled, LabelledText
 from embedkit.evaluation.calibration import calibrate
 from embedkit.training.advice import about_labels, about_plan, about_run, require_labels
-from embedkit.training.auto_margin import AutoMargin
-from embedkit.training.classes import Classified, Tagged, Targets
 from embedkit.training.gradcache import Features
-from embedkit.training.initial import class_means, class_weights, first_offset
+from embedkit.training.labels.auto_margin import AutoMargin
+from embedkit.training.labels.classes import Classified, Tagged, Targets
+from embedkit.training.labels.initial import class_means, class_weights, first_offset
+from embedkit.training.labels.split import Split, split
 from embedkit.training.recipe import Made, Recipe, Trained, load_model, settle_plan, train
 from embedkit.training.run_log import Measure, Watch
 from embedkit.training.scoring import LabelScore, encode
 from embedkit.training.settings import AMSoftmaxSettings
 from embedkit.training.simcse import views_of
-from embedkit.training.split import Split, split
 from embedkit.training.trainer import Additions
 
 _SAMPLE = 512  # texts that are tokenised to learn how long they are

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from embedkit.errors import ModelError
-from embedkit.training.gather import gathered, own_rows, processes
 from embedkit.training.gradcache import (
     Chunk,
     Features,
@@ -24,6 +23,7 @@ from embedkit.training.gradcache import (
     padded_left,
     two_passes,
 )
+from embedkit.training.processes.gather import gathered, own_rows, processes
 from embedkit.training.words import sparse_gradients
 
 

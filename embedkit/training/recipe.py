@@ -15,16 +15,16 @@ from datasets import Dataset
 
 from embedkit.data.identity import Identity
 from embedkit.training.advice import about_resumed
-from embedkit.training.agreement import agreed, require_same_rows
 from embedkit.training.gradcache import Features, cut
 from embedkit.training.lora import add_lora, merge_lora
 from embedkit.training.memory import Plan, plan, saved_bytes_per_token
 from embedkit.training.model import Dropout, bf16_is_fast, load_trainable
 from embedkit.training.objective import Objective
+from embedkit.training.processes.agreement import agreed, require_same_rows
+from embedkit.training.processes.together import join, one_fate
 from embedkit.training.run_log import Measure, Watch
 from embedkit.training.runs import BASE, RunFolder, kept_settings, require_base
 from embedkit.training.settings import RunSettings, located
-from embedkit.training.together import join, one_fate
 from embedkit.training.trainer import (
     Additions,
     last_checkpoint,

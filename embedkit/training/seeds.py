@@ -13,10 +13,10 @@ import orjson
 from embedkit.data.atomic import discard, whole_folder, write_whole
 from embedkit.embedding.export import STORY
 from embedkit.errors import UsageError
+from embedkit.training.processes.together import is_first, join, one_fate
 from embedkit.training.recipe import Recipe, Trained, train
 from embedkit.training.run_log import Watch
 from embedkit.training.runs import refuse_run
-from embedkit.training.together import is_first, join, one_fate
 
 
 @dataclass(frozen=True)

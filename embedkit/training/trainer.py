@@ -19,12 +19,12 @@ from transformers import EarlyStoppingCallback, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from embedkit.training.adax import AdaX
-from embedkit.training.gather import processes
 from embedkit.training.lora import is_lora
 from embedkit.training.objective import Objective
+from embedkit.training.processes.gather import processes
+from embedkit.training.processes.shared import AverageOwn, OwnDropout
 from embedkit.training.run_log import LOG, WHOLE, Log, Watch
 from embedkit.training.settings import RunSettings
-from embedkit.training.shared import AverageOwn, OwnDropout
 
 OBJECTIVE = "objective.safetensors"  # what is learnt beside the model: class vectors, a head, LoRA
 

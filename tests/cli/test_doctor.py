@@ -135,7 +135,7 @@ def test_a_search_that_finds_another_text_fails_the_self_test(run, monkeypatch):
 
 def test_without_full_torch_is_not_imported():
     code = (
-        "import sys; from embedkit.cli.doctor import examine\n"
+        "import sys; from embedkit.cli.commands.doctor import examine\n"
         "assert examine()[-1].name == 'encode and search'\n"
         "print(sorted({'torch', 'transformers', 'openvino', 'sentence_transformers'} & set(sys.modules)))"
     )

@@ -1,0 +1,102 @@
+"""`embedkit demo`: the main job on real text that every machine has, the standard library's documentation."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from embedkit.cli.commands.search import answer
+from embedkit.cli.console import Progress, relay_warnings, say
+from embedkit.cli.hits import write_hits
+from embedkit.cli.options import Common, EncoderOptions
+from embedkit.cli.spread import command_app
+from embedkit.errors import EmbedkitError
+
+if TYPE_CHECKING:
+    from embedkit.embedding.encoder import Encoder
+    from embedkit.indexing.store import Index
+
+QUESTIONS = (
+    "copy a whole directory tree",
+    "run a command and read what it prints",
+    "parse command line arguments",
+    "find the longest common prefix of some paths",
+    "wait until one of several threads has finished",
+)
+
+
+def demo(
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Where the index goes [the cache folder]."),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="Hits a question.", min=1)] = 3,
+    *,
+    encoding: EncoderOptions,
+    common: Common,
+) -> None:
+    """Index the documentation of Python's standard library, and ask it questions."""
+    from embedkit.data.records import Record
+    from embedkit.indexing.query import Query
+
+    relay_warnings(common.quiet)
+    encoder = encoding.load()
+    index = _kept(output or _place(encoder), encoder, common, cached=output is None)
+    for question in QUESTIONS:
+        record = Record(question, question, {})
+        write_hits(
+            answer(index, encoder, iter([[record]]), Query(k), "table"),
+            "jsonl" if common.json else "table",
+            named=False,
+        )
+        if not common.json:
+            print()
+    if not common.quiet:
+        say(f'ask it yourself: embedkit search {index.path} "your question"')
+
+
+def _place(encoder: Encoder) -> Path:
+    from embedkit.data.cache import cache_folder
+
+    folder = cache_folder("demo")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"python-{platform.python_version()}-{encoder.identity.fingerprint}.idx"
+
+
+def _kept(path: Path, encoder: Encoder, common: Common, *, cached: bool) -> Index:
+    """Open the index of an earlier run, or build it; one in the cache that does not fit is built again."""
+    from embedkit.indexing.store import Index
+
+    if path.exists() and not common.force:
+        try:
+            index = Index.open(path)
+            index.require_encoder(encoder)
+            return index
+        except EmbedkitError:
+            if not cached:
+                raise
+    return _build(path, encoder, common)
+
+
+def _build(path: Path, encoder: Encoder, common: Common) -> Index:
+    from embedkit.data.atomic import refuse_existing
+    from embedkit.data.docstrings import standard_library
+    from embedkit.embedding.corpus import describe, encode_batches
+    from embedkit.indexing.building import build_index
+    from embedkit.indexing.manifest import MANIFEST
+
+    refuse_existing(path, force=True, marker=MANIFEST)
+    if not common.quiet:
+        say("indexing the documentation of this Python's standard library")
+    progress = Progress(common.quiet)
+    batches = progress.track(encode_batches(encoder, standard_library(), first=256))
+    index = build_index(path, describe(encoder), batches)
+    if not common.quiet:
+        say(f"{index.rows:,} passages in {progress.seconds:.1f} s ({progress.speed:,.0f} passages/s)")
+    return index
+
+
+app = command_app(demo, epilog="Example: embedkit demo --force")

@@ -1,0 +1,153 @@
+"""`embedkit index`: documents become an index folder; `build` is understood when no subcommand is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+from embedkit.cli.batches import open_as_vectors
+from embedkit.cli.commands import index_edit
+from embedkit.cli.commands.index_edit import IndexPath
+from embedkit.cli.commands.index_plan import PLAN_EPILOG, plan
+from embedkit.cli.commands.index_tune import TUNE_EPILOG, tune
+from embedkit.cli.completion import complete_kinds
+from embedkit.cli.console import input_names, relay_warnings, report, say
+from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.planning import WishOptions
+from embedkit.cli.spread import HELP_NAMES, GroupedHelp, spread
+from embedkit.errors import UnknownNameError
+from embedkit.spec import kinds
+
+EPILOG = 'Example: embedkit index docs.jsonl -o docs.idx, then embedkit search docs.idx "a question"'
+
+
+class BuildByDefault(TyperGroup):
+    """A group that takes anything but the name of a subcommand as the arguments of `build`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put `build` in front where no subcommand is named."""
+        if args[0] not in {*self.commands, "-h", "--help"} if args else not ctx.resilient_parsing:
+            if (
+                args
+                and not ctx.resilient_parsing
+                and not Path(args[0]).exists()
+                and get_close_matches(args[0], self.commands, n=1, cutoff=0.7)
+            ):
+                raise UnknownNameError(args[0], self.commands, what="subcommand or file", where="index")
+            args = ["build", *args]
+        return super().parse_args(ctx, args)
+
+
+def build(
+    files: Files = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="The index folder to make.")
+    ] = ...,  # type: ignore[assignment]
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help=f"How vectors are kept and searched: {', '.join(kinds('index'))}, and settings such as "
+            "binary:oversample=8,rescore=float16. [default: flat; for a set of codes, their own]",
+            show_default=False,
+            autocompletion=complete_kinds("index"),
+        ),
+    ] = None,
+    metric: Annotated[Literal["cosine", "dot"], typer.Option(help="The similarity.")] = "cosine",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan for these inputs, and write nothing.")
+    ] = False,
+    queries: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --recall: questions like those to come, of which it is measured. [from the documents]",
+        ),
+    ] = None,
+    *,
+    wishing: WishOptions,
+    clustering: ClusterOptions,
+    reading: TextOptions,
+    encoding: EncoderOptions,
+    common: Common,
+) -> None:
+    """Build an index from text, which is encoded first, or from vectors.
+
+    With a recall, memory or latency to keep, the kind is chosen as `index plan` does; a recall is measured
+    once the index is there.
+    """
+    from embedkit.cli.commands import index_build
+    from embedkit.data.atomic import refuse_existing
+    from embedkit.data.vectors import VectorSet
+    from embedkit.indexing.building import build_index, takes_codes
+    from embedkit.indexing.manifest import MANIFEST
+
+    relay_warnings(common.quiet)
+    names = input_names(files)
+    index_build.require_queries(queries, wishing)
+    if dry_run:
+        index_build.dry_run(names, kind, wishing, reading, encoding, common)
+        return
+    refuse_existing(output, force=common.force, marker=MANIFEST)
+    if clustering.cluster is not None:
+        from embedkit.cli.cluster import build_spread
+
+        clustering.refuse(*["--recall, --max-memory and --latency"] * wishing.given, hint="name a --kind")
+        build_spread(clustering.cluster, names, output, kind, metric, reading, encoding, common)
+        return
+    if wishing.given:
+        index_build.build_planned(output, names, kind, metric, wishing, queries, reading, encoding, common)
+        return
+    with open_as_vectors(names, reading, encoding, common) as vectors:
+        source, batches, coded = vectors.source, vectors.batches, False
+        if isinstance(source, VectorSet) and takes_codes(vectors.meta, kind, metric):
+            batches, coded = vectors.progress.track(source.coded_batches()), True
+        index = build_index(output, vectors.meta, batches, kind=kind, metric=metric, coded=coded)
+        rows, dimension = index.rows, index.dimension
+        report(common, vectors.progress, output, rows=rows, dimension=dimension, reader=vectors.source)
+
+
+def info(
+    path: IndexPath,
+    *,
+    common: Common,
+) -> None:
+    """Say what an index holds and how it was made."""
+    from embedkit.cli.commands.info import show
+    from embedkit.indexing.store import Index
+
+    Index.open(path)
+    show(path, as_json=common.json)
+
+
+def verify(
+    path: IndexPath,
+    *,
+    common: Common,
+) -> None:
+    """Check every file of an index against the checksum that was written."""
+    from embedkit.indexing.store import Index
+
+    index = Index.open(path)
+    index.verify()
+    if not common.quiet:
+        say(f"{path}: {index.rows:,} documents, every file as it was written")
+
+
+app = typer.Typer(
+    cls=BuildByDefault,
+    add_completion=False,
+    context_settings=HELP_NAMES,
+    rich_markup_mode=None,
+    help="Build an index of documents, and look after it. `index FILE -o DIR` is short for `index build`.",
+    epilog=EPILOG,
+)
+_functions: tuple[Callable[..., None], ...] = (build, plan, tune, *index_edit.COMMANDS, verify, info)
+_EXAMPLES: dict[Callable[..., None], str] = {**index_edit.EXAMPLES, plan: PLAN_EPILOG, tune: TUNE_EPILOG}
+for _function in _functions:
+    _example = _EXAMPLES.get(_function, EPILOG)
+    app.command(cls=GroupedHelp, context_settings=HELP_NAMES, epilog=_example)(spread(_function))

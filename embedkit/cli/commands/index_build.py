@@ -1,0 +1,254 @@
+"""`embedkit index build` by a plan: a kind is chosen for the rows, the index built, its recall measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from embedkit.cli.batches import open_as_vectors
+from embedkit.cli.commands.index_plan import planned, show_plan
+from embedkit.cli.commands.index_tune import (
+    Asked,
+    asked_queries,
+    drawn_queries,
+    require_recall,
+    settle,
+    tuned_line,
+    tuning_of,
+)
+from embedkit.cli.console import Progress, say
+from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.cli.planning import WishOptions, plan_facts, process_bytes, tell_plan
+from embedkit.cli.quantities import in_bytes, in_seconds
+from embedkit.errors import EmbedkitError, UsageError
+
+if TYPE_CHECKING:
+    from embedkit.data.vectors import Batch, VectorSet
+    from embedkit.evaluation.index.queries import HeldOut
+    from embedkit.evaluation.index.recall import Measured
+    from embedkit.evaluation.index.truth import Corpus, Truth
+    from embedkit.indexing.kind import Metric, Rehearsal, Rows
+    from embedkit.indexing.operating_points import OperatingPoint, Tuning
+    from embedkit.indexing.plan import Plan
+    from embedkit.indexing.store import Index
+
+
+def dry_run(
+    names: list[str],
+    kind: str | None,
+    wishing: WishOptions,
+    reading: TextOptions,
+    encoding: EncoderOptions,
+    common: Common,
+) -> None:
+    """Count the rows of the inputs, and print the plan for them; nothing is encoded and nothing written."""
+    from embedkit.data.inputs import open_input
+    from embedkit.data.records import RecordReader
+
+    with open_input(names, reading.format()) as source:
+        if isinstance(source, RecordReader):
+            rows, dimension = sum(1 for _ in source), encoding.load().identity.dimension
+        else:
+            maps = encoding.maps()
+            dimension = maps[-1].output_dimension if maps else source.meta.dimension
+            rows = sum(len(batch.vectors) for batch in source)
+    if not rows:
+        raise EmbedkitError("there is nothing to index", where=names[0])
+    show_plan(planned(rows, dimension, wishing, kind), common)
+
+
+def require_queries(queries: Path | None, wishing: WishOptions) -> None:
+    """Raise UsageError for questions that are of no use, or are not there."""
+    if queries is not None and wishing.recall is None:
+        raise UsageError("is for measuring a recall", where="--queries", hint="ask for a --recall")
+    if queries is not None and not queries.exists():
+        raise UsageError("no such file", where=str(queries))
+
+
+def build_planned(
+    output: Path,
+    names: list[str],
+    kind: str | None,
+    metric: Metric,
+    wishing: WishOptions,
+    queries: Path | None,
+    reading: TextOptions,
+    encoding: EncoderOptions,
+    common: Common,
+) -> None:
+    """Build the index that a plan chooses; with a recall, find by measurement the settings that reach it."""
+    from embedkit.indexing.building import build_index
+
+    wishing.wishes()  # refused before anything is encoded
+    with _as_vector_set(output, names, reading, encoding, common) as vectors:
+        chosen = planned(vectors.rows, vectors.meta.dimension, wishing, kind)
+        tell_plan(chosen, quiet=common.quiet)
+        progress = Progress(common.quiet, total=vectors.rows)
+        spec, rows, corpus = chosen.chosen.spec, vectors.rows, corpus_of(vectors, metric)
+        unseen = None
+        if wishing.recall is not None and queries is None and getattr(chosen.chosen.kind, "rehearses", False):
+            unseen = Unseen.drawn(corpus, rows, chosen.chosen.kind, common.seed)
+        batches = progress.track(
+            vectors.batches() if unseen is None else held_last(vectors, unseen.held.rows)
+        )
+        index = build_index(
+            output,
+            vectors.meta,
+            batches,
+            kind=spec,
+            metric=metric,
+            rows=rows,
+            rehearsal=None if unseen is None else unseen.rehearsal,
+        )
+        found, point = None, None
+        if wishing.recall is not None and index.kind != "flat":
+            if unseen is not None:
+                found = unseen.tuning(index)
+            else:
+                found = _tuning(index, corpus, queries, reading, encoding, common.seed)
+            index, point = settle(index, found, wishing.recall)
+    _report(common, index, chosen, progress.seconds, found, point)
+    if found is not None:
+        require_recall(index, found, wishing.recall)
+        _require_latency(index, point, wishing)
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Documents that ask before they are put into the index, what they would find, and what they did find."""
+
+    held: HeldOut
+    truth: Truth
+    kind: Any
+    rows: int  # without them
+    seed: int
+    measured: list[Measured] = field(default_factory=list)
+
+    @classmethod
+    def drawn(cls, corpus: Corpus, rows: int, kind: Any, seed: int) -> Unseen | None:
+        """Draw documents to hold out; None where there are too few."""
+        from embedkit.evaluation.index.queries import QUERIES, held_out, without
+        from embedkit.evaluation.index.recall import K
+        from embedkit.evaluation.index.truth import find_truth
+
+        held = held_out(corpus, QUERIES, rows, seed)
+        if held is None:
+            return None
+        truth = find_truth(held.queries, without(corpus, held.rows), K)
+        return cls(held, truth, kind, rows - len(held.rows), seed)
+
+    @property
+    def rehearsal(self) -> Rehearsal:
+        """Measure as soon as all others are in the index."""
+        from embedkit.evaluation.index.recall import Unfinished, curve
+        from embedkit.indexing.kind import Rehearsal
+
+        def ask(opened: Any) -> None:
+            self.measured.extend(curve(Unfinished(self.kind, opened), self.truth, seed=self.seed))
+
+        return Rehearsal(self.rows, ask)
+
+    def tuning(self, index: Index) -> Tuning:
+        """Return what was measured."""
+        asked = Asked(self.held.queries, "documents that were not in it yet")
+        return tuning_of(index, self.measured, asked, self.truth.k, self.seed)
+
+
+def held_last(vectors: VectorSet, held: Rows) -> Iterator[Batch]:
+    """Yield all rows of a vector set, those held out last."""
+    import numpy as np
+    import pyarrow as pa
+
+    from embedkit.data.vectors import Batch
+
+    for last in (False, True):
+        first = 0
+        for table, block in vectors.batches():
+            chosen = np.isin(np.arange(first, first + len(block)), held) == last
+            first += len(block)
+            if chosen.any():
+                yield Batch(table.filter(pa.array(chosen)), block[chosen])
+
+
+def corpus_of(vectors: VectorSet, metric: Metric) -> Corpus:
+    """Return the rows of a vector set as an index of it compares them."""
+    import numpy as np
+
+    from embedkit.embedding.encoder import unit_length
+
+    def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        first = 0
+        for _, block in vectors.batches():
+            yield np.arange(first, first + len(block)), unit_length(block) if metric == "cosine" else block
+            first += len(block)
+
+    return blocks
+
+
+@contextmanager
+def _as_vector_set(
+    output: Path, names: list[str], reading: TextOptions, encoding: EncoderOptions, common: Common
+) -> Iterator[VectorSet]:
+    """Yield inputs as a vector set: as it is, or written beside the output for as long as it is needed."""
+    from embedkit.data.vectors import VectorSet, VectorSetWriter
+
+    with open_as_vectors(names, reading, encoding, common) as vectors:
+        if isinstance(vectors.source, VectorSet) and not encoding.transform and encoding.model is None:
+            yield vectors.source
+            return
+        with TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
+            writer = VectorSetWriter(Path(folder) / "spool.vec", vectors.meta)
+            for batch in vectors.batches:
+                writer.write(batch)
+            yield writer.finish()
+
+
+def _tuning(
+    index: Index,
+    corpus: Corpus,
+    queries: Path | None,
+    reading: TextOptions,
+    encoding: EncoderOptions,
+    seed: int,
+) -> Tuning:
+    from embedkit.evaluation.index.recall import K, curve
+    from embedkit.evaluation.index.truth import find_truth
+
+    if queries is None:
+        asked = drawn_queries(corpus, index.rows, seed)
+    else:
+        asked = asked_queries(index, queries, reading, encoding, seed)
+    truth = find_truth(asked.vectors, corpus, K, asked.copies)
+    return tuning_of(index, curve(index, truth, seed=seed), asked, truth.k, seed)
+
+
+def _require_latency(index: Index, point: OperatingPoint | None, wishing: WishOptions) -> None:
+    wishes = wishing.wishes()
+    if wishing.latency is not None and point is not None and point.milliseconds > 1000 * wishes.latency:
+        what = f"a query takes {point.milliseconds:.3g} ms at {point}, {wishing.latency} were asked for"
+        raise EmbedkitError(what, where=str(index.path), hint="it is there; ask for less recall")
+
+
+def _report(
+    common: Common,
+    index: Index,
+    chosen: Plan,
+    seconds: float,
+    found: Tuning | None,
+    point: OperatingPoint | None,
+) -> None:
+    """Close the command: a line or two on standard error, or JSON on standard output."""
+    if common.json:
+        facts = {"output": str(index.path), "rows": index.rows, "dimension": index.dimension}
+        facts |= {"kind": index.kind, "seconds": round(seconds, 3), "plan": plan_facts(chosen)}
+        print(json.dumps(facts | {"tuning": found and found.to_json()}))
+    elif not common.quiet:
+        size = f"{index.rows:,} row{'s' * (index.rows != 1)} of {index.dimension} dimensions"
+        say(f"{size} in {in_seconds(seconds)} -> {index.path}, {in_bytes(process_bytes())} of memory now")
+        if found is not None and point is not None:
+            say(tuned_line(index.path, found, point))

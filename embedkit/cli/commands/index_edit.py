@@ -1,0 +1,158 @@
+"""`embedkit index add`, `delete`, `compact` and `merge`: an index changes, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from embedkit.cli.batches import open_as_vectors
+from embedkit.cli.completion import complete_indexes
+from embedkit.cli.console import input_names, passed_over, relay_warnings, say
+from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
+from embedkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from embedkit.indexing.store import Index
+
+IndexPath = Annotated[
+    Path, typer.Argument(metavar="INDEX", help="An index folder.", autocompletion=complete_indexes)
+]
+
+
+def add(
+    path: IndexPath,
+    files: Files = None,
+    *,
+    reading: TextOptions,
+    encoding: EncoderOptions,
+    common: Common,
+) -> None:
+    """Add documents, encoded as the index's own; one whose id is there already replaces it.
+
+    Documents without ids get the numbers behind the largest one in use, and replace none; vectors keep the
+    ids, or numbers of rows, that they come with.
+    """
+    from embedkit.data.records import RecordReader
+    from embedkit.data.vectors import VectorSet
+    from embedkit.indexing.edit import add, adds_codes
+    from embedkit.indexing.store import Index
+
+    relay_warnings(common.quiet)
+    names, index = input_names(files), Index.open(path)
+
+    def load() -> Any:
+        return encoding.load_for(index.identity, index.map_file, where=str(path))
+
+    with open_as_vectors(names, reading, encoding, common, load=load) as vectors:
+        source, batches, coded = vectors.source, vectors.batches, False
+        if isinstance(source, VectorSet) and adds_codes(index, vectors.meta):
+            batches, coded = vectors.progress.track(source.coded_batches()), True
+        numbering = source.number_from if isinstance(source, RecordReader) else None
+        done = add(path, vectors.meta, batches, coded=coded, number_from=numbering)
+        first = source.first_number if isinstance(source, RecordReader) else None
+        facts = {"added": done.added, "replaced": done.replaced, **_passed_over(source)}
+        words = f"{_documents(done.added)} added"
+        if first is not None:
+            facts["first_number"] = first
+            words += f" (numbered from {first} on)"
+        words += f", {done.replaced:,} replaced one of the same id"
+        over = passed_over(source)
+        _report(common, path, done.after, facts, f"{words}{f'; {over}' if over else ''}")
+
+
+def delete(
+    path: IndexPath,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids to delete.")] = None,
+    ids_file: Annotated[
+        str | None, typer.Option("--ids", metavar="FILE", help="A file of ids, one a line, or -.")
+    ] = None,
+    *,
+    common: Common,
+) -> None:
+    """Delete documents by their ids; those that are not there are counted."""
+    from embedkit.indexing.edit import delete
+
+    relay_warnings(common.quiet)
+    wanted = [*(ids or []), *(_read_ids(ids_file) if ids_file is not None else [])]
+    if not wanted:
+        raise UsageError("no ids were given", hint="name them, or give a file of ids with --ids")
+    done = delete(path, wanted)
+    words = f"{_documents(done.deleted)} deleted"
+    if done.missing:
+        words += f", {len(done.missing):,} not there ({', '.join(done.missing[:3])}"
+        words += ", ...)" if len(done.missing) > 3 else ")"
+    _report(common, path, done.after, {"deleted": done.deleted, "missing": len(done.missing)}, words)
+
+
+def compact(path: IndexPath, *, common: Common) -> None:
+    """Make one segment of all, without what is deleted; search gets faster, the folder smaller."""
+    from embedkit.indexing.edit import compact
+    from embedkit.indexing.store import Index
+
+    relay_warnings(common.quiet)
+    before = Index.open(path)
+    segments, gone = len(before.segments), before.stored_rows - before.rows
+    del before  # what it reads would be kept
+    index = compact(path)
+    facts = {"segments_before": segments, "segments": len(index.segments), "dropped": gone}
+    words = f"{segments} segment{'s' * (segments != 1)} made {len(index.segments)}"
+    _report(common, path, index, facts, f"{words}, {_documents(gone)} dropped")
+
+
+def merge(
+    paths: Annotated[list[Path], typer.Argument(metavar="INDEX...", help="Indexes of one encoder.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The index to make.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Of an id that comes twice, keep the one named later.")
+    ] = False,
+    *,
+    common: Common,
+) -> None:
+    """Join indexes of one encoder and kind into a new one; nothing is encoded again."""
+    from embedkit.data.atomic import refuse_existing
+    from embedkit.indexing.manifest import MANIFEST
+    from embedkit.indexing.merging import merge
+
+    relay_warnings(common.quiet)
+    refuse_existing(output, force=common.force, marker=MANIFEST)
+    index = merge(paths, output, replaces=replace)
+    facts = {"merged": len(paths), "replaced": index.stored_rows - index.rows}
+    _report(common, output, index, facts, f"{len(paths)} indexes merged")
+
+
+def _read_ids(name: str) -> list[str]:
+    from embedkit.data.inputs import open_text
+    from embedkit.data.records import TextFormat
+
+    with open_text([name], TextFormat("text")) as reader:
+        return [record.text for record in reader]
+
+
+def _report(common: Common, path: Path, index: Index, facts: dict[str, Any], words: str) -> None:
+    """Close a command that changed an index: a line on standard error, or JSON on standard output."""
+    if common.json:
+        import orjson
+
+        print(orjson.dumps({"output": str(path), **facts, "documents": index.rows}).decode())
+    elif not common.quiet:
+        say(f"{words} -> {path}, {_documents(index.rows)}")
+
+
+def _passed_over(reader: object) -> dict[str, int]:
+    return {"blank": getattr(reader, "blank", 0), "skipped": getattr(reader, "skipped", 0)}
+
+
+def _documents(count: int) -> str:
+    return f"{count:,} document{'s' * (count != 1)}"
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (add, delete, compact, merge)
+EXAMPLES: dict[Callable[..., None], str] = {
+    add: "Example: embedkit index add docs.idx more.jsonl",
+    delete: "Example: embedkit index delete docs.idx --ids gone.txt",
+    compact: "Example: embedkit index compact docs.idx",
+    merge: "Example: embedkit index merge a.idx b.idx -o docs.idx",
+}

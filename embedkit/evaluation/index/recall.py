@@ -1,0 +1,125 @@
+"""What an index finds of the true nearest, and how fast, at each of its settings for search."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from embedkit.evaluation.bootstrap import Estimate, mean_estimate
+from embedkit.evaluation.index.truth import Truth
+from embedkit.indexing.kind import Floats, Kind, Rows
+from embedkit.indexing.operating_points import OperatingPoint, ladder
+from embedkit.indexing.query import exact_search
+from embedkit.indexing.store import Index
+
+K = 10
+ALONE = 200  # queries that are searched for one by one
+EXACT_ALONE = 20  # of exact search, which takes its time
+ENOUGH = 0.9995  # recall, beyond which nothing slower is tried
+
+
+class Searched(Protocol):
+    """What is measured: an index, or one that is being built."""
+
+    @property
+    def settings(self) -> Kind:
+        """The settings of the kind."""
+
+    def tuned(self, **settings: Any) -> Searched:
+        """Return the same, searched with other settings."""
+
+    def search(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
+        """Return similarities and rows, each `(queries, k)`, best first."""
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """An index that is being built: what its kind searches, as far as it has come."""
+
+    settings: Kind
+    opened: Any
+
+    def tuned(self, **settings: Any) -> Unfinished:
+        """Return the same, searched with other settings."""
+        return replace(self, settings=replace(self.settings, **settings))  # type: ignore[type-var]
+
+    def search(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
+        """Return inner products and rows, `(queries, k)`."""
+        return self.settings.search(self.opened, queries, k)
+
+
+class Measured(NamedTuple):
+    """One setting: recall of the nearest one and of the nearest k, and its cost; p95 of queries alone."""
+
+    settings: Mapping[str, int]
+    first: Estimate
+    recall: Estimate
+    milliseconds: float
+    p95: float
+    queries_a_second: float
+
+    @property
+    def point(self) -> OperatingPoint:
+        """What is kept in the manifest."""
+        value, low, high = (round(figure, 6) for figure in self.recall)
+        milliseconds, rate = round(self.milliseconds, 4), round(self.queries_a_second, 1)
+        return OperatingPoint(dict(self.settings), value, low, high, milliseconds, rate)
+
+
+def measure(index: Searched, truth: Truth, settings: Mapping[str, int], *, seed: int = 0) -> Measured:
+    """Measure one setting: recall with an interval over queries, queries alone, and all of them at once."""
+    tuned = index.tuned(**settings) if settings else index
+    tuned.search(truth.queries, truth.searched)  # what is mapped comes from the disk now, not below
+    started = time.perf_counter()
+    _, rows = tuned.search(truth.queries, truth.searched)
+    taken = time.perf_counter() - started
+    alone = 1000 * np.array([_seconds(tuned, query[None], truth.k) for query in truth.queries[:ALONE]])
+    first, recall = (mean_estimate(values, seed=seed) for values in truth.recalls(rows))
+    median, p95 = (float(value) for value in np.quantile(alone, [0.5, 0.95]))
+    return Measured(settings, first, recall, median, p95, len(rows) / taken)
+
+
+def measure_exact(index: Index, truth: Truth, *, seed: int = 0) -> Measured:
+    """Measure exact search of the same queries: the line that settings are compared with."""
+    every = np.ones(len(truth.queries))
+    exact_search(index, truth.queries[:1], truth.k)  # all of it comes from the disk now
+    started = time.perf_counter()
+    exact_search(index, truth.queries, truth.k)
+    taken = time.perf_counter() - started
+    alone = []
+    for query in truth.queries[:EXACT_ALONE]:
+        begun = time.perf_counter()
+        exact_search(index, query[None], truth.k)
+        alone.append(1000 * (time.perf_counter() - begun))
+    median, p95 = (float(value) for value in np.quantile(alone, [0.5, 0.95]))
+    all_found = mean_estimate(every, seed=seed)
+    return Measured({}, all_found, all_found, median, p95, len(every) / taken)
+
+
+def curve(index: Searched, truth: Truth, *, seed: int = 0) -> Iterator[Measured]:
+    """Measure the settings of a search from the quickest on, until nearly everything is found or three steps
+    more find no more. A kind without such settings is one point.
+    """
+    names = sorted(index.settings.per_query)
+    if not names:
+        yield measure(index, truth, {}, seed=seed)
+        return
+    best: list[float] = []
+    for value in ladder():
+        if names[0] == "ef_search" and value < truth.searched:
+            continue  # it would be searched with as many
+        point = measure(index, truth, {names[0]: value}, seed=seed)
+        yield point
+        best.append(point.recall.value)
+        if best[-1] >= ENOUGH or (len(best) > 3 and best[-1] <= best[-4]):
+            return
+
+
+def _seconds(index: Searched, query: Floats, k: int) -> float:
+    started = time.perf_counter()
+    index.search(query, k)
+    return time.perf_counter() - started

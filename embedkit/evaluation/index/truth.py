@@ -1,0 +1,99 @@
+"""What exact search finds: the true nearest of queries, and what ties with the last of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.indexing.kind import Floats, Rows
+from embedkit.indexing.store import merged
+
+# row numbers and vectors as they are compared, in blocks
+Corpus = Callable[[], Iterable[tuple[Rows, Floats]]]
+
+TIED = 50  # places behind the k-th that are looked at for scores equal to its
+EQUAL = 1e-6  # scores as near as this count as equal
+
+
+class Truth(NamedTuple):
+    """Queries `(queries, dimension)`, and of each the rows whose scores reach its `k`-th best: `k` rows and
+    those that tie with the last; -1 where there are no more. `copies` are those of `Drawn`.
+    """
+
+    queries: Floats
+    rows: Rows
+    first: Rows  # (queries, 1 + ties): the same for k = 1
+    k: int
+    copies: Rows
+
+    @property
+    def searched(self) -> int:
+        """How many rows are searched for, so that `k` are left without the near-copies."""
+        return self.k + int(self.copies.shape[1])
+
+    def recalls(self, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the recall of the nearest one and of the nearest `k`, each `(queries,)`, in the rows
+        found, `(queries, found)`, best first.
+        """
+        counted = _taken(rows, _without(rows, self.copies)[0])[:, : self.k]
+        return _found(counted[:, :1], self.first), _found(counted, self.rows) / self.k
+
+
+def find_truth(queries: Floats, corpus: Corpus, k: int, copies: Rows | None = None) -> Truth:
+    """Return what exact search finds: the rows of the `k` best inner products of each query, and ties;
+    without `copies`, unless fewer than `k` would be left of some query.
+    """
+    none = np.empty((len(queries), 0), np.int64)
+    copies = none if copies is None else copies
+    scores, rows = nearest(queries, corpus, k + TIED + copies.shape[1])
+    k = min(k, scores.shape[1])
+    order, left = _without(rows, copies)
+    if left.min() < k:
+        order, copies = np.arange(rows.shape[1])[None], none
+    else:
+        scores = np.where(np.arange(rows.shape[1]) < left[:, None], _taken(scores, order), -np.inf)
+    rows = _taken(rows, order)
+    all_of, first = (np.where(_ties(scores, n), rows, -1) for n in (k, 1))
+    return Truth(queries, all_of, first, k, copies)
+
+
+def nearest(queries: Floats, corpus: Corpus, k: int) -> tuple[Floats, Rows]:
+    """Return the `k` best inner products `(queries, k)` and their rows, best first, of a corpus read once."""
+    import faiss
+
+    best = (np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))
+    for rows, block in corpus():
+        least = min(k, len(rows))
+        block = np.ascontiguousarray(block)
+        scores, places = faiss.knn(queries, block, least, metric=faiss.METRIC_INNER_PRODUCT)
+        best = merged([best, (scores, rows[places])], np.zeros(2, np.int64), k, len(queries))
+    return best
+
+
+def _without(rows: Rows, copies: Rows) -> tuple[Rows, Rows]:
+    """Return the order `(queries, found)` that puts rows among `copies` of the same query last, and how many
+    go before.
+    """
+    among = np.zeros(rows.shape, np.bool_)
+    for column in copies.T:
+        among |= (rows == column[:, None]) & (rows >= 0)
+    return np.argsort(among, axis=1, kind="stable"), (~among & (rows >= 0)).sum(axis=1)
+
+
+def _taken(values: Any, order: Rows) -> Any:
+    return np.take_along_axis(values, np.broadcast_to(order, (len(values), order.shape[1])), axis=1)
+
+
+def _ties(scores: Floats, k: int) -> NDArray[np.bool_]:
+    """Say which scores `(queries, found)`, best first, reach the `k`-th."""
+    least = scores[:, k - 1 : k]
+    return scores >= least - EQUAL * np.maximum(1, np.abs(least))
+
+
+def _found(rows: Rows, true: Rows) -> NDArray[np.float64]:
+    """Return how many of `rows` are among the true ones of the same query, `(queries,)`."""
+    pairs = zip(rows, true, strict=True)
+    return np.array([(np.isin(found, wanted) & (found >= 0)).sum() for found, wanted in pairs], np.float64)

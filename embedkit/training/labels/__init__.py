@@ -1,0 +1,1 @@
+"""Labels as targets: class vectors, where they begin, the margin they bear, labels held out."""

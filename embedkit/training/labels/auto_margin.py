@@ -1,0 +1,65 @@
+"""`--margin auto`: train at margin 0, estimate the diameter of the classes, set the margin, go on."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from transformers import TrainerCallback
+
+from embedkit.training.labels.classes import Classified
+from embedkit.training.labels.diameter import LARGEST_CLASS, Diameter, class_diameter
+from embedkit.training.processes.together import of_first
+from embedkit.training.run_log import Event, Watch
+from embedkit.training.scoring import encode
+
+logger = logging.getLogger("embedkit")
+
+_CLASSES = 500  # whose diameters are taken, at most
+
+
+class AutoMargin(TrainerCallback):  # type: ignore[misc]
+    """Sets the margin of an objective after a share of the steps, from texts `(text, class)` it trains on."""
+
+    def __init__(
+        self, objective: Any, rows: Sequence[tuple[str, int]], after: float, *, bf16: bool, watch: Watch
+    ) -> None:
+        self.objective: Classified = objective
+        self.rows, self.after, self.bf16, self.watch = rows, after, bf16, watch
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, *, model: Any, **kwargs: Any) -> None:
+        """Set the margin, once, when its step has come."""
+        if state.global_step < round(self.after * state.max_steps) or not self.objective.margin_is_open:
+            return
+        found = of_first(self.measure(model))
+        self.objective.margin.fill_(found.margin)
+        if state.is_world_process_zero:
+            _tell(state.global_step, found)
+            figures = {"margin": found.margin, "class_diameter": found.diameter}
+            self.watch(Event(state.global_step, state.max_steps, figures))
+
+    def measure(self, model: Any) -> Diameter:
+        """Encode some texts of some classes, and estimate."""
+        texts: dict[int, list[str]] = defaultdict(list)
+        for text, place in self.rows:
+            if len(texts[place]) < LARGEST_CLASS:
+                texts[place].append(text)
+        chosen = sorted(texts)[:: max(1, len(texts) // _CLASSES)]
+        labels = np.array([place for place in chosen for _ in texts[place]], dtype=np.int64)
+        vectors = encode(
+            model, [text for place in chosen for text in texts[place]],
+            chunk_tokens=self.objective.chunk_tokens, bf16=self.bf16,
+        )  # fmt: skip
+        class_vectors = self.objective.class_vectors.detach().double().cpu().numpy()
+        return class_diameter(vectors, labels, class_vectors, int(self.objective.loss.centres))
+
+
+def _tell(step: int, found: Diameter) -> None:
+    capped = "" if found.margin == found.wanted else f"; class vectors leave room for {found.bound:.3f}"
+    logger.info(
+        f"margin {found.margin:.3f} from step {step:,} on: two texts of a label are {found.diameter:.3f} "
+        f"apart (sqrt(1 - cosine)), which asks for {found.wanted:.3f} on cosines{capped}"
+    )

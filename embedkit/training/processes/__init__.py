@@ -1,0 +1,1 @@
+"""Several processes that train as one: rows gathered with gradient, decisions in common."""

@@ -1,0 +1,48 @@
+"""What several processes agree on before they train: how batches are cut, and that all have the same rows."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from datasets import Dataset
+
+from embedkit.errors import DataError
+from embedkit.training.processes.gather import processes
+from embedkit.training.processes.together import of_all, one_fate
+
+if TYPE_CHECKING:
+    from embedkit.training.recipe import Made
+
+
+def agreed(made: Made) -> Made:
+    """Return what all processes train with: where their machines differ, what the least of them can."""
+    objective = made.objective
+    chunk_tokens, passes, bf16 = zip(
+        *of_all((objective.chunk_tokens, objective.passes, made.bf16)), strict=True
+    )
+    objective.chunk_tokens, objective.passes = min(chunk_tokens), max(passes)
+    settings = replace(made.settings, chunk_tokens=objective.chunk_tokens, passes=objective.passes)
+    return made._replace(bf16=all(bf16), settings=settings)
+
+
+def require_same_rows(rows: Dataset) -> None:
+    """Raise, in all processes, where one of them has read other rows: they would train on a mixture."""
+    digests = of_all(digest_of(rows)) if processes() > 1 else []
+    with one_fate():
+        if other := next((rank for rank, digest in enumerate(digests) if digest != digests[0]), 0):
+            raise DataError(
+                f"process {other} has read other examples than the first",
+                hint="give every machine the same files",
+            )
+
+
+def digest_of(rows: Dataset) -> int:
+    """Return a checksum of all values, equal where they are and their order is."""
+    number = 0
+    for batch in rows.data.table.to_batches():
+        for column in batch.columns:
+            for buffer in filter(None, column.buffers()):
+                number = zlib.crc32(buffer, number)
+    return number
