@@ -14,8 +14,16 @@ from embedkit.cluster.session import Cluster, Share, not_shared
 from embedkit.cluster.units import Corpus, Unit
 from embedkit.data import tables
 from embedkit.data.inputs import text_files
-from embedkit.data.records import TextFormat
-from embedkit.data.shards import SHARD_ROWS, Shard, source_digest, write_shard
+from embedkit.data.records import Record, TextFormat
+from embedkit.data.shards import (
+    SHARD_ROWS,
+    Shard,
+    read_tables,
+    shard_name,
+    source_digest,
+    write_shard,
+    write_tables,
+)  # fmt: skip
 from embedkit.data.vector_files import export, is_file_output
 from embedkit.data.vectors import Batch, DType, VectorMeta, VectorSetWriter, checked, kept, stored
 from embedkit.embedding.batching import encode_windows, windows
@@ -101,6 +109,7 @@ def encode_on(
         writer.require_same(cluster.map(_source, before, texts.format, texts.several))
         for shard in shards:
             writer.adopt(shard)
+            discard_pieces(writer.folder, shard.file)
             yield Sealed(shard.file, range(shard.rows))
         if is_file_output(path):
             export(writer.complete(), path)
@@ -114,27 +123,42 @@ def encode_on(
             writer.abandon()
 
 
-def _encode(task: tuple[Unit, int], work: Work) -> list[Any]:
-    """Encode a piece of the windows of a unit, a table each; other pieces are of other windows."""
+def _encode(task: tuple[Unit, int], work: Work) -> str:
+    """Encode a piece of the windows of a unit into a file beside its shard; other pieces are of other
+    windows. They go over the disk: what a cluster holds in memory on the way to a task, it holds for all.
+    """
     unit, piece = task
+    if not work.folder.is_dir():
+        raise not_shared(work.folder)
     records = records_of(unit, work.format, several=work.several)
     cut = list(windows(records))
     _require_rows(sum(map(len, cut)), unit)
     mine = cut[len(cut) * piece // work.pieces : len(cut) * (piece + 1) // work.pieces]
-    encoder = encoder_of(work.recipe, work.share)
-    found: list[Any] = []
-    for window, vectors in encode_windows(encoder, mine):
+    path = work.folder / f"{shard_name(unit.place)}.piece-{piece}"
+    write_tables(path, _encoded(mine, work))
+    return path.name
+
+
+def _encoded(cut: list[list[Record]], work: Work) -> Iterator[Any]:
+    """Yield a table for each window, vectors included."""
+    for window, vectors in encode_windows(encoder_of(work.recipe, work.share), cut):
         batch = Batch(tables.to_table(window), vectors)
-        found += [stored(*each, work.meta) for each in checked([batch], work.meta.dimension)]
-    return found
+        yield from (stored(*each, work.meta) for each in checked([batch], work.meta.dimension))
 
 
-def _seal(unit: Unit, found: Sequence[list[Any]], work: Work) -> Shard:
+def _seal(unit: Unit, pieces: Sequence[str], work: Work) -> Shard:
     """Write the shard of a unit from the tables of its windows."""
     if not work.folder.is_dir():
         raise not_shared(work.folder)
-    parts = [table for piece in found for table in piece]
+    parts = [table for piece in pieces for table in read_tables(work.folder / piece)]
     return write_shard(work.folder, unit.place, kept(tables.join(parts), work.meta), source_digest(parts))
+
+
+def discard_pieces(folder: Path, shard: str) -> None:
+    """Remove what a shard was joined from, and what lost workers left of it half done."""
+    for file in folder.iterdir():
+        if shard in file.name and file.name != shard:
+            file.unlink(missing_ok=True)
 
 
 def _source(unit: Unit, format: TextFormat, several: bool) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from embedkit.data.atomic import whole_folder
 from embedkit.data.records import Record
-from embedkit.data.shards import SHARD_ROWS, Shard
+from embedkit.data.shards import SHARD_ROWS, Shard, shard_name
 from embedkit.data.vectors import VectorSet, write_meta
 from embedkit.errors import MismatchError, UsageError
 
@@ -47,7 +47,7 @@ def merge(sets: Sequence[VectorSet], path: Path) -> VectorSet:
     with whole_folder(path) as folder:
         shards = []
         for number, (source, shard) in enumerate(_in_order(sets)):
-            file = f"part-{number:05d}.arrow"
+            file = shard_name(number)
             shutil.copyfile(source.path / shard.file, folder / file)
             shards.append(replace(shard, file=file))
         has_text = all(one.meta.has_text for one in sets)

@@ -138,9 +138,14 @@ class ShardWriter:
         return table
 
 
+def shard_name(place: int) -> str:
+    """Return the name of the file at a place of a set."""
+    return f"part-{place:05d}.arrow"
+
+
 def write_shard(folder: Path, place: int, table: Any, source: str) -> Shard:
     """Write a table as the shard at a place of a set; `source` is the digest of what it was made from."""
-    file = f"part-{place:05d}.arrow"
+    file = shard_name(place)
     size, digest = write_table(folder / file, table)
     return Shard(file, table.num_rows, size, digest, source)
 
@@ -168,6 +173,28 @@ def write_table(path: Path, table: Any) -> tuple[int, str]:
         with pa.ipc.new_file(pa.PythonFile(hashing, mode="w"), table.schema) as writer:
             writer.write_table(table.combine_chunks())
     return hashing.size, hashing.digest.hexdigest()
+
+
+def write_tables(path: Path, tables: Iterable[Any]) -> None:
+    """Write tables, whatever columns each has, as one Arrow IPC stream after the other, whole or not at
+    all.
+    """
+    import pyarrow as pa
+
+    with whole_file(path) as file:
+        for table in tables:
+            with pa.ipc.new_stream(file, table.schema) as writer:
+                writer.write_table(table)
+
+
+def read_tables(path: Path) -> Iterator[Any]:
+    """Yield the tables that `write_tables` wrote."""
+    import pyarrow as pa
+
+    with pa.OSFile(str(path)) as file:
+        while file.tell() < file.size():
+            with pa.ipc.open_stream(file) as stream:
+                yield stream.read_all()
 
 
 def read_table(path: Path) -> Any:
