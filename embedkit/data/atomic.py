@@ -1,10 +1,12 @@
 """Files and folders that appear whole or not at all: written beside, flushed, renamed."""
 
 import ctypes
+import errno
 import glob
 import os
 import shlex
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +16,7 @@ from embedkit.errors import ExistsError
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+_PATIENCE = (0.05, 0.2, 1.0)  # seconds between tries to delete what others still write to
 
 
 def refuse_existing(path: Path, *, force: bool, marker: str | None = None) -> None:
@@ -128,11 +131,23 @@ def put_in_place(ready: Path, path: Path) -> None:
 
 
 def discard(path: Path) -> None:
-    """Delete a file or a folder, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
+    """Delete a file or a folder, if it is there; one in which a process that is being ended still writes
+    too.
+    """
+    if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
+        return
+    for seconds in _PATIENCE:
+        try:
+            shutil.rmtree(path)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
+                raise
+            if not path.exists():
+                return
+            time.sleep(seconds)
+    shutil.rmtree(path)
 
 
 def flush_folder(folder: Path) -> None:

@@ -87,7 +87,8 @@ def started(path, *arguments):
     """Start encoding, and wait for the first sealed shard."""
     command = [PROGRAM, "encode", *map(str, arguments), "-o", path, "-m", "hash:dim=512"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not (Path(f"{path}.partial") / "part-00000.arrow").exists():
+    journal = Path(f"{path}.partial") / "journal.jsonl"
+    while not (journal.exists() and len(journal.read_bytes().splitlines()) > 1):
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     return process

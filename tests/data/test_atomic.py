@@ -145,6 +145,28 @@ def test_discard_takes_files_folders_and_nothing(old):
     assert names(old) == []
 
 
+@pytest.mark.parametrize("files", [2, 9])
+def test_discard_outlasts_a_process_that_is_being_ended(folder, monkeypatch, files):
+    """A folder that gets another file as often as it is emptied; discarded where that ends soon."""
+    written, remove = iter(range(files)), os.rmdir
+
+    def emptied(path, **options):
+        for number in written:
+            Path("out", f"late-{number}").touch()
+            break
+        remove(path, **options)
+
+    Path("out").mkdir()
+    monkeypatch.setattr(os, "rmdir", emptied)
+    monkeypatch.setattr(atomic, "_PATIENCE", (0, 0, 0))
+    if files == 2:
+        discard(Path("out"))
+        assert not Path("out").exists()
+    else:
+        with pytest.raises(OSError, match="not empty"):
+            discard(Path("out"))
+
+
 def refusal(path, *, force):
     with pytest.raises(ExistsError) as caught:
         refuse_existing(Path(path), force=force)
