@@ -82,6 +82,19 @@ def whole_folder(path: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder beside `path` for what is needed on the way to it; nothing is left, and what a killed
+    process left is cleared away by the next one.
+    """
+    beside = _beside(path.with_name(f"{path.name}.scratch"))
+    beside.mkdir()
+    try:
+        yield beside
+    finally:
+        discard(beside)
+
+
 def _beside(path: Path) -> Path:
     """Return a free name beside `path`, and clear away what killed processes have left under such names."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from embedkit.data import atomic
-from embedkit.data.atomic import discard, put_in_place, refuse_existing, whole_file, whole_folder, write_whole
+from embedkit.data.atomic import (
+    discard,
+    put_in_place,
+    refuse_existing,
+    scratch_folder,
+    whole_file,
+    whole_folder,
+    write_whole,
+)
 from embedkit.errors import ExistsError
 
 
@@ -143,6 +151,17 @@ def test_discard_takes_files_folders_and_nothing(old):
     assert names(old / "out") == ["old"]
     discard(Path("out"))
     assert names(old) == []
+
+
+def test_a_scratch_folder_is_gone_afterwards_and_so_is_that_of_a_killed_process(folder):
+    killed = "import os; from pathlib import Path; from embedkit.data.atomic import scratch_folder as made\n"
+    killed += "with made(Path('out')) as left: (left / 'file').touch(); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", killed], check=False)
+    assert len(list(folder.iterdir())) == 1
+    with scratch_folder(Path("out")) as made:
+        assert [made] == list(Path().iterdir())
+        (made / "file").touch()
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("files", [2, 9])

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from embedkit.cli.batches import open_as_vectors
@@ -195,14 +194,15 @@ def _as_vector_set(
     output: Path, names: list[str], reading: TextOptions, encoding: EncoderOptions, common: Common
 ) -> Iterator[VectorSet]:
     """Yield inputs as a vector set: as it is, or written beside the output for as long as it is needed."""
+    from embedkit.data.atomic import scratch_folder
     from embedkit.data.vectors import VectorSet, VectorSetWriter
 
     with open_as_vectors(names, reading, encoding, common) as vectors:
         if isinstance(vectors.source, VectorSet) and not encoding.transform and encoding.model is None:
             yield vectors.source
             return
-        with TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
-            writer = VectorSetWriter(Path(folder) / "spool.vec", vectors.meta)
+        with scratch_folder(output) as folder:
+            writer = VectorSetWriter(folder / "spool.vec", vectors.meta)
             for batch in vectors.batches:
                 writer.write(batch)
             yield writer.finish()
