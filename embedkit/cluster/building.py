@@ -58,6 +58,7 @@ class Plan:
     settings: Kind
     space: Space
     unit: bool  # whether rows are brought to unit length
+    declared: bool  # whether they are said to have it
     coded: bool
 
     def batches(self, places: Iterable[int]) -> Iterator[Batch]:
@@ -66,7 +67,11 @@ class Plan:
             found = (batch for place in places for batch in self.shards.coded(place, self.schema))
         else:
             found = (batch for place in places for batch in self.shards.batches(place, self.schema))
-        return unit_rows(found) if self.unit else iter(found)
+        return self.scaled(found)
+
+    def scaled(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Pass batches on with rows as the index compares them."""
+        return unit_rows(batches, declared=self.declared) if self.unit else iter(batches)
 
 
 def build_on(
@@ -88,9 +93,9 @@ def build_on(
     settings = spec.parse("index", kind or default_kind(meta))
     settings = replace(settings, rescore=None) if coded else settings
     space = Space(meta.dimension, metric, meta.codes if coded else None)
-    unit = metric == "cosine" and not meta.normalized and not coded
+    unit = metric == "cosine" and not coded
     with replacing(path) as (folder, first):
-        plan = Plan(folder, shards, shards.source.schema, settings, space, unit, coded)
+        plan = Plan(folder, shards, shards.source.schema, settings, space, unit, meta.normalized, coded)
         plan = replace(plan, space=_taught(plan))
         (folder / HASHES).mkdir()
         share = of_vectors(cluster, shards).share
@@ -128,7 +133,7 @@ def sample(plan: Plan, size: int, seed: int) -> Floats:
     for place in np.unique(places).tolist():
         rows = drawn[places == place] - (ends[place] - source.shards[place].rows)
         found.append(plan.shards.mapped(source.vectors(place)[rows]))
-    return _unit(np.concatenate(found)) if plan.unit else np.concatenate(found)
+    return next(plan.scaled([Batch(None, np.concatenate(found))])).vectors
 
 
 def _build(task: Task, plan: Plan) -> Built:
@@ -162,7 +167,3 @@ def _commit(plan: Plan, meta: VectorMeta, segments: list[Segment]) -> None:
         plan.settings, plan.space.metric, meta.dimension, meta.identity, tuple(segments), kept_map, number
     )
     write_manifest(folder, manifest)
-
-
-def _unit(rows: Floats) -> Floats:
-    return next(iter(unit_rows([Batch(None, rows)]))).vectors

@@ -12,7 +12,7 @@ from embedkit.cluster.repeated import hash_of
 from embedkit.cluster.sources import MappedShards
 from embedkit.data.inputs import open_text
 from embedkit.data.records import TextFormat
-from embedkit.data.vectors import VectorSet
+from embedkit.data.vectors import Batch, VectorSet, VectorSetWriter
 from embedkit.embedding.corpus import encode_to, map_batches
 from embedkit.embedding.encoder import EncoderSettings
 from embedkit.errors import ClusterError, DataError, UsageError
@@ -68,6 +68,17 @@ def test_flat_hits_are_those_of_one_process(here, metric):
     many.verify()
     assert names(Path("many.idx")) == names(Path("one.idx"))
     assert names(Path("many.idx/segments")) == ["00000", "00001"]
+
+
+def test_vectors_that_are_falsely_said_to_have_unit_length_are_compared_as_in_one_process(here):
+    source, numbers = vectors(lines(200)), np.random.default_rng(0)
+    assert source.meta.normalized
+    writer = VectorSetWriter(Path("long.vec"), source.meta, shard_rows=53)
+    for batch in source.batches():
+        writer.write(Batch(batch.table, batch.vectors * numbers.uniform(0.1, 9, (len(batch.vectors), 1))))
+    long = writer.finish()
+    many, one = build_on(here, "many.idx", MappedShards(long)), build_index("one.idx", long.meta, long)
+    assert_same_hits(many.hits(QUERIES, 30), one.hits(QUERIES, 30))
 
 
 def test_one_worker_builds_the_index_of_one_process_byte_for_byte(here):
@@ -128,7 +139,7 @@ def test_what_a_kind_learns_is_learnt_once_of_rows_of_all_shards(here, storage):
 def test_a_sample_is_of_all_rows_as_they_are_indexed(here):
     source = vectors(lines(400))
     turn = Affine(3 * np.eye(16), np.ones(16), {})
-    plan = Plan(Path(), MappedShards(source, (turn.to_bytes(),)), None, None, Space(16, "dot"), False, False)
+    plan = Plan(Path(), MappedShards(source, (turn.to_bytes(),)), None, None, Space(16, "dot"), *[False] * 3)
     rows = np.concatenate([batch.vectors for batch in map_batches(source.meta, source, [turn], None)[1]])
     np.testing.assert_array_equal(sample(plan, 1000, 0), rows)
     drawn = sample(plan, 40, 0)
@@ -188,4 +199,4 @@ def test_a_segment_that_a_lost_worker_began_is_made_again(here, monkeypatch):
 
 def test_a_folder_that_is_not_shared_is_named(folder):
     with pytest.raises(ClusterError, match=r"^x: is not on machine \S+; work in a folder that all machines"):
-        building._build(building.Task(0, range(1)), Plan(Path("x"), *[None] * 6))
+        building._build(building.Task(0, range(1)), Plan(Path("x"), *[None] * 7))
