@@ -6,8 +6,8 @@
 Claims: embedkit takes no longer than autofaiss, and finds the recall it was asked for, of which autofaiss
 says nothing. Both are whole processes that read one .npy of 100 000 vectors, its last 1 000 left out: they
 are the queries of recall@10 against exact search. autofaiss is told what the index may take, embedkit what
-the whole process may, of which libraries take some 400 MB before there is any row. autofaiss pins an older numpy, so that it lives in an
-environment of its own; AUTOFAISS_PYTHON names its interpreter too.
+the whole process may, of which libraries take some 400 MB before there is any row. autofaiss pins an older
+numpy, so that it lives in an environment of its own; AUTOFAISS_PYTHON names its interpreter too.
 """
 
 from __future__ import annotations
@@ -72,9 +72,16 @@ def compare(folder: Path, rows: Vectors, queries: Vectors, python: str) -> None:
     wishes = ("--recall", str(RECALL), "--max-memory", PROCESS, "--latency", f"{LATENCY}ms")
     exact = np.argsort(-(queries @ rows.T), axis=1, kind="stable")[:, :K]
     done = run(embedkit("index", "build", str(source), *wishes, "-o", str(ours), "-q"))
-    report("embedkit", rows, done, recall(Index.open(ours).search(queries, K)[1], exact))
+    index = Index.open(ours)
+    report("embedkit", rows, done, recall(places(index)[index.search(queries, K)[1]], exact))
     done = run([python, "-c", PEER, str(source.parent), str(theirs)])
     report("autofaiss", rows, done, recall(faiss.read_index(str(theirs)).search(queries, K)[1], exact))
+
+
+def places(index: Index) -> NDArray[np.int64]:
+    """Return which row of the .npy each row of an index is; ids are numbers from 1 on."""
+    tables = (table for segment in index.segments for table in segment.documents())
+    return np.array([int(id) - 1 for table in tables for id in table["id"].to_pylist()])
 
 
 def recall(found: Any, exact: NDArray[np.int64]) -> float:
