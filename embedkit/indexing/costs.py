@@ -94,8 +94,9 @@ _BYTES = {"flat": 4.0, "fp16": 2.0, "sq8": 1.0}
 
 def cost_of(kind: Any, rows: int, dimension: int, machine: Machine) -> Cost:
     """Return what `rows` of `dimension` columns cost by a kind whose settings say all of it."""
-    name = type(kind).__name__.lower()
-    return _COSTS[name](kind, rows, dimension, machine)
+    cost = _COSTS[type(kind).__name__.lower()](kind, rows, dimension, machine)
+    kept = Term("a tenth more, kept by the allocator", 1, cost.build_memory / 10)
+    return cost._replace(building=(*cost.building, kept))
 
 
 def _flat(kind: Any, rows: int, dimension: int, machine: Machine) -> Cost:
