@@ -123,18 +123,21 @@ def wide(vectors: Tensor) -> Tensor:
 
 def _first_pass(encode: Encode, chunks: Sequence[Chunk]) -> tuple[Tensor, list[RandomState]]:
     """Return all vectors without a graph, `(rows, dim)`, and the random state before each chunk."""
-    states, parts = [], []
+    states, H = [], torch.empty(0)
     with torch.no_grad():
         for chunk in chunks:
             states.append(RandomState.now(chunk.rows.device))
-            parts.append(encode(chunk.features))
-            if parts[-1].device != chunk.rows.device:
+            part = wide(encode(chunk.features))
+            if part.device != chunk.rows.device:
                 raise ModelError(
-                    f"features are on {chunk.rows.device}, vectors on {parts[-1].device}",
+                    f"features are on {chunk.rows.device}, vectors on {part.device}",
                     hint="move the batch to the model's device",
                 )
+            if not len(H):
+                H = part.new_empty((sum(len(each.rows) for each in chunks), part.shape[1]))
+            H[chunk.rows] = part
     forget_casts()
-    return wide(in_order(chunks, parts)), states
+    return H, states
 
 
 def _last_synchronised(

@@ -107,7 +107,9 @@ class Contrastive(Objective):
         texts = gathered(torch.stack([numbers_of(features) for features in columns], dim=1)).unbind(dim=1)
 
         def loss(H: Tensor) -> Tensor:
-            views = gathered(torch.stack(H.chunk(len(columns)), dim=1)).unbind(dim=1)
+            views = H.chunk(len(columns))
+            if processes() > 1:
+                views = gathered(torch.stack(views, dim=1)).unbind(dim=1)
             return self.loss(views, texts, own_rows(len(H) // len(columns)))
 
         return self.value(cut_columns(columns, self.chunk_tokens), loss)
