@@ -15,6 +15,11 @@ from embedkit.embedding.encoder import load
 from embedkit.transforms.affine import Affine
 
 PROGRAM = str(Path(sys.executable).with_name("embedkit"))
+LISTENING = (  # to Ctrl-C, which a shell has its background jobs, and all that they start, ignore
+    sys.executable,
+    "-c",
+    "import os, signal, sys; signal.signal(2, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
+)
 
 
 def names():
@@ -182,7 +187,7 @@ def test_a_million_characters_and_nul_are_text(run):
 
 
 def test_ctrl_c_keeps_what_is_done(folder):
-    command = [PROGRAM, "encode", "-o", "x.vec"]
+    command = [*LISTENING, PROGRAM, "encode", "-o", "x.vec"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdin.write("line\n" * 40_000)
         process.stdin.flush()
@@ -195,7 +200,7 @@ def test_ctrl_c_keeps_what_is_done(folder):
 
 
 def test_ctrl_c_before_anything_is_done_leaves_nothing(folder):
-    command = [PROGRAM, "encode", "-o", "x.vec"]
+    command = [*LISTENING, PROGRAM, "encode", "-o", "x.vec"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdin.write("line\n" * 100)
         process.stdin.flush()
