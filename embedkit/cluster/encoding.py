@@ -109,8 +109,10 @@ def encode_on(
         writer.require_same(cluster.map(_source, before, texts.format, texts.several))
         for shard in shards:
             writer.adopt(shard)
-            discard_pieces(writer.folder, shard.file)
+            for piece in range(work.pieces):
+                (writer.folder / piece_name(shard.file, piece)).unlink(missing_ok=True)
             yield Sealed(shard.file, range(shard.rows))
+        sweep(writer.folder)
         if is_file_output(path):
             export(writer.complete(), path)
             writer.remove()
@@ -125,7 +127,7 @@ def encode_on(
 
 def _encode(task: tuple[Unit, int], work: Work) -> str:
     """Encode a piece of the windows of a unit into a file beside its shard; other pieces are of other
-    windows. They go over the disk: what a cluster holds in memory on the way to a task, it holds for all.
+    windows. They go over the disk: in a cluster's memory, tasks that wait for pieces keep it from each other.
     """
     unit, piece = task
     if not work.folder.is_dir():
@@ -134,7 +136,7 @@ def _encode(task: tuple[Unit, int], work: Work) -> str:
     cut = list(windows(records))
     _require_rows(sum(map(len, cut)), unit)
     mine = cut[len(cut) * piece // work.pieces : len(cut) * (piece + 1) // work.pieces]
-    path = work.folder / f"{shard_name(unit.place)}.piece-{piece}"
+    path = work.folder / piece_name(shard_name(unit.place), piece)
     write_tables(path, _encoded(mine, work))
     return path.name
 
@@ -154,10 +156,15 @@ def _seal(unit: Unit, pieces: Sequence[str], work: Work) -> Shard:
     return write_shard(work.folder, unit.place, kept(tables.join(parts), work.meta), source_digest(parts))
 
 
-def discard_pieces(folder: Path, shard: str) -> None:
-    """Remove what a shard was joined from, and what lost workers left of it half done."""
+def piece_name(shard: str, piece: int) -> str:
+    """Return the name of the file of a piece of a shard."""
+    return f"{shard}.piece-{piece}"
+
+
+def sweep(folder: Path) -> None:
+    """Remove what lost workers left half done, or did once more, in a set whose shards are all there."""
     for file in folder.iterdir():
-        if shard in file.name and file.name != shard:
+        if file.name.startswith(".part-") or ".piece-" in file.name:
             file.unlink(missing_ok=True)
 
 

@@ -62,6 +62,23 @@ def test_the_vector_set_is_that_of_one_process(here, dtype, with_text):
     assert not Path("many.vec.partial").exists()
 
 
+def test_what_lost_workers_leave_is_no_part_of_the_set(here, monkeypatch):
+    seal, left = encoding._seal, [".part-00000.arrow.77.tmp", ".part-00001.arrow.piece-1.77.tmp"]
+
+    def sealed(unit, pieces, work):
+        for name in (*left, "part-00000.arrow.piece-3"):
+            (work.folder / name).touch()
+        return seal(unit, pieces, work)
+
+    one_process("one.vec")
+    monkeypatch.setattr(encoding, "_seal", sealed)
+    monkeypatch.setattr(
+        here, "map", lambda work, items, *more, share=None: (work(each, *more) for each in items)
+    )
+    many(here)
+    assert files("many.vec") == files("one.vec")
+
+
 def test_a_file_is_that_of_one_process(here):
     one_process("one.npy")
     many(here, "many.npy")
