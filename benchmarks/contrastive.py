@@ -100,9 +100,11 @@ def all_sides(chunk_tokens: int, rows: int, *, full: bool) -> Iterator[tuple[str
     from sentence_transformers.sentence_transformer import losses
 
     from embedkit.losses.two_view import TwoView
+    from embedkit.training.dropout import quicken_dropout
     from embedkit.training.objective import Contrastive
 
     def ours(model: Any) -> Any:
+        quicken_dropout(model)  # as `load_trainable` does
         return Contrastive(model, TwoView(TEMPERATURE), chunk_tokens=chunk_tokens)
 
     def cached(model: Any) -> Any:
@@ -188,12 +190,14 @@ def memory(huge: int) -> None:
 def one_step(batch: int) -> None:
     """Take one step and print this process's peak in MB and the seconds."""
     from embedkit.losses.two_view import TwoView
+    from embedkit.training.dropout import quicken_dropout
     from embedkit.training.objective import Contrastive
 
-    precision = bf16 if has_bf16() else nullcontext
-    step = step_of(
-        lambda model: Contrastive(model, TwoView(TEMPERATURE), chunk_tokens=CHUNK_TOKENS), precision
-    )
+    def ours(model: Any) -> Any:
+        quicken_dropout(model)
+        return Contrastive(model, TwoView(TEMPERATURE), chunk_tokens=CHUNK_TOKENS)
+
+    step = step_of(ours, bf16 if has_bf16() else nullcontext)
     before = time.perf_counter()
     step([f"text {number}" for number in range(batch)])
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, time.perf_counter() - before)

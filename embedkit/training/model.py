@@ -14,6 +14,7 @@ from embedkit.embedding.export import export_model
 from embedkit.embedding.model_folder import ModelFolder
 from embedkit.embedding.torch_runtime import load_sentence_transformer
 from embedkit.errors import ModelError
+from embedkit.training.dropout import quicken_dropout
 from embedkit.training.settings import RunSettings
 
 # Where the configurations of transformers keep dropout, by what it covers.
@@ -59,6 +60,7 @@ def load_trainable(folder: Path, settings: RunSettings) -> tuple[Any, Dropout]:
     inner = model[0].auto_model.config
     for name in changed:
         setattr(inner, name, values[name])  # what is saved says what the model came with
+    quicken_dropout(model)
     names = [name for name in (*HIDDEN, *ATTENTION) if isinstance(values.get(name), int | float)]
     return model.train(), Dropout({name: float((values | changed)[name]) for name in names})
 
