@@ -301,6 +301,8 @@ def test_points_and_ticks_stand_on_one_scale():
     assert x1 == pytest.approx((x0 + x2) / 2)
     assert [tick.label for tick in found.x_ticks] == ["1", "10", "100"]
     assert [tick.label for tick in found.y_ticks] == ["0.001", "0.01", "0.1", "1", "10", "100", "1,000"]
+    narrow = Chart("", "x", "y", [Curve("a", [(0.3, 1.0), (12.0, 2.0)])], 10, None)
+    assert [tick.label for tick in drawing(narrow).x_ticks] == ["0.5", "1", "2", "5", "10"]
 
 
 def test_what_is_even_looks_even():

@@ -20,8 +20,8 @@ def draw(points: Sequence[Measured], exact: Measured, k: int, name: str) -> Any:
     figure: Any = Figure(figsize=(10.4, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     rates, times = [each.queries_a_second for each in points], [each.milliseconds for each in points]
-    _panel(left, points, rates, exact.queries_a_second, "queries a second, all at once")
-    _panel(right, points, times, exact.milliseconds, "milliseconds of a query alone")
+    _panel(left, points, rates, exact.queries_a_second, "queries a second, all at once", above=True)
+    _panel(right, points, times, exact.milliseconds, "milliseconds of a query alone", above=False)
     left.set_ylabel(f"recall@{k}")
     numbers = f"; numbers: {', '.join(points[0].settings)}" if points[0].settings else ""
     figure.suptitle(f"{shortened(name, 80)}{numbers}", fontsize=11)
@@ -29,15 +29,20 @@ def draw(points: Sequence[Measured], exact: Measured, k: int, name: str) -> Any:
     return figure
 
 
-def _panel(axes: Any, points: Sequence[Measured], costs: Sequence[float], exact: float, label: str) -> None:
-    """Draw recall over a cost, on a logarithmic axis, with intervals and a few settings named."""
+def _panel(
+    axes: Any, points: Sequence[Measured], costs: Sequence[float], exact: float, label: str, *, above: bool
+) -> None:
+    """Draw recall over a cost, on a logarithmic axis, with intervals and a few settings named: `above` the
+    points, where the curve falls to the right, or below them.
+    """
+    from matplotlib.patheffects import withStroke
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     recalls = [each.recall.value for each in points]
     below = [value - each.recall.low for value, each in zip(recalls, points, strict=True)]
-    above = [each.recall.high - value for value, each in zip(recalls, points, strict=True)]
+    over = [each.recall.high - value for value, each in zip(recalls, points, strict=True)]
     marks = {"marker": "o", "markersize": 4, "linewidth": 1.4, "elinewidth": 1}
-    axes.errorbar(costs, recalls, yerr=[below, above], label="this index, 95 % intervals", **marks)
+    axes.errorbar(costs, recalls, yerr=[below, over], label="this index, 95 % intervals", **marks)
     axes.axvline(exact, linestyle="--", linewidth=1.4, color="C1", label="exact search")
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -47,7 +52,15 @@ def _panel(axes: Any, points: Sequence[Measured], costs: Sequence[float], exact:
     axes.set_xlabel(label)
     for place in _named(recalls):
         text = ", ".join(str(value) for value in points[place].settings.values())
-        axes.annotate(text, (costs[place], recalls[place]), (7, -4), textcoords="offset points", fontsize=9)
+        named = axes.annotate(
+            text,
+            (costs[place], recalls[place]),
+            (5, 3 if above else -3),
+            textcoords="offset points",
+            verticalalignment="bottom" if above else "top",
+            fontsize=9,
+        )
+        named.set_path_effects([withStroke(linewidth=3, foreground=axes.get_facecolor())])
     axes.grid(alpha=0.5)
     axes.set_axisbelow(True)
 

@@ -62,11 +62,18 @@ class Scale(NamedTuple):
         return [Tick(self(value), f"{value:,.10g}") for value in found]
 
     def _powers(self) -> list[float]:
+        """Return powers of the base; of ten also 2 and 5 times them where there would be too few."""
         assert self.base is not None
-        first = math.ceil(math.log(self.low, self.base) - 1e-9)
+        first = math.floor(math.log(self.low, self.base) + 1e-9)
         last = math.floor(math.log(self.high, self.base) + 1e-9)
         step = max(1, math.ceil((last - first + 1) / 9))
-        return [float(self.base) ** power for power in range(first, last + 1, step)]
+        powers = [float(self.base) ** power for power in range(first, last + 1, step)]
+        found = self._inside(powers)
+        few = self.base == 10 and len(found) < 3
+        return self._inside([factor * power for power in powers for factor in (1, 2, 5)]) if few else found
+
+    def _inside(self, values: Sequence[float]) -> list[float]:
+        return [value for value in values if self.low * (1 - 1e-9) <= value <= self.high * (1 + 1e-9)]
 
 
 def _even_ticks(low: float, high: float) -> list[float]:
