@@ -11,10 +11,10 @@ from embedkit.cli.protocol import Facts, interval_facts, version_facts
 if TYPE_CHECKING:
     from embedkit.data.pairs import Pair
     from embedkit.data.vectors import VectorMeta
-    from embedkit.evaluation.agreement import Agreement
     from embedkit.evaluation.bootstrap import Estimate
-    from embedkit.evaluation.geometry import Geometry, Protocol
-    from embedkit.evaluation.survey import Survey
+    from embedkit.evaluation.geometry.agreement import Agreement
+    from embedkit.evaluation.geometry.figures import Geometry, Protocol
+    from embedkit.evaluation.geometry.survey import Survey
 
 READS = {  # what a figure says, in the order of the table
     "mean cosine": "of random pairs: 0 no common direction, 1 all one",

@@ -19,7 +19,7 @@ from embedkit import spec
 from embedkit.data.identity import Identity
 from embedkit.data.label_vectors import LabelVectors
 from embedkit.data.labelled import Labelled, LabelledText
-from embedkit.evaluation.calibration import calibrate
+from embedkit.evaluation.labels.calibration import calibrate
 from embedkit.training.advice import about_labels, about_plan, about_run, require_labels
 from embedkit.training.gradcache import Features
 from embedkit.training.labels.auto_margin import AutoMargin

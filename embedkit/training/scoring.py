@@ -14,7 +14,7 @@ from sentence_transformers.sentence_transformer.evaluation import SentenceEvalua
 
 from embedkit.data.labelled import LabelledText
 from embedkit.data.pairs import Pair
-from embedkit.evaluation.labels import label_figures
+from embedkit.evaluation.labels.figures import label_figures
 from embedkit.evaluation.sts import pearson, spearman
 from embedkit.training.gradcache import cut, in_order
 

@@ -10,9 +10,9 @@ import pytest
 from embedkit.data.pairs import read_pairs
 from embedkit.data.vectors import VectorSet
 from embedkit.embedding.encoder import load, with_maps
-from embedkit.evaluation.geometry import Protocol, agree, geometry
+from embedkit.evaluation.geometry.figures import Protocol, agree, geometry
+from embedkit.evaluation.geometry.survey import survey
 from embedkit.evaluation.sts import cosines
-from embedkit.evaluation.survey import survey
 from embedkit.transforms.affine import Affine
 
 WORDS = ["red", "green", "blue", "cat", "dog", "house", "tree", "river", "stone", "bread", "milk", "night"]

@@ -9,8 +9,8 @@ import pytest
 from embedkit.data.label_vectors import LabelVectors
 from embedkit.data.labelled import read_labelled
 from embedkit.embedding.encoder import load, with_maps
-from embedkit.evaluation.label_influence import among_themselves
-from embedkit.evaluation.labels import evaluate_labels, label_figures, seen_only
+from embedkit.evaluation.labels.figures import evaluate_labels, label_figures, seen_only
+from embedkit.evaluation.labels.influence import among_themselves
 from embedkit.transforms.affine import Affine
 
 TOPICS = {

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.special import gamma, iv
 
-from embedkit.evaluation.agreement import agreement, common
 from embedkit.evaluation.bootstrap import mean_estimate
-from embedkit.evaluation.geometry import alignment, pair_cosines, uniformity
-from embedkit.evaluation.label_influence import among_themselves
-from embedkit.evaluation.labels import evaluate_labels, label_figures
+from embedkit.evaluation.geometry.agreement import agreement, common
+from embedkit.evaluation.geometry.figures import alignment, pair_cosines, uniformity
+from embedkit.evaluation.labels.figures import evaluate_labels, label_figures
+from embedkit.evaluation.labels.influence import among_themselves
 from embedkit.evaluation.sts import Scored, evaluate
 
 SIMULATIONS = 400

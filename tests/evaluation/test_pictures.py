@@ -11,12 +11,13 @@ import pytest
 from sklearn.decomposition import PCA
 
 from embedkit.data.vectors import Batch
-from embedkit.evaluation import geometry_plot, sts_plot
-from embedkit.evaluation.geometry_plot import POINTS, Drawn, positions
+from embedkit.evaluation import sts_plot
+from embedkit.evaluation.geometry import plot as geometry_plot
+from embedkit.evaluation.geometry.plot import POINTS, Drawn, positions
+from embedkit.evaluation.geometry.spectrum import spectrum_of
+from embedkit.evaluation.geometry.survey import survey
 from embedkit.evaluation.picture import COLOURS, INK, PAPER, write_picture
-from embedkit.evaluation.spectrum import spectrum_of
 from embedkit.evaluation.sts import Scored, evaluate
-from embedkit.evaluation.survey import survey
 
 matplotlib = pytest.importorskip("matplotlib")
 from matplotlib.colors import to_rgb  # noqa: E402

@@ -20,8 +20,8 @@ from embedkit.cli.systems import NoCache, load_cached, load_cached_for
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from embedkit.evaluation.dimension_rules import Rules
-    from embedkit.evaluation.dimensions import Choice, Measured, Point, Protocol
+    from embedkit.evaluation.dimensions.measured import Choice, Measured, Point, Protocol
+    from embedkit.evaluation.dimensions.rules import Rules
 
 _REDUCE = ("pca", "gaussian", "truncate")
 
@@ -48,8 +48,8 @@ def advise(
     common: Common,
 ) -> None:
     """Say how many dimensions the vectors need, by rules of thumb and measured; text is encoded first."""
-    from embedkit.evaluation.dimension_rules import rules_for
-    from embedkit.evaluation.dimensions import Protocol, label, measure
+    from embedkit.evaluation.dimensions.measured import Protocol, label, measure
+    from embedkit.evaluation.dimensions.rules import rules_for
     from embedkit.evaluation.reservoir import draw
 
     relay_warnings(common.quiet)
@@ -73,9 +73,9 @@ def advise(
     rules = rules_for(planned or sample.rows)
     measured = measure(sample, protocol, labelled)
     if picture.plot is not None:
-        from embedkit.evaluation import dimension_plot
+        from embedkit.evaluation.dimensions import plot
 
-        picture.write(lambda: dimension_plot.draw(measured, protocol.k), title=dimension_plot.TITLE)
+        picture.write(lambda: plot.draw(measured, protocol.k), title=plot.TITLE)
     following = _command(measured.choice, names, encoding)
     if common.json:
         print(json.dumps(_facts(rules, measured, protocol, sample.rows, following)))

@@ -65,7 +65,7 @@ def geometry(
     common: Common,
 ) -> None:
     """Measure how vectors lie: directions, spectrum, effective rank, hubs; text is encoded first."""
-    from embedkit.evaluation.geometry import Protocol, agree
+    from embedkit.evaluation.geometry.figures import Protocol, agree
 
     relay_warnings(common.quiet)
     _refuse_idle(picture, colour=colour, pairs=pairs, above=above, columns=columns)
@@ -116,8 +116,8 @@ def _positives(name: str | None, above: float | None, columns: str | None) -> Po
 def _measure(
     name: str, meta: VectorMeta, batches: Iterable[Batch], asked: Asked, encoding: EncoderOptions
 ) -> Measured:
-    from embedkit.evaluation.geometry import geometry
-    from embedkit.evaluation.survey import survey
+    from embedkit.evaluation.geometry.figures import geometry
+    from embedkit.evaluation.geometry.survey import survey
 
     protocol = asked.protocol
     aligned = _alignment(meta, asked, encoding, where=name)  # before the vectors: it may be refused
@@ -143,7 +143,7 @@ def _measure_other(name: str, asked: Asked, encoding: EncoderOptions, common: Co
 
 def _alignment(meta: VectorMeta, asked: Asked, encoding: EncoderOptions, *, where: str) -> Estimate | None:
     """Measure positive pairs with the encoder, and the map, that made the vectors."""
-    from embedkit.evaluation.geometry import alignment
+    from embedkit.evaluation.geometry.figures import alignment
     from embedkit.evaluation.sts import cosines
 
     if asked.positives is None:
@@ -158,7 +158,7 @@ def _alignment(meta: VectorMeta, asked: Asked, encoding: EncoderOptions, *, wher
 
 
 def _draw(picture: PlotOptions, sets: Sequence[Measured], colour: str | None) -> None:
-    from embedkit.evaluation.geometry_plot import TITLE, Drawn, draw
+    from embedkit.evaluation.geometry.plot import TITLE, Drawn, draw
 
     drawn = [Drawn(each.name, each.found, each.geometry.spectrum) for each in sets]
     picture.write(lambda: draw(drawn, colour), title=TITLE)

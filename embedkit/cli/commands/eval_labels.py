@@ -18,7 +18,7 @@ from embedkit.errors import DataError, UsageError
 if TYPE_CHECKING:
     from embedkit.data.labelled import Labelled
     from embedkit.embedding.encoder import Encoder, Vectors
-    from embedkit.evaluation.labels import LabelFigures
+    from embedkit.evaluation.labels.figures import LabelFigures
     from embedkit.evaluation.means import Result
 
 HITS = "share a label with the query; ranked by cosine, figures expected over all orders of ties"
@@ -54,7 +54,7 @@ def labels(
     common: Common,
 ) -> None:
     """See whether the nearest texts share a text's label: top-1, top-5, top-10 and MAP, times 100."""
-    from embedkit.evaluation.labels import evaluate_labels
+    from embedkit.evaluation.labels.figures import evaluate_labels
 
     relay_warnings(common.quiet)
     if holdout and seen:
@@ -104,7 +104,7 @@ def _choice(systems: Sequence[System], *, holdout: bool, seen: bool) -> tuple[Ch
 
     Raises UsageError when no model tells the labels that `seen` asks for.
     """
-    from embedkit.evaluation.labels import held_out, seen_only
+    from embedkit.evaluation.labels.figures import held_out, seen_only
 
     if not holdout and not seen:
         return (lambda texts: texts), {}
@@ -140,8 +140,8 @@ def _kept(each: Set, choose: Choose) -> Set:
 
 
 def _measure(encoder: Encoder, sets: Sequence[Set]) -> LabelFigures:
-    from embedkit.evaluation.label_influence import among_themselves
-    from embedkit.evaluation.labels import label_figures
+    from embedkit.evaluation.labels.figures import label_figures
+    from embedkit.evaluation.labels.influence import among_themselves
 
     if len(sets) == 1:
         return among_themselves(*_side(encoder, sets[0].texts))

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import entropy
 
 from embedkit.errors import DataError
-from embedkit.evaluation.spectrum import effective_rank, isoscore, participation_ratio, spectrum_of
+from embedkit.evaluation.geometry.spectrum import effective_rank, isoscore, participation_ratio, spectrum_of
 from embedkit.transforms.moments import moments_of
 
 RNG = np.random.default_rng(0)

@@ -8,8 +8,8 @@ from scipy.special import gamma, iv
 
 from embedkit.data.vectors import Batch
 from embedkit.errors import DataError
-from embedkit.evaluation.agreement import agreement
-from embedkit.evaluation.geometry import (
+from embedkit.evaluation.geometry.agreement import agreement
+from embedkit.evaluation.geometry.figures import (
     Protocol,
     agree,
     alignment,
@@ -18,7 +18,7 @@ from embedkit.evaluation.geometry import (
     pair_cosines,
     uniformity,
 )
-from embedkit.evaluation.survey import survey
+from embedkit.evaluation.geometry.survey import survey
 
 RNG = np.random.default_rng(0)
 PROTOCOL = Protocol(pairs=2000, neighbours=300, resamples=300)

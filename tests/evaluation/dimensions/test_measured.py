@@ -6,7 +6,15 @@ import pytest
 from embedkit.data.pairs import Pair
 from embedkit.embedding.encoder import load
 from embedkit.errors import DataError, UsageError
-from embedkit.evaluation.dimensions import Point, Protocol, choose, label, ladder, measure, rank_correlation
+from embedkit.evaluation.dimensions.measured import (
+    Point,
+    Protocol,
+    choose,
+    label,
+    ladder,
+    measure,
+    rank_correlation,
+)
 from embedkit.evaluation.reservoir import Sample, draw
 
 RNG = np.random.default_rng(2)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import skew
 
-from embedkit.evaluation.hubness import hubness, occurrences, skewness
+from embedkit.evaluation.geometry.hubness import hubness, occurrences, skewness
 
 RNG = np.random.default_rng(0)
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from embedkit.data.pairs import Pair
 from embedkit.embedding.encoder import Encoder, unit_length
 from embedkit.errors import DataError, UsageError
+from embedkit.evaluation.dimensions.reductions import Reduction, reductions
 from embedkit.evaluation.neighbours import Truth
-from embedkit.evaluation.reductions import Reduction, reductions
 from embedkit.evaluation.reservoir import Sample
 from embedkit.evaluation.sts import remember, spearman
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from embedkit.evaluation.jackknife import with_effects
-from embedkit.evaluation.label_influence import among_themselves
-from embedkit.evaluation.labels import FIGURES, evaluate_labels, label_figures
+from embedkit.evaluation.labels.figures import FIGURES, evaluate_labels, label_figures
+from embedkit.evaluation.labels.influence import among_themselves
 from embedkit.evaluation.means import mean_results
 
 

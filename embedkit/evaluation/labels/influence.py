@@ -9,8 +9,8 @@ import numpy as np
 from embedkit.embedding.encoder import Vectors
 from embedkit.evaluation.bootstrap import Float64
 from embedkit.evaluation.jackknife import with_effects
-from embedkit.evaluation.labels import CUTOFFS, LabelFigures, LabelSet, label_figures, rankings
-from embedkit.evaluation.tied_ranks import Places, Ties, chance_of_hit, precisions, ties_of
+from embedkit.evaluation.labels.figures import CUTOFFS, LabelFigures, LabelSet, label_figures, rankings
+from embedkit.evaluation.labels.tied_ranks import Places, Ties, chance_of_hit, precisions, ties_of
 
 
 def among_themselves(vectors: Vectors, labels: Sequence[LabelSet]) -> LabelFigures:

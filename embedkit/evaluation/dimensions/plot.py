@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from embedkit.evaluation.dimensions import Measured, Point
+from embedkit.evaluation.dimensions.measured import Measured, Point
 
 TITLE = "How many dimensions?"
 

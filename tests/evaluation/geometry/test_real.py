@@ -9,11 +9,11 @@ from scipy.stats import entropy, skew
 from sklearn.neighbors import NearestNeighbors
 
 from embedkit.data.vectors import Batch
-from embedkit.evaluation.geometry import Protocol, agree, geometry
-from embedkit.evaluation.survey import survey
+from embedkit.evaluation.geometry.figures import Protocol, agree, geometry
+from embedkit.evaluation.geometry.survey import survey
 from embedkit.transforms.whitening import Whitening
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "vectors" / "tencent-char-zh"
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "vectors" / "tencent-char-zh"
 
 pytestmark = [
     pytest.mark.data,

@@ -13,8 +13,8 @@ from embedkit.data.labelled import Labelled
 from embedkit.embedding.encoder import Vectors, unit_length
 from embedkit.errors import DataError, MismatchError
 from embedkit.evaluation.bootstrap import RESAMPLES
+from embedkit.evaluation.labels.tied_ranks import chance_of_hit, precisions, ties_of
 from embedkit.evaluation.means import Result, mean_results
-from embedkit.evaluation.tied_ranks import chance_of_hit, precisions, ties_of
 
 Float64 = NDArray[np.float64]
 Places = NDArray[np.int64]

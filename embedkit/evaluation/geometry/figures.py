@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.errors import DataError
-from embedkit.evaluation.agreement import Agreement, agreement
 from embedkit.evaluation.bootstrap import Estimate, estimate, mean_estimate, resampled_means
-from embedkit.evaluation.hubness import Hubness, hubness
-from embedkit.evaluation.spectrum import Spectrum, spectrum_of
+from embedkit.evaluation.geometry.agreement import Agreement, agreement
+from embedkit.evaluation.geometry.hubness import Hubness, hubness
+from embedkit.evaluation.geometry.spectrum import Spectrum, spectrum_of
+from embedkit.evaluation.geometry.survey import Norms, Survey
 from embedkit.evaluation.sts import quotients
-from embedkit.evaluation.survey import Norms, Survey
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]

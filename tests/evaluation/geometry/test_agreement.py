@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from embedkit.errors import DataError
-from embedkit.evaluation.agreement import agreement, common
 from embedkit.evaluation.bootstrap import mean_estimate
+from embedkit.evaluation.geometry.agreement import agreement, common
 from embedkit.evaluation.jackknife import with_effects
 
 RNG = np.random.default_rng(0)

@@ -5,7 +5,7 @@ import pytest
 
 from embedkit import spec
 from embedkit.embedding.encoder import unit_length
-from embedkit.evaluation.reductions import reductions, rounded, signs
+from embedkit.evaluation.dimensions.reductions import reductions, rounded, signs
 
 RNG = np.random.default_rng(1)
 ROWS = (RNG.normal(size=(400, 12)) @ RNG.normal(size=(12, 12)) + 2).astype(np.float32)

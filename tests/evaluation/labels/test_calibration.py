@@ -13,8 +13,8 @@ from embedkit.data.label_vectors import LabelVectors
 from embedkit.embedding import labelling
 from embedkit.embedding.labelling import Labeller
 from embedkit.errors import DataError, MismatchError
-from embedkit.evaluation import calibration
-from embedkit.evaluation.calibration import (
+from embedkit.evaluation.labels import calibration
+from embedkit.evaluation.labels.calibration import (
     LIMITS,
     calibrate,
     expected_calibration_error,

@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import quad
 
 from embedkit.errors import UsageError
-from embedkit.evaluation.dimension_rules import (
+from embedkit.evaluation.dimensions.rules import (
     ENTROPY_FACTOR,
     entropy_dimensions,
     entropy_excess,

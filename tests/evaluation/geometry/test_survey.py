@@ -6,8 +6,8 @@ import pytest
 
 from embedkit.data.vectors import Batch
 from embedkit.errors import DataError
+from embedkit.evaluation.geometry.survey import survey
 from embedkit.evaluation.reservoir import keys_of
-from embedkit.evaluation.survey import survey
 
 RNG = np.random.default_rng(0)
 ROWS = (RNG.normal(size=(1000, 6)) + 40).astype(np.float32)

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.evaluation.spectrum import Spectrum
+from embedkit.evaluation.geometry.spectrum import Spectrum
+from embedkit.evaluation.geometry.survey import Survey
 from embedkit.evaluation.sts_plot import shortened
-from embedkit.evaluation.survey import Survey
 from embedkit.transforms.axes import principal_axes
 
 Float64 = NDArray[np.float64]

@@ -1,0 +1,1 @@
+"""How vectors lie: directions, spectrum, hubs, and whether two sets agree; each set read once."""

@@ -1,0 +1,1 @@
+"""Texts with labels: retrieval by label, and how sure a label is."""
