@@ -13,9 +13,9 @@ import numpy as np
 from embedkit import spec
 from embedkit.cli.batches import Vectors, open_as_vectors
 from embedkit.cli.console import Progress, input_names, relay_warnings, say
+from embedkit.cli.evaluations.systems import load_cached, load_cached_for
 from embedkit.cli.figures import print_facts, print_table
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
-from embedkit.cli.systems import load_cached, load_cached_for
 from embedkit.data.atomic import refuse_existing
 from embedkit.data.pairs import Columns, read_pairs
 from embedkit.errors import UsageError

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
-from embedkit.cli import installed, machine, self_test
+from embedkit.cli.doctor import installed, machine, self_test
 
 
 def findings(done):

@@ -13,10 +13,10 @@ import typer
 
 from embedkit.cli.batches import open_as_vectors
 from embedkit.cli.console import input_names, passed_over, relay_warnings, say
+from embedkit.cli.evaluations.systems import NoCache, load_cached, load_cached_for
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
 from embedkit.cli.plotting import PlotOptions
 from embedkit.cli.spread import command_app
-from embedkit.cli.systems import NoCache, load_cached, load_cached_for
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:

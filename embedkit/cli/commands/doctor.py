@@ -13,7 +13,7 @@ from embedkit.cli.options import Common
 from embedkit.cli.spread import command_app
 
 if TYPE_CHECKING:
-    from embedkit.cli.finding import Finding
+    from embedkit.cli.doctor.finding import Finding
 
 
 def doctor(
@@ -40,7 +40,7 @@ def doctor(
 
 def examine(*, full: bool = False) -> list[Finding]:
     """Look at everything, in the order in which it is told."""
-    from embedkit.cli import installed, machine, self_test
+    from embedkit.cli.doctor import installed, machine, self_test
 
     parts = [
         installed.program, self_test.telemetry, installed.packages, installed.extras, machine.machine,

@@ -10,7 +10,7 @@ import typer
 
 from embedkit.cli.batches import open_as_vectors
 from embedkit.cli.console import Progress, input_names, passed_over, relay_warnings, say
-from embedkit.cli.geometry_tables import (
+from embedkit.cli.evaluations.geometry import (
     Asked,
     Measured,
     Positives,
@@ -19,10 +19,10 @@ from embedkit.cli.geometry_tables import (
     print_geometry,
     protocol_of,
 )
+from embedkit.cli.evaluations.results import print_results
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
 from embedkit.cli.pairs import PairColumns, read_columns
 from embedkit.cli.plotting import PlotOptions
-from embedkit.cli.results import print_results
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ import typer
 from embedkit.cli.commands.index_edit import IndexPath
 from embedkit.cli.commands.index_tune import Asked, Queries, asked_queries
 from embedkit.cli.console import relay_warnings
+from embedkit.cli.evaluations.protocol import Facts, interval_facts
 from embedkit.cli.figures import print_facts, print_table
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
 from embedkit.cli.plotting import PlotOptions
-from embedkit.cli.protocol import Facts, interval_facts
 
 if TYPE_CHECKING:
     from embedkit.evaluation.bootstrap import Estimate

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from embedkit.cli.console import input_names, passed_over, relay_warnings
+from embedkit.cli.evaluations.protocol import Facts, interval_facts, version_facts
+from embedkit.cli.evaluations.results import mean_facts, print_means, print_results
+from embedkit.cli.evaluations.systems import Comparison, System, encode_once, system_facts
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
-from embedkit.cli.protocol import Facts, interval_facts, version_facts
-from embedkit.cli.results import mean_facts, print_means, print_results
-from embedkit.cli.systems import Comparison, System, encode_once, system_facts
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ import typer
 
 from embedkit.cli.completion import complete_measures
 from embedkit.cli.console import relay_warnings
+from embedkit.cli.evaluations.protocol import Facts, interval_facts, version_facts
+from embedkit.cli.evaluations.results import mean_facts, print_means, print_results
+from embedkit.cli.evaluations.search_options import SearchOptions, measure_searches
+from embedkit.cli.evaluations.searches import Asked, Search, numbered
+from embedkit.cli.evaluations.systems import Comparison
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, TextOptions
-from embedkit.cli.protocol import Facts, interval_facts, version_facts
-from embedkit.cli.results import mean_facts, print_means, print_results
-from embedkit.cli.search_options import SearchOptions, measure_searches
-from embedkit.cli.searches import Asked, Search, numbered
-from embedkit.cli.systems import Comparison
 from embedkit.errors import DataError
 
 if TYPE_CHECKING:

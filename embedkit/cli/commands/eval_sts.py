@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from embedkit.cli.console import input_names, relay_warnings
+from embedkit.cli.evaluations.protocol import Facts, interval_facts, version_facts
+from embedkit.cli.evaluations.results import Row, print_results, print_rows
+from embedkit.cli.evaluations.systems import Comparison, encode_once, system_facts
 from embedkit.cli.figures import times_100
 from embedkit.cli.options import Common, EncoderOptions
 from embedkit.cli.pairs import PairColumns, read_columns
 from embedkit.cli.plotting import PlotOptions
-from embedkit.cli.protocol import Facts, interval_facts, version_facts
-from embedkit.cli.results import Row, print_results, print_rows
-from embedkit.cli.systems import Comparison, encode_once, system_facts
 
 if TYPE_CHECKING:
     from embedkit.data.pairs import Pair

@@ -18,7 +18,7 @@ from embedkit.cli.commands.index_tune import TUNE_EPILOG, tune
 from embedkit.cli.completion import complete_kinds
 from embedkit.cli.console import input_names, relay_warnings, report, say
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions
-from embedkit.cli.planning import WishOptions
+from embedkit.cli.plans.planning import WishOptions
 from embedkit.cli.spread import HELP_NAMES, GroupedHelp, spread
 from embedkit.errors import UnknownNameError
 from embedkit.spec import kinds

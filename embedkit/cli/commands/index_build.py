@@ -22,8 +22,8 @@ from embedkit.cli.commands.index_tune import (
 )
 from embedkit.cli.console import Progress, say
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
-from embedkit.cli.planning import WishOptions, plan_facts, process_bytes, tell_plan
-from embedkit.cli.quantities import in_bytes, in_seconds
+from embedkit.cli.plans.planning import WishOptions, plan_facts, process_bytes, tell_plan
+from embedkit.cli.plans.quantities import in_bytes, in_seconds
 from embedkit.errors import EmbedkitError, UsageError
 
 if TYPE_CHECKING:

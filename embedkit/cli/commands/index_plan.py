@@ -9,10 +9,10 @@ import typer
 
 from embedkit.cli.completion import complete_kinds
 from embedkit.cli.console import relay_warnings
-from embedkit.cli.fleet import FleetOptions, fleet_facts, print_fleet
 from embedkit.cli.options import Common
-from embedkit.cli.planning import WishOptions, plan_facts, planned_process_bytes, print_plan
-from embedkit.cli.quantities import read_count
+from embedkit.cli.plans.fleet import FleetOptions, fleet_facts, print_fleet
+from embedkit.cli.plans.planning import WishOptions, plan_facts, planned_process_bytes, print_plan
+from embedkit.cli.plans.quantities import read_count
 
 PLAN_EPILOG = "Example: embedkit index plan --rows 1e6 --dim 384 --max-memory 2GB --recall .95"
 

@@ -11,7 +11,7 @@ import typer
 from embedkit.cli.console import passed_over, say
 from embedkit.cli.options import Common, Files, TextOptions
 from embedkit.cli.spread import command_app
-from embedkit.cli.training import TrainOptions, given_seed, is_done, train_together
+from embedkit.cli.training.runs import TrainOptions, given_seed, is_done, train_together
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from embedkit.cli.commands.fit import MapOutput, fit_to
+from embedkit.cli.evaluations.systems import NoCache
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions
 from embedkit.cli.pairs import PairColumns, read_columns
 from embedkit.cli.spread import command_app
-from embedkit.cli.systems import NoCache
 from embedkit.errors import UsageError
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from embedkit.cli.evaluations.protocol import Facts, interval_facts, version_facts
 from embedkit.cli.figures import print_table
-from embedkit.cli.protocol import Facts, interval_facts, version_facts
 
 if TYPE_CHECKING:
     from embedkit.data.pairs import Pair

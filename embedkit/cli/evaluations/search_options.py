@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from embedkit.cli.evaluations.searches import Asked, Searched, of_indexes, of_models, of_runs, read_queries
+from embedkit.cli.evaluations.systems import named_systems
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
-from embedkit.cli.searches import Asked, Searched, of_indexes, of_models, of_runs, read_queries
-from embedkit.cli.systems import named_systems
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import typer
 from embedkit.cli.completion import complete_models
 from embedkit.cli.figures import print_table
 from embedkit.cli.options import DEFAULT_MODEL
-from embedkit.cli.planning import arithmetic, plan_facts
-from embedkit.cli.quantities import in_bytes, in_seconds
+from embedkit.cli.plans.planning import arithmetic, plan_facts
+from embedkit.cli.plans.quantities import in_bytes, in_seconds
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, distribution, metadata, req
 from typing import TYPE_CHECKING
 
 from embedkit.cli.completion import hub_models
-from embedkit.cli.finding import Finding
+from embedkit.cli.doctor.finding import Finding
 from embedkit.errors import EmbedkitError
 from embedkit.version import __version__
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from embedkit.cli.console import Progress, passed_over
+from embedkit.cli.evaluations.protocol import Facts, encoder_facts
+from embedkit.cli.evaluations.systems import System, load_cached_for, load_once, settings_for, system_facts
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
-from embedkit.cli.protocol import Facts, encoder_facts
-from embedkit.cli.systems import System, load_cached_for, load_once, settings_for, system_facts
 from embedkit.errors import DataError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from embedkit.cli.finding import Finding
+from embedkit.cli.doctor.finding import Finding
 
 _LEAST_COSINE = 0.9995  # of the compiled model to torch, in whichever numbers it is computed
 

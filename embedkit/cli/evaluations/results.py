@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from embedkit.cli.evaluations.protocol import Facts
 from embedkit.cli.figures import difference_cells, estimate_cells, print_facts, print_table, times_100
 from embedkit.cli.options import Common
-from embedkit.cli.protocol import Facts
 
 if TYPE_CHECKING:
     from embedkit.evaluation.bootstrap import Difference, Estimate

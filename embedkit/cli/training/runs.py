@@ -14,9 +14,9 @@ import typer
 
 from embedkit.cli.completion import complete_models
 from embedkit.cli.console import input_names, say
-from embedkit.cli.launch import first_speaks, launched, one_fate, one_voice
 from embedkit.cli.options import Common, Pooling
-from embedkit.cli.training_progress import TrainingProgress
+from embedkit.cli.training.launch import first_speaks, launched, one_fate, one_voice
+from embedkit.cli.training.progress import TrainingProgress
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:

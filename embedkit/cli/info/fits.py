@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from embedkit.cli.things import Thing
+from embedkit.cli.info.things import Thing
 from embedkit.errors import MismatchError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from embedkit.cli.thing_facts import identity_facts, label_facts, story_facts, unfinished_facts
+from embedkit.cli.info.facts import identity_facts, label_facts, story_facts, unfinished_facts
 from embedkit.errors import DataError, FormatError, UnknownNameError
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from embedkit.cli.console import Progress
+from embedkit.cli.evaluations.protocol import Facts, encoder_facts
 from embedkit.cli.options import Common, EncoderOptions
-from embedkit.cli.protocol import Facts, encoder_facts
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:

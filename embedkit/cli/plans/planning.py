@@ -11,7 +11,7 @@ import typer
 
 from embedkit.cli.console import say
 from embedkit.cli.figures import print_table
-from embedkit.cli.quantities import in_bytes, in_seconds, read_bytes, read_seconds
+from embedkit.cli.plans.quantities import in_bytes, in_seconds, read_bytes, read_seconds
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:

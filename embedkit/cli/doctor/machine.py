@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from embedkit.cli.finding import Finding
+from embedkit.cli.doctor.finding import Finding
 from embedkit.data.cache import cache_folder
 
 _INSTRUCTIONS = {"avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8"}

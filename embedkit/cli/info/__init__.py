@@ -1,0 +1,1 @@
+"""What `embedkit info` says of a path or a name."""
