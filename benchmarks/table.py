@@ -118,6 +118,14 @@ def growth(what: str) -> Callable[[Lines], Measured]:
     return read
 
 
+def labels_memory(lines: Lines) -> Measured:
+    """Read what `memory.py` says of training on few and on many labels."""
+    line = [line for line in lines if "labels" in line][-1]
+    few, many = line["peak_mb"]
+    ours = f"{many:.0f} MB at {line['labels'][1]:,}, {few:.0f} MB at {line['labels'][0]:,}"
+    return Measured("", ours, None, line["copies"] <= line["goal"]["copies"])
+
+
 def kept(kind: str) -> Callable[[Lines], Measured]:
     """Return a reader of the quality that codes keep."""
 
@@ -271,6 +279,7 @@ CLAIMS = (
     Claim("memory of index", "", "memory", "+10 % at most", growth("index, hash:dim=64")),
     Claim("memory of whiten", "", "maps", "+10 % at most", growth("embedkit whiten")),
     Claim("memory of apply", "", "maps", "+10 % at most", growth("embedkit apply")),
+    Claim("memory of training as labels grow", "", "memory", "8 copies of vectors at most", labels_memory),
     Claim("`embedkit --help`", "", "startup", "<= 0.15 s", start_up),
 )
 

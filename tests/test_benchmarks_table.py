@@ -220,3 +220,13 @@ def test_every_benchmark_that_is_named_is_there(table):
         claim.benchmark for claim in table.CLAIMS if not FILE.with_name(f"{claim.benchmark}.py").is_file()
     }
     assert missing == set()
+
+
+def test_memory_of_labels_is_judged_by_copies_of_their_vectors(table):
+    def row(copies):
+        peaks = {"labels": [500, 50_000], "peak_mb": [900.4, 1383.2], "copies": copies, "goal": {"copies": 8}}
+        return cells(table.table([line("memory", **peaks)]), "memory of training as labels grow")
+
+    assert row(6.7)[3] == "1383 MB at 50,000, 900 MB at 500"
+    assert row(6.7)[-2].endswith(": met")
+    assert row(8.1)[-2].endswith(": **lost**")
