@@ -16,6 +16,7 @@ from embedkit.errors import ExistsError
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _PATIENCE = (0.05, 0.2, 1.0)  # seconds between tries to delete what others still write to
 
 
@@ -49,7 +50,7 @@ def whole_file(path: Path, mode: str = "wb") -> Iterator[IO[bytes]]:
         raise ExistsError("is a folder and would have to become a file", where=str(path))
     beside = _beside(path)
     try:
-        with open(beside, mode) as file:
+        with _named(path), open(beside, mode) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -75,8 +76,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
     beside = _beside(path)
     beside.mkdir()
     try:
-        yield beside
-        put_in_place(beside, path)
+        with _named(path):
+            yield beside
+            put_in_place(beside, path)
     except BaseException:
         discard(beside)
         raise
@@ -93,6 +95,17 @@ def scratch_folder(path: Path) -> Iterator[Path]:
         yield beside
     finally:
         discard(beside)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Say what could not be written, where a disk is full: the system does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _beside(path: Path) -> Path:

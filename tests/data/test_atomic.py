@@ -1,6 +1,8 @@
 """Files and folders appear whole or not at all."""
 
+import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +55,20 @@ def test_a_failed_file_leaves_what_was_there_and_nothing_else(folder, stop):
         fail(file.write(b"new"), stop)
     assert Path("out").read_bytes() == b"old"
     assert names(folder) == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("number", "named"), [(errno.ENOSPC, "a.txt"), (errno.EFBIG, "a.txt"), (errno.EPIPE, None)]
+)
+def test_a_full_disk_names_what_could_not_be_written(folder, number, named):
+    for place in (whole_file, whole_folder):
+        with pytest.raises(OSError, match=re.escape(os.strerror(number))) as caught, place(Path("a.txt")):
+            raise OSError(number, os.strerror(number))
+        assert caught.value.filename == named
+        with pytest.raises(OSError, match=re.escape(os.strerror(number))) as caught, place(Path("a.txt")):
+            raise OSError(number, os.strerror(number), "inner")
+        assert caught.value.filename == "inner"
+    assert not list(Path().iterdir())
 
 
 def test_a_file_never_takes_the_place_of_a_folder(folder):
