@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -161,6 +162,7 @@ class VectorCache:
             self._connection = sqlite3.connect(
                 self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
             )
+            self._closing = weakref.finalize(self, self._connection.close)  # at the latest
             self._connection.execute("PRAGMA journal_mode = WAL")  # readers go on beside a writer
             self._connection.execute("PRAGMA synchronous = OFF")  # what a power cut damages is noticed
             self._settle(self._connection)
@@ -200,7 +202,7 @@ class VectorCache:
     def _close(self) -> None:
         if self._connection is not None:
             with suppress(sqlite3.Error):
-                self._connection.close()
+                self._closing()
             self._connection = None
 
 

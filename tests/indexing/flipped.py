@@ -9,6 +9,7 @@ import random
 import resource
 import signal
 import sys
+import warnings
 from pathlib import Path
 
 import duckdb  # noqa: F401 (once, before all forks)
@@ -25,6 +26,8 @@ from embedkit.indexing.edit import delete
 from embedkit.indexing.query import Query, hits
 from embedkit.indexing.store import Index
 from embedkit.indexing.where import rows_where
+
+warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)  # faiss has threads
 
 COUNT = 6000
 NUMBERS = np.random.default_rng(0)

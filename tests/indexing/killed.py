@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+import warnings
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +20,8 @@ from embedkit.indexing.edit import add, compact, delete
 from embedkit.indexing.manifest import MANIFEST, SEGMENTS
 from embedkit.indexing.merging import merge
 from embedkit.indexing.store import Index
+
+warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)  # faiss has threads
 
 WATCHED = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "shutil.rmtree"}
 ENCODER = load("hash:dim=16")

@@ -10,6 +10,7 @@ import random
 import signal
 import sys
 import time
+import warnings
 
 import faiss
 import pyarrow as pa
@@ -20,6 +21,8 @@ from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, compact, delete
 from embedkit.indexing.merging import merge
 from embedkit.indexing.store import Index
+
+warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)  # faiss has threads
 
 ENCODER = load("hash:dim=16")
 META = VectorMeta(16, ENCODER.identity)
