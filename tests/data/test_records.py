@@ -7,6 +7,7 @@ import io
 import json
 import lzma
 import re
+import sys
 from datetime import datetime
 
 import fsspec
@@ -391,7 +392,11 @@ def test_jsonl_reads_back_as_written(tmp_path_factory, rows):
     assert pairs(str(name)) == rows
 
 
-@given(written, st.sampled_from(["\n", "\r\n"]))
+NUL_IN_CSV = sys.version_info >= (3, 11)  # before, Python's csv neither writes nor reads it
+in_csv = written if NUL_IN_CSV else written.filter(lambda rows: "\0" not in "".join(map("".join, rows)))
+
+
+@given(in_csv, st.sampled_from(["\n", "\r\n"]))
 def test_csv_reads_back_as_written(tmp_path_factory, rows, newline):
     name = tmp_path_factory.getbasetemp() / "trip.csv"
     with open(name, "w", newline="", encoding="utf-8") as file:

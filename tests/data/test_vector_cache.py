@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -70,10 +71,9 @@ def test_putting_again_replaces(path):
     cache.put(vectors(1, 2))
     cache.put({key(1): vector(7)})
     np.testing.assert_array_equal(cache.get([key(1)], WIDTH)[key(1)], vector(7))
-    rows = sqlite3.connect(path).execute(
-        "SELECT (SELECT COUNT(*) FROM entries), (SELECT COUNT(*) FROM vectors)"
-    )
-    assert rows.fetchone() == (2, 2)
+    counts = "SELECT (SELECT COUNT(*) FROM entries), (SELECT COUNT(*) FROM vectors)"
+    with closing(sqlite3.connect(path)) as file:
+        assert file.execute(counts).fetchone() == (2, 2)
 
 
 # The limit
@@ -187,6 +187,7 @@ def test_a_place_that_cannot_be_written_costs_one_warning(tmp_path, caplog):
 
 WRITER = """
 import sys, numpy as np
+from contextlib import closing
 from pathlib import Path
 from embedkit.data.vector_cache import VectorCache
 first, path = int(sys.argv[1]), sys.argv[2]
