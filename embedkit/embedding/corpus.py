@@ -48,16 +48,23 @@ def encode_batches(
     return checked(batches, encoder.identity.dimension)
 
 
-def require_some(batches: Iterable[Batch], records: object) -> Iterator[Batch]:
-    """Pass batches on; raises DataError at the end when there was none, naming where the records came
-    from.
+def require_some(batches: Iterable[Batch], records: object, part: str | None = None) -> Iterator[Batch]:
+    """Pass batches on; raises DataError at the end when there was none, naming where the records came from,
+    and the `part` of them that was asked for.
     """
     some = False
     for batch in batches:
         some = True
         yield batch
     if not some:
-        raise DataError("there is no text in the input", where=getattr(records, "name", None))
+        where = getattr(records, "name", None)
+        if part is not None:
+            raise DataError(
+                f"part {part} has no text: parts take turns every {SHARD_ROWS:,} texts",
+                where=where,
+                hint="ask for fewer parts",
+            )
+        raise DataError("there is no text in the input", where=where)
 
 
 def map_batches(
@@ -149,7 +156,7 @@ def encode_to(
         rest = iter(records)
         writer.replay(map(tables.to_table, windows(islice(rest, writer.sealed_rows), block=shard_rows)))
         batches = encode_batches(encoder, rest, block=shard_rows)
-        for batch in batches if writer.sealed else require_some(batches, source):
+        for batch in batches if writer.sealed else require_some(batches, source, part):
             writer.write(batch)
             yield batch
         if is_file_output(path):
