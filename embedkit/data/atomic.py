@@ -50,7 +50,7 @@ def whole_file(path: Path, mode: str = "wb") -> Iterator[IO[bytes]]:
         raise ExistsError("is a folder and would have to become a file", where=str(path))
     beside = _beside(path)
     try:
-        with _named(path), open(beside, mode) as file:
+        with named_when_full(path), open(beside, mode) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -76,7 +76,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     beside = _beside(path)
     beside.mkdir()
     try:
-        with _named(path):
+        with named_when_full(path):
             yield beside
             put_in_place(beside, path)
     except BaseException:
@@ -98,7 +98,7 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def named_when_full(path: Path) -> Iterator[None]:
     """Say what could not be written, where a disk is full: the system does not."""
     try:
         yield

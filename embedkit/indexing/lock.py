@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import orjson
 
-from embedkit.data.atomic import discard
+from embedkit.data.atomic import discard, named_when_full
 from embedkit.errors import ExistsError
 
 LOCK = "writer.lock"
@@ -43,7 +43,8 @@ def writer_lock(path: Path) -> Iterator[None]:
     try:
         if (dead := _owner(descriptor)) is not None:
             _log.warning("%s: %s was killed while it wrote; what it left is cleared away", path, dead)
-        _sign(descriptor)
+        with named_when_full(file):
+            _sign(descriptor)
         yield
     finally:
         if _is_at(descriptor, file):

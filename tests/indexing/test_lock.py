@@ -1,5 +1,6 @@
 """One writer at a time, whoever it is; readers keep what they read."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -191,3 +192,18 @@ def test_a_reader_needs_no_tombstones_that_a_writer_has_replaced(idx, use):
     else:
         assert merge([idx], "y.idx").rows == 1
     reader.verify()
+
+
+def test_a_full_disk_is_said_with_the_name_of_the_lock_which_is_left_to_nobody(folder, monkeypatch):
+    Path("x.idx").mkdir()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with (
+        pytest.raises(OSError, match=r"No space left on device: 'x\.idx/writer\.lock'"),
+        writer_lock(Path("x.idx")),
+    ):
+        pass
+    assert list(Path("x.idx").iterdir()) == []
