@@ -15,7 +15,7 @@ from embedkit.data.atomic import whole_folder
 from embedkit.data.records import Record
 from embedkit.data.shards import SHARD_ROWS, Shard, shard_name
 from embedkit.data.vectors import VectorSet, write_meta
-from embedkit.errors import MismatchError, UsageError
+from embedkit.errors import DataError, MismatchError, UsageError
 
 _PART = re.compile(r"(\d+)/(\d+)")
 
@@ -30,10 +30,22 @@ def parse_part(text: str) -> tuple[int, int]:
 
 
 def part_of(records: Iterable[Record], number: int, parts: int) -> Iterator[Record]:
-    """Yield the records of one part: every `parts`-th run of SHARD_ROWS records, from the `number`-th on."""
+    """Yield the records of one part: every `parts`-th run of SHARD_ROWS records, from the `number`-th on.
+
+    A part may have none; raises DataError when there is no record at all.
+    """
+    place = -1
     for place, record in enumerate(records):
         if place // SHARD_ROWS % parts == number - 1:
             yield record
+    if place < 0:
+        raise DataError("there is no text in the input", where=getattr(records, "name", None))
+
+
+def rows_of_part(rows: int, number: int, parts: int) -> int:
+    """Return how many of so many records `part_of` yields."""
+    rounds, rest = divmod(rows, SHARD_ROWS * parts)
+    return rounds * SHARD_ROWS + min(max(rest - (number - 1) * SHARD_ROWS, 0), SHARD_ROWS)
 
 
 def merge(sets: Sequence[VectorSet], path: Path) -> VectorSet:

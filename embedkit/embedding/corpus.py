@@ -48,23 +48,14 @@ def encode_batches(
     return checked(batches, encoder.identity.dimension)
 
 
-def require_some(batches: Iterable[Batch], records: object, part: str | None = None) -> Iterator[Batch]:
-    """Pass batches on; raises DataError at the end when there was none, naming where the records came from,
-    and the `part` of them that was asked for.
-    """
+def require_some(batches: Iterable[Batch], records: object, what: str = "the input") -> Iterator[Batch]:
+    """Pass batches on; raises DataError at the end if there was none, naming where the records came from."""
     some = False
     for batch in batches:
         some = True
         yield batch
     if not some:
-        where = getattr(records, "name", None)
-        if part is not None:
-            raise DataError(
-                f"part {part} has no text: parts take turns every {SHARD_ROWS:,} texts",
-                where=where,
-                hint="ask for fewer parts",
-            )
-        raise DataError("there is no text in the input", where=where)
+        raise DataError(f"there is no text in {what}", where=getattr(records, "name", None))
 
 
 def map_batches(
@@ -140,8 +131,8 @@ def encode_to(
 
     The output is there, whole, when the iterator ends; left early, what has been sealed stays in
     `NAME.partial` and `resume` goes on from it, to the same bytes. `settings` must then be the same. `part`
-    ("2/4") takes every fourth run of records only, for `parts.merge` to join. Raises DataError when the input
-    is empty or has changed since, ExistsError when there is an output already.
+    ("2/4") takes every fourth run of records only, for `parts.merge` to join; a set of them may have no rows.
+    Raises DataError when the input is empty or has changed, ExistsError when there is an output already.
     """
     path = Path(path)
     refuse_output(path, resume=resume, force=force)
@@ -156,7 +147,10 @@ def encode_to(
         rest = iter(records)
         writer.replay(map(tables.to_table, windows(islice(rest, writer.sealed_rows), block=shard_rows)))
         batches = encode_batches(encoder, rest, block=shard_rows)
-        for batch in batches if writer.sealed else require_some(batches, source, part):
+        mergeable = part is not None and not is_file_output(path)  # and so it may have no rows
+        if not (mergeable or writer.sealed):
+            batches = require_some(batches, source, f"part {part}" if part else "the input")
+        for batch in batches:
             writer.write(batch)
             yield batch
         if is_file_output(path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embedkit.data.identity import Identity
-from embedkit.data.parts import merge, parse_part, part_of
+from embedkit.data.parts import merge, parse_part, part_of, rows_of_part
 from embedkit.data.records import Record
 from embedkit.data.shards import SHARD_ROWS
 from embedkit.data.tables import to_table
@@ -37,6 +37,21 @@ def test_every_record_is_in_exactly_one_part():
     parts = [list(part_of(records, number, 2)) for number in (1, 2)]
     assert sorted(int(record.id) for part in parts for record in part) == list(range(len(records)))
     assert [int(record.id) for record in parts[1][:2]] == [SHARD_ROWS, SHARD_ROWS + 1]
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+@pytest.mark.parametrize("rows", [1, SHARD_ROWS, SHARD_ROWS + 1, 2 * SHARD_ROWS - 1, 3 * SHARD_ROWS + 5])
+def test_the_rows_of_a_part_are_those_that_it_yields(rows, parts):
+    counted = [sum(1 for _ in part_of(range(rows), number, parts)) for number in range(1, parts + 1)]
+    assert [rows_of_part(rows, number, parts) for number in range(1, parts + 1)] == counted
+
+
+def test_parts_without_records_merge_like_others(folder):
+    sets = [write("1", "ab", part="1/3"), write("2", "", part="2/3"), write("3", "", part="3/3")]
+    assert [one.rows for one in sets] == [2, 0, 0]
+    merge(sets, Path("merged"))
+    write("whole", "ab")
+    assert content("merged") == content("whole")
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])

@@ -174,17 +174,19 @@ def test_neither_file_of_npy_is_overwritten_unasked(folder, there):
     assert (folder / there).read_text() == "mine"
 
 
-def test_a_part_without_text_says_how_parts_are_cut(folder):
-    said = "part 2/2 has no text: parts take turns every 16,384 texts; ask for fewer parts"
-    with pytest.raises(DataError, match=f"^{said}$"):
-        finish(part="2/2")
-    assert names(folder) == []
-
-
-def test_an_empty_input_leaves_nothing(folder):
+@pytest.mark.parametrize("part", [None, "1/2", "2/2"])
+def test_an_empty_input_leaves_nothing(folder, part):
     with pytest.raises(DataError, match=r"^there is no text in the input$"):
-        finish(records=[])
+        finish(records=[], part=part)
     assert names(folder) == []
+
+
+def test_a_part_without_text_is_a_set_without_rows_but_no_file(folder):
+    finish(part="2/2")
+    assert VectorSet.open(Path("x.vec")).rows == 0
+    with pytest.raises(DataError, match=r"^there is no text in part 2/2$"):
+        finish("x.npy", part="2/2")
+    assert names(folder) == ["x.vec"]
 
 
 class Faulty:

@@ -51,6 +51,7 @@ def encode(
 ) -> None:
     """Turn text into vectors, in order, in constant memory."""
     from embedkit.data.inputs import open_text
+    from embedkit.data.parts import parse_part, rows_of_part
     from embedkit.data.vectors import VectorSet
     from embedkit.embedding.corpus import encode_to, is_complete, refuse_output
     from embedkit.embedding.reuse import Reusing
@@ -85,6 +86,8 @@ def encode(
         if isinstance(encoder, Reusing) and not common.quiet:
             say(f"{encoder.reused:,} vector{'s' * (encoder.reused != 1)} copied from {reuse}")
         rows = VectorSet.open(output).rows if output.is_dir() else reader.read
+        if shard is not None:
+            rows = rows_of_part(reader.read, *parse_part(shard))
         report(common, progress, output, rows=rows, dimension=encoder.identity.dimension, reader=reader)
 
 
