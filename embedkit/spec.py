@@ -21,7 +21,7 @@ FAMILIES: dict[str, tuple[str, frozenset[str]]] = {
     # family: (package, files in it that are shared machinery and not kinds)
     "transform": (
         "embedkit.transforms",
-        frozenset({"affine", "alignment", "axes", "fitting", "moments", "projection"}),
+        frozenset({"affine", "alignment", "axes", "fitting", "moments", "projection", "streaming"}),
     ),
     "loss": ("embedkit.losses", frozenset({"contrast", "margin"})),
     "index": ("embedkit.indexing.kinds", frozenset()),

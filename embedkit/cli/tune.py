@@ -22,7 +22,7 @@ from embedkit.errors import UsageError
 from embedkit.evaluation.grid import Grid
 from embedkit.evaluation.sts import remember, texts_of
 from embedkit.evaluation.tuning import FOLDS, SURE, standard_error, tune, tuned_map
-from embedkit.transforms.moments import fourth_moments_of
+from embedkit.transforms.streaming import fourth_moments_of
 
 if TYPE_CHECKING:
     from embedkit.embedding.encoder import Encoder

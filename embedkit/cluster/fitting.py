@@ -12,7 +12,7 @@ from embedkit.cluster.session import Cluster
 from embedkit.cluster.sources import Reader, Spread
 from embedkit.transforms.affine import Affine
 from embedkit.transforms.fitting import Transform, with_story
-from embedkit.transforms.moments import Rows
+from embedkit.transforms.streaming import Rows
 
 Sums = TypeVar("Sums")
 Track = Callable[[Iterable[Any]], Iterable[Any]]
@@ -26,7 +26,7 @@ class Partial(NamedTuple):
 
 
 class SpreadRows:
-    """Rows in parts (`moments.Scattered`); iterated, they give their width and nothing else.
+    """Rows in parts (`streaming.Scattered`); iterated, they give their width and nothing else.
 
     `seen` counts the rows that were summed; `track` passes on what comes of each part.
     """

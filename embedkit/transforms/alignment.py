@@ -9,7 +9,7 @@ import numpy as np
 
 from embedkit.data.vectors import Batch
 from embedkit.errors import MismatchError
-from embedkit.transforms.moments import Pair
+from embedkit.transforms.streaming import Pair
 
 HINT = "both must hold the same texts in the same order"
 

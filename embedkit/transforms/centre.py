@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from embedkit.transforms.affine import Affine
-from embedkit.transforms.moments import Rows, centroid_of
+from embedkit.transforms.streaming import Rows, centroid_of
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from embedkit.data.vectors import Batch, VectorMeta
 from embedkit.spec import render
 from embedkit.transforms.affine import Affine, Space
 from embedkit.transforms.alignment import aligned
-from embedkit.transforms.moments import Pairs, Rows
+from embedkit.transforms.streaming import Pairs, Rows
 from embedkit.version import __version__
 
 Need = Literal["none", "optional", "required"]

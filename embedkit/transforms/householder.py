@@ -10,7 +10,8 @@ import numpy as np
 
 from embedkit.errors import DataError, MismatchError, UsageError
 from embedkit.transforms.affine import Affine
-from embedkit.transforms.moments import Float64, Rows, centroid_of
+from embedkit.transforms.moments import Float64
+from embedkit.transforms.streaming import Rows, centroid_of
 
 
 @dataclass(frozen=True)

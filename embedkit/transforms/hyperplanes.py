@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from embedkit.transforms.affine import Affine
-from embedkit.transforms.moments import Rows, width_of
 from embedkit.transforms.projection import require_settings
+from embedkit.transforms.streaming import Rows, width_of
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from embedkit.errors import DataError
 from embedkit.transforms.affine import Affine
-from embedkit.transforms.moments import Pairs, cross_moments_of
+from embedkit.transforms.streaming import Pairs, cross_moments_of
 
 
 @dataclass(frozen=True)

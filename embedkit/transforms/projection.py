@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from embedkit.errors import MismatchError
-from embedkit.transforms.moments import Rows, width_of
+from embedkit.transforms.streaming import Rows, width_of
 
 
 def require_settings(dim: int, seed: int) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from embedkit.transforms.affine import Affine
-from embedkit.transforms.moments import Rows
 from embedkit.transforms.projection import reduced_width, require_settings
+from embedkit.transforms.streaming import Rows
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from embedkit.transforms.affine import Affine
 from embedkit.transforms.axes import TOLERANCE, Shrinkage, Target, principal_axes
-from embedkit.transforms.moments import Moments, Rows, fourth_moments_of, moments_of
+from embedkit.transforms.moments import Moments
+from embedkit.transforms.streaming import Rows, fourth_moments_of, moments_of
 
 
 @dataclass(frozen=True)

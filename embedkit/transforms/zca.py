@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from embedkit.transforms.affine import Affine
 from embedkit.transforms.axes import TOLERANCE, principal_axes
-from embedkit.transforms.moments import Rows, moments_of
+from embedkit.transforms.streaming import Rows, moments_of
 
 
 @dataclass(frozen=True)

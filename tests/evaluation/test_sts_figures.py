@@ -11,8 +11,8 @@ from embedkit.evaluation.grid import plain_cosines
 from embedkit.evaluation.sts import remember, spearman, texts_of
 from embedkit.evaluation.tuning import tune, tuned_map
 from embedkit.transforms.gaussian import Gaussian
-from embedkit.transforms.moments import moments_of
 from embedkit.transforms.pca import PCA
+from embedkit.transforms.streaming import moments_of
 from embedkit.transforms.whitening import Whitening
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "sts"

@@ -11,7 +11,7 @@ from embedkit.data.identity import Identity
 from embedkit.errors import DataError, MismatchError
 from embedkit.evaluation.grid import Grid, dimensions
 from embedkit.evaluation.tuning import choose, tune, tuned_map
-from embedkit.transforms.moments import fourth_moments_of
+from embedkit.transforms.streaming import fourth_moments_of
 from embedkit.transforms.whitening import Whitening
 
 SCALES = 1.3 ** -np.arange(40.0)

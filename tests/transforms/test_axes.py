@@ -5,7 +5,7 @@ import pytest
 
 from embedkit.errors import DataError, MismatchError
 from embedkit.transforms.axes import principal_axes, shrunk
-from embedkit.transforms.moments import fourth_moments_of
+from embedkit.transforms.streaming import fourth_moments_of
 
 NUMBERS = np.random.default_rng(11)
 ROWS = (NUMBERS.normal(size=(60, 8)) @ NUMBERS.normal(size=(8, 8)) + 1).astype(np.float32)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.errors import DataError
-from embedkit.transforms import moments
+from embedkit.transforms import streaming
 from embedkit.transforms.procrustes import Procrustes
 
 NUMBERS = np.random.default_rng(9)
@@ -29,7 +29,7 @@ def loss(fitted, rows, targets):
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Blocks of 32 rows, so that a few hundred make many."""
-    monkeypatch.setattr(moments, "BLOCK_ROWS", 32)
+    monkeypatch.setattr(streaming, "BLOCK_ROWS", 32)
 
 
 @pytest.mark.parametrize("centre", [False, True])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.errors import DataError, MismatchError
-from embedkit.transforms import moments
+from embedkit.transforms import streaming
 from embedkit.transforms.whitening import Whitening
 
 NUMBERS = np.random.default_rng(5)
@@ -18,7 +18,7 @@ HELD_OUT = (NUMBERS.normal(size=(100, 12)) @ MIXING + 3).astype(np.float32)
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Blocks of 32 rows, so that a few hundred make many."""
-    monkeypatch.setattr(moments, "BLOCK_ROWS", 32)
+    monkeypatch.setattr(streaming, "BLOCK_ROWS", 32)
 
 
 def whitened(rows, settings=None, fitted_on=None):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from embedkit.transforms.affine import Affine
 from embedkit.transforms.axes import principal_axes
 from embedkit.transforms.gaussian import Gaussian
-from embedkit.transforms.moments import moments_of
+from embedkit.transforms.streaming import moments_of
 
 Float32 = NDArray[np.float32]
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from embedkit.data.vectors import Batch
 from embedkit.errors import DataError
 from embedkit.evaluation.reservoir import Reservoir, keys_of
-from embedkit.transforms.moments import Moments, moments_of
+from embedkit.transforms.moments import Moments
+from embedkit.transforms.streaming import moments_of
 
 Float32 = NDArray[np.float32]
 

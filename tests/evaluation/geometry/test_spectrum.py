@@ -6,7 +6,7 @@ from scipy.stats import entropy
 
 from embedkit.errors import DataError
 from embedkit.evaluation.geometry.spectrum import effective_rank, isoscore, participation_ratio, spectrum_of
-from embedkit.transforms.moments import moments_of
+from embedkit.transforms.streaming import moments_of
 
 RNG = np.random.default_rng(0)
 ROWS = (RNG.normal(size=(500, 12)) * np.geomspace(1, 0.05, 12) + 3).astype(np.float32)
