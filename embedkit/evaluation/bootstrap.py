@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.errors import DataError
+
 Float64 = NDArray[np.float64]
 
 RESAMPLES = 1000
@@ -50,7 +52,10 @@ def resampled_means(values: Float64, resamples: int = RESAMPLES, seed: int = 0) 
 
 
 def estimate(value: float, samples: Float64) -> Estimate:
-    """Return a figure with the percentile interval of its resampled values `(resamples,)` (section 13.3)."""
+    """Return a figure with the percentile interval of its resampled values `(resamples,)` (section 13.3).
+
+    A resample without a value, NaN, is left out; raises DataError where none has one.
+    """
     low, high = _interval(samples)
     return Estimate(float(value), low, high)
 
@@ -63,13 +68,18 @@ def mean_estimate(values: Float64, resamples: int = RESAMPLES, seed: int = 0) ->
 def difference(value: float, samples: Float64) -> Difference:
     """Return a difference with the percentile interval of its resampled values `(resamples,)`.
 
-    `p` is twice the smaller share of resamples on either side of zero, counting the data themselves.
+    `p` is twice the smaller share of resamples on either side of zero, counting the data themselves. A
+    resample without a value, NaN, is left out; raises DataError where none has one.
     """
     low, high = _interval(samples)
+    samples = samples[~np.isnan(samples)]
     smaller = min(np.sum(samples <= 0), np.sum(samples >= 0))
     return Difference(float(value), low, high, min(1.0, 2 * (int(smaller) + 1) / (len(samples) + 1)))
 
 
 def _interval(samples: Float64) -> tuple[float, float]:
+    samples = samples[~np.isnan(samples)]
+    if not len(samples):
+        raise DataError("no resample has a value, so there is no interval", hint="it needs more rows")
     low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.identity import Identity
-from embedkit.data.pairs import shown
 from embedkit.data.records import Record
 from embedkit.embedding.batching import Encoded, encode_records
 from embedkit.embedding.encoder import Encoder, Mapped, Role, Vectors, unit_length
 from embedkit.errors import DataError
+from embedkit.evaluation.finite import require_finite
 
 Rows = NDArray[np.int64]
 
@@ -72,10 +72,7 @@ def search_corpus(
 
 def _finite(window: Encoded) -> Encoded:
     """Return the window; raises DataError for a vector that is not finite."""
-    finite = np.isfinite(window.vectors).all(axis=1)
-    if not finite.all():
-        text = window.records[int(np.argmin(finite))].text
-        raise DataError(f"the vector of {shown(text)} has a number that is not finite")
+    require_finite(window.vectors, [record.text for record in window.records])
     return window
 
 

@@ -26,9 +26,9 @@ class Ranks:
 
 
 def weighted_correlation(x: Float64, y: Float64, counts: Float64) -> float:
-    """Return Pearson's correlation where row i counts `counts[i]` times; 0 where either side is constant."""
+    """Return Pearson's correlation where row i counts `counts[i]` times; NaN where a side is constant."""
     (x, xx), (y, yy) = _centred(x, counts), _centred(y, counts)
-    return _dot(counts * x, y) / math.sqrt(xx * yy) if xx > 0 and yy > 0 else 0.0
+    return _dot(counts * x, y) / math.sqrt(xx * yy) if xx > 0 and yy > 0 else math.nan
 
 
 def _centred(x: Float64, counts: Float64) -> tuple[Float64, float]:

@@ -14,12 +14,14 @@ from embedkit.data.pairs import Pair
 from embedkit.data.records import Record
 from embedkit.embedding.batching import encode_records
 from embedkit.embedding.encoder import Encoder, Role, Vectors
-from embedkit.errors import MismatchError
+from embedkit.errors import DataError, MismatchError
 from embedkit.evaluation.bootstrap import RESAMPLES, Difference, Estimate, difference, draws, estimate
+from embedkit.evaluation.finite import require_finite
 from embedkit.evaluation.ranks import ROUNDING, Ranks, weighted_correlation
 
 Float64 = NDArray[np.float64]
 
+LEAST = 3  # pairs of a correlation; that of two is 1 or -1, whatever they are
 _BLOCK_ROWS = 8192  # pairs whose cosines are taken at a time
 
 
@@ -65,16 +67,25 @@ def remember(
     *,
     role: Role = "document",
 ) -> Remembered:
-    """Encode each distinct text once; `follow` sees the windows pass, each ending in its vectors."""
+    """Encode each distinct text once; `follow` sees the windows pass, each ending in its vectors.
+
+    Raises DataError, naming the text, for a vector that is not finite.
+    """
     places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
     records = (Record(str(place), text, {}) for text, place in places.items())
-    blocks = [window.vectors for window in follow(encode_records(encoder, records, role))]
+    blocks = []
+    for window in follow(encode_records(encoder, records, role)):
+        require_finite(window.vectors, [record.text for record in window.records])
+        blocks.append(window.vectors)
     empty = np.empty((0, encoder.identity.dimension), dtype=np.float32)
     return Remembered(encoder.identity, places, np.concatenate([empty, *blocks]))
 
 
 def cosines(encoder: Encoder, pairs: Sequence[Pair]) -> Float64:
-    """Return the cosine of each pair, `(len(pairs),)`; each distinct text is encoded once, as a document."""
+    """Return the cosine of each pair, `(len(pairs),)`; each distinct text is encoded once, as a document.
+
+    Raises what `remember` does.
+    """
     encoded = remember(encoder, texts_of(pairs))
     starts = range(0, len(pairs), _BLOCK_ROWS)
     blocks = (pairs[start : start + _BLOCK_ROWS] for start in starts)
@@ -107,7 +118,10 @@ def quotients(xy: Float64, xx: Float64, yy: Float64) -> Float64:
 
 
 def spearman(predicted: ArrayLike, gold: ArrayLike) -> float:
-    """Return Spearman's rank correlation, ties sharing their mean rank; 0 where either side is constant."""
+    """Return Spearman's rank correlation, ties sharing their mean rank; 0 where either side is constant.
+
+    Raises DataError for a number that is not finite, and MismatchError for sides of other lengths.
+    """
     from scipy.stats import rankdata
 
     x, y = _columns(predicted, gold)
@@ -115,7 +129,10 @@ def spearman(predicted: ArrayLike, gold: ArrayLike) -> float:
 
 
 def pearson(predicted: ArrayLike, gold: ArrayLike) -> float:
-    """Return Pearson's correlation; 0 where either side is constant, which orders nothing."""
+    """Return Pearson's correlation; 0 where either side is constant, which orders nothing.
+
+    Raises what `spearman` does.
+    """
     from scipy.stats import pearsonr
 
     x, y = _columns(predicted, gold)
@@ -126,6 +143,10 @@ def _columns(predicted: ArrayLike, gold: ArrayLike) -> tuple[Float64, Float64]:
     x, y = np.asarray(predicted, dtype=np.float64), np.asarray(gold, dtype=np.float64)
     if x.shape != y.shape or x.ndim != 1:
         raise MismatchError(f"there are scores of shape {x.shape} for pairs of shape {y.shape}")
+    for side in (x, y):
+        if not np.isfinite(side).all():
+            place = int(np.argmin(np.isfinite(side)))
+            raise DataError(f"the score of pair {place + 1} is {side[place]}, which is not a finite number")
     return x, y
 
 
@@ -133,11 +154,32 @@ def _constant(x: Float64) -> bool:
     return len(x) < 2 or float(np.var(x)) <= ROUNDING * float(np.mean(x**2))
 
 
+def require_order(scores: ArrayLike, what: str = "scores", *, where: str | None = None) -> None:
+    """Raise DataError for scores `(pairs,)` that have no correlation with anything: fewer than `LEAST` of
+    them, or all of them equal; `what` names them.
+    """
+    x = np.asarray(scores, dtype=np.float64)
+    if len(x) < LEAST:
+        found = f"there {'is 1 pair' if len(x) == 1 else f'are {len(x)} pairs'}"
+        raise DataError(f"a correlation needs {LEAST} pairs or more, {found}", where=where)
+    if _constant(x):
+        raise DataError(
+            f"the {what} of all {len(x):,} pairs are {x[0]:.6g}, so there is no correlation", where=where
+        )
+
+
 def evaluate(files: Sequence[Scored], *, resamples: int = RESAMPLES, seed: int = 0) -> list[Result]:
     """Return the figures of each file and system; of several files also `all`, `mean` and `wmean`.
 
-    Pairs are drawn again within their file, the same ones for every system, so that gains are paired.
+    Pairs are drawn again within their file, the same ones for every system, so that gains are paired. A
+    resample in which all scores or all cosines are equal has no correlation, and is left out. Raises
+    DataError for a file that has no correlation itself, as `require_order` does.
     """
+    for file in files:
+        require_order(file.gold, where=file.name)
+        for number, x in enumerate(file.predicted, 1):
+            which = f" by system {number}" if len(file.predicted) > 1 else ""
+            require_order(x, f"cosines{which}", where=file.name)
     sizes = [len(file.gold) for file in files]
     sets = [*files, _joined(files)] if len(files) > 1 else list(files)
     names = [scored.name for scored in sets] + (["mean", "wmean"] if len(files) > 1 else [])

@@ -8,7 +8,7 @@ from scipy import stats
 
 from embedkit.data.pairs import Pair
 from embedkit.embedding.encoder import load, with_maps
-from embedkit.errors import MismatchError
+from embedkit.errors import DataError, MismatchError
 from embedkit.evaluation.bootstrap import draws
 from embedkit.evaluation.ranks import Ranks, weighted_correlation
 from embedkit.evaluation.sts import (
@@ -90,10 +90,66 @@ def test_ranks_in_a_resample_are_those_of_its_rows_written_out():
     assert Ranks(x).within(counts).tolist() == [6, 1, 6, 3]
 
 
-def test_a_resample_that_is_constant_correlates_with_nothing():
+def test_a_resample_that_is_constant_has_no_correlation():
     x, counts = np.array([0.1, 0.1, 7.0]), np.array([2.0, 1.0, 0.0])
-    assert weighted_correlation(x, np.arange(3.0), counts) == 0
-    assert weighted_correlation(np.arange(3.0), x, counts) == 0
+    assert np.isnan(weighted_correlation(x, np.arange(3.0), counts))
+    assert np.isnan(weighted_correlation(np.arange(3.0), x, counts))
+
+
+def test_resamples_without_a_correlation_do_not_pull_its_interval_to_zero():
+    """Of three pairs in one order a resample has the correlation 1, or none where one is drawn thrice."""
+    x = np.arange(3.0)
+    (result,) = evaluate([Scored("three", x, x[None])])
+    assert result.spearman == result.pearson == pytest.approx((1, 1, 1))
+    (_, gain) = evaluate([Scored("three", x, np.array([x, -x]))])
+    assert gain.gain[:3] == pytest.approx((-2, -2, -2))
+
+
+@pytest.mark.parametrize("scores", [[], [1.0], [0.0, 1.0]])
+def test_one_pair_or_two_have_no_correlation(scores):
+    found = "is 1 pair" if len(scores) == 1 else f"are {len(scores)} pairs"
+    with pytest.raises(DataError, match=rf"^few: a correlation needs 3 pairs or more, there {found}$"):
+        evaluate([Scored("few", np.array(scores), np.array([scores]))])
+
+
+def test_equal_scores_or_equal_cosines_have_no_correlation():
+    x, same = np.arange(4.0), np.full(4, 0.1)
+    with pytest.raises(
+        DataError, match=r"^a: the scores of all 4 pairs are 0\.1, so there is no correlation$"
+    ):
+        evaluate([Scored("b", x, x[None]), Scored("a", same, x[None])])
+    with pytest.raises(DataError, match=r"^a: the cosines of all 4 pairs are 0\.1, so"):
+        evaluate([Scored("a", x, same[None])])
+    with pytest.raises(DataError, match=r"^a: the cosines by system 2 of all 4 pairs are 0\.1, so"):
+        evaluate([Scored("a", x, np.array([x, same]))])
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_scores_that_are_not_finite_are_refused_by_pair(number):
+    for sides in (([1, number, 2], [1, 2, 3]), ([1, 2, 3], [1, number, 2])):
+        for correlation in (spearman, pearson):
+            with pytest.raises(DataError, match=rf"^the score of pair 2 is {number}, which is not a finite"):
+                correlation(*sides)
+
+
+class Spoilt:
+    """An encoder whose vector of one text holds a number that is not finite."""
+
+    def __init__(self, number):
+        self.plain, self.number = load("hash:dim=16"), number
+        self.identity = self.plain.identity
+
+    def encode(self, texts, role="document"):
+        vectors = self.plain.encode(texts, role)
+        vectors[[text == PAIRS[1].first for text in texts], 3] = self.number
+        return vectors
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_a_vector_that_is_not_finite_is_no_cosine_of_zero(number):
+    with pytest.raises(DataError) as error:
+        cosines(Spoilt(number), PAIRS)
+    assert str(error.value) == f"the vector of {PAIRS[1].first!r} has a number that is not finite"
 
 
 # Cosines

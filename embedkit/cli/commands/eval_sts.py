@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from embedkit.evaluation.sts import Result, Scored
 
 AGGREGATION = "all: all pairs as one file; mean: of the files' figures; wmean: the same, weighted by pairs"
-TIES = "share their mean rank; where all cosines or all scores are equal, the correlation is 0"
+TIES = "share their mean rank; where all cosines or all scores of a resample are equal, it is left out"
 
 
 def sts(
@@ -41,12 +41,14 @@ def sts(
 ) -> None:
     """Correlate the cosines of pairs with people's scores: Spearman and Pearson, times 100."""
     from embedkit.data.pairs import read_pairs
-    from embedkit.evaluation.sts import evaluate, score, texts_of
+    from embedkit.evaluation.sts import evaluate, require_order, score, texts_of
 
     relay_warnings(common.quiet)
     picture.require(common)
     fields = read_columns(columns)
     sets = [(name, read_pairs(name, fields)) for name in input_names(files)]
+    for name, pairs in sets:  # before the work
+        require_order([pair.score for pair in pairs], where=name)
     systems = comparison.systems(encoding)
     texts = [text for _, pairs in sets for text in texts_of(pairs)]
     encoders = encode_once(systems, texts, common, no_cache=comparison.no_cache)

@@ -93,8 +93,10 @@ def rankings(
 def _unit(vectors: Vectors, labels: Sequence[LabelSet], what: str) -> Vectors:
     if len(vectors) != len(labels):
         raise MismatchError(f"{what}: there are {len(labels)} rows of labels for {len(vectors)} vectors")
-    if not np.isfinite(vectors).all():
-        raise DataError(f"{what}: a vector has a number that is not finite")
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        row = int(np.argmin(finite)) + 1
+        raise DataError(f"{what}: a vector has a number that is not finite, that of row {row:,}")
     return unit_length(vectors)
 
 
