@@ -29,8 +29,9 @@ def read_qrels(name: str | Path) -> Qrels:
     """Read judgements from a path, a URL or `-`: a grade of 1 or more is relevant, and more is better.
 
     Understood are TREC's four columns (query, 0, document, grade), the three without the second, BEIR's tab
-    files with a header (query-id, corpus-id, score), and JSONL of such fields; all compressed too. Raises
-    DataError naming the line at fault, such as one that judges a document again, and when there is none.
+    files with a header (query-id, corpus-id, score), and JSONL of such fields; all compressed too. Ids lose
+    the blanks around them. Raises DataError naming the line at fault, such as one that judges a document
+    again, and when there is none.
 
     >>> read_qrels("qrels.tsv")["1"]
     {'31715818': 1}
@@ -44,13 +45,16 @@ def read_qrels(name: str | Path) -> Qrels:
     return qrels
 
 
-def put(values: dict[str, dict[str, Any]], place: str, query: Any, document: Any, value: float) -> None:
-    """Keep a document's value for a query; raises DataError for what is no id, and for a second value."""
-    query, document = _identifier(query, place), _identifier(document, place)
-    documents = values.setdefault(query, {})
+def put(values: dict[str, dict[str, Any]], place: str, query: Any, document: Any, value: float) -> str:
+    """Keep a document's value for a query, and return the query's id; raises DataError for what is no id, and
+    for a second value.
+    """
+    query_id, document = _identifier(query, place), _identifier(document, place)
+    documents = values.setdefault(query_id, {})
     if document in documents:
-        raise DataError(f"has document {shown(document)} for query {shown(query)} again", where=place)
+        raise DataError(f"has document {shown(document)} for query {shown(query_id)} again", where=place)
     documents[document] = value
+    return query_id
 
 
 def field_of(known: Sequence[str], given: Iterable[str], place: str) -> str:
@@ -128,6 +132,11 @@ def _grade(value: Any, place: str) -> int:
 
 
 def _identifier(value: Any, place: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+    if isinstance(value, bool) or not isinstance(value, str | int) or not compared(value):
         raise DataError(f"has {shown(value)} where an id belongs", where=place)
-    return str(value)
+    return compared(value)
+
+
+def compared(value: str | int) -> str:
+    """Return an id as it is compared with others: as text, without blanks around it."""
+    return str(value).strip()

@@ -74,7 +74,7 @@ def json_rows(file: Iterable[bytes], name: str) -> Iterator[tuple[str, Row]]:
     for number, line in enumerate(file, 1):
         place = f"{name}:{number}"
         try:
-            row = _json_row(line)
+            row = _json_row(line.removeprefix(_BOM) if number == 1 else line)
         except DataError as error:
             raise DataError(error.what, where=place) from None
         if row is not None:

@@ -16,6 +16,9 @@ LAYOUTS = {
     "trec with tabs": "q1\t0\td1\t2\nq1\t0\td2\t0\nq 2\t0\td1\t1\n",
     "jsonl": '{"query-id": "q1", "corpus-id": "d1", "score": 2}\n{"query_id": "q1", "docid": "d2", '
     '"relevance": 0.0}\n{"qid": "q 2", "doc_id": "d1", "grade": "1"}\n',
+    "blanks": "query-id\tcorpus-id\tscore\nq1\td1 \t2\n q1\t\u3000d2\t0\nq 2 \td1\t1\n",
+    "marked jsonl": '\ufeff{"qid": "q1", "docid": "d1", "rel": 2}\n{"qid": "q1", "docid": "d2", "rel": 0}\n'
+    '{"qid": "q 2", "docid": "d1", "rel": 1}\n',
     "marked": "\ufeffquery-id\tcorpus-id\tscore\r\nq1\td1\t2\r\n\r\nq1\td2\t0\r\nq 2\td1\t1\r\n",
 }
 
@@ -60,6 +63,8 @@ def test_compressed(tmp_path):
         ("q 1\n", ":1: has 2 columns; judgements have three or four; "),
         ("question\tcorpus-id\tscore\n", ":1: has no field like query-id; it has question, corpus-id, score"),
         ("\td\t1\n", ":1: has '' where an id belongs"),
+        (" \td\t1\n", ":1: has ' ' where an id belongs"),
+        ("q\td\t1\nq\td \t0\n", ":2: has document 'd' for query 'q' again"),
         ('{"query_id": "q", "corpus_id": "d"}\n', ":1: has no field like score; it has query_id, corpus_id"),
         ('{"query_id": "q", "corpus_id": null, "score": 1}\n', ":1: has null where an id belongs"),
         ('{"query_id": true, "corpus_id": "d", "score": 1}\n', ":1: has True where an id belongs"),
