@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.identity import Identity
+from embedkit.data.qrels import compared
 from embedkit.data.records import Record
 from embedkit.embedding.batching import Encoded, encode_records
 from embedkit.embedding.encoder import Encoder, Mapped, Role, Vectors, unit_length
@@ -28,7 +29,7 @@ class Found(NamedTuple):
 
 
 class Searched(NamedTuple):
-    """The ids of a corpus, in order, and what each encoder found in it."""
+    """The ids of a corpus, in order and as they are compared, and what each encoder found in it."""
 
     ids: list[str]
     found: list[Found]
@@ -60,9 +61,9 @@ def search_corpus(
     for window in follow(encode_records(side_by_side, records)):
         first = len(ids)
         for record in _finite(window).records:
-            if record.id in ids:
-                raise DataError(f"id {record.id!r} comes twice", where=getattr(records, "name", None))
-            ids[record.id] = None
+            if (name := compared(record.id)) in ids:
+                raise DataError(f"id {name!r} comes twice", where=getattr(records, "name", None))
+            ids[name] = None
         for each, X in zip(nearest, side_by_side.spaces(window.vectors), strict=True):
             each.add(X, first)
     if not ids:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -25,10 +25,31 @@ Answers = Iterable[tuple[str, Mapping[str, float]]]  # queries, and scores by do
 
 
 class Task(NamedTuple):
-    """What is asked of a search: the queries that count, and their judgements."""
+    """What is asked of a search: the queries that count, and their judgements.
+
+    A document with the id of its query is the query itself, which a search finds first; it is left out, as
+    BEIR and MTEB do, unless `keep_self`.
+    """
 
     qrels: Qrels  # of queries for which something is relevant
     left_out: int  # queries for which nothing is
+    keep_self: bool = False
+
+    @property
+    def relevant(self) -> int:
+        """How many judgements say that a document is relevant."""
+        return sum(grade >= RELEVANT for grades in self.qrels.values() for grade in grades.values())
+
+    def searched(self, k: int) -> int:
+        """Return how many hits to search for, so that `k` are left."""
+        return k if self.keep_self else k + 1
+
+
+class Absent(NamedTuple):
+    """Judgements of documents that a corpus lacks, which no search of it can find."""
+
+    judgements: int
+    relevant: int  # of them
 
 
 class RunFigures(NamedTuple):
@@ -39,9 +60,12 @@ class RunFigures(NamedTuple):
     missing: int  # queries without a hit, which count as if nothing was found
     unjudged: int  # answers to queries that the task does not have
     constant: int  # queries whose hits all have one score, so that ids alone order them
+    judged_hits: int  # of all hits
+    itself: int  # hits left out because they have the id of their query
+    itself_relevant: int  # those of them that are judged relevant
 
 
-def task_of(qrels: Qrels) -> Task:
+def task_of(qrels: Qrels, *, keep_self: bool = False) -> Task:
     """Return the task of judgements, without the queries for which nothing is relevant.
 
     Raises DataError when none is left.
@@ -50,7 +74,25 @@ def task_of(qrels: Qrels) -> Task:
     if not kept:
         what = f"no document is relevant to any of {len(qrels):,} queries"
         raise DataError(what, hint="their grades are below 1")
-    return Task(kept, len(qrels) - len(kept))
+    return Task(kept, len(qrels) - len(kept), keep_self)
+
+
+def absent_from(corpus: Container[str], task: Task) -> Absent:
+    """Count the judgements of documents that a corpus lacks, from the ids that it has.
+
+    Raises DataError when it has no document that is relevant, since every figure would be 0.
+    """
+    absent = [
+        (document, grade >= RELEVANT)
+        for grades in task.qrels.values()
+        for document, grade in grades.items()
+        if document not in corpus
+    ]
+    relevant = [document for document, is_relevant in absent if is_relevant]
+    if len(relevant) == task.relevant:
+        what = f"has none of the documents that are relevant, such as {relevant[0]!r}"
+        raise DataError(what, hint="are its ids those of the judgements?")
+    return Absent(len(absent), len(relevant))
 
 
 def ranked(scores: Mapping[str, float]) -> list[str]:
@@ -63,16 +105,19 @@ def ranked(scores: Mapping[str, float]) -> list[str]:
     return [document for _, document in sorted(zip(rounded.tolist(), scores, strict=True), reverse=True)]
 
 
-def run_figures(measures: Sequence[Measure], task: Task, answers: Answers) -> RunFigures:
+def run_figures(
+    measures: Sequence[Measure], task: Task, answers: Answers, depth: int | None = None
+) -> RunFigures:
     """Measure the answers to a task's queries, in any order, each query once; others are counted.
 
-    Raises DataError when no query of the task is answered.
+    The first `depth` hits of each count, or all of them. Raises DataError when no query of the task is
+    answered.
     """
     computed = [*measures, *parse_measures(["Judged@10"])]
     places = {query: place for place, query in enumerate(task.qrels)}
     values, answered = np.empty((len(computed), len(places))), np.zeros(len(places), dtype=bool)
     counts = Counter[str]()
-    for block in _blocks(_known(answers, places, counts)):
+    for block in _blocks(_known(answers, task, depth, counts)):
         at = [places[query] for query, _ in block]
         judged = [task.qrels[query] for query, _ in block]
         values[:, at] = values_of(computed, judged, [documents for _, documents in block])
@@ -83,19 +128,27 @@ def run_figures(measures: Sequence[Measure], task: Task, answers: Answers) -> Ru
     unanswered = [grades for grades, done in zip(task.qrels.values(), answered, strict=True) if not done]
     values[:, ~answered] = values_of(computed, unanswered, [[]] * len(unanswered))
     judged_10 = float(values[-1, answered].mean())
-    return RunFigures(values[:-1], judged_10, len(unanswered), counts["unjudged"], counts["constant"])
+    counted = (counts[name] for name in ("unjudged", "constant", "judged_hits", "itself", "itself_relevant"))
+    return RunFigures(values[:-1], judged_10, len(unanswered), *counted)
 
 
 def _known(
-    answers: Answers, places: Mapping[str, int], counts: Counter[str]
+    answers: Answers, task: Task, depth: int | None, counts: Counter[str]
 ) -> Iterator[tuple[str, list[str]]]:
     """Yield the queries of a task that have hits, with their documents in order; count the rest."""
     for query, scores in answers:
-        if query not in places:
+        if query not in task.qrels:
             counts["unjudged"] += 1
-        elif scores:
+            continue
+        grades = task.qrels[query]
+        if query in scores and not task.keep_self:
+            counts["itself"] += 1
+            counts["itself_relevant"] += grades.get(query, 0) >= RELEVANT
+            scores = {document: score for document, score in scores.items() if document != query}
+        if scores:
             counts["constant"] += len(scores) > 1 and len(set(scores.values())) == 1
-            yield query, ranked(scores)
+            counts["judged_hits"] += sum(document in grades for document in scores)
+            yield query, ranked(scores)[:depth]
 
 
 def _blocks(rankings: Iterator[tuple[str, list[str]]]) -> Iterator[list[tuple[str, list[str]]]]:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from embedkit.evaluation.retrieval import RunFigures, Task
 
 RELEVANT = "grade 1 or more; a document without a judgement is not"
+SELF = {
+    False: "a document with the id of its query is left out, as BEIR and MTEB do",
+    True: "a document with the id of its query counts like others, unlike in BEIR and MTEB (--keep-self)",
+}
 TIES = "by document id, the last one first; scores are compared as float32, all of it as in trec_eval"
 
 
@@ -40,6 +44,12 @@ def retrieval(
             autocompletion=complete_measures,
         ),
     ] = None,
+    keep_self: Annotated[
+        bool,
+        typer.Option(
+            "--keep-self", help="Count a document that has its query's id; BEIR and MTEB leave it out."
+        ),
+    ] = False,
     per_query: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the figures of each query too, as JSONL.")
     ] = None,
@@ -61,7 +71,7 @@ def retrieval(
     if per_query is not None:
         refuse_existing(per_query, force=common.force)
     measures = parse_measures(measure or DEFAULTS)
-    asked = Asked(measures, _task(qrels))
+    asked = Asked(measures, _task(qrels, keep_self=keep_self))
     if not search.index:
         clustering.refuse("--run" if search.run else "--corpus", hint="it searches an --index")
     done = measure_searches(
@@ -71,7 +81,12 @@ def retrieval(
     searches = done.searches
     values = [each.figures.values for each in searches]
     results = evaluate_retrieval(measures, values, resamples=comparison.resamples, seed=common.seed)
-    protocol = _judgements(qrels, asked.task) | done.facts | _answers(searches, asked.task) | {"ties": TIES}
+    protocol = (
+        _judgements(qrels, asked.task)
+        | done.facts
+        | _answers(searches, asked.task)
+        | {"own id": SELF[keep_self], "ties": TIES}
+    )
     protocol |= interval_facts(comparison.resamples, common.seed, over="queries") | _versions(done.models)
     if per_query is not None:
         write_whole(per_query, b"".join(_lines(searches, asked)))
@@ -80,13 +95,13 @@ def retrieval(
     print_results(common, lambda: print_means("measure", results, names), facts, protocol)
 
 
-def _task(name: str) -> Task:
+def _task(name: str, *, keep_self: bool) -> Task:
     from embedkit.data.qrels import read_qrels
     from embedkit.evaluation.retrieval import task_of
 
     qrels = read_qrels(name)
     try:
-        return task_of(qrels)
+        return task_of(qrels, keep_self=keep_self)
     except DataError as error:
         raise DataError(error.what, where=name, hint=error.hint) from None
 
@@ -111,8 +126,7 @@ def _lines(searches: Sequence[Search], asked: Asked) -> Iterator[bytes]:
 
 def _judgements(name: str, task: Task) -> Facts:
     judged = sum(map(len, task.qrels.values()))
-    relevant = sum(grade >= 1 for grades in task.qrels.values() for grade in grades.values())
-    counted = f"{len(task.qrels):,} queries, {judged:,} judgements, {relevant:,} of them relevant"
+    counted = f"{len(task.qrels):,} queries, {judged:,} judgements, {task.relevant:,} of them relevant"
     some = "query" if task.left_out == 1 else "queries"
     left_out = f"{task.left_out:,} {some} left out, to which nothing is relevant"
     return {"qrels": f"{name} ({counted}; {left_out})", "relevant": RELEVANT}
@@ -129,6 +143,9 @@ def _told(figures: RunFigures, queries: int) -> str:
         parts.append(f"the other {figures.missing:,} count as if nothing relevant was found")
     if figures.unjudged:
         parts.append(f"{figures.unjudged:,} others without such judgements left out")
+    if figures.itself:
+        some = "document" if figures.itself == 1 else "documents"
+        parts.append(f"{figures.itself:,} {some} with the query's own id left out")
     if figures.constant:
         parts.append(f"{figures.constant:,} with all scores equal, ordered by id alone")
     return "; ".join([*parts, f"judged@10 {100 * figures.judged:.1f} %"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +11,7 @@ from embedkit.cli.console import Progress, passed_over
 from embedkit.cli.evaluations.protocol import Facts, encoder_facts
 from embedkit.cli.evaluations.systems import System, load_cached_for, load_once, settings_for, system_facts
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.data.qrels import compared
 from embedkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -55,6 +57,10 @@ def of_runs(names: Sequence[str], asked: Asked) -> Searched:
     from embedkit.data.runs import read_run
 
     searches = [_search(name, names, read_run(name).items(), asked) for name in names]
+    for name, search in zip(names, searches, strict=True):
+        if not search.figures.judged_hits:
+            what = "%s: no document in it is judged for its query; are its ids those of the judgements?"
+            logging.getLogger("embedkit").warning(what, name)
     return Searched(searches, numbered("run", names), [])
 
 
@@ -73,9 +79,11 @@ def of_indexes(
     searches: list[Search] = []
     facts: Facts = {"queries": queries.told}
     for name, index, encoder in zip(names, indexes, encoders, strict=True):
-        searches.append(_search(name, names, _answers(index, encoder, queries.records, k), asked))
+        absent = _absent(asked.task, _judged_ids(index, asked.task), where=name)
+        answers = _answers(index, encoder, queries.records, asked.task.searched(k))
+        searches.append(_search(name, names, answers, asked, k))
         number = f" {len(searches)}" if len(names) > 1 else ""
-        told = f"{name} ({index.kind}, {index.metric}, {index.rows:,} documents), {k:,} hits a query"
+        told = f"{name} ({index.kind}, {index.metric}, {index.rows:,} documents{absent}), {k:,} hits a query"
         about = encoder_facts(encoder.identity, settings_for(encoding, index.identity), _maps(encoder))
         facts |= {f"{key}{number}": fact for key, fact in {"index": told, **about}.items()}
     return Searched(searches, facts, [encoder.identity.model for encoder in encoders])
@@ -99,13 +107,15 @@ def of_models(
     encoders = load_once(systems, no_cache=no_cache)
     texts = [record.text for record in queries.records]
     with open_text(corpus, reading.format()) as reader:
-        found = search_corpus(encoders, texts, reader, k, Progress(common.quiet, reader).track)
+        follow = Progress(common.quiet, reader).track
+        found = search_corpus(encoders, texts, reader, asked.task.searched(k), follow)
+    absent = _absent(asked.task, frozenset(found.ids), where=", ".join(corpus))
     searches = []
     for system, hits in zip(systems, found.found, strict=True):
-        answers = zip([record.id for record in queries.records], found.by_id(hits), strict=True)
-        searches.append(_search(system.name, [system.name], answers, asked))
+        answers = zip([compared(record.id) for record in queries.records], found.by_id(hits), strict=True)
+        searches.append(_search(system.name, [system.name], answers, asked, k))
     over = passed_over(reader)
-    told = f"{', '.join(corpus)} ({len(found.ids):,} documents{f'; {over}' if over else ''})"
+    told = f"{', '.join(corpus)} ({len(found.ids):,} documents{f'; {over}' if over else ''}{absent})"
     facts = {"queries": queries.told, "corpus": told, "search": f"exact, by cosine, {k:,} hits a query"}
     facts |= system_facts(systems, encoders)
     return Searched(searches, facts, [system.settings.model for system in systems])
@@ -119,11 +129,12 @@ def read_queries(names: Sequence[str], task: Task, reading: TextOptions) -> Quer
     first, others = None, 0
     with open_text(names, reading.format()) as reader:
         for record in reader:
-            if record.id in kept:
-                raise DataError(f"id {record.id!r} comes twice", where=reader.name)
-            first = first or record.id
-            if record.id in task.qrels:
-                kept[record.id] = record
+            name = compared(record.id)
+            if name in kept:
+                raise DataError(f"id {name!r} comes twice", where=reader.name)
+            first = first or name
+            if name in task.qrels:
+                kept[name] = record
             else:
                 others += 1
     if not kept:
@@ -140,15 +151,26 @@ def numbered(name: str, told: Sequence[str]) -> Facts:
     return {f"{name} {number}" if len(told) > 1 else name: fact for number, fact in enumerate(told, 1)}
 
 
-def _search(name: str, names: Sequence[str], answers: Answers, asked: Asked) -> Search:
-    """Measure answers under a path's last part, where that tells it from the other names."""
+def _search(
+    name: str, names: Sequence[str], answers: Answers, asked: Asked, depth: int | None = None
+) -> Search:
+    """Measure the first `depth` hits of answers, or all, under a path's last part, where that tells it from
+    the other names.
+    """
     from embedkit.evaluation.retrieval import run_figures
 
     lasts = [Path(each).name for each in names]
     try:
-        figures = run_figures(asked.measures, asked.task, answers)
+        figures = run_figures(asked.measures, asked.task, answers, depth)
     except DataError as error:
         raise DataError(error.what, where=error.where or name, hint=error.hint) from None
+    if figures.itself_relevant:
+        what = (
+            "%s: %d of the documents left out as their queries themselves %s relevant; use --keep-self if ids"
+        )
+        what += " of queries and documents have nothing to do with each other"
+        are = "is" if figures.itself_relevant == 1 else "are"
+        logging.getLogger("embedkit").warning(what, name, figures.itself_relevant, are)
     return Search(Path(name).name if lasts.count(Path(name).name) == 1 else name, figures)
 
 
@@ -167,10 +189,44 @@ def _maps(encoder: Encoder) -> list[Affine]:
 
 
 def _answers(index: Index, encoder: Encoder, queries: Sequence[Record], k: int) -> Answers:
-    """Search for windows of queries; nothing but ids is read of the documents."""
+    """Search for windows of queries; nothing but ids is read of the documents.
+
+    Raises DataError for a query whose vector is not finite.
+    """
     from embedkit.embedding.batching import windows
+    from embedkit.evaluation.finite import require_finite
 
     for window in windows(queries, first=64):
-        vectors = encoder.encode([record.text for record in window], "query")
+        texts = [record.text for record in window]
+        vectors = encoder.encode(texts, "query")
+        require_finite(vectors, texts)
         for record, hits in zip(window, index.hits(vectors, k, ["id"]), strict=True):
-            yield record.id, {hit.document["id"]: hit.score for hit in hits}
+            scores = {compared(hit.document["id"]): hit.score for hit in reversed(hits)}  # the best one stays
+            yield compared(record.id), scores
+
+
+def _judged_ids(index: Index, task: Task) -> set[str]:
+    """Return the ids of an index's documents, as they are compared, that are judged for any query."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    judged = pa.array({document for grades in task.qrels.values() for document in grades}, pa.string())
+    found: set[str] = set()
+    for segment in index.segments:
+        ids = pc.utf8_trim_whitespace(segment.ids())
+        found.update(ids.filter(pc.is_in(ids, value_set=judged)).to_pylist())
+    return found
+
+
+def _absent(task: Task, there: Container[str], *, where: str) -> str:
+    """Return words for the judgements of documents that are not there; empty when all are."""
+    from embedkit.evaluation.retrieval import absent_from
+
+    try:
+        absent = absent_from(there, task)
+    except DataError as error:
+        raise DataError(error.what, where=where, hint=error.hint) from None
+    if not absent.judgements:
+        return ""
+    some = "judgement names a document" if absent.judgements == 1 else "judgements name documents"
+    return f"; {absent.judgements:,} {some} that it lacks, {absent.relevant:,} of them relevant"
