@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from embedkit.evaluation.bootstrap import (
@@ -15,6 +15,8 @@ from embedkit.evaluation.bootstrap import (
     resampled_means,
 )
 
+Interval = Callable[[float, Float64], Estimate]
+
 
 class Result(NamedTuple):
     """One figure of one system, a mean over queries."""
@@ -26,21 +28,27 @@ class Result(NamedTuple):
 
 
 def mean_results(
-    names: Sequence[str], values: Float64, *, resamples: int = RESAMPLES, seed: int = 0
+    names: Sequence[str],
+    values: Float64,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    interval: Interval = estimate,
 ) -> list[Result]:
     """Return the mean of each figure for each system from values `(systems, figures, queries)`, by figure.
 
-    The same queries are drawn for all systems, so that differences are paired.
+    The same queries are drawn for all systems, so that differences are paired. `interval` makes an estimate
+    of a mean and its resampled values.
     """
     means, samples = values.mean(axis=-1), resampled_means(values, resamples, seed)
     return [
-        _result(name, system, means[:, place], samples[:, :, place])
+        _result(name, system, means[:, place], samples[:, :, place], interval)
         for place, name in enumerate(names)
         for system in range(len(values))
     ]
 
 
-def _result(name: str, system: int, means: Float64, samples: Float64) -> Result:
+def _result(name: str, system: int, means: Float64, samples: Float64, interval: Interval) -> Result:
     """Return one result from means `(systems,)` and their resamples `(resamples, systems)`."""
     gain = difference(means[system] - means[0], samples[:, system] - samples[:, 0]) if system else None
-    return Result(name, system, estimate(means[system], samples[:, system]), gain)
+    return Result(name, system, interval(means[system], samples[:, system]), gain)

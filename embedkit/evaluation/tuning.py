@@ -18,7 +18,7 @@ from embedkit.data.identity import Identity
 from embedkit.embedding.encoder import Vectors
 from embedkit.errors import DataError
 from embedkit.evaluation.grid import ALL, Grid, grid_cosines, plain_cosines
-from embedkit.evaluation.sts import quotients
+from embedkit.evaluation.sts import quotients, require_order
 from embedkit.transforms.affine import Affine
 from embedkit.transforms.fitting import with_story
 from embedkit.transforms.identity import IdentityMap
@@ -70,13 +70,17 @@ def tune(
 ) -> Tuning:
     """Choose a whitening, or none, for pairs of rows X and Y, `(pairs, dim)`, that people scored `gold`.
 
-    Raises DataError for fewer than two pairs a fold, MismatchError for a dimension beyond the rank.
+    Raises DataError for fewer than two pairs per fold, and where all scores or all cosines of a fold are
+    equal, which has no correlation; MismatchError for a dimension beyond the rank.
     """
-    if len(gold) < 2 * FOLDS:
-        raise DataError(f"tuning wants {2 * FOLDS} pairs or more, there are {len(gold)}")
+    require_scores(gold)
     folds = _folds(len(gold), seed)
     tried: list[Whitening | None] = [None]
-    scores = [_fold_scores(plain_cosines(X, Y), gold, folds)]
+    plain = plain_cosines(X, Y)
+    require_order(plain[:, 0], "cosines")
+    _require_order_in_folds(gold, folds, "scores")
+    _require_order_in_folds(plain[:, 0], folds, "cosines")
+    scores = [_fold_scores(plain, gold, folds)]
     for settings, values in grid_cosines(moments, X, Y, grid):
         tried += settings
         scores.append(_fold_scores(values, gold, folds))
@@ -148,6 +152,22 @@ def _simplicity(settings: Whitening | None) -> tuple[float, ...]:
         return (-1.0,)
     set_at_all = (settings.beta != 1, settings.gamma != 1, settings.shrinkage is not None)
     return (sum(set_at_all), settings.dim or math.inf)
+
+
+def require_scores(gold: Float64) -> None:
+    """Raise DataError for scores that nothing can be tuned on: too few of them, or all equal."""
+    if len(gold) < 2 * FOLDS:
+        raise DataError(f"tuning wants {2 * FOLDS} pairs or more, there are {len(gold)}")
+    require_order(gold)
+
+
+def _require_order_in_folds(values: Float64, folds: Sequence[NDArray[np.intp]], what: str) -> None:
+    """Raise DataError for values `(pairs,)` that are all equal in a fold."""
+    if any(np.ptp(values[fold]) == 0 for fold in folds):
+        kinds, counts = np.unique(values, return_counts=True)
+        most = f"{counts.max():,} of {len(values):,} pairs have the {what[:-1]} {kinds[counts.argmax()]:.6g}"
+        found = f"all {what} are equal in one of {len(folds)} folds, so there is no correlation in it"
+        raise DataError(found, hint=f"{most}; add pairs with other {what}, or try another --seed")
 
 
 def _fold_scores(values: Float64, gold: Float64, folds: Sequence[NDArray[np.intp]]) -> Float64:

@@ -40,13 +40,12 @@ def vectors(run, docs):
     return Path("docs.vec")
 
 
-@pytest.fixture
-def constant(docs):
-    """The file `constant.tsv`: the same pairs, which people find all alike."""
+def rescored(name, scores):
+    """Write the pairs again, with other scores, and return the name of the file."""
     lines = Path("pairs.tsv").read_text().splitlines()
     texts = (line.rpartition("\t")[0] for line in lines)
-    Path("constant.tsv").write_text("".join(f"{both}\t1\n" for both in texts))
-    return "constant.tsv"
+    Path(name).write_text("".join(f"{both}\t{score}\n" for both, score in zip(texts, scores, strict=False)))
+    return name
 
 
 def tuned(run, *args):
@@ -91,13 +90,28 @@ def test_the_table_shows_the_best_the_chosen_and_no_map(run, vectors):
     assert done.said.endswith(" -> map.safetensors\n")
 
 
-def test_where_nothing_is_gained_the_map_is_the_identity_and_says_so(run, vectors, constant):
-    done = run("whiten", vectors, "--tune", constant, "-o", "map.safetensors")
+def test_where_nothing_is_gained_the_map_is_the_identity_and_says_so(run, vectors):
+    chance = rescored("chance.tsv", np.random.default_rng(5).normal(size=400))
+    done = run("whiten", vectors, "--tune", chance, "-o", "map.safetensors")
     assert "\nchosen     no map\nwhy        no gain is sure: " in done.out
     fitted = Affine.load("map.safetensors")
     np.testing.assert_array_equal(fitted.A, np.eye(64))
-    assert (fitted.story["spec"], fitted.story["tuned"]["pairs"]) == ("identity", "constant.tsv")
+    assert (fitted.story["spec"], fitted.story["tuned"]["pairs"]) == ("identity", "chance.tsv")
     assert run("apply", "-t", "map.safetensors", vectors, "-o", "same.vec", "-q").code == 0
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ([1] * 400, "few.tsv: the scores of all 400 pairs are 1, so there is no correlation"),
+        ([1], "few.tsv: tuning wants 20 pairs or more, there are 1"),
+        (range(19), "few.tsv: tuning wants 20 pairs or more, there are 19"),
+    ],
+)
+def test_pairs_without_a_correlation_are_refused(run, vectors, scores, message):
+    done = run("whiten", vectors, "--tune", rescored("few.tsv", scores), "-o", "map.safetensors")
+    assert (done.code, done.out, done.said) == (1, "", f"embedkit: {message}\n")
+    assert not Path("map.safetensors").exists()
 
 
 @pytest.mark.parametrize(
@@ -156,7 +170,7 @@ def test_the_seed_moves_the_folds(run, vectors):
     ("args", "code", "message"),
     [
         (("--tune", "no.tsv"), 1, "no.tsv: no such file"),
-        (("--tune", "few.tsv"), 1, "tuning wants 20 pairs or more, there are 2"),
+        (("--tune", "few.tsv"), 1, "few.tsv: tuning wants 20 pairs or more, there are 2"),
         (("--tune", "pairs.tsv", "--dim", "65"), 1, "whitening wants 65 dimensions, the data have rank 64 "),
         (
             ("--tune", "pairs.tsv", "--dim", "0"),

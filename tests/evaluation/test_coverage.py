@@ -122,6 +122,20 @@ def test_labels_of_texts_that_look_among_themselves():
     assert wrong(coverage(lambda: sample(among_themselves), sample, 600)) == {}
 
 
+@pytest.mark.slow
+def test_labels_that_are_hardly_found():
+    """A top-1 of .15 of 60 texts: without the logit a quarter of the intervals reached below zero."""
+    numbers = np.random.default_rng(7)
+    centres = numbers.normal(size=(10, 10))
+
+    def sample(figures=label_figures):
+        labels = numbers.integers(0, 10, 60)
+        X = centres[labels] + numbers.normal(size=(2, 60, 10)) * np.array([3.0, 2.5])[:, None, None]
+        return [figures(x, [(str(label),) for label in labels]) for x in X.astype(np.float32)]
+
+    assert wrong(coverage(lambda: sample(among_themselves), sample, 600)) == {}
+
+
 # Geometry
 
 

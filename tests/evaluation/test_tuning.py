@@ -99,10 +99,19 @@ def test_few_pairs_and_too_many_dimensions_are_refused_with_both_numbers():
         tune(MOMENTS, X, Y, GOLD, grid=Grid(dim=(41,)))
 
 
-def test_constant_scores_of_people_choose_nothing():
-    tuning = tune(MOMENTS, X, Y, np.ones(300))
-    assert tuning.chosen.settings is None
-    assert not tuning.held_out.any()
+def test_equal_scores_or_equal_cosines_are_refused_where_they_counted_as_a_correlation_of_0():
+    with pytest.raises(DataError, match=r"^the scores of all 300 pairs are 1, so there is no correlation$"):
+        tune(MOMENTS, X, Y, np.ones(300))
+    with pytest.raises(DataError, match=r"^the cosines of all 300 pairs are 1, so there is no correlation$"):
+        tune(MOMENTS, X, X, GOLD)
+
+
+def test_a_fold_without_a_correlation_is_refused():
+    """Of ten folds nine lack the one pair that people score otherwise; they counted as 0 in every mean."""
+    with pytest.raises(DataError) as error:
+        tune(MOMENTS, X, Y, (np.arange(300) == 7).astype(float))
+    message = "all scores are equal in one of 10 folds, so there is no correlation in it; 299 of 300 pairs "
+    assert str(error.value).startswith(f"{message}have the score 0; add pairs with other scores, or try")
 
 
 def test_dimensions_are_steps_of_a_half_octave_below_the_rank():
@@ -189,7 +198,7 @@ def test_the_map_is_that_of_the_settings_with_the_choice_in_its_story():
 
 
 def test_no_map_is_the_identity_that_says_so():
-    tuning = tune(MOMENTS, X, Y, np.ones(300))
+    tuning = tune(MOMENTS, X, Y, np.random.default_rng(9).normal(size=300))
     fitted = tuned_map(tuning, MOMENTS, None, pairs="p.tsv")
     np.testing.assert_array_equal(fitted.apply(X), X)
     assert (fitted.story["spec"], fitted.story["tuned"]["held_out_gain"]) == ("identity", 0)

@@ -48,6 +48,7 @@ def advise(
     common: Common,
 ) -> None:
     """Say how many dimensions the vectors need, by rules of thumb and measured; text is encoded first."""
+    from embedkit.data.vectors import checked
     from embedkit.evaluation.dimensions.measured import Protocol, label, measure
     from embedkit.evaluation.dimensions.rules import rules_for
     from embedkit.evaluation.reservoir import draw
@@ -65,7 +66,8 @@ def advise(
             made_by = (vectors.meta.identity, vectors.meta.map_file)
             encoder = load_cached_for(encoding, *made_by, where=names[0], no_cache=no_cache)
             labelled = label(encoder, gold)
-        sample = draw((batch.vectors for batch in vectors.batches), protocol.sample, seed=common.seed)
+        finite = checked(vectors.batches, vectors.meta.dimension)
+        sample = draw((batch.vectors for batch in finite), protocol.sample, seed=common.seed)
         if (line := passed_over(vectors.source)) and not common.quiet:
             say(line)
     if sample.rows < 2:
@@ -92,8 +94,13 @@ def _rows(rows: float | None) -> int | None:
 
 def _read_pairs(name: str | None) -> Any:
     from embedkit.data.pairs import read_pairs
+    from embedkit.evaluation.sts import require_order
 
-    return None if name is None else read_pairs(name)
+    if name is None:
+        return None
+    pairs = read_pairs(name)
+    require_order([pair.score for pair in pairs], where=name)  # before the work
+    return pairs
 
 
 def _command(choice: Choice | None, names: list[str], encoding: EncoderOptions) -> str | None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from embedkit.evaluation.means import Result
 
 HITS = "share a label with the query; ranked by cosine, figures expected over all orders of ties"
-DRAWN = "texts, each as a query and as what others find (jackknife pseudo-values)"
+DRAWN = "texts, each as a query and as what others find (jackknife pseudo-values, on the scale of the logit)"
 
 
 def labels(

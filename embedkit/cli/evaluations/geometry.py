@@ -154,7 +154,7 @@ def protocol_of(sets: Sequence[Measured], asked: Asked, shared: Agreement | None
         )
         facts["alignment"] = f"{positives.name}: {counted}"
     if shared is not None:
-        facts["agreement"] = f"of {shared.rows:,} rows drawn that both sets have"
+        facts["agreement"] = f"of {shared.rows:,} rows drawn that both sets have; intervals by the logit"
     facts |= interval_facts(protocol.resamples, protocol.seed, over="pairs or rows")
     models = [each.meta.identity.model for each in sets if each.meta.identity is not None]
     return facts | version_facts(models)

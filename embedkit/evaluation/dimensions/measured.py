@@ -15,7 +15,7 @@ from embedkit.errors import DataError, UsageError
 from embedkit.evaluation.dimensions.reductions import Reduction, reductions
 from embedkit.evaluation.neighbours import Truth
 from embedkit.evaluation.reservoir import Sample
-from embedkit.evaluation.sts import remember, spearman
+from embedkit.evaluation.sts import remember, require_order, spearman
 
 Float32 = NDArray[np.float32]
 
@@ -79,8 +79,12 @@ class Measured(NamedTuple):
 def measure(sample: Sample, protocol: Protocol, labelled: Labelled | None = None) -> Measured:
     """Measure every way at every step of the ladder.
 
-    Raises DataError where there are too few rows for `protocol.k` neighbours.
+    Raises DataError where there are too few rows for `protocol.k` neighbours, and where the scores or the
+    cosines of pairs have no correlation, as `require_order` does.
     """
+    if labelled is not None:
+        require_order(labelled.gold)
+        require_order(cosines_of(labelled.first, labelled.second), "cosines")
     half, k = len(sample.vectors) // 2, protocol.k
     fitted, measured = sample.vectors[:half], sample.vectors[half:]
     if half <= k:
@@ -142,8 +146,12 @@ def choose(
 
 def rank_correlation(labelled: Labelled, first: Float32, second: Float32) -> float:
     """Return Spearman of the cosines of changed vectors, `(pairs, any)` each, to what people said."""
-    cosines = np.einsum("ij,ij->i", unit_length(first), unit_length(second))
-    return spearman(cosines, labelled.gold)
+    return spearman(cosines_of(first, second), labelled.gold)
+
+
+def cosines_of(first: Float32, second: Float32) -> Float32:
+    """Return the cosine of each row `(rows, dim)` to that in the same place."""
+    return np.asarray(np.einsum("ij,ij->i", unit_length(first), unit_length(second)))
 
 
 def label(encoder: Encoder, pairs: Iterable[Pair]) -> Labelled:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from embedkit.embedding.encoder import unit_length
 from embedkit.errors import DataError
-from embedkit.evaluation.bootstrap import Estimate, mean_estimate
+from embedkit.evaluation.bootstrap import Estimate, resampled_means, share_estimate
 from embedkit.evaluation.jackknife import with_effects
 from embedkit.evaluation.neighbours import TIE, nearest
 
@@ -47,7 +47,9 @@ def agreement(first: Float32, second: Float32, k: int, *, resamples: int, seed: 
     near = _nearest(unit_length(first), unit_length(second), min(k + 1, len(first) - 1))
     shares = _shares(*near, *_first(k, near))
     values = with_effects(shares, *_effects(*near, shares, k))
-    overlap, jaccard = (mean_estimate(each, resamples, seed) for each in values)
+    overlap, jaccard = (
+        share_estimate(each.mean(), resampled_means(each, resamples, seed)) for each in values
+    )
     return Agreement(overlap, jaccard, len(first), k)
 
 

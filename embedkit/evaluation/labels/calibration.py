@@ -38,10 +38,10 @@ def calibrate(
 
     `vectors` `(rows, dim)` have class numbers `labels` `(rows,)`; for lists of labels, weights of 0 to 1
     `(rows, classes)`. `unseen` `(rows, dim)` are of texts whose labels were kept from training. Where rows x
-    classes would fill the memory, rows evenly spaced stand for all. Raises DataError without any row, and
-    MismatchError when shapes do not fit.
+    classes would fill the memory, rows evenly spaced stand for all. Raises DataError without any row and for
+    a vector that is not finite, and MismatchError when shapes do not fit.
     """
-    _check(vectors, labels, label_vectors)
+    _check(vectors, labels, unseen, label_vectors)
     judged = _judged(vectors, labels, label_vectors)
     others = _best(unseen, label_vectors) if unseen is not None and len(unseen) else None
     best, right = judged.cosines.max(axis=1), _right(judged, label_vectors)
@@ -137,12 +137,18 @@ def _threshold(best: Float32, right: NDArray[np.bool_], unseen: Float32 | None) 
     return separating_threshold(best[right], unseen) if right.any() else None
 
 
-def _check(vectors: Vectors, labels: NDArray[Any], label_vectors: LabelVectors) -> None:
+def _check(
+    vectors: Vectors, labels: NDArray[Any], unseen: Vectors | None, label_vectors: LabelVectors
+) -> None:
     if not len(vectors):
         raise DataError("calibration needs a text that was not trained on, there is none")
     wanted = (len(vectors), len(label_vectors.names)) if label_vectors.multiple else (len(vectors),)
     if labels.shape != wanted:
         raise MismatchError(f"calibration wants labels of shape {wanted}, these have {labels.shape}")
+    for X in (vectors, unseen):
+        if X is not None and not np.isfinite(X).all():
+            row = int(np.argmin(np.isfinite(X).all(axis=1))) + 1
+            raise DataError(f"calibration needs finite numbers, the vector of row {row:,} has others")
 
 
 def _judged(vectors: Vectors, labels: NDArray[Any], label_vectors: LabelVectors) -> Judged:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from embedkit.data.labelled import Labelled
 from embedkit.embedding.encoder import Vectors, unit_length
 from embedkit.errors import DataError, MismatchError
-from embedkit.evaluation.bootstrap import RESAMPLES
+from embedkit.evaluation.bootstrap import RESAMPLES, estimate, share_estimate
 from embedkit.evaluation.labels.tied_ranks import chance_of_hit, precisions, ties_of
 from embedkit.evaluation.means import Result, mean_results
 
@@ -148,7 +148,8 @@ def evaluate_labels(
     if not len(systems[0].top1):
         raise DataError("no query shares a label with a text that it could find")
     values = [each.values if each.influence is None else each.influence for each in systems]
-    return mean_results(FIGURES, np.array(values), resamples=resamples, seed=seed)
+    interval = estimate if systems[0].influence is None else share_estimate
+    return mean_results(FIGURES, np.array(values), resamples=resamples, seed=seed, interval=interval)
 
 
 def held_out(labelled: Labelled, trained: Collection[str]) -> Labelled:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from embedkit.evaluation.bootstrap import share_estimate
 from embedkit.evaluation.jackknife import with_effects
 from embedkit.evaluation.labels.figures import FIGURES, evaluate_labels, label_figures
 from embedkit.evaluation.labels.influence import among_themselves
@@ -60,11 +61,25 @@ def test_figures_are_the_same_and_intervals_wider():
     for one, other in zip(plain[:5], found[:5], strict=True):
         np.testing.assert_array_equal(one, other)
     queries, texts = evaluate_labels([plain]), evaluate_labels([found])
-    assert texts == mean_results(FIGURES, found.influence[None])
+    assert texts == mean_results(FIGURES, found.influence[None], interval=share_estimate)
     for one, other in zip(queries, texts, strict=True):
         assert one.value.value == pytest.approx(other.value.value)
     width = [each[-1].value.high - each[-1].value.low for each in (queries, texts)]
     assert width[1] > 1.5 * width[0]  # of MAP
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_interval_of_a_share_leaves_its_bounds(seed):
+    """Few texts of many labels: as means of pseudo-values, most intervals of top-1 reached below zero."""
+    numbers = np.random.default_rng(seed)
+    X, labels = numbers.normal(size=(40, 5)), [(str(label),) for label in numbers.integers(0, 20, 40)]
+    systems = [among_themselves((X + move).astype(np.float32), labels) for move in (0, 1)]
+    results = evaluate_labels(systems)
+    assert all(0 <= end <= 1 for result in results for end in result.value)
+    assert all(result.value.low <= result.value.value <= result.value.high for result in results)
+    plain = mean_results(FIGURES, np.array([each.influence for each in systems]))
+    assert any(result.value.low < 0 for result in plain)
+    assert [result.gain for result in results] == [result.gain for result in plain]
 
 
 def test_two_texts_that_find_each_other_alone():
