@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +18,7 @@ from embedkit.cli.figures import print_facts, print_table
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
 from embedkit.data.atomic import refuse_existing
 from embedkit.data.pairs import Columns, read_pairs
-from embedkit.errors import DataError, UsageError
+from embedkit.errors import UsageError
 from embedkit.evaluation.grid import Grid
 from embedkit.evaluation.sts import remember, texts_of
 from embedkit.evaluation.tuning import FOLDS, SURE, require_scores, standard_error, tune, tuned_map
@@ -54,8 +52,7 @@ def tune_to(
     refuse_existing(output, force=common.force)
     pairs = read_pairs(pairs_name, columns)
     gold = np.array([pair.score for pair in pairs])
-    with _named_errors(pairs_name):
-        require_scores(gold)  # before the work
+    require_scores(gold, seed=common.seed, where=pairs_name)  # before the work
     load = partial(load_cached, encoding, no_cache=no_cache)
     with open_as_vectors(names, reading, encoding, common, with_text=False, load=load) as vectors:
         encoder = _encoder(vectors, encoding, where=names[0], no_cache=no_cache)
@@ -63,20 +60,10 @@ def tune_to(
     progress = Progress(common.quiet, total=len(set(texts_of(pairs))))
     encoded = remember(encoder, texts_of(pairs), progress.track)
     X, Y = encoded.encode([pair.first for pair in pairs]), encoded.encode([pair.second for pair in pairs])
-    with _named_errors(pairs_name):
-        tuning = tune(moments, X, Y, gold, grid=Grid(**given), seed=common.seed)
+    tuning = tune(moments, X, Y, gold, grid=Grid(**given), seed=common.seed, where=pairs_name)
     fitted = tuned_map(tuning, moments, vectors.meta.identity, pairs=pairs_name)
     fitted.save(output)
     _tell(tuning, fitted, output, f"{pairs_name} ({len(pairs):,} pairs)", common)
-
-
-@contextmanager
-def _named_errors(name: str) -> Iterator[None]:
-    """Let an error about pairs name their file."""
-    try:
-        yield
-    except DataError as error:
-        raise DataError(error.what, where=error.where or name, hint=error.hint) from None
 
 
 def _encoder(vectors: Vectors, encoding: EncoderOptions, *, where: str, no_cache: bool) -> Encoder:

@@ -16,6 +16,7 @@ Float64 = NDArray[np.float64]
 
 DEFAULTS = ("nDCG@10", "R@100", "RR@10", "AP")
 _LARGEST = 1_000_000  # cutoff or grade; trec_eval counts up to it
+_SWITCHES = ("judged_only", "normalize", "relative")
 _WHERE = "--measure"
 
 
@@ -130,12 +131,16 @@ def _require_settings(name: str, measure: Any) -> None:
                 f"{measure.NAME}@10" if setting == measure.AT_PARAM else f"{measure.NAME}({setting}=...)"
             )
             raise UsageError(f"{name} wants a {setting}", where=_WHERE, hint=f"like {example}")
-        if given is not None and not (info.validate(given) and _is_safe(given)):
+        if given is not None and not (info.validate(given) and _is_safe(setting, given)):
             raise UsageError(f"{name} has no {setting} {given!r}", where=_WHERE, hint=info.desc)
 
 
-def _is_safe(value: Any) -> bool:
+def _is_safe(setting: str, value: Any) -> bool:
     """Say whether the programs behind ir_measures stand a value; some end the process when they do not."""
     if isinstance(value, dict):
         return all(type(part) is int and 0 <= part <= _LARGEST for part in [*value, *value.values()])
-    return not isinstance(value, int) or 1 <= value <= _LARGEST or isinstance(value, bool)
+    if isinstance(value, bool):
+        return setting in _SWITCHES  # elsewhere it would be taken for 1 or 0
+    if setting == "recall":
+        return bool(value <= 1)
+    return not isinstance(value, int) or 1 <= value <= _LARGEST

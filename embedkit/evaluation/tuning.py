@@ -66,20 +66,27 @@ class Tuning:
 
 
 def tune(
-    moments: Moments, X: Vectors, Y: Vectors, gold: Float64, *, grid: Grid = ALL, seed: int = 0
+    moments: Moments,
+    X: Vectors,
+    Y: Vectors,
+    gold: Float64,
+    *,
+    grid: Grid = ALL,
+    seed: int = 0,
+    where: str | None = None,
 ) -> Tuning:
     """Choose a whitening, or none, for pairs of rows X and Y, `(pairs, dim)`, that people scored `gold`.
 
-    Raises DataError for fewer than two pairs per fold, and where all scores or all cosines of a fold are
-    equal, which has no correlation; MismatchError for a dimension beyond the rank.
+    `where` names the pairs in errors. Raises DataError for fewer than two pairs per fold, and where all
+    scores or all cosines of a fold are equal, which has no correlation; MismatchError for a dimension beyond
+    the rank.
     """
-    require_scores(gold)
+    require_scores(gold, seed=seed, where=where)
     folds = _folds(len(gold), seed)
     tried: list[Whitening | None] = [None]
     plain = plain_cosines(X, Y)
-    require_order(plain[:, 0], "cosines")
-    _require_order_in_folds(gold, folds, "scores")
-    _require_order_in_folds(plain[:, 0], folds, "cosines")
+    require_order(plain[:, 0], "cosines", where=where)
+    _require_order_in_folds(plain[:, 0], folds, "cosines", where)
     scores = [_fold_scores(plain, gold, folds)]
     for settings, values in grid_cosines(moments, X, Y, grid):
         tried += settings
@@ -154,20 +161,25 @@ def _simplicity(settings: Whitening | None) -> tuple[float, ...]:
     return (sum(set_at_all), settings.dim or math.inf)
 
 
-def require_scores(gold: Float64) -> None:
-    """Raise DataError for scores that nothing can be tuned on: too few of them, or all equal."""
+def require_scores(gold: Float64, *, seed: int = 0, where: str | None = None) -> None:
+    """Raise DataError for scores `(pairs,)` that nothing can be tuned on: too few of them, or all equal, in
+    total or in a fold, which has no correlation; `where` names them.
+    """
     if len(gold) < 2 * FOLDS:
-        raise DataError(f"tuning wants {2 * FOLDS} pairs or more, there are {len(gold)}")
-    require_order(gold)
+        raise DataError(f"tuning wants {2 * FOLDS} pairs or more, there are {len(gold)}", where=where)
+    require_order(gold, where=where)
+    _require_order_in_folds(gold, _folds(len(gold), seed), "scores", where)
 
 
-def _require_order_in_folds(values: Float64, folds: Sequence[NDArray[np.intp]], what: str) -> None:
-    """Raise DataError for values `(pairs,)` that are all equal in a fold."""
+def _require_order_in_folds(
+    values: Float64, folds: Sequence[NDArray[np.intp]], what: str, where: str | None
+) -> None:
     if any(np.ptp(values[fold]) == 0 for fold in folds):
         kinds, counts = np.unique(values, return_counts=True)
         most = f"{counts.max():,} of {len(values):,} pairs have the {what[:-1]} {kinds[counts.argmax()]:.6g}"
         found = f"all {what} are equal in one of {len(folds)} folds, so there is no correlation in it"
-        raise DataError(found, hint=f"{most}; add pairs with other {what}, or try another --seed")
+        hint = f"{most}; add pairs with other {what}, or try another --seed"
+        raise DataError(found, where=where, hint=hint)
 
 
 def _fold_scores(values: Float64, gold: Float64, folds: Sequence[NDArray[np.intp]]) -> Float64:

@@ -308,6 +308,122 @@ def test_the_seed_and_the_resamples_settle_the_intervals(evaluate, found):
     assert len({low(), low("--seed", "1"), low("--resamples", "500")}) == 3
 
 
+# Ids
+
+
+@pytest.fixture
+def asking(run, folder):
+    """Documents that are queries too, as in ArguAna: `corpus.jsonl`, `qrels.tsv`, `docs.idx`, `run.trec`."""
+    numbers = np.random.default_rng(6)
+    rows = [{"_id": f"d{row}", "text": " ".join(numbers.choice(WORDS, 4))} for row in range(60)]
+    lines("corpus.jsonl", rows)
+    lines("queries.jsonl", rows[:20])
+    judged = [f"d{row}\td{document}\t1" for row in range(20) for document in numbers.integers(20, 60, 1)]
+    Path("qrels.tsv").write_text("query-id\tcorpus-id\tscore\n" + "\n".join(judged) + "\n")
+    run("index", "corpus.jsonl", "-o", "docs.idx", "-q")
+    done = run("search", "docs.idx", "-i", "queries.jsonl", "-k", 60, "--format", "trec")
+    Path("run.trec").write_text(done.out)
+
+
+OWN = (
+    "--run run.trec",
+    "--index docs.idx --queries queries.jsonl",
+    "--corpus corpus.jsonl --queries queries.jsonl",
+)
+
+
+@pytest.mark.parametrize("door", OWN)
+def test_the_query_itself_is_no_hit_unless_it_is_kept(evaluate, asking, door):
+    """By BEIR's rule on the run, ir_measures by hand; each query was its own first hit."""
+    hits = list(ir_measures.read_trec_run("run.trec"))
+    others = [hit for hit in hits if hit.query_id != hit.doc_id]
+    own = "20 of 20 queries; 20 documents with the query's own id left out; judged@10 "
+    for kept, option, told in ((others, (), own), (hits, ("--keep-self",), "20 of 20 queries; judged@10 ")):
+        done = evaluate(*door.split(), *option, "--json")
+        expected = ir_measures.calc_aggregate(MEASURES, qrels(), kept)
+        assert figures(results(done)[0]) == pytest.approx([100 * expected[m] for m in MEASURES], abs=1e-6)
+        protocol = json.loads(done.out)["protocol"]
+        assert protocol["answers"].startswith(told)
+        assert protocol["own id"].startswith(
+            "a document with the id of its query " + ("counts" if option else "is")
+        )
+
+
+@pytest.mark.parametrize("door", OWN[1:])
+def test_a_depth_is_what_is_left_without_the_query_itself(evaluate, asking, door):
+    """The tenth hit of others is the eleventh of all."""
+    done = evaluate(*door.split(), "-k", "10", "--measure", "R@10", "--json")
+    others = [hit for hit in ir_measures.read_trec_run("run.trec") if hit.query_id != hit.doc_id]
+    expected = ir_measures.calc_aggregate([ir_measures.R @ 10], qrels(), others)[ir_measures.R @ 10]
+    assert figures(results(done)[0], ["R@10"]) == [pytest.approx(100 * expected, abs=1e-6)]
+
+
+def test_a_query_that_is_judged_relevant_to_itself_is_said(evaluate, asking):
+    with open("qrels.tsv", "a") as file:
+        file.write("d3\td3\t1\n")
+    done = evaluate("--run", "run.trec", "--json")
+    assert done.said.startswith(
+        "embedkit: run.trec: 1 of the documents left out as their queries themselves is "
+    )
+    assert "--keep-self" in done.said
+    assert evaluate("--run", "run.trec", "--json", "-q").said == ""
+    assert evaluate("--run", "run.trec", "--json", "--keep-self").said == ""
+
+
+@pytest.mark.parametrize("door", [("--index", "docs.idx"), ("--corpus", "corpus.jsonl")])
+def test_judgements_of_documents_that_are_not_there_are_counted(evaluate, index, door):
+    fact = "index" if door[0] == "--index" else "corpus"
+    with open("qrels.tsv", "a") as file:
+        file.write("q0\tgone\t1\nq1\tgone\t1\nq1\tlost\t0\nq24\tgone\t0\n")
+    done = evaluate(*door, "--queries", "queries.jsonl", "--json")
+    told = "120 documents; 3 judgements name documents that it lacks, 2 of them relevant)"
+    assert told in json.loads(done.out)["protocol"][fact]
+    Path("qrels.tsv").write_text("q0\tD0\t1\nq1\tD1\t2\nq1\td1\t0\n")
+    done = evaluate(*door, "--queries", "queries.jsonl")
+    what = "has none of the documents that are relevant, such as 'D0'; are its ids those of the judgements?"
+    assert (done.code, done.out, done.said) == (1, "", f"embedkit: {door[1]}: {what}\n")
+
+
+def test_a_run_none_of_whose_documents_is_judged_is_said(evaluate, found):
+    Path("other.trec").write_text(Path(found).read_text().replace(" d", " doc"))
+    done = evaluate("--run", "other.trec", "--json")
+    what = "no document in it is judged for its query; are its ids those of the judgements?"
+    assert (done.code, done.said) == (0, f"embedkit: other.trec: {what}\n")
+
+
+@pytest.mark.parametrize("door", OWN)
+def test_blanks_around_ids_do_not_count(evaluate, run, index, found, door):
+    """As text `d1 ` and `d1` are two, and every figure was 0 without a word."""
+    expected = by_hand(found)
+    for name in ("corpus", "queries"):
+        rows = [json.loads(line) for line in Path(f"{name}.jsonl").read_text().splitlines()]
+        lines(f"{name}.jsonl", [row | {"_id": f" {row['_id']}\u3000"} for row in rows])
+    head, *judged = Path("qrels.tsv").read_text().splitlines()
+    cells = (line.split("\t") for line in judged)
+    Path("qrels.tsv").write_text("\n".join([head, *(f"{q} \t {d}\t{grade} " for q, d, grade in cells)]))
+    assert run("index", "corpus.jsonl", "-o", "docs.idx", "-q", "--force").code == 0
+    assert figures(results(evaluate(*door.split(), "--json"))[0]) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+@pytest.mark.parametrize("door", OWN[1:])
+def test_a_query_whose_vector_is_not_finite_is_named(evaluate, index, monkeypatch, door, number):
+    kind = type(load("hash:dim=8"))
+    encode, asked = kind.encode, json.loads(Path("queries.jsonl").read_text().splitlines()[5])["text"]
+
+    def spoilt(self, texts, role="document"):
+        vectors = encode(self, texts, role)
+        vectors[[text == asked for text in texts], 2] = number
+        return vectors
+
+    monkeypatch.setattr(kind, "encode", spoilt)
+    done = evaluate(*door.split(), "--json")
+    what = f"the vector of {asked!r} has a number that is not finite"
+    assert (done.code, done.out) == (1, "")
+    assert done.said.endswith(f"{what}\n")
+    assert done.said.count("\n") == 1
+
+
 # Mistakes
 
 

@@ -10,7 +10,7 @@ import embedkit.evaluation.retrieval
 from embedkit.errors import DataError, MismatchError
 from embedkit.evaluation.bootstrap import draws
 from embedkit.evaluation.measures import parse_measures
-from embedkit.evaluation.retrieval import evaluate_retrieval, ranked, run_figures, task_of
+from embedkit.evaluation.retrieval import absent_from, evaluate_retrieval, ranked, run_figures, task_of
 
 NAMES = ["nDCG@10", "AP", "RR@10"]
 MEASURES = parse_measures(NAMES)
@@ -111,6 +111,47 @@ def test_figures_are_those_of_ir_measures_in_any_blocks(monkeypatch, block):
     for row, measure in zip(found.values, computed, strict=True):
         np.testing.assert_allclose(row, [oracle[measure, query] for query in qrels], rtol=1e-9)
     assert (found.missing, found.unjudged) == (1, 2)
+
+
+def test_a_document_with_the_id_of_its_query_is_left_out_as_in_beir():
+    """By BEIR's rule written out (retrieval/evaluation.py): `if qid == pid: results[qid].pop(pid)`."""
+    numbers = np.random.default_rng(4)
+    names = [str(number) for number in range(30)]
+    qrels = {q: {d: int(numbers.integers(0, 2)) for d in names if d != q} | {q: q == "7"} for q in names[:12]}
+    run = {
+        q: {d: float(score) for d, score in zip(names, numbers.normal(size=30), strict=True)} for q in names
+    }
+    popped = {q: {d: score for d, score in scores.items() if q != d} for q, scores in run.items()}
+    computed = [each.computed for each in MEASURES]
+    for keep_self, beir in ((False, popped), (True, run)):
+        found = run_figures(MEASURES, task_of(qrels, keep_self=keep_self), run.items())
+        oracle = {(m.measure, m.query_id): m.value for m in ir_measures.iter_calc(computed, qrels, beir)}
+        for row, measure in zip(found.values, computed, strict=True):
+            np.testing.assert_allclose(row, [oracle[measure, query] for query in qrels], rtol=1e-9)
+        assert (found.itself, found.itself_relevant) == ((0, 0) if keep_self else (12, 1))
+
+
+def test_a_query_that_finds_nothing_but_itself_has_found_nothing():
+    found = run_figures(MEASURES, task_of(QRELS), {"q1": {"q1": 1}, "q2": {"a": 1}}.items())
+    assert (values(found), found.missing, found.itself) == ([0, 0.5], 1, 1)
+
+
+def test_hits_are_counted_down_to_a_depth_after_the_query_itself_is_left_out():
+    task = task_of({"q": {"b": 1}})
+    assert task.searched(2) == 3
+    answers = {"q": {"q": 4, "a": 3, "b": 2, "c": 1}}
+    for depth, precision in ((1, 0), (2, 0.5), (None, 0.5)):
+        assert values(run_figures(MEASURES, task, answers.items(), depth)) == [precision]
+    assert task_of({"q": {"b": 1}}, keep_self=True).searched(2) == 2
+
+
+def test_judgements_of_documents_that_a_corpus_lacks_are_counted():
+    assert absent_from({"a", "b", "c"}, task_of(QRELS)) == (0, 0)
+    assert absent_from({"a"}, task_of(QRELS)) == (2, 1)
+    with pytest.raises(
+        DataError, match=r"^has none of the documents that are relevant, such as 'a'; are its"
+    ):
+        absent_from({"b"}, task_of(QRELS))
 
 
 # Means

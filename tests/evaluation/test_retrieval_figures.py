@@ -49,7 +49,8 @@ def test_the_reference_figures_and_those_of_a_run_by_hand(name, tmp_path):
     lines = [line.split("\t") for line in (folder / "qrels.tsv").read_text().splitlines()[1:]]
     qrels = [ir_measures.Qrel(query, document, int(grade)) for query, document, grade in lines]
     computed = [ir_measures.parse_measure(measure) for measure in NAMES]
-    by_hand = ir_measures.calc_aggregate(computed, qrels, ir_measures.read_trec_run(str(run)))
+    hits = [hit for hit in ir_measures.read_trec_run(str(run)) if hit.query_id != hit.doc_id]
+    by_hand = ir_measures.calc_aggregate(computed, qrels, hits)  # Cranfield's numbers coincide by chance
     expected = [100 * by_hand[measure] for measure in computed]
     of_run = json.loads(embedkit(*judged, *measures, "--run", run))["results"][0]
     assert [of_run[measure]["value"] for measure in NAMES] == pytest.approx(expected, abs=1e-5)

@@ -65,7 +65,7 @@ def advise(
         if gold is not None:
             made_by = (vectors.meta.identity, vectors.meta.map_file)
             encoder = load_cached_for(encoding, *made_by, where=names[0], no_cache=no_cache)
-            labelled = label(encoder, gold)
+            labelled = label(encoder, gold, where=pairs)
         finite = checked(vectors.batches, vectors.meta.dimension)
         sample = draw((batch.vectors for batch in finite), protocol.sample, seed=common.seed)
         if (line := passed_over(vectors.source)) and not common.quiet:

@@ -168,11 +168,14 @@ def _read_vectors(index: Index, name: str, reading: TextOptions, encoding: Encod
 
     from embedkit.data.inputs import open_input
     from embedkit.data.records import RecordReader
+    from embedkit.evaluation.finite import require_finite
 
     with open_input([name], reading.format()) as source:
         if not isinstance(source, RecordReader):
-            blocks = [batch.vectors for batch in source]
-            if blocks and blocks[0].shape[1] != index.dimension:
+            blocks = [batch.vectors for batch in source if len(batch.vectors)]
+            if not blocks:
+                raise UsageError("there is no query in it", where=name)
+            if blocks[0].shape[1] != index.dimension:
                 what = f"has {blocks[0].shape[1]} columns, the index {index.dimension}"
                 raise MismatchError(what, where=name)
             return np.concatenate(blocks)
@@ -181,4 +184,6 @@ def _read_vectors(index: Index, name: str, reading: TextOptions, encoding: Encod
             raise UsageError("there is no query in it", where=name)
     encoder = encoding.load_for(index.identity, index.map_file, where=str(index.path))
     index.require_encoder(encoder)
-    return encoder.encode(texts, "query")
+    vectors = encoder.encode(texts, "query")
+    require_finite(vectors, texts)
+    return vectors

@@ -79,12 +79,8 @@ class Measured(NamedTuple):
 def measure(sample: Sample, protocol: Protocol, labelled: Labelled | None = None) -> Measured:
     """Measure every way at every step of the ladder.
 
-    Raises DataError where there are too few rows for `protocol.k` neighbours, and where the scores or the
-    cosines of pairs have no correlation, as `require_order` does.
+    Raises DataError where there are too few rows for `protocol.k` neighbours.
     """
-    if labelled is not None:
-        require_order(labelled.gold)
-        require_order(cosines_of(labelled.first, labelled.second), "cosines")
     half, k = len(sample.vectors) // 2, protocol.k
     fitted, measured = sample.vectors[:half], sample.vectors[half:]
     if half <= k:
@@ -154,10 +150,17 @@ def cosines_of(first: Float32, second: Float32) -> Float32:
     return np.asarray(np.einsum("ij,ij->i", unit_length(first), unit_length(second)))
 
 
-def label(encoder: Encoder, pairs: Iterable[Pair]) -> Labelled:
-    """Return the full vectors of pairs by the encoder that made the vectors which are measured."""
+def label(encoder: Encoder, pairs: Iterable[Pair], *, where: str | None = None) -> Labelled:
+    """Return the full vectors of pairs by the encoder that made the vectors which are measured.
+
+    `where` names the pairs in errors. Raises DataError for a vector that is not finite, and for scores or
+    cosines that have no correlation, as `require_order` does.
+    """
     pairs = list(pairs)
     encoded = remember(encoder, (text for pair in pairs for text in pair[:2]))
     first = encoded.encode([pair.first for pair in pairs])
     second = encoded.encode([pair.second for pair in pairs])
-    return Labelled(first, second, np.array([pair.score for pair in pairs], dtype=np.float64))
+    gold = np.array([pair.score for pair in pairs], dtype=np.float64)
+    require_order(gold, where=where)
+    require_order(cosines_of(first, second), "cosines", where=where)
+    return Labelled(first, second, gold)
