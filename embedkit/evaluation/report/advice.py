@@ -30,7 +30,8 @@ def _point(each: Json) -> Iterator[tuple[str, Row]]:
     """Yield what one way keeps at one number of dimensions, times 100, within two standard errors."""
     names = (text(each["method"]), f"{number(each['dim']):g}")
     kept, error = 100 * number(each["overlap"]), 200 * number(each["error"])
-    yield "neighbours kept (%)", Row(names, Value(kept, kept - error, min(100.0, kept + error)), None)
+    interval = max(0.0, kept - error), min(100.0, kept + error)
+    yield "neighbours kept (%)", Row(names, Value(kept, *interval), None)
     if each["spearman"] is not None:
         yield "Spearman x 100", Row(names, Value(100 * number(each["spearman"])), None)
 
