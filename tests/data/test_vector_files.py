@@ -379,6 +379,17 @@ def test_dictionaries_of_a_table_are_decoded(folder):
     assert batch.table.schema.types == [pa.string(), pa.string(), pa.list_(pa.string())]
 
 
+@pytest.mark.parametrize("behind", [b"junk", None], ids=["junk", "another stream"])
+def test_an_arrow_stream_that_goes_on_behind_its_end_is_not_half_read(folder, behind):
+    whole = table([[1.0, 2.0]], pa.list_(pa.float32()))
+    with pa.ipc.new_stream("y.arrows", whole.schema) as writer:
+        writer.write_table(whole)
+    data = Path("y.arrows").read_bytes()
+    assert refusal("y.arrows", data + (behind or data)).startswith(
+        "y.arrows: goes on behind the end mark of its arrow stream; "
+    )
+
+
 def test_a_table_without_rows_is_refused(folder):
     save_parquet(table([], pa.list_(pa.float32())))
     assert refusal("y.parquet") == "y.parquet: holds no vectors"
