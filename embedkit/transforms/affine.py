@@ -80,13 +80,14 @@ class Affine:
         return tuple(part["fingerprint"] for part in parts) if parts else (self.fingerprint,)
 
     def apply(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map rows `(rows, in)` to `(rows, out)`, in float32."""
+        """Map rows `(rows, in)` to `(rows, out)`, in float32; what is too large for that is not finite."""
         if vectors.shape[1] != self.input_dimension:
             raise MismatchError(
                 f"the map wants {self.input_dimension} columns, the vectors have {vectors.shape[1]}"
             )
         A, b = self._single
-        return np.asarray(vectors @ A.T + b, dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(vectors @ A.T + b, dtype=np.float32)
 
     def then(self, after: Affine) -> Affine:
         """Return the one map that does this and then `after`."""

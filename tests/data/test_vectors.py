@@ -162,6 +162,10 @@ def test_a_shard_of_another_set_is_noticed(folder):
         ({"format": "other"}, "x.vec: is not a vector set"),
         ({"shards": [{}]}, "x.vec: meta.json is damaged: "),
         ({"shards": None}, "x.vec: meta.json is damaged: "),
+        ({"rows": 9}, "x.vec: meta.json is damaged: ValueError('10 rows in its shards, 9 in all')"),
+        ({"rows": None}, "x.vec: meta.json is damaged: "),
+        ({"dimension": 0}, "x.vec: meta.json is damaged: ValueError('0 columns')"),
+        ({"dimension": "3"}, "x.vec: meta.json is damaged: "),
     ],
 )
 def test_another_meta_file_is_refused_in_one_line(folder, change, message):
