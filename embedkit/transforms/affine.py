@@ -19,7 +19,7 @@ from embedkit.data.atomic import write_whole
 from embedkit.data.formats import require_format
 from embedkit.data.identity import Identity
 from embedkit.data.tensors import metadata_in, tensor_bytes
-from embedkit.errors import FormatError, MismatchError
+from embedkit.errors import DataError, FormatError, MismatchError
 
 FORMAT, VERSION = "embedkit-map", 1
 
@@ -201,7 +201,12 @@ class Affine:
 
     @cached_property
     def _single(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return np.asarray(self.A, dtype=np.float32), np.asarray(self.b, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            A, b = np.asarray(self.A, dtype=np.float32), np.asarray(self.b, dtype=np.float32)
+        if not (np.isfinite(A).all() and np.isfinite(b).all()):
+            hint = "scale the vectors before it is fitted on them"
+            raise DataError("the map has numbers that are too large for float32", hint=hint)
+        return A, b
 
 
 def _target(told: dict[str, Any], tensors: dict[str, NDArray[np.float64]]) -> Space:
