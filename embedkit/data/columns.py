@@ -20,8 +20,25 @@ _CODES = b"embedkit-codes"  # metadata of a column of codes, so that nobody take
 
 
 def with_vectors(table: Any, vectors: NDArray[np.float32], dtype: FloatName = "float32") -> Any:
-    """Return a table with a fixed-size-list column `vector` behind the others."""
-    return _with_column(table, np.ascontiguousarray(vectors, dtype=dtype), None)
+    """Return a table with a fixed-size-list column `vector` behind the others; raises DataError as `halves`
+    does.
+    """
+    rows = halves(table, vectors) if dtype == "float16" else vectors
+    return _with_column(table, np.ascontiguousarray(rows, dtype=dtype), None)
+
+
+def halves(table: Any, vectors: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Return the vectors of a table's rows as float16; raises DataError naming the first id whose vector has
+    a number that is too large for it.
+    """
+    with np.errstate(over="ignore"):
+        rounded = vectors.astype(np.float16)
+    finite = np.isfinite(rounded).all(axis=1)
+    if not finite.all():
+        id = table.column("id")[int(np.argmin(finite))].as_py()
+        what = f"the vector of id {id!r} has a number that is too large for float16"
+        raise DataError(what, hint="store the vectors as float32")
+    return rounded
 
 
 def with_codes(table: Any, vectors: NDArray[np.float32], codes: Codes) -> Any:

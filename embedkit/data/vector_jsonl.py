@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from embedkit.data import tables
 from embedkit.data.atomic import whole_file
-from embedkit.data.columns import VECTOR, DType, as_float32
+from embedkit.data.columns import VECTOR, DType, as_float32, halves
 from embedkit.data.records import Record
 from embedkit.data.rows import json_rows, json_type
 from embedkit.data.streams import Stream, open_stream
@@ -111,7 +111,7 @@ def take_word(row: dict[str, Any], name: str, place: str, *, default: str) -> st
 def write_jsonl(batches: Iterable[Batch], file: IO[bytes], dtype: DType = "float32") -> None:
     """Write `{"id": ..., "vector": [...], "text": ..., fields}` lines, flushed batch by batch."""
     for table, vectors in batches:
-        rounded = vectors.astype(np.float16).astype(np.float32) if dtype == "float16" else vectors
+        rounded = halves(table, vectors).astype(np.float32) if dtype == "float16" else vectors
         for row, vector in zip(tables.to_rows(table), rounded, strict=True):
             line = {"id": row.pop("id"), VECTOR: vector, **row}
             file.write(
