@@ -159,7 +159,7 @@ def test_an_npy_file_of_more_vectors_than_its_header_names_is_refused(folder, kn
 )
 def test_an_id_beside_an_npy_file_is_text_or_a_whole_number_on_each_line(folder, line, message):
     (folder / "y.npy.ids.jsonl").write_bytes(b'{"id": 7}\n' + line + b'\n{"id": "z"}\n')
-    assert refusal("y.npy", saved(VECTORS[:3])) == f"y.npy.ids.jsonl{message}"
+    assert refusal("y.npy", saved(VECTORS[:3])).startswith(f"y.npy.ids.jsonl{message}")
 
 
 def test_ids_that_do_not_go_with_the_npy_file_are_refused(folder):
