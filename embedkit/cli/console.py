@@ -52,9 +52,14 @@ def input_names(files: list[str] | None) -> list[str]:
 def relay_warnings(quiet: bool, *, notes: bool = False) -> None:
     """Let the library's warnings, and its notes if asked, appear as lines on standard error."""
 
+    said: set[str] = set()
+
     class Lines(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            say(record.getMessage())
+            line = record.getMessage()
+            if record.levelno < logging.WARNING or line not in said:  # a warning once, not once per part
+                say(line)
+            said.add(line)
 
     logger = logging.getLogger("embedkit")
     logger.handlers = [Lines()]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.arrow_types import is_list, plain
 from embedkit.data.codes import CodeName, Codes
 from embedkit.errors import DataError, FormatError, MismatchError
 
@@ -19,8 +20,25 @@ _CODES = b"embedkit-codes"  # metadata of a column of codes, so that nobody take
 
 
 def with_vectors(table: Any, vectors: NDArray[np.float32], dtype: FloatName = "float32") -> Any:
-    """Return a table with a fixed-size-list column `vector` behind the others."""
-    return _with_column(table, np.ascontiguousarray(vectors, dtype=dtype), None)
+    """Return a table with a fixed-size-list column `vector` behind the others; raises DataError as `halves`
+    does.
+    """
+    rows = halves(table, vectors) if dtype == "float16" else vectors
+    return _with_column(table, np.ascontiguousarray(rows, dtype=dtype), None)
+
+
+def halves(table: Any, vectors: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Return the vectors of a table's rows as float16; raises DataError naming the first id whose vector has
+    a number that is too large for it.
+    """
+    with np.errstate(over="ignore"):
+        rounded = vectors.astype(np.float16)
+    finite = np.isfinite(rounded).all(axis=1)
+    if not finite.all():
+        id = table.column("id")[int(np.argmin(finite))].as_py()
+        what = f"the vector of id {id!r} has a number that is too large for float16"
+        raise DataError(what, hint="store the vectors as float32")
+    return rounded
 
 
 def with_codes(table: Any, vectors: NDArray[np.float32], codes: Codes) -> Any:
@@ -62,6 +80,30 @@ def holds_codes(field: Any, name: CodeName | None = None) -> bool:
     return said is not None if name is None else said == name.encode()
 
 
+def require_vectors(schema: Any, *, where: str) -> bool:
+    """Say whether a table has a column `vector`; raises DataError where that is not one column of lists of
+    numbers.
+    """
+    import pyarrow as pa
+
+    if VECTOR not in schema.names:
+        return False
+    if schema.names.count(VECTOR) > 1:
+        raise DataError(f"has more than one column {VECTOR!r}", where=where, hint="keep one of them")
+    field = schema.field(VECTOR)
+    if holds_codes(field):
+        raise DataError("holds codes", where=where, hint="name the folder of its vector set")
+    types, kind = pa.types, plain(field.type)
+    inner = kind.value_type if is_list(kind) else pa.null()
+    if not (types.is_floating(inner) or types.is_integer(inner) or types.is_decimal(inner)):
+        raise DataError(
+            f"column {VECTOR!r} is {field.type}, expected lists of numbers",
+            where=where,
+            hint="convert it, or rename it to have the text encoded",
+        )
+    return True
+
+
 def as_float32(numbers: Any) -> NDArray[np.float32]:
     """Return numbers as float32; what is too large becomes infinite, for `require_finite` to find."""
     with np.errstate(over="ignore"):
@@ -92,15 +134,28 @@ def _numbers(table: Any, dimension: int | None, *, where: str, before: int) -> N
     if column.null_count:
         row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
         raise DataError("has no vector", where=f"{where}:{before + row + 1}")
-    widths = {column.type.list_size} if pa.types.is_fixed_size_list(column.type) else _widths(column)
+    width = _width(column, dimension, where, before)
+    flat = column.flatten()
+    if pa.types.is_decimal(flat.type):
+        flat = flat.cast(pa.float64())
+    numbers: NDArray[Any] = flat.to_numpy(zero_copy_only=False)
+    return numbers.reshape(len(column), width)
+
+
+def _width(column: Any, dimension: int | None, where: str, before: int) -> int:
+    """Return the one length of all lists; raises MismatchError where they differ, DataError where it is 0."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if pa.types.is_fixed_size_list(column.type):
+        lengths = np.array([column.type.list_size])
+    else:
+        lengths = compute.list_value_length(column).to_numpy()
+    if not lengths.all():
+        place = f"{where}:{before + int(np.argmin(lengths)) + 1}"
+        raise DataError("the vector has no columns, expected at least one", where=place)
+    widths = set(lengths.tolist())
     if len(widths) > 1 or (dimension is not None and widths != {dimension}):
         found = " and ".join(map(str, sorted(widths)))
         raise MismatchError(f"vectors have {found} columns, expected {dimension or 'one width'}", where=where)
-    flat: NDArray[Any] = column.flatten().to_numpy(zero_copy_only=False)
-    return flat.reshape(len(column), widths.pop())
-
-
-def _widths(column: Any) -> set[int]:
-    from pyarrow import compute
-
-    return set(compute.list_value_length(column).unique().to_pylist())
+    return int(lengths[0])

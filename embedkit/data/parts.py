@@ -64,7 +64,9 @@ def merge(sets: Sequence[VectorSet], path: Path) -> VectorSet:
             shards.append(replace(shard, file=file))
         has_text = all(one.meta.has_text for one in sets)
         write_meta(folder, replace(sets[0].meta, part=None, has_text=has_text), shards)
-    return VectorSet.open(path)
+    merged = VectorSet.open(path)
+    _ = merged.schema  # warns of fields whose types have no common one
+    return merged
 
 
 def _in_order(sets: Sequence[VectorSet]) -> Iterator[tuple[VectorSet, Shard]]:

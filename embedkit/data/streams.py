@@ -235,6 +235,10 @@ def _open_table(stream: Stream) -> Table:
             yield from reader
             if not source.last:
                 raise DataError("is cut short: an arrow stream closes with an end mark", where=stream.name)
+            if source.read(1):
+                hint = "name one stream, or join them with pyarrow"
+                what = "goes on behind the end mark of its arrow stream"
+                raise DataError(what, where=stream.name, hint=hint)
 
         return Table(reader.schema, _batches(stream, whole))
     if not stream.file.seekable():

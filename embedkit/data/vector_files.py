@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedkit.data.columns import VECTOR, holds_codes
+from embedkit.data.columns import require_vectors
 from embedkit.data.streams import Stream
 from embedkit.data.vector_jsonl import read_jsonl, write_jsonl, write_jsonl_file
 from embedkit.data.vector_npy import ids_beside, read_npy, write_npy
 from embedkit.data.vector_tables import read_table, write_arrow, write_arrow_stream, write_parquet
 from embedkit.data.vectors import Batch, VectorMeta, VectorSet
-from embedkit.errors import DataError, UsageError
+from embedkit.errors import UsageError
 
 __all__ = [
     "VectorFile", "export", "holds_vectors", "ids_beside", "is_file_output", "read_vectors",
@@ -36,18 +36,13 @@ class VectorFile:
 
 
 def holds_vectors(stream: Stream) -> bool:
-    """Say whether an open input holds vectors rather than text; nothing of it is consumed."""
+    """Say whether an open input holds vectors rather than text; nothing of it is consumed. Raises DataError
+    for a table whose column `vector` is anything but vectors.
+    """
     if stream.kind == "npy":
         return True
     if stream.kind in ("parquet", "arrow"):
-        import pyarrow as pa
-
-        schema, types = stream.table.schema, pa.types
-        if VECTOR in schema.names and holds_codes(schema.field(VECTOR)):
-            raise DataError("holds codes", where=stream.name, hint="name the folder of its vector set")
-        vector = schema.field(VECTOR).type if VECTOR in schema.names else pa.null()
-        is_list = types.is_fixed_size_list(vector) or types.is_list(vector) or types.is_large_list(vector)
-        return bool(is_list and (types.is_floating(vector.value_type) or types.is_integer(vector.value_type)))
+        return require_vectors(stream.table.schema, where=stream.name)
     if stream.kind == "jsonl":
         head: bytes = stream.file.peek(1 << 20)  # type: ignore[attr-defined]
         return _JSON_VECTOR.search(head.lstrip().partition(b"\n")[0]) is not None

@@ -101,6 +101,8 @@ class VectorMeta:
         if dtype not in DTYPES:
             raise FormatError(f"stores {dtype}, this embedkit reads {', '.join(DTYPES)}", where=where)
         identity = Identity.from_json(value["encoder"]) if value.get("encoder") else None
+        if type(value["dimension"]) is not int or value["dimension"] < 1:
+            raise ValueError(f"{value['dimension']!r} columns")
         ranges = Int8Codes.from_json(value["codes"]) if dtype == "int8" else None
         if ranges is not None and ranges.width != value["dimension"]:
             raise ValueError(f"{ranges.width} ranges for {value['dimension']} columns")
@@ -117,7 +119,10 @@ def read_meta(folder: Path) -> tuple[VectorMeta, tuple[Shard, ...]]:
         require_format(value, FORMAT, VERSIONS, thing="a vector set", where=where)
         map_file = (folder / MAP).read_bytes() if (folder / MAP).is_file() else None
         meta = VectorMeta.from_json(value, map_file, where=where)
-        return meta, tuple(Shard(**shard) for shard in value["shards"])
+        shards = tuple(Shard(**shard) for shard in value["shards"])
+        if (rows := sum(shard.rows for shard in shards)) != value["rows"]:
+            raise ValueError(f"{rows} rows in its shards, {value['rows']} in all")
+        return meta, shards
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"{META} is damaged: {error!r}", where=where) from None
 

@@ -16,6 +16,7 @@ from embedkit.data.columns import as_float32, require_finite
 from embedkit.data.records import Record
 from embedkit.data.rows import json_rows
 from embedkit.data.streams import Stream
+from embedkit.data.vector_jsonl import take_word
 from embedkit.data.vectors import Batch, VectorMeta, VectorSet
 from embedkit.errors import DataError, MismatchError
 
@@ -31,6 +32,7 @@ def read_npy(stream: Stream) -> tuple[VectorMeta, Iterator[Batch]]:
     """Read rows of vectors; ids are those beside the file, else the numbers of the rows."""
     shape, dtype = _npy_header(stream)
     rows, dimension = shape
+    _require_size(stream, rows * dimension * dtype.itemsize, rows)
     beside = ids_beside(Path(stream.name))
     named = _read_ids(beside, rows) if beside.is_file() else None
 
@@ -39,7 +41,7 @@ def read_npy(stream: Stream) -> tuple[VectorMeta, Iterator[Batch]]:
             count = min(_ROWS, rows - start)
             content = stream.file.read(count * dimension * dtype.itemsize)
             if len(content) < count * dimension * dtype.itemsize:
-                raise DataError(f"is cut short: it should hold {rows} vectors", where=stream.name)
+                raise _cut_short(stream, rows)
             vectors = as_float32(np.frombuffer(content, dtype).reshape(count, dimension))
             require_finite(vectors, where=stream.name, before=start)
             numbers = range(start + 1, start + 1 + count)
@@ -47,6 +49,8 @@ def read_npy(stream: Stream) -> tuple[VectorMeta, Iterator[Batch]]:
                 list(islice(named, count)) if named else [Record(str(number), "", {}) for number in numbers]
             )
             yield Batch(tables.to_table(records, with_text=False), vectors)
+        if stream.file.read(1):
+            raise _goes_on(stream, rows)
 
     return VectorMeta(dimension, has_text=False), batches()
 
@@ -68,9 +72,34 @@ def _npy_header(stream: Stream) -> tuple[tuple[int, int], np.dtype[Any]]:
     return shape, dtype
 
 
+def _require_size(stream: Stream, size: int, rows: int) -> None:
+    """Raise DataError unless so many bytes follow in the file, where that is known before it is read."""
+    if stream.file is not stream.raw or stream.size is None or not stream.file.seekable():
+        return
+    left = stream.size - stream.file.tell()
+    if left != size:
+        raise _cut_short(stream, rows) if left < size else _goes_on(stream, rows)
+
+
+def _cut_short(stream: Stream, rows: int) -> DataError:
+    return DataError(f"is cut short: it should hold {rows} vectors", where=stream.name)
+
+
+def _goes_on(stream: Stream, rows: int) -> DataError:
+    hint = "save the array again"
+    return DataError(f"is longer than the {rows} vectors that its header names", where=stream.name, hint=hint)
+
+
 def _read_ids(path: Path, rows: int) -> Iterator[Record]:
+    """Read a line for each vector; raises DataError naming one that has no id, MismatchError unless there are
+    as many as vectors.
+    """
     with open(path, "rb") as file:
-        count = sum(1 for _ in file)
+        count = 0
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                raise DataError("the line is blank, expected an id", where=f"{path}:{number}")
+            count = number
         if count != rows:
             raise MismatchError(f"has {count} ids for {rows} vectors", where=str(path))
 
@@ -79,7 +108,7 @@ def _read_ids(path: Path, rows: int) -> Iterator[Record]:
             for place, row in json_rows(file, str(path)):
                 if "id" not in row:
                     raise DataError("has no id", where=place)
-                yield Record(str(row.pop("id")), "", row)
+                yield Record(take_word(row, "id", place, default=""), "", row)
 
     return records()
 

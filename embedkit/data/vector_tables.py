@@ -24,6 +24,9 @@ _META_KEY, _MAP_KEY = b"embedkit", b"embedkit-map"
 def read_table(stream: Stream) -> tuple[VectorMeta, Iterator[Batch]]:
     """Read tables with a column `vector`; raises DataError when there is no row and none is announced."""
     schema = stream.table.schema
+    repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if repeated:
+        raise DataError(f"has more than one column {', '.join(map(repr, repeated))}", where=stream.name)
     annotation = (schema.metadata or {}).get(_META_KEY)
     if annotation:
         try:
@@ -47,7 +50,7 @@ def _table_batches(stream: Stream, dimension: int | None) -> Iterator[Batch]:
 
     number = 0
     for batch in filter(len, stream.table.batches):
-        table = pa.Table.from_batches([batch]).replace_schema_metadata(None)
+        table = tables.plain(pa.Table.from_batches([batch]))
         vectors = vectors_of(table, dimension, where=stream.name, before=number)
         dimension = vectors.shape[1]
         yield Batch(_with_ids(table.drop_columns([VECTOR]), stream.name, number), vectors)

@@ -86,7 +86,7 @@ def map_batches(
         identity=identity,
         map_file=kept.to_bytes() if kept is not None else None,
     )
-    return mapped, _apply(chain, batches, unit=mapped.normalized)
+    return mapped, checked(_apply(chain, batches, unit=mapped.normalized), mapped.dimension)
 
 
 def _apply(chain: Affine, batches: Iterable[Batch], *, unit: bool) -> Iterator[Batch]:

@@ -24,6 +24,7 @@ RuntimeName = Literal["auto", "torch", "openvino"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 DEFAULT_MODEL = "minilm"
+_SHORT, _LONG = 1e-15, 1e15  # lengths outside have squares that float32 rounds to nothing, or to infinity
 
 
 class Encoder(Protocol):
@@ -146,6 +147,13 @@ class Mapped:
 
 
 def unit_length(vectors: Vectors) -> Vectors:
-    """Scale rows to length one; a zero row stays zero."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
+    """Scale rows to length one, however short or long they are; a zero row stays zero."""
+    with np.errstate(over="ignore"):
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
+    extreme = ~((lengths > _SHORT) & (lengths < _LONG))[:, 0]
+    if extreme.any():
+        rows = vectors[extreme].astype(np.float64)
+        rows /= np.maximum(np.abs(rows).max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+        unit[extreme] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1)
+    return unit

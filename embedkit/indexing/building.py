@@ -89,7 +89,8 @@ def unit_rows(batches: Iterable[Batch], *, declared: bool = False) -> Iterator[B
         if not declared:
             yield Batch(table, unit_length(vectors))
             continue
-        others = np.abs(np.linalg.norm(vectors, axis=1) - 1) > _ROUNDED
+        with np.errstate(over="ignore"):
+            others = np.abs(np.linalg.norm(vectors, axis=1) - 1) > _ROUNDED
         if others.any():
             vectors = np.where(others[:, None], unit_length(vectors), vectors)
         yield Batch(table, vectors)

@@ -11,9 +11,10 @@ from embedkit.data.vectors import Batch, VectorMeta
 from embedkit.errors import MismatchError
 from embedkit.indexing.building import takes_codes, unit_rows
 from embedkit.indexing.kind import Space
+from embedkit.indexing.segment import warn_of_mixed_fields
 from embedkit.indexing.segment_writing import write_segment
 from embedkit.indexing.store import Index
-from embedkit.indexing.writing import writing
+from embedkit.indexing.writing import first_free_number, writing
 
 
 class Added(NamedTuple):
@@ -59,19 +60,8 @@ def add(
         ids = segment.ids()
         found = [old.find(ids) for old in index.segments]
         kept = [writer.bury(old, rows) for old, rows in zip(index.segments, found, strict=True)]
+        warn_of_mixed_fields([*kept, segment])
         return Added(writer.commit([*kept, segment]), segment.rows, sum(map(len, found)))
-
-
-def first_free_number(index: Index) -> int:
-    """Return one more than the largest number that is an id, or than there are rows, deleted ones too."""
-    import pyarrow.compute as pc
-
-    largest = index.stored_rows
-    for table in (table for segment in index.segments for table in segment.documents()):
-        ids = table.column("id")
-        numbers = pc.cast(ids.filter(pc.match_substring_regex(ids, "^[0-9]{1,18}$")), "int64")
-        largest = max(largest, pc.max(numbers).as_py() or 0)
-    return int(largest) + 1
 
 
 def require_same_space(index: Index, meta: VectorMeta) -> None:

@@ -37,6 +37,7 @@ class Manifest:
     generation: int = 0  # one more with every write, and above the number of every segment
     version: int = VERSION
     tuning: Tuning | None = None  # recall and cost of its settings for search, once measured
+    numbered: int = 0  # documents without ids have had numbers up to this, in segments that are gone
 
     @property
     def rows(self) -> int:
@@ -58,6 +59,7 @@ class Manifest:
                 "map": self.map.to_json() if self.map else None,
                 "segments": [segment.to_json() for segment in self.segments],
                 **({"tuning": self.tuning.to_json()} if self.tuning else {}),
+                **({"numbered": self.numbered} if self.numbered else {}),
             }
         )
 
@@ -101,6 +103,7 @@ def _manifest(path: Path, value: dict[str, Any]) -> Manifest:
         value.get("generation", 0),
         value["version"],
         Tuning.from_json(value["tuning"]) if value.get("tuning") else None,
+        value.get("numbered", 0),
     )
     if manifest.rows != value["rows"]:
         raise ValueError(f"{manifest.rows} documents in its segments, {value['rows']} in all")

@@ -16,7 +16,7 @@ from embedkit.indexing.documents import DOCUMENTS
 from embedkit.indexing.files import StoredFile, stored
 from embedkit.indexing.kind import Rows
 from embedkit.indexing.manifest import SEGMENTS, write_manifest
-from embedkit.indexing.segment import Segment
+from embedkit.indexing.segment import Segment, warn_of_mixed_fields
 from embedkit.indexing.store import MAP, Index
 from embedkit.indexing.writing import Writer, replacing
 
@@ -32,6 +32,7 @@ def merge(paths: Sequence[str | Path], output: str | Path, *, replaces: bool = F
     for index in indexes:
         _require_alike(first, index)
         index.verify()
+    warn_of_mixed_fields(segment for index in indexes for segment in index.segments)
     buried = _buried(indexes, replaces=replaces)
     with replacing(output) as (folder, number):
         copies = [
@@ -44,6 +45,7 @@ def merge(paths: Sequence[str | Path], output: str | Path, *, replaces: bool = F
             shutil.copyfile(first.path / MAP, folder / MAP)
             kept_map = stored(folder / MAP)
         manifest = replace(first.manifest, segments=(), map=kept_map, generation=generation - 1, tuning=None)
+        manifest = replace(manifest, numbered=max(index.manifest.numbered for index in indexes))
         writer = Writer(Index(folder, manifest))
         segments = [writer.bury(copy, rows) for copy, rows in zip(copies, buried, strict=True)]
         write_manifest(folder, replace(manifest, segments=tuple(segments), generation=generation))

@@ -4,7 +4,7 @@ in the same order, and tombstones of those that were deleted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from embedkit.data import tables
 from embedkit.data.shards import Shard
 from embedkit.data.vectors import Batch
 from embedkit.errors import FormatError
@@ -121,7 +122,7 @@ class Segment:
             rows = np.arange(start, start + table.num_rows)
             kept = np.ones(table.num_rows, dtype=bool) if self.live is None else self.live[rows]
             if kept.any():
-                yield Batch(table.filter(kept), self.vectors(rows[kept], dimension))
+                yield Batch(tables.plain(table).filter(kept), self.vectors(rows[kept], dimension))
             start += table.num_rows
 
     def documents(self) -> Iterator[Any]:
@@ -169,3 +170,8 @@ class Segment:
 
     def _damaged(self, what: str) -> FormatError:
         return FormatError(f"is damaged: {what}", where=str(self.folder), hint="embedkit index verify")
+
+
+def warn_of_mixed_fields(segments: Iterable[Segment]) -> None:
+    """Warn of each field whose types in these segments have no common one."""
+    tables.unify(table.schema for segment in segments for table in segment.documents())

@@ -24,7 +24,8 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 def rows_where(index: Index, condition: str) -> Mask:
     """Return for which rows `condition` is true, `(stored_rows,)`; `lang = 'en' and year > 2020`.
 
-    Fields that are no plain column (objects, mixtures) are JSON text. Raises UsageError, naming the fields,
+    Fields that are no plain column (objects, lists of several types) are JSON text; of a field of several
+    types, the text of each value. Raises UsageError, naming the fields,
     for SQL that cannot be evaluated, MissingPackageError where DuckDB is not installed.
     """
     try:
@@ -54,5 +55,5 @@ def _documents(index: Index) -> Any:
 
     parts = [table for segment in index.segments for table in segment.documents()]
     schema = tables.unify(part.schema for part in parts)
-    joined = pa.concat_tables([tables.conform(part, schema) for part in parts])
+    joined = tables.comparable(pa.concat_tables([tables.conform(part, schema) for part in parts]))
     return joined.append_column(_ROW, pa.array(np.arange(joined.num_rows)))

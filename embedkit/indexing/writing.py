@@ -48,10 +48,24 @@ class Writer:
         kept_map = stored(path / MAP) if (path / MAP).is_file() else None
         flush_folder(path / SEGMENTS)
         living = tuple(segment for segment in segments if segment.live_rows)
-        new = replace(old, segments=living, map=kept_map, generation=self.generation)
+        dropped = {one.folder.name for one in old.segments} - {one.folder.name for one in living}
+        numbered = first_free_number(self.index) - 1 if dropped else old.numbered
+        new = replace(old, segments=living, map=kept_map, generation=self.generation, numbered=numbered)
         write_manifest(path, new)
         self.index = Index(path, read_manifest(path))
         return Index.open(path)
+
+
+def first_free_number(index: Index) -> int:
+    """Return one more than the largest number that is or was an id, or than the rows, deleted ones too."""
+    import pyarrow.compute as pc
+
+    largest = max(index.stored_rows, index.manifest.numbered)
+    for table in (table for segment in index.segments for table in segment.documents()):
+        ids = table.column("id")
+        numbers = pc.cast(ids.filter(pc.match_substring_regex(ids, "^[0-9]{1,18}$")), "int64")
+        largest = max(largest, pc.max(numbers).as_py() or 0)
+    return int(largest) + 1
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from embedkit.data.atomic import write_whole
 from embedkit.data.formats import require_format
 from embedkit.data.identity import Identity
 from embedkit.data.tensors import metadata_in, tensor_bytes
-from embedkit.errors import FormatError, MismatchError
+from embedkit.errors import DataError, FormatError, MismatchError
 
 FORMAT, VERSION = "embedkit-map", 1
 
@@ -80,13 +80,14 @@ class Affine:
         return tuple(part["fingerprint"] for part in parts) if parts else (self.fingerprint,)
 
     def apply(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map rows `(rows, in)` to `(rows, out)`, in float32."""
+        """Map rows `(rows, in)` to `(rows, out)`, in float32; what is too large for that is not finite."""
         if vectors.shape[1] != self.input_dimension:
             raise MismatchError(
                 f"the map wants {self.input_dimension} columns, the vectors have {vectors.shape[1]}"
             )
         A, b = self._single
-        return np.asarray(vectors @ A.T + b, dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(vectors @ A.T + b, dtype=np.float32)
 
     def then(self, after: Affine) -> Affine:
         """Return the one map that does this and then `after`."""
@@ -200,7 +201,12 @@ class Affine:
 
     @cached_property
     def _single(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return np.asarray(self.A, dtype=np.float32), np.asarray(self.b, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            A, b = np.asarray(self.A, dtype=np.float32), np.asarray(self.b, dtype=np.float32)
+        if not (np.isfinite(A).all() and np.isfinite(b).all()):
+            hint = "scale the vectors before it is fitted on them"
+            raise DataError("the map has numbers that are too large for float32", hint=hint)
+        return A, b
 
 
 def _target(told: dict[str, Any], tensors: dict[str, NDArray[np.float64]]) -> Space:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import orjson
 import pytest
 from typer.testing import CliRunner
 
@@ -55,3 +56,27 @@ def test_a_mistake_is_one_line(folder, words, code, line):
     done = run(*words)
     assert (done.exit_code, done.stderr) == (code, f"embedkit: {line}\n")
     assert sorted(path.name for path in folder.iterdir()) == ["t.txt"]
+
+
+def test_a_field_of_several_types_is_said_once_by_every_command_that_joins_it(folder):
+    for number, kind in enumerate(["text", 1, 2, "text", 3]):
+        line = orjson.dumps({"id": str(number), "text": "a", "lang": kind})
+        Path(f"{number}.jsonl").write_bytes(line)
+        assert run("encode", f"{number}.jsonl", "-o", f"{number}.vec", "-q").exit_code == 0
+        assert run("index", f"{number}.vec", "-o", f"{number}.idx", "-q").exit_code == 0
+    sets, indexes = ([f"{number}.{kind}" for number in range(5)] for kind in ("vec", "idx"))
+    warning = (
+        "embedkit: field 'lang' is string in some rows and int64 in others, which have no common type; "
+        "--where compares texts"
+    )
+    for command in (
+        ["merge", *sets, "-o", "all.vec"],
+        ["index", "all.vec", "-o", "all.idx"],
+        ["index", "merge", *indexes, "-o", "merged.idx"],
+        ["index", "compact", "merged.idx"],
+        ["index", "add", "0.idx", "1.vec"],
+    ):
+        done = run(*command)
+        assert done.exit_code == 0
+        assert done.stderr.splitlines().count(warning) == 1, command
+        assert "common type" not in run(*command, "--force" if "-o" in command else "-q", "-q").stderr

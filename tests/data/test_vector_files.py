@@ -1,10 +1,14 @@
 """Vectors leave and come in by every door as they were; what is faulty is named by its place."""
 
+import gzip
 import io
 import sys
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -130,11 +134,40 @@ def test_a_faulty_npy_file_is_refused(folder, data, message):
     assert refusal("y.npy", data).startswith(message)
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["file", "gzip"])
+def test_an_npy_file_of_more_vectors_than_its_header_names_is_refused(folder, known):
+    data = saved(VECTORS) + b"\0" * 12
+    name = "y.npy" if known else "y.npy.gz"
+    message = refusal(name, data if known else gzip.compress(data))
+    assert message.startswith(f"{name}: is longer than the 10 vectors that its header names; ")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"id": null}', ":2: field 'id' is neither text nor a whole number"),
+        (b'{"id": 1.5}', ":2: field 'id' is neither text nor a whole number"),
+        (b'{"id": true}', ":2: field 'id' is neither text nor a whole number"),
+        (b'{"id": ["x"]}', ":2: field 'id' is neither text nor a whole number"),
+        (b'{"id": {"a": 1}}', ":2: field 'id' is neither text nor a whole number"),
+        (b"{}", ":2: has no id"),
+        (b"", ":2: the line is blank, expected an id"),
+        (b"  ", ":2: the line is blank, expected an id"),
+        (b"[]", ":2: is a list, not a JSON object"),
+        (b'{"id": "b"}\n{"id": "c"}', ": has 4 ids for 3 vectors"),
+    ],
+)
+def test_an_id_beside_an_npy_file_is_text_or_a_whole_number_on_each_line(folder, line, message):
+    (folder / "y.npy.ids.jsonl").write_bytes(b'{"id": 7}\n' + line + b'\n{"id": "z"}\n')
+    assert refusal("y.npy", saved(VECTORS[:3])).startswith(f"y.npy.ids.jsonl{message}")
+
+
 def test_ids_that_do_not_go_with_the_npy_file_are_refused(folder):
     (folder / "y.npy.ids.jsonl").write_bytes(b'{"id": "a"}\n')
     assert refusal("y.npy", saved(VECTORS)) == "y.npy.ids.jsonl: has 1 ids for 10 vectors"
 
 
+JSON_LINE = partial(orjson.dumps, option=orjson.OPT_APPEND_NEWLINE)
 GOOD = b'{"id": "a", "vector": [1, 2.5]}\n'
 
 
@@ -160,6 +193,33 @@ def test_a_faulty_json_vector_is_refused_by_its_line(folder, line, message):
     assert refusal("y.jsonl", GOOD + b"\n" + line).startswith(f"y.jsonl:3: {message}")
 
 
+@pytest.mark.parametrize("place", [1, 3, 5000, 9000])
+def test_a_text_is_kept_wherever_the_first_one_comes(folder, place):
+    lines = [{"id": str(n), "vector": [n, 1]} for n in range(9000)]
+    lines[place - 1]["text"] = "a text"
+    (folder / "y.jsonl").write_bytes(b"".join(map(JSON_LINE, lines)))
+    meta, rows, _ = content("y.jsonl")
+    assert meta.has_text
+    assert [row["text"] for row in rows] == [line.get("text", "") for line in lines]
+
+
+def test_a_text_behind_thousands_of_lines_without_one_is_refused_from_a_pipe(folder, monkeypatch):
+    lines = [{"vector": [n, 1]} for n in range(9000)]
+    lines[8000]["text"] = "a text"
+    data = b"".join(map(JSON_LINE, lines))
+    with io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))) as stand_in:
+        monkeypatch.setattr(sys, "stdin", stand_in)
+        assert (
+            refusal("-") == "-:8001: has a text, none of the first lines has; name a file instead of a pipe"
+        )
+
+
+def test_the_word_text_elsewhere_in_a_line_is_no_text(folder):
+    data = b'{"vector": [1, 2], "title": "text", "tags": {"text": 1}}\n'
+    (folder / "y.jsonl").write_bytes(data)
+    assert not content("y.jsonl")[0].has_text
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -177,21 +237,58 @@ def table(vectors, kind, **columns):
     return pa.table({"id": [str(n) for n in range(rows)], **columns, "vector": pa.array(vectors, kind)})
 
 
+def save(what, name="y.parquet"):
+    if name.endswith(".parquet"):
+        parquet.write_table(what, name)
+    else:
+        with pa.ipc.new_file(name, what.schema) as writer:
+            writer.write_table(what)
+
+
 def save_parquet(what, **options):
     parquet.write_table(what, "y.parquet", **options)
 
 
 @pytest.mark.parametrize(
-    "kind", [pa.list_(pa.float64()), pa.large_list(pa.float16()), pa.list_(pa.int8(), 2)]
+    "kind",
+    [
+        pa.list_(pa.float64()),
+        pa.large_list(pa.float16()),
+        pa.list_(pa.int8(), 2),
+        pa.list_(pa.uint64()),
+        pa.list_(pa.decimal128(9, 3)),
+        pa.list_(pa.decimal256(50, 3), 2),
+    ],
+    ids=str,
 )
 def test_every_kind_of_numeric_list_is_vectors(folder, kind):
     save_parquet(table([[1, 2], [3, 4]], kind))
     np.testing.assert_array_equal(content("y.parquet")[2], [[1, 2], [3, 4]])
 
 
-def test_lists_of_words_are_not_vectors(folder):
-    save_parquet(table([["a"]], pa.list_(pa.string())))
-    assert refusal("y.parquet") == "y.parquet: holds text, not vectors; embedkit encode makes vectors of it"
+@pytest.mark.parametrize(
+    "vectors",
+    [
+        pa.array([["a"]]),
+        pa.array([[True]]),
+        pa.array([[[1.0]]]),
+        pa.array(["a"]),
+        pa.array([True]),
+        pa.array([1.5]),
+        pa.array([[]]),
+        pa.array([None]),
+        pa.array([b"1234"]),
+        pa.array([{"x": 1.0}]),
+    ],
+    ids=lambda vectors: str(vectors.type),
+)
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_a_vector_column_that_is_no_lists_of_numbers_is_not_replaced_by_encoding_the_text(
+    folder, vectors, ending
+):
+    save(pa.table({"text": ["a"], "vector": vectors}), f"y.{ending}")
+    found = f"y.{ending}: column 'vector' is {pa.table([vectors], names=['x']).schema.field(0).type}, "
+    assert refusal(f"y.{ending}").replace("element:", "item:").startswith(found)
 
 
 @pytest.mark.parametrize(
@@ -202,6 +299,7 @@ def test_lists_of_words_are_not_vectors(folder):
         ([1.0, None], "y.parquet:9001: the vector is not finite"),
         ([1e300, 1.0], "y.parquet:9001: the vector is not finite"),
         ([1.0], "y.parquet: vectors have 1 and 2 columns, expected 2"),
+        ([], "y.parquet:9001: the vector has no columns, expected at least one"),
     ],
 )
 def test_a_faulty_vector_of_a_table_is_refused_by_its_row(folder, bad, message):
@@ -248,6 +346,48 @@ def test_an_empty_batch_in_front_does_not_settle_the_width(folder):
 def test_a_damaged_annotation_is_one_line(folder, annotation):
     save_parquet(table([[1.0]], pa.list_(pa.float32())).replace_schema_metadata({b"embedkit": annotation}))
     assert refusal("y.parquet").startswith("y.parquet: what it says of its vectors is damaged: ")
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.list_(pa.float32(), 0)], ids=str)
+def test_vectors_of_no_columns_are_refused(folder, kind):
+    save(table([[], []], kind), "y.arrow")
+    assert refusal("y.arrow") == "y.arrow:1: the vector has no columns, expected at least one"
+
+
+def test_decimal_vectors_are_the_numbers_that_numpy_makes_of_them(folder):
+    numbers = [[Decimal("0.1"), Decimal("-12345678901234567890.25")], [Decimal("3"), Decimal("1e-9")]]
+    save(table(numbers, pa.list_(pa.decimal128(38, 9))), "y.arrow")
+    np.testing.assert_array_equal(content("y.arrow")[2], np.array(numbers, dtype=np.float32))
+
+
+@pytest.mark.parametrize("name", ["id", "a", "vector"])
+def test_two_columns_of_one_name_are_refused(folder, name):
+    columns = {"id": pa.array(["a"]), "a": pa.array([1]), "vector": pa.array([[1.0]])}
+    names = [*columns, name]
+    save(pa.Table.from_arrays([columns[column] for column in names], names), "y.arrow")
+    assert refusal("y.arrow").startswith(f"y.arrow: has more than one column {name!r}")
+
+
+def test_dictionaries_of_a_table_are_decoded(folder):
+    words = pa.array(["en", "de"]).dictionary_encode()
+    nested = pa.array([["a"], []], pa.list_(pa.string())).cast(
+        pa.list_(pa.dictionary(pa.int32(), pa.string()))
+    )
+    save(table([[1.0], [2.0]], pa.list_(pa.float32()), lang=words, tags=nested), "y.arrow")
+    with open_vectors("y.arrow") as source:
+        (batch,) = source
+    assert batch.table.schema.types == [pa.string(), pa.string(), pa.list_(pa.string())]
+
+
+@pytest.mark.parametrize("behind", [b"junk", None], ids=["junk", "another stream"])
+def test_an_arrow_stream_that_goes_on_behind_its_end_is_not_half_read(folder, behind):
+    whole = table([[1.0, 2.0]], pa.list_(pa.float32()))
+    with pa.ipc.new_stream("y.arrows", whole.schema) as writer:
+        writer.write_table(whole)
+    data = Path("y.arrows").read_bytes()
+    assert refusal("y.arrows", data + (behind or data)).startswith(
+        "y.arrows: goes on behind the end mark of its arrow stream; "
+    )
 
 
 def test_a_table_without_rows_is_refused(folder):

@@ -1,5 +1,6 @@
 """Vector sets keep vectors, ids, text and fields; what is damaged or does not belong is refused."""
 
+import io
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from embedkit.data import tables
 from embedkit.data.columns import vectors_of, with_vectors
 from embedkit.data.records import Record
+from embedkit.data.vector_files import write_jsonl
 from embedkit.data.vectors import Batch, VectorMeta, VectorSet, VectorSetWriter
 from embedkit.errors import DataError, EmbedkitError, ExistsError, FormatError, MismatchError
 
@@ -79,6 +81,18 @@ def test_halves_are_stored_rounded(folder):
     made = ten(dtype="float16")
     np.testing.assert_array_equal(content(made)[1], numbers(10).astype(np.float16).astype(np.float32))
     assert pa.ipc.open_file("x.vec/part-00000.arrow").schema.field("vector").type == pa.list_(pa.float16(), 3)
+
+
+def test_a_number_too_large_for_halves_is_refused_and_not_stored_as_infinity(folder, capfd):
+    most = np.full((3, 3), np.finfo(np.float16).max, np.float32)
+    records = [Record(f"r{n}", "", {}) for n in range(3)]
+    assert np.isfinite(written([batch_of(records, most)], dtype="float16").vectors(0)).all()
+    most[1, 2] = 1e5
+    with pytest.raises(DataError, match=r"^the vector of id 'r1' has a number that is too"):
+        written([batch_of(records, most)], "y.vec", dtype="float16")
+    with pytest.raises(DataError, match=r"^the vector of id 'r1' has a number that is too"):
+        write_jsonl([batch_of(records, most)], io.BytesIO(), "float16")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_without_text_everything_else_is_kept(folder):
@@ -162,6 +176,10 @@ def test_a_shard_of_another_set_is_noticed(folder):
         ({"format": "other"}, "x.vec: is not a vector set"),
         ({"shards": [{}]}, "x.vec: meta.json is damaged: "),
         ({"shards": None}, "x.vec: meta.json is damaged: "),
+        ({"rows": 9}, "x.vec: meta.json is damaged: ValueError('10 rows in its shards, 9 in all')"),
+        ({"rows": None}, "x.vec: meta.json is damaged: "),
+        ({"dimension": 0}, "x.vec: meta.json is damaged: ValueError('0 columns')"),
+        ({"dimension": "3"}, "x.vec: meta.json is damaged: "),
     ],
 )
 def test_another_meta_file_is_refused_in_one_line(folder, change, message):

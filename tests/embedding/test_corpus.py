@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from embedkit.data.records import Record
-from embedkit.data.vectors import VectorMeta, VectorSet
+from embedkit.data.vectors import Batch, VectorMeta, VectorSet
 from embedkit.embedding import corpus
 from embedkit.embedding.corpus import describe, encode_batches, encode_to, is_complete, map_batches
 from embedkit.embedding.encoder import load, with_maps
@@ -203,6 +203,15 @@ class Faulty:
 def test_a_vector_that_is_not_finite_stops_every_stream():
     with pytest.raises(DataError, match=r"^the vector of id '9' is not finite$"):
         list(encode_batches(Faulty(), iter(RECORDS)))
+
+
+def test_a_map_that_leads_beyond_float32_is_no_stream_of_infinities(capfd):
+    vast = Affine(np.eye(8) * 1e30, np.zeros(8), {})
+    table, vectors = next(encode_batches(HASH, iter(RECORDS)))
+    _, batches = map_batches(VectorMeta(8), [Batch(table, vectors * np.float32(1e20))], [vast], None)
+    with pytest.raises(DataError, match=r"^the vector of id '0' is not finite$"):
+        list(batches)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_mapped_vectors_are_those_of_the_mapped_encoder():

@@ -23,6 +23,33 @@ def test_a_mapped_encoder_gives_mapped_unit_vectors():
     np.testing.assert_allclose(Mapped(HASH, transform).encode(TEXTS), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("length", [1e-45, 1e-38, 1e-25, 1e-16, 1e-14, 1, 1e14, 1e16, 1e20, 1e37])
+def test_rows_of_any_length_have_the_cosines_of_float64(length):
+    rows = (np.random.default_rng(0).normal(size=(6, 8)) * length).astype(np.float32)
+    rows = np.concatenate([rows, np.ones((1, 8), np.float32)])
+    exact = rows.astype(np.float64)
+    lengths = np.linalg.norm(exact, axis=1)
+    cosines = exact @ exact.T / np.outer(lengths, lengths) if lengths.all() else None
+    unit = unit_length(rows)
+    if cosines is not None:
+        np.testing.assert_allclose(unit @ unit.T, cosines, atol=8 * np.finfo(np.float32).eps)
+    np.testing.assert_allclose(np.linalg.norm(unit[lengths > 0], axis=1), 1, atol=1e-6)
+
+
+def test_the_largest_and_smallest_numbers_have_unit_length_and_zero_stays_zero():
+    most, least = np.finfo(np.float32).max, np.finfo(np.float32).smallest_subnormal
+    rows = np.array([[most, -most], [least, least], [0, 0], [most, least]], np.float32)
+    half = 0.5**0.5
+    np.testing.assert_allclose(unit_length(rows), [[half, -half], [half, half], [0, 0], [1, 0]], rtol=1e-6)
+
+
+def test_rows_of_ordinary_length_keep_their_bytes():
+    rows = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
+    alone = unit_length(rows)
+    np.testing.assert_array_equal(alone, rows / np.linalg.norm(rows, axis=1, keepdims=True))
+    np.testing.assert_array_equal(unit_length(np.concatenate([rows, rows * 1e-30]))[:50], alone)
+
+
 def test_a_mapped_encoder_says_who_it_is():
     transform = random_map(4, 8)
     identity = Mapped(HASH, transform).identity

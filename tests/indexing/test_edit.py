@@ -78,6 +78,40 @@ def test_an_index_can_be_emptied_and_filled_again(idx, docs, answers):
     assert answers(add(idx, *docs("a", version=7)).after, "a", version=7)[0][0] == "a"
 
 
+def first_number(path, docs):
+    """The number that a document without an id would get."""
+    numbers = []
+    with pytest.raises(DataError, match="there is nothing to index"):
+        add(path, docs("")[0], [], number_from=numbers.append)
+    return numbers[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: None,
+        lambda path: delete(path, ["3", "17"]),
+        lambda path: delete(path, ["1", "2", "3", "17", "a"]),
+        lambda path: [delete(path, ["3", "17"]), compact(path)],
+        lambda path: [delete(path, ["1", "2", "3", "17", "a"]), compact(path)],
+        lambda path: [delete(path, ["17"]), compact(path), delete(path, list("123a")), compact(path)],
+    ],
+    ids=["untouched", "some deleted", "all deleted", "compact", "all deleted, compact", "bit by bit"],
+)
+def test_automatic_numbers_go_on_where_they_were(folder, docs, change):
+    build_index("x.idx", *docs(["1", "2", "3", "17", "a"]))
+    change("x.idx")
+    assert first_number("x.idx", docs) == 18
+    assert first_number(merge(["x.idx"], "y.idx").path, docs) == 18
+
+
+def test_numbers_of_replaced_documents_are_not_given_again(folder, docs):
+    build_index("x.idx", *docs(["b", "9"]))
+    delete("x.idx", ["9"])
+    add("x.idx", *docs("b", version=1))  # the segment that had 9 is gone
+    assert first_number("x.idx", docs) == 10
+
+
 def test_compact_makes_one_segment_and_answers_the_same(idx, docs):
     add(idx, *docs("bde", version=1))
     index = delete(idx, ["c"]).after

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embedkit.data.identity import Identity
-from embedkit.errors import FormatError, MismatchError
+from embedkit.errors import DataError, FormatError, MismatchError
 from embedkit.transforms.affine import Affine, Space
 
 
@@ -21,6 +21,14 @@ ROWS = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
 def test_it_is_the_formula():
     transform = random_map(3, 4)
     np.testing.assert_allclose(transform.apply(ROWS), ROWS @ transform.A.T + transform.b, atol=1e-5)
+
+
+@pytest.mark.parametrize("where", ["A", "b"])
+def test_a_map_beyond_float32_is_refused_and_not_applied_as_infinities(where, capfd):
+    vast = replace(random_map(3, 4), **{where: getattr(random_map(3, 4), where) * 1e40})
+    with pytest.raises(DataError, match=r"^the map has numbers that are too large for float32; "):
+        vast.apply(ROWS)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_chain_is_one_after_the_other():

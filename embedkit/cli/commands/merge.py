@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from embedkit.cli.console import Progress, report
+from embedkit.cli.console import Progress, relay_warnings, report
 from embedkit.cli.options import Common
 from embedkit.cli.spread import command_app
 
@@ -25,6 +25,7 @@ def merge(
     from embedkit.data.atomic import refuse_existing
     from embedkit.data.vectors import META, VectorSet
 
+    relay_warnings(common.quiet)
     refuse_existing(output, force=common.force, marker=META)
     progress = Progress(common.quiet)
     merged = parts.merge([VectorSet.open(path) for path in sets], output)
