@@ -17,6 +17,8 @@ _TABLE_ROWS = 1024  # rows of a parquet or arrow file that are turned into Pytho
 
 Row = dict[str, Any]
 RowParsers = Iterator[tuple[str, Callable[[], Row | None]]]
+Lines = Iterator[tuple[str, bytes]]  # each with its place
+Cells = Iterator[tuple[str, list[str] | csv.Error]]
 
 
 def row_parsers(stream: Stream, header: list[str] | None = None) -> RowParsers:
@@ -45,12 +47,12 @@ def _json_parsers(stream: Stream) -> RowParsers:
 
 def _csv_parsers(stream: Stream, names: list[str] | None) -> RowParsers:
     header, whose = names, "a row wants" if names else "the header has"
-    for place, row in _tsv_cells(stream) if stream.kind == "tsv" else _csv_cells(stream):
+    for place, row in _cells(_lines(stream), stream):
         if header is not None:
             yield place, lambda row=row, header=header: _csv_row(header, row, whose)  # type: ignore[misc]
         elif isinstance(row, csv.Error):
             raise DataError(f"is not CSV: {row}", where=place)
-        elif row:
+        elif any(map(str.strip, row)):
             header = row
             _check_columns(header, place)
 
@@ -74,7 +76,7 @@ def json_rows(file: Iterable[bytes], name: str) -> Iterator[tuple[str, Row]]:
     for number, line in enumerate(file, 1):
         place = f"{name}:{number}"
         try:
-            row = _json_row(line)
+            row = _json_row(line.removeprefix(_BOM) if number == 1 else line)
         except DataError as error:
             raise DataError(error.what, where=place) from None
         if row is not None:
@@ -85,15 +87,26 @@ def cell_rows(stream: Stream) -> Iterator[tuple[str, list[str]]]:
     """Yield the place and the cells of each row of CSV (quoting as in RFC 4180) or, of any other kind, of
     lines split at tabs; raises DataError naming the line that is not.
     """
-    for place, row in _csv_cells(stream) if stream.kind == "csv" else _tsv_cells(stream):
-        if isinstance(row, csv.Error):
-            raise DataError(f"is not CSV: {row}", where=place)
-        try:
-            cells = [_decode(_undecoded(cell)) for cell in row]
-        except DataError as error:
-            raise DataError(error.what, where=place) from None
-        if cells:
-            yield place, cells
+    yield from _checked_cells(_cells(_lines(stream), stream))
+
+
+def header_of(stream: Stream) -> list[str]:
+    """Return the first cells of CSV or TSV, which are left to be read; none where all lines are blank."""
+    lines = ((f"{stream.name}:{number}", line) for number, line in stream.lines_ahead())
+    rows = (cells for _, cells in _checked_cells(_cells(lines, stream)))
+    return next((cells for cells in rows if any(map(str.strip, cells))), [])
+
+
+def first_object(stream: Stream) -> Row | None:
+    """Return the first object of JSONL, which is left to be read; None where all lines are blank.
+
+    Raises DataError naming the line when it is none.
+    """
+    number, line = stream.first_line()
+    try:
+        return _json_row(line)
+    except DataError as error:
+        raise DataError(error.what, where=f"{stream.name}:{number}", hint=error.hint) from None
 
 
 def json_type(value: Any) -> str:
@@ -109,7 +122,7 @@ def json_type(value: Any) -> str:
     return "null" if value is None else names.get(type(value), type(value).__name__)
 
 
-def _lines(stream: Stream) -> Iterator[tuple[str, bytes]]:
+def _lines(stream: Stream) -> Lines:
     for number, line in enumerate(stream.file, stream.rows_before + 1):
         yield f"{stream.name}:{number}", line.removeprefix(_BOM) if number == 1 else line
 
@@ -152,17 +165,33 @@ def _check_columns(names: list[str], place: str) -> None:
             raise DataError(f"the header {error.what}", where=place) from None
 
 
-def _tsv_cells(stream: Stream) -> Iterator[tuple[str, list[str] | csv.Error]]:
-    for place, line in _lines(stream):
+def _checked_cells(rows: Cells) -> Iterator[tuple[str, list[str]]]:
+    for place, row in rows:
+        if isinstance(row, csv.Error):
+            raise DataError(f"is not CSV: {row}", where=place)
+        try:
+            cells = [_decode(_undecoded(cell)) for cell in row]
+        except DataError as error:
+            raise DataError(error.what, where=place) from None
+        if cells:
+            yield place, cells
+
+
+def _cells(lines: Lines, stream: Stream) -> Cells:
+    return _csv_cells(lines, stream.name) if stream.kind == "csv" else _tsv_cells(lines)
+
+
+def _tsv_cells(lines: Lines) -> Cells:
+    for place, line in lines:
         text = _loosely_decoded(line).rstrip("\r\n")
         yield place, text.split("\t") if text else []
 
 
-def _csv_cells(stream: Stream) -> Iterator[tuple[str, list[str] | csv.Error]]:
+def _csv_cells(lines: Lines, name: str) -> Cells:
     csv.field_size_limit(2**31 - 1)  # characters
-    rows = csv.reader((_loosely_decoded(line) for _, line in _lines(stream)), strict=True)
+    rows = csv.reader((_loosely_decoded(line) for _, line in lines), strict=True)
     while True:
-        place = f"{stream.name}:{rows.line_num + 1}"
+        place = f"{name}:{rows.line_num + 1}"
         try:
             row = next(rows, None)
         except csv.Error as error:

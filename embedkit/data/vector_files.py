@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from embedkit.data.columns import VECTOR, holds_codes
+from embedkit.data.rows import first_object
 from embedkit.data.streams import Stream
 from embedkit.data.vector_jsonl import read_jsonl, write_jsonl, write_jsonl_file
 from embedkit.data.vector_npy import ids_beside, read_npy, write_npy
@@ -19,8 +20,6 @@ __all__ = [
     "VectorFile", "export", "holds_vectors", "ids_beside", "is_file_output", "read_vectors",
     "require_numbers", "write_arrow_stream", "write_jsonl",
 ]  # fmt: skip
-
-_JSON_VECTOR = re.compile(rb'"vector"\s*:\s*\[\s*[-0-9]')
 
 
 @dataclass
@@ -49,8 +48,8 @@ def holds_vectors(stream: Stream) -> bool:
         is_list = types.is_fixed_size_list(vector) or types.is_list(vector) or types.is_large_list(vector)
         return bool(is_list and (types.is_floating(vector.value_type) or types.is_integer(vector.value_type)))
     if stream.kind == "jsonl":
-        head: bytes = stream.file.peek(1 << 20)  # type: ignore[attr-defined]
-        return _JSON_VECTOR.search(head.lstrip().partition(b"\n")[0]) is not None
+        with suppress(DataError):  # what is wrong with the line is said when it is read
+            return VECTOR in (first_object(stream) or {})
     return False
 
 
