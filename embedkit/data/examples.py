@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from embedkit.data.records import ID_FIELDS, RecordReader, TextFormat
-from embedkit.data.rows import first_object, header_of
+from embedkit.data.rows import first_object, header_of, require_header
 from embedkit.data.streams import Stream, open_stream
 from embedkit.errors import DataError
 
@@ -92,6 +92,8 @@ def _columns(stream: Stream, format: TextFormat) -> Sequence[str]:
     """Return the columns of text in order, read off the header, the schema, or the first line."""
     if stream.kind == "text":
         return ["text"]
+    if stream.kind in ("csv", "tsv") and format.text_field is None:
+        require_header(stream)
     names = _names(stream)
     if format.text_field is not None or "text" in names or not names:
         return [format.text_field or "text"]

@@ -9,6 +9,7 @@ import gzip
 import io
 import lzma
 import os
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -41,10 +42,17 @@ _KIND_MAGIC: dict[bytes, Kind] = {
     b"PAR1": "parquet",
     b"\x93NUMPY": "npy",
 }
+_FOREIGN_MAGIC = {
+    b"\xff\xfe": "UTF-16 text", b"\xfe\xff": "UTF-16 text",
+    b"PK\x03\x04": "a zip archive, as .xlsx and .docx files are", b"%PDF-": "a PDF document",
+}  # fmt: skip
 _LINES: tuple[Kind, ...] = ("text", "jsonl", "csv", "tsv")
 _BOM = b"\xef\xbb\xbf"
 _BUFFER = 1 << 20  # bytes that are read at a time
 _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
+
+
+ARRAY_HINT = "write its elements as JSON lines, as jq -c '.[]' does"
 
 
 @dataclass
@@ -56,6 +64,7 @@ class Stream:
     file: BinaryIO
     ahead: Ahead  # what `file` reads from, to be looked at before
     raw: BinaryIO
+    compression: str | None  # of `raw`; None: `raw` has the bytes that `file` gives
     size: int | None  # bytes of `raw` when known
     rows_before: int = 0  # lines or rows in front of what `file` or `table` gives, for places and ids
     first_group: int = 0  # of a parquet file's row groups, the first that `table` gives
@@ -134,9 +143,15 @@ def open_stream(name: str, kind: Kind | None = None) -> Iterator[Stream]:
             if compression:
                 ahead = Ahead(_decompress(_buffered(ahead), compression))
             kind = kind or kind_of(name) or _sniff(ahead)
-            if kind in _LINES and _only_carriage_returns(ahead):
-                ahead = LineFeeds(_buffered(ahead))
-            stream = Stream(name, kind, _buffered(ahead), ahead, raw, _size(raw))
+            if kind in _LINES:
+                _require_text(name, ahead)
+                if _only_carriage_returns(ahead):
+                    ahead = LineFeeds(_buffered(ahead))
+                if kind == "jsonl" and _is_array(ahead):
+                    raise DataError(
+                        "is a JSON array, expected an object per line", where=name, hint=ARRAY_HINT
+                    )
+            stream = Stream(name, kind, _buffered(ahead), ahead, raw, compression, _size(raw))
         yield stream
 
 
@@ -213,8 +228,36 @@ def _sniff(ahead: Ahead) -> Kind:
     """
     if by_magic := _by_magic(ahead, _KIND_MAGIC):
         return cast(Kind, by_magic)
-    first = next(filter(None, (line.removeprefix(_BOM).strip() for line in ahead.lines())), b"")
-    return "jsonl" if first.startswith(b"{") else "text"
+    lines = _written_lines(ahead)
+    start = next(lines, b"")
+    if start == b"[":
+        start += next(lines, b"")
+    return "jsonl" if re.match(rb"\{|\[\s*\{", start) else "text"
+
+
+def _is_array(ahead: Ahead) -> bool:
+    """Say whether JSON begins an array of many lines, or an array of objects."""
+    return re.match(rb"\[\s*(\{|$)", next(_written_lines(ahead), b"")) is not None
+
+
+def _written_lines(ahead: Ahead) -> Iterator[bytes]:
+    """Yield the lines that are not blank, without white space around them."""
+    return filter(None, (line.removeprefix(_BOM).strip() for line in ahead.lines()))
+
+
+def _require_text(name: str, ahead: Ahead) -> None:
+    """Raise DataError where the beginning is that of something else than text in UTF-8."""
+    if kind := _by_magic(ahead, _KIND_MAGIC):
+        hint = f"give it a name that ends in .{kind}"
+        raise DataError(f"holds {kind} data, expected text", where=name, hint=hint)
+    found = _by_magic(ahead, _FOREIGN_MAGIC)
+    start = next(ahead.lines(), b"")[:2]
+    if len(start) == 2 and start.count(0) == 1:  # without a mark, in which every other byte is often 0
+        found = "UTF-16BE text" if start[0] == 0 else "UTF-16LE text"
+    if found is not None:
+        code, is_text, _ = found.partition(" text")
+        hint = f"convert it with iconv -f {code} -t UTF-8" if is_text else "unpack or export what is in it"
+        raise DataError(f"is {found}, expected text in UTF-8", where=name, hint=hint)
 
 
 def _only_carriage_returns(ahead: Ahead) -> bool:

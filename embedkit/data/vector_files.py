@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from embedkit.data.columns import VECTOR, holds_codes
-from embedkit.data.rows import first_object
+from embedkit.data.rows import has_vectors_beside
 from embedkit.data.streams import Stream
 from embedkit.data.vector_jsonl import read_jsonl, write_jsonl, write_jsonl_file
 from embedkit.data.vector_npy import ids_beside, read_npy, write_npy
@@ -35,7 +34,9 @@ class VectorFile:
 
 
 def holds_vectors(stream: Stream) -> bool:
-    """Say whether an open input holds vectors rather than text; nothing of it is consumed."""
+    """Say whether an open input holds vectors rather than text: whether its rows have a `vector`, which the
+    first row of JSONL decides. Nothing of it is consumed.
+    """
     if stream.kind == "npy":
         return True
     if stream.kind in ("parquet", "arrow"):
@@ -48,8 +49,7 @@ def holds_vectors(stream: Stream) -> bool:
         is_list = types.is_fixed_size_list(vector) or types.is_list(vector) or types.is_large_list(vector)
         return bool(is_list and (types.is_floating(vector.value_type) or types.is_integer(vector.value_type)))
     if stream.kind == "jsonl":
-        with suppress(DataError):  # what is wrong with the line is said when it is read
-            return VECTOR in (first_object(stream) or {})
+        return has_vectors_beside(stream)
     return False
 
 

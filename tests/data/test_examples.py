@@ -103,7 +103,11 @@ def test_files_follow_each_other(folder):
             '{"id": 1, "score": 2}\n',
             "a.jsonl: has no column of text; its first line has id, score",
         ),
-        ("a.jsonl", "[1]\n", "a.jsonl:1: is a list, not a JSON object"),
+        (
+            "a.jsonl",
+            "[1]\n",
+            "a.jsonl:1: is a list, not a JSON object; write its elements as JSON lines, as jq -c '.[]' does",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_one_line(folder, name, content, line):

@@ -164,7 +164,9 @@ def test_a_faulty_json_vector_is_refused_by_its_line(folder, line, message):
     "line",
     [
         b'{"text": "a", "tags": ["vector"]}',
-        b'{"text": "a", "vector": "v"}',
+        b'{"text": "a", "vector": null}',
+        b'{"text": "a", "meta": {"vector": [1, 2]}}',
+        b'{"text": "a", "near": [{"vector": [1, 2]}]}',
         b'{"text": "the \\"vector\\": [1"}',
     ],
 )
