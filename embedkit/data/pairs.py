@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from embedkit.data.rows import Row, cell_rows, json_rows
-from embedkit.data.streams import Stream, open_stream, readable
+from embedkit.data.streams import Stream, open_stream, readable, require_distinct
 from embedkit.errors import DataError
 
 
@@ -113,6 +113,7 @@ def _layout(first: list[str], columns: Columns | None, place: str) -> Layout:
         if not _is_known(first):
             hint = "a header would name sentence1, sentence2, score or the like"
             raise DataError(f"has the score {shown(score)}, which is not a number", where=place, hint=hint)
+    require_distinct(first, place)
     found = columns or _known(first, place)
     if missing := [name for name in found if name not in first]:
         raise DataError(f"has no column {missing[0]!r}", where=place, hint=it_has(first))

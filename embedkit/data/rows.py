@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from embedkit.data.streams import ARRAY_HINT, Stream
+from embedkit.data.streams import ARRAY_HINT, Stream, require_distinct
 from embedkit.errors import DataError
 
 VECTOR = "vector"  # the field of a row that is no field of a text
@@ -74,7 +74,6 @@ def _csv_parsers(stream: Stream, names: list[str] | None) -> RowParsers:
 def _table_parsers(stream: Stream) -> RowParsers:
     number = stream.rows_before
     for batch in stream.table.batches:
-        _check_columns(batch.schema.names, stream.name)
         _check_vectors(batch.schema, stream.name)
         names = [name for name in batch.schema.names if name != VECTOR]
         json_names = [
@@ -274,9 +273,7 @@ def _of_64_bits(digits: str) -> int:
 
 
 def _check_columns(names: list[str], place: str) -> None:
-    repeated = {name for name in names if names.count(name) > 1}
-    if repeated:
-        raise DataError(f"has more than one column {', '.join(map(repr, sorted(repeated)))}", where=place)
+    require_distinct(names, place)
     for name in names:
         try:
             _decode(_undecoded(name))

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -99,10 +99,13 @@ class Stream:
     def table(self) -> Table:
         """The Arrow batches of a parquet or arrow (file or stream) input, opened once.
 
-        Raises DataError when it is not a whole one, or a pipe where the kind needs a file.
+        Raises DataError when it is not a whole one, has two columns of one name, or is a pipe where the kind
+        needs a file.
         """
         with readable(self.name):
-            return _open_table(self)
+            table = _open_table(self)
+        require_distinct(table.schema.names, self.name)
+        return table
 
 
 class Table(NamedTuple):
@@ -110,6 +113,13 @@ class Table(NamedTuple):
 
     schema: Any
     batches: Iterator[Any]
+
+
+def require_distinct(names: Sequence[str], where: str) -> None:
+    """Raise DataError where two columns have one name."""
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise DataError(f"has more than one column {', '.join(map(repr, repeated))}", where=where)
 
 
 def kind_of(name: str) -> Kind | None:

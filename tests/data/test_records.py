@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from embedkit.data.inputs import open_vectors
 from embedkit.data.records import Record, TextFormat, open_records
 from embedkit.data.rows import MAX_DEPTH
 from embedkit.data.tables import to_rows, to_table
@@ -407,6 +408,20 @@ def test_a_missing_id_field_is_named_with_those_there_are(folder):
 def test_a_table_with_two_columns_of_one_name_is_refused(folder):
     table = pa.table([["a"], ["b"]], names=["text", "text"])
     assert refusal(put("a.parquet", parquet_file(table))) == "a.parquet: has more than one column 'text'"
+
+
+@pytest.mark.parametrize("twice", ["text", "id", "vector"])
+def test_vectors_with_two_columns_of_one_name_are_refused(folder, twice):
+    columns = {"id": ["x"], "text": ["a"], "vector": [[1.0, 2.0]]}
+    table = pa.table([*columns.values(), columns[twice]], names=[*columns, twice])
+    put("a.parquet", parquet_file(table))
+    put("a.arrows", arrow(table, pa.ipc.new_stream))
+    for name in ("a.parquet", "a.arrows"):
+        with (
+            pytest.raises(DataError, match=rf"^{name}: has more than one column '{twice}'$"),
+            open_vectors(name),
+        ):
+            pass
 
 
 NOT_UTF8 = pa.Array.from_buffers(pa.utf8(), 2, pa.array([b"ok", b"\xff"]).buffers())
