@@ -111,21 +111,36 @@ def header_of(stream: Stream) -> list[str]:
 
 
 def require_header(stream: Stream) -> None:
-    """Raise DataError where the first row of CSV or TSV seems to be data: where it names no `text` and no id,
-    and a cell is a number beside others, or a text about as long as those of its column in the next rows.
+    """Raise DataError where the first row of CSV or TSV seems to be data, or CSV to have another separator.
+
+    It seems to be data where it names no `text` and no id, and a cell is a number beside others, or a text
+    about as long as those of its column in the next rows.
     """
     cells = _cells(_lines_ahead(stream), stream)
     rows = ((place, row) for place, row in cells if isinstance(row, list) and any(row))
     place, header = next(rows, ("", []))
     if {"text", "_id", "id"}.intersection(header):
         return
-    columns = list(zip_longest(*(row for _, row in islice(rows, 8)), fillvalue=""))
+    others = [row for _, row in islice(rows, 8)]
+    if stream.kind == "csv" and (separator := _other_separator([header, *others])):
+        hint = "give --input-format tsv" if separator == "\t" else "write it with commas"
+        raise DataError(f"seems to be separated by {separator!r}, expected commas", where=place, hint=hint)
+    columns = list(zip_longest(*others, fillvalue=""))
     numbers = [cell for cell in header if len(header) > 1 and _is_number(cell)]
     texts = [cell for cell, column in zip(header, columns, strict=False) if _is_like(cell, column)]
     for cell in [*texts, *numbers]:
         what = f"the first line must name the columns, and {cell!r:.60} seems to be data"
         hint = "put a line with names such as text in front; where it is a name, give it to --text-field"
         raise DataError(what, where=place, hint=hint)
+
+
+def _other_separator(rows: list[list[str]]) -> str | None:
+    """Return what separates names in the first of rows of one cell each, and as many values in the others."""
+    for separator in "\t;|":
+        counts = {row[0].count(separator) for row in rows if len(row) == 1}
+        if len(rows) > 1 and all(len(row) == 1 for row in rows) and len(counts) == 1 and counts != {0}:
+            return separator
+    return None
 
 
 def _is_number(cell: str) -> bool:
@@ -184,7 +199,7 @@ def _decode(line: bytes) -> str:
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
-        hint = "convert the file, for example with iconv -f LATIN1 -t UTF-8"
+        hint = "convert the file from its own encoding, as iconv -f LATIN1 -t UTF-8 does"
         raise DataError(f"is not UTF-8 (byte {error.start + 1})", hint=hint) from None
     if "\0" in text:
         hint = "text has no such bytes; the file is damaged, or no text"

@@ -42,9 +42,9 @@ _KIND_MAGIC: dict[bytes, Kind] = {
     b"PAR1": "parquet",
     b"\x93NUMPY": "npy",
 }
-_FOREIGN_MAGIC = {
-    b"\xff\xfe": "UTF-16 text", b"\xfe\xff": "UTF-16 text",
-    b"PK\x03\x04": "a zip archive, as .xlsx and .docx files are", b"%PDF-": "a PDF document",
+_FOREIGN_MAGIC = {b"PK\x03\x04": "a zip archive, as .xlsx and .docx files are", b"%PDF-": "a PDF document"}
+_WIDE_MARKS = {  # in an order in which no mark is the beginning of a later one
+    b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
 }  # fmt: skip
 _LINES: tuple[Kind, ...] = ("text", "jsonl", "csv", "tsv")
 _BOM = b"\xef\xbb\xbf"
@@ -260,14 +260,24 @@ def _require_text(name: str, ahead: Ahead) -> None:
     if kind := _by_magic(ahead, _KIND_MAGIC):
         hint = f"give it a name that ends in .{kind}"
         raise DataError(f"holds {kind} data, expected text", where=name, hint=hint)
-    found = _by_magic(ahead, _FOREIGN_MAGIC)
-    start = next(ahead.lines(), b"")[:2]
-    if len(start) == 2 and start.count(0) == 1:  # without a mark, in which every other byte is often 0
-        found = "UTF-16BE text" if start[0] == 0 else "UTF-16LE text"
-    if found is not None:
-        code, is_text, _ = found.partition(" text")
-        hint = f"convert it with iconv -f {code} -t UTF-8" if is_text else "unpack or export what is in it"
-        raise DataError(f"is {found}, expected text in UTF-8", where=name, hint=hint)
+    if found := _by_magic(ahead, _FOREIGN_MAGIC):
+        hint = "unpack it, or export the text that is in it"
+        raise DataError(f"is {found}, expected text", where=name, hint=hint)
+    if code := _wide_encoding(next(ahead.lines(), b"")[:8]):
+        hint = f"convert it with iconv -f {code} -t UTF-8"
+        raise DataError(f"is {code} text, expected UTF-8", where=name, hint=hint)
+
+
+def _wide_encoding(start: bytes) -> str | None:
+    """Return the encoding of several bytes per character that a text begins in, by its mark or by zeros in
+    every other byte.
+    """
+    if mark := next((mark for mark in _WIDE_MARKS if start.startswith(mark)), None):
+        return _WIDE_MARKS[mark]
+    even, odd = start[::2], start[1::2]
+    if len(odd) > 1 and all(even) and not any(odd):
+        return "UTF-16LE"
+    return "UTF-16BE" if len(odd) > 1 and all(odd) and not any(even) else None
 
 
 def _only_carriage_returns(ahead: Ahead) -> bool:

@@ -263,7 +263,8 @@ SKIP = "; --on-error skip passes over such records"
         (
             "a.tsv",
             b"a\tb\n\xff\tb\n",
-            "a.tsv:2: is not UTF-8 (byte 1); convert the file, for example with iconv -f LATIN1 -t UTF-8",
+            "a.tsv:2: is not UTF-8 (byte 1); "
+            "convert the file from its own encoding, as iconv -f LATIN1 -t UTF-8 does",
         ),
         (
             "a.tsv",

@@ -280,13 +280,14 @@ def test_reading_may_stop_early(folder):
 
 SKIP = "; --on-error skip passes over such records"
 IDS = "; an id is text or a whole number of 64 bits"
-LATIN1 = "; convert the file, for example with iconv -f LATIN1 -t UTF-8"
+LATIN1 = "; convert the file from its own encoding, as iconv -f LATIN1 -t UTF-8 does"
 NUL = "; text has no such bytes; the file is damaged, or no text"
 ARRAY = "; write its elements as JSON lines, as jq -c '.[]' does"
 NAN = "; JSON has no NaN and no Infinity; write null"
 OTHER = "; --text-field names another"
 FAULTS = [
     ("a.txt", b"ok\nbad \xff\n", "a.txt:2: is not UTF-8 (byte 5)" + LATIN1),
+    ("a.txt", b"a\0b\n", "a.txt:1: has a NUL byte (byte 2)" + NUL),
     ("a.txt", b"ok\na\0b\n", "a.txt:2: has a NUL byte (byte 2)" + NUL),
     ("a.jsonl", b'"ok"\n{"text": "\xff"}\n', "a.jsonl:2: is not UTF-8 (byte 11)" + LATIN1),
     ("a.jsonl", b'"ok"\n\0\0\0\n', "a.jsonl:2: has a NUL byte (byte 1)" + NUL),
@@ -355,7 +356,7 @@ def test_a_faulty_record_can_be_skipped_and_is_counted(folder, name, content, me
     assert counts(name, on_error="skip")[2] == 1
 
 
-UTF16 = "a.txt: is UTF-16 text, expected text in UTF-8; convert it with iconv -f UTF-16 -t UTF-8"
+UTF16 = "a.txt: is UTF-16 text, expected UTF-8; convert it with iconv -f UTF-16 -t UTF-8"
 AN_ARRAY = "is a JSON array, expected an object per line" + ARRAY
 
 
@@ -368,13 +369,14 @@ AN_ARRAY = "is a JSON array, expected an object per line" + ARRAY
         ("a.csv", "text,,\n", "a.csv:1: has more than one column ''"),
         ("a.csv", b"t\xe9xt,id\n", "a.csv:1: the header is not UTF-8 (byte 2)"),
         ("a.txt", "ok\n".encode("utf-16"), UTF16),
+        ("a.txt", "ok\n".encode("utf-32"), UTF16.replace("UTF-16", "UTF-32")),
         ("a.txt", "ok\n".encode("utf-16-be"), UTF16.replace("UTF-16", "UTF-16BE")),
         ("a.txt", "ok\n".encode("utf-16-le"), UTF16.replace("UTF-16", "UTF-16LE")),
         (
             "a.txt",
             b"PK\3\4...",
-            "a.txt: is a zip archive, as .xlsx and .docx files are, expected text in UTF-8; "
-            "unpack or export what is in it",
+            "a.txt: is a zip archive, as .xlsx and .docx files are, expected text; "
+            "unpack it, or export the text that is in it",
         ),
         ("a.jsonl", '[\n{"text": "a"},\n{"text": "b"}\n]', "a.jsonl: " + AN_ARRAY),
         ("a.jsonl", '\n [{"text": "a"}]', "a.jsonl: " + AN_ARRAY),
@@ -541,6 +543,15 @@ SEEMS = "a.csv:1: the first line must name the columns, and {!r} seems to be dat
 def test_a_first_row_that_would_vanish_as_a_header_is_noticed(folder, content, cell):
     assert refusal(put("a.csv", content)).startswith(SEEMS.format(cell))
     assert refusal(put("a.csv", content), on_error="skip").startswith(SEEMS.format(cell))
+
+
+@pytest.mark.parametrize("separator", ["\t", ";", "|"])
+def test_csv_with_another_separator_is_no_single_column(folder, separator):
+    content = "number,note,body\n1,x,one\n2,y,two\n".replace(",", separator)
+    assert refusal(put("a.csv", content)).startswith(
+        f"a.csv:1: seems to be separated by {separator!r}, expected commas; "
+    )
+    assert [text for _, text in pairs(put("a.csv", f"a{separator}b\nno more\n"))] == ["no more"]
 
 
 @pytest.mark.parametrize(
