@@ -22,6 +22,7 @@ _BOM = b"\xef\xbb\xbf"
 _TABLE_ROWS = 1024  # rows of a parquet or arrow file that are turned into Python values at a time
 
 MAX_DEPTH = 48  # of values in values; Parquet's reader gives up at 50 lists in lists, orjson's writer at 255
+_LARGE = float(2**63)
 _ENDS = (".", "!", "?", "\u3002", "\uff01", "\uff1f")  # of a sentence
 _NAME = re.compile(rb'"\s*:')  # the end of a name in an object, and at times the end of a quote in a text
 
@@ -225,15 +226,11 @@ def _json_row(line: bytes) -> Row | None:
         return {"text": value}
     if not isinstance(value, dict):
         raise DataError(f"is {json_type(value)}, not a JSON object", hint=_json_hint(line.strip()))
-    objects = line.count(b"{")
-    if objects > 1 or objects + line.count(b"[") > MAX_DEPTH:
-        names, depth = _names_and_depth(value)
-        if depth > MAX_DEPTH:
-            hint = "write deeper values as text"
-            raise DataError(f"is nested {depth} levels deep, expected at most {MAX_DEPTH}", hint=hint)
-    else:
-        names = len(value)
-    if len(_NAME.findall(line)) > names or _has_large_float(value):
+    names, depth, exact = _survey(value)
+    if depth > MAX_DEPTH:
+        hint = "write deeper values as text"
+        raise DataError(f"is nested {depth} levels deep, expected at most {MAX_DEPTH}", hint=hint)
+    if not exact or len(_NAME.findall(line)) > names:
         json.loads(text, object_pairs_hook=_named_once, parse_int=_of_64_bits)
     return value
 
@@ -246,29 +243,27 @@ def _json_hint(line: bytes) -> str | None:
     return "JSON has no NaN and no Infinity; write null" if b"NaN" in line or b"Infinity" in line else None
 
 
-def _names_and_depth(value: Any) -> tuple[int, int]:
-    """Return how many names the objects in a value have together, and how deep it is nested."""
-    names = depth = 0
-    level = [value]
+def _survey(row: Row) -> tuple[int, int, bool]:
+    """Return how many names the objects in a row have, how deep it is nested, and whether all its numbers
+    are what was written: orjson reads a whole number beyond 64 bits as a float.
+    """
+    names, depth, exact = 0, 0, True
+    level: list[Any] = [row]
     while level:
         depth += 1
-        names += sum(len(each) for each in level if isinstance(each, dict))
-        level = [inner for each in level for inner in _inside(each) if isinstance(inner, dict | list)]
-    return names, depth
-
-
-def _has_large_float(row: Row) -> bool:
-    """Say whether a number beyond 64 bits is in a row, which orjson reads as a float."""
-    level = [value for name, value in row.items() if name != VECTOR]
-    while level:
-        if any(isinstance(value, float) and abs(value) >= 2**63 for value in level):
-            return True
-        level = [inner for value in level if isinstance(value, dict | list) for inner in _inside(value)]
-    return False
-
-
-def _inside(value: Any) -> Iterable[Any]:
-    return value.values() if isinstance(value, dict) else value
+        within: list[Any] = []
+        for each in level:
+            if type(each) is dict:
+                names += len(each)
+                each = each.values()
+            for value in each:
+                kind = type(value)
+                if kind is dict or (kind is list and value and value is not row.get(VECTOR)):
+                    within.append(value)
+                elif kind is float and not -_LARGE < value < _LARGE:
+                    exact = False
+        level = within
+    return names, depth, exact
 
 
 def _named_once(pairs: list[tuple[str, Any]]) -> Row:
