@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
-
 from embedkit.data.records import ID_FIELDS, RecordReader, TextFormat
+from embedkit.data.rows import first_object, header_of, require_header
 from embedkit.data.streams import Stream, open_stream
 from embedkit.errors import DataError
 
 NOT_TEXT = {*ID_FIELDS, "score", "label", "split", "lang", "source"}  # columns that are no view of anything
-
-_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -96,8 +92,10 @@ def _columns(stream: Stream, format: TextFormat) -> Sequence[str]:
     """Return the columns of text in order, read off the header, the schema, or the first line."""
     if stream.kind == "text":
         return ["text"]
+    if stream.kind in ("csv", "tsv") and format.text_field is None:
+        require_header(stream)
     names = _names(stream)
-    if format.text_field is not None or "text" in names:
+    if format.text_field is not None or "text" in names or not names:
         return [format.text_field or "text"]
     beside = {*NOT_TEXT, "vector"}
     found = [name for name in names if name.lower() not in beside and name != format.id_field]
@@ -109,38 +107,17 @@ def _columns(stream: Stream, format: TextFormat) -> Sequence[str]:
 def _names(stream: Stream) -> list[str]:
     if stream.kind in ("parquet", "arrow"):
         return list(stream.table.schema.names)
-    head: bytes = stream.file.peek(1)  # type: ignore[attr-defined]
-    line = head.removeprefix(_BOM).partition(b"\n")[0].decode("utf-8", "replace")
-    if stream.kind == "tsv":
-        return line.rstrip("\r").split("\t")
-    if stream.kind == "csv":
-        return _header(line, stream.name)
-    return _keys(line, stream.name)
+    if stream.kind in ("csv", "tsv"):
+        return header_of(stream)
+    return _keys(stream)
 
 
-def _header(line: str, name: str) -> list[str]:
-    try:
-        return next(csv.reader([line]), [])
-    except csv.Error as error:
-        raise DataError(f"its header is not CSV: {error}", where=f"{name}:1") from None
-
-
-def _keys(line: str, name: str) -> list[str]:
-    try:
-        first = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        raise DataError(
-            "its first line is not JSON, or too long to tell the columns from",
-            where=f"{name}:1",
-            hint="--columns names the columns of text",
-        ) from None
-    if isinstance(first, str):
-        return ["text"]
-    if not isinstance(first, dict):
-        raise DataError("is not a JSON object", where=f"{name}:1")
+def _keys(stream: Stream) -> list[str]:
+    first = first_object(stream) or {}
     texts = [key for key, value in first.items() if isinstance(value, str)]
-    if not texts:
-        raise DataError("has no column of text", where=name, hint=f"its first line has {', '.join(first)}")
+    if first and not texts:
+        hint = f"its first line has {', '.join(first)}"
+        raise DataError("has no column of text", where=stream.name, hint=hint)
     return texts
 
 

@@ -43,9 +43,8 @@ def open_input(names: Sequence[str], format: TextFormat) -> Iterator[RecordReade
             _no_text_fields(format, names[0])
             yield read_vectors(stream)
         else:
-            yield RecordReader(
-                _streams(stream, names[1:], format), format, names=names, size=_size(names, stream)
-            )
+            streams = _texts(_streams(stream, names[1:], format), names)
+            yield RecordReader(streams, format, names=names, size=_size(names, stream))
 
 
 @contextmanager
@@ -106,6 +105,15 @@ def _streams(first: Stream, others: Sequence[str], format: TextFormat) -> Iterat
     for name in others:
         with open_stream(name, format.input_format) as stream:
             yield stream
+
+
+def _texts(streams: Iterator[Stream], names: Sequence[str]) -> Iterator[Stream]:
+    """Yield streams of text; raises UsageError at one that holds vectors."""
+    for stream in streams:
+        if holds_vectors(stream):
+            hint = f"{names[0]} holds text; give them to two commands"
+            raise UsageError("holds vectors, expected text", where=stream.name, hint=hint)
+        yield stream
 
 
 def _no_text_fields(format: TextFormat, name: str) -> None:

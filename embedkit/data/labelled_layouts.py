@@ -23,8 +23,6 @@ LABELS = (
 
 TABLES = ("parquet", "arrow")
 
-_BOM = b"\xef\xbb\xbf"
-
 
 class Fields(NamedTuple):
     """Where a row has its text and its labels."""
@@ -72,12 +70,9 @@ def layout_of(stream: Stream, format: TextFormat, wanted: Wanted) -> Layout:
 
 
 def _first_line(stream: Stream) -> tuple[str, int]:
-    """Look at the first line that is not empty, and its number."""
-    head: bytes = stream.file.peek(1)  # type: ignore[attr-defined]
-    for number, line in enumerate(head.removeprefix(_BOM).split(b"\n"), 1):
-        if text := line.rstrip(b"\r").decode("utf-8", "replace"):
-            return text, number
-    return "", 1
+    """Look at the first line that is not blank, and its number."""
+    number, line = stream.first_line()
+    return line.rstrip(b"\r\n").decode("utf-8", "replace"), number
 
 
 def _csv_cells(line: str) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from embedkit.data.rows import Row, cell_rows, json_rows
-from embedkit.data.streams import Stream, open_stream, readable
+from embedkit.data.streams import Stream, open_stream, readable, require_distinct
 from embedkit.errors import DataError
 
 
@@ -37,8 +37,6 @@ TEXTS = (  # in order of preference; spaces, hyphens, underscores and capitals d
     ("premise", "hypothesis"), ("query1", "query2"), ("first", "second"), ("a", "b"),
 )  # fmt: skip
 SCORES = ("score", "label", "similarityscore", "similarity", "isduplicate", "relatednessscore", "goldscore")
-
-_BOM = b"\xef\xbb\xbf"
 
 
 class Layout(NamedTuple):
@@ -66,7 +64,6 @@ def read_pairs(name: str | Path, columns: Columns | None = None) -> list[Pair]:
     Pair(first='A man is dancing.', second='A man dances.', score=5.0)
     """
     with open_stream(str(name)) as stream, readable(stream.name):
-        _skip_mark(stream)
         pairs = [_pair(place, values) for place, values in _rows(stream, columns)]
     if not pairs:
         raise DataError("there is no pair in the input", where=stream.name)
@@ -81,7 +78,7 @@ def _rows(stream: Stream, columns: Columns | None) -> Iterator[tuple[str, Sequen
         return _named(_table_rows(stream), columns)
     if stream.kind == "jsonl":
         return _named(json_rows(stream.file, stream.name), columns)
-    first_line = stream.file.peek(1).partition(b"\n")[0]  # type: ignore[attr-defined]
+    _, first_line = stream.first_line()
     return _cells(replace(stream, kind="tsv" if b"\t" in first_line else "csv"), columns)
 
 
@@ -116,6 +113,7 @@ def _layout(first: list[str], columns: Columns | None, place: str) -> Layout:
         if not _is_known(first):
             hint = "a header would name sentence1, sentence2, score or the like"
             raise DataError(f"has the score {shown(score)}, which is not a number", where=place, hint=hint)
+    require_distinct(first, place)
     found = columns or _known(first, place)
     if missing := [name for name in found if name not in first]:
         raise DataError(f"has no column {missing[0]!r}", where=place, hint=it_has(first))
@@ -175,8 +173,3 @@ def it_has(names: Sequence[str]) -> str:
     """Return what a row has, as a hint."""
     some = ", ".join(name if len(name) < 24 else f"{name:.20}..." for name in names[:12])
     return f"it has {some or 'nothing'}{', ...' if len(names) > 12 else ''}"
-
-
-def _skip_mark(stream: Stream) -> None:
-    if stream.file.peek(3)[:3] == _BOM:  # type: ignore[attr-defined]
-        stream.file.read(3)

@@ -12,7 +12,7 @@ from typing import Any
 
 from embedkit.data.pairs import it_has, shown
 from embedkit.data.rows import cell_rows, json_rows
-from embedkit.data.streams import Stream, open_stream, readable
+from embedkit.data.streams import Stream, open_stream, readable, require_distinct
 from embedkit.errors import DataError
 
 Qrels = dict[str, dict[str, int]]  # grades by document by query
@@ -115,6 +115,7 @@ def _split(rows: Iterable[tuple[str, list[str]]]) -> Iterator[tuple[str, list[st
 
 
 def _header(cells: list[str], place: str) -> tuple[int, ...]:
+    require_distinct(cells, place)
     return tuple(cells.index(field_of(known, cells, place)) for known in _FIELDS)
 
 

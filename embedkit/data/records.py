@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from embedkit.data.rows import Row, json_type, row_parsers
+from embedkit.data.rows import VECTOR, Row, has_vectors_beside, json_type, require_header, row_parsers
 from embedkit.data.streams import Kind, Stream, open_stream, readable
 from embedkit.errors import DataError
 
@@ -77,7 +77,9 @@ class RecordReader:
             self.bytes_read = done
 
     def _records(self, stream: Stream, prefix: str) -> Iterator[Record]:
-        composed = stream.kind in ("parquet", "arrow") and "vector" in stream.table.schema.names
+        if stream.kind in ("csv", "tsv") and self.format.text_field is None:
+            require_header(stream)
+        composed = has_vectors_beside(stream)
         for number, (place, parse) in enumerate(row_parsers(stream), stream.rows_before + 1):
             try:
                 row = parse()
@@ -99,8 +101,14 @@ class RecordReader:
         already.
         """
         fields = dict(row)
-        if isinstance(fields.get("vector"), list):
-            composed = fields.pop("vector") is not None
+        if (vector := fields.get(VECTOR)) is not None:
+            if not isinstance(vector, list):
+                what = f"field {VECTOR!r} is {json_type(vector)}, expected a list of numbers"
+                raise DataError(what, hint="convert it, or rename it to have the text encoded")
+            if not composed:
+                hint = f"remove the field {VECTOR!r} to have the text encoded"
+                raise DataError("has a vector, and the first record has none", hint=hint)
+            del fields[VECTOR]
         return Record(self._take_id(fields, default_id), self._take_text(fields, composed), fields)
 
     def _take_id(self, fields: Row, default: str) -> str:

@@ -1,5 +1,5 @@
-"""Bytes in: a path, `-` or a URL becomes an open stream, decompressed, with its kind known and its position
-readable.
+"""Bytes in: a path, `-` or a URL becomes an open stream, decompressed, with its kind known, its beginning
+ready to be looked at, and its position readable.
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ import gzip
 import io
 import lzma
 import os
+import re
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple, cast, get_args
 
+from embedkit.data.ahead import Ahead, LineFeeds
 from embedkit.errors import DataError, EmbedkitError
 
 Kind = Literal["text", "jsonl", "csv", "tsv", "parquet", "arrow", "npy"]
@@ -40,7 +42,17 @@ _KIND_MAGIC: dict[bytes, Kind] = {
     b"PAR1": "parquet",
     b"\x93NUMPY": "npy",
 }
+_FOREIGN_MAGIC = {b"PK\x03\x04": "a zip archive, as .xlsx and .docx files are", b"%PDF-": "a PDF document"}
+_WIDE_MARKS = {  # in an order in which no mark is the beginning of a later one
+    b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
+}  # fmt: skip
+_LINES: tuple[Kind, ...] = ("text", "jsonl", "csv", "tsv")
+_BOM = b"\xef\xbb\xbf"
+_BUFFER = 1 << 20  # bytes that are read at a time
 _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
+
+
+ARRAY_HINT = "write its elements as JSON lines, as jq -c '.[]' does"
 
 
 @dataclass
@@ -50,10 +62,23 @@ class Stream:
     name: str  # as named by the user; "-" for standard input
     kind: Kind
     file: BinaryIO
+    ahead: Ahead  # what `file` reads from, to be looked at before
     raw: BinaryIO
+    compression: str | None  # of `raw`; None: `raw` has the bytes that `file` gives
     size: int | None  # bytes of `raw` when known
     rows_before: int = 0  # lines or rows in front of what `file` or `table` gives, for places and ids
     first_group: int = 0  # of a parquet file's row groups, the first that `table` gives
+
+    def lines_ahead(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the number of each line and the line, without a byte order mark; `file` gives them again."""
+        for number, line in enumerate(self.ahead.lines(), self.rows_before + 1):
+            yield number, line.removeprefix(_BOM) if number == 1 else line
+
+    def first_line(self) -> tuple[int, bytes]:
+        """Return the number of the first line that is not blank, and the line; line 1 and nothing where all
+        are blank.
+        """
+        return next(((number, line) for number, line in self.lines_ahead() if line.strip()), (1, b""))
 
     def begin(self, rows: int, offset: int) -> None:
         """Go behind the first `rows` lines or rows: to a byte of lines, or to a row group of parquet."""
@@ -74,10 +99,13 @@ class Stream:
     def table(self) -> Table:
         """The Arrow batches of a parquet or arrow (file or stream) input, opened once.
 
-        Raises DataError when it is not a whole one, or a pipe where the kind needs a file.
+        Raises DataError when it is not a whole one, has two columns of one name, or is a pipe where the kind
+        needs a file.
         """
         with readable(self.name):
-            return _open_table(self)
+            table = _open_table(self)
+        require_distinct(table.schema.names, self.name)
+        return table
 
 
 class Table(NamedTuple):
@@ -85,6 +113,13 @@ class Table(NamedTuple):
 
     schema: Any
     batches: Iterator[Any]
+
+
+def require_distinct(names: Sequence[str], where: str) -> None:
+    """Raise DataError where two columns have one name."""
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise DataError(f"has more than one column {', '.join(map(repr, repeated))}", where=where)
 
 
 def kind_of(name: str) -> Kind | None:
@@ -113,11 +148,20 @@ def open_stream(name: str, kind: Kind | None = None) -> Iterator[Stream]:
     with ExitStack() as stack:
         with readable(name):
             raw = stack.enter_context(_open_raw(name))
-            compression = COMPRESSIONS.get(_path(name).suffix) or _by_magic(_peek(raw), _COMPRESSION_MAGIC)
-            file = _decompress(raw, compression) if compression else raw
-            if not hasattr(file, "peek"):
-                file = _buffered(file)
-            stream = Stream(name, kind or kind_of(name) or _sniff(file), file, raw, _size(raw))
+            ahead = Ahead(raw)
+            compression = COMPRESSIONS.get(_path(name).suffix) or _by_magic(ahead, _COMPRESSION_MAGIC)
+            if compression:
+                ahead = Ahead(_decompress(_buffered(ahead), compression))
+            kind = kind or kind_of(name) or _sniff(ahead)
+            if kind in _LINES:
+                _require_text(name, ahead)
+                if _only_carriage_returns(ahead):
+                    ahead = LineFeeds(_buffered(ahead))
+                if kind == "jsonl" and _is_array(ahead):
+                    raise DataError(
+                        "is a JSON array, expected an object per line", where=name, hint=ARRAY_HINT
+                    )
+            stream = Stream(name, kind, _buffered(ahead), ahead, raw, compression, _size(raw))
         yield stream
 
 
@@ -150,8 +194,8 @@ def _open_raw(name: str) -> Iterator[BinaryIO]:
         with _open_url(name) as file:
             yield file
     else:
-        with open(name, "rb", buffering=1 << 20) as file:
-            yield file
+        with open(name, "rb", buffering=0) as file:
+            yield cast(BinaryIO, file)
 
 
 @contextmanager
@@ -177,30 +221,69 @@ def _size(raw: BinaryIO) -> int | None:
         return cast("int | None", getattr(raw, "size", None))
 
 
-def _peek(file: BinaryIO) -> bytes:
-    """Look at the first bytes without consuming them."""
-    if hasattr(file, "peek"):
-        return cast(bytes, file.peek(16)[:16])
-    if file.seekable():
-        head = file.read(16)
-        file.seek(0)
-        return head
-    return b""
+def _by_magic(ahead: Ahead, table: Mapping[bytes, str]) -> str | None:
+    """Return what the first bytes say, looking at no more of them than could be those of a table's entry."""
+    for size in range(1, 1 + max(map(len, table))):
+        head = ahead.beginning(size)
+        if head in table:
+            return table[head]
+        if len(head) < size or not any(magic.startswith(head) for magic in table):
+            break
+    return None
 
 
-def _by_magic(head: bytes, table: dict[bytes, str]) -> str | None:
-    return next((name for magic, name in table.items() if head.startswith(magic)), None)
-
-
-def _sniff(file: BinaryIO) -> Kind:
-    """Tell the kind of a nameless stream from its first bytes: a JSON object on the first line means
-    JSONL.
+def _sniff(ahead: Ahead) -> Kind:
+    """Tell the kind of a nameless stream from its first bytes: a JSON object on the first line that is not
+    blank means JSONL.
     """
-    head = cast(bytes, file.peek(64))  # type: ignore[attr-defined]
-    by_magic = _by_magic(head, cast("dict[bytes, str]", _KIND_MAGIC))
-    if by_magic:
+    if by_magic := _by_magic(ahead, _KIND_MAGIC):
         return cast(Kind, by_magic)
-    return "jsonl" if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{" else "text"
+    lines = _written_lines(ahead)
+    start = next(lines, b"")
+    if start == b"[":
+        start += next(lines, b"")
+    return "jsonl" if re.match(rb"\{|\[\s*\{", start) else "text"
+
+
+def _is_array(ahead: Ahead) -> bool:
+    """Say whether JSON begins an array of many lines, or an array of objects."""
+    return re.match(rb"\[\s*(\{|$)", next(_written_lines(ahead), b"")) is not None
+
+
+def _written_lines(ahead: Ahead) -> Iterator[bytes]:
+    """Yield the lines that are not blank, without white space around them."""
+    return filter(None, (line.removeprefix(_BOM).strip() for line in ahead.lines()))
+
+
+def _require_text(name: str, ahead: Ahead) -> None:
+    """Raise DataError where the beginning is that of something else than text in UTF-8."""
+    if kind := _by_magic(ahead, _KIND_MAGIC):
+        hint = f"give it a name that ends in .{kind}"
+        raise DataError(f"holds {kind} data, expected text", where=name, hint=hint)
+    if found := _by_magic(ahead, _FOREIGN_MAGIC):
+        hint = "unpack it, or export the text that is in it"
+        raise DataError(f"is {found}, expected text", where=name, hint=hint)
+    if code := _wide_encoding(next(ahead.lines(), b"")[:8]):
+        hint = f"convert it with iconv -f {code} -t UTF-8"
+        raise DataError(f"is {code} text, expected UTF-8", where=name, hint=hint)
+
+
+def _wide_encoding(start: bytes) -> str | None:
+    """Return the encoding of several bytes per character that a text begins in, by its mark or by zeros in
+    every other byte.
+    """
+    if mark := next((mark for mark in _WIDE_MARKS if start.startswith(mark)), None):
+        return _WIDE_MARKS[mark]
+    even, odd = start[::2], start[1::2]
+    if len(odd) > 1 and all(even) and not any(odd):
+        return "UTF-16LE"
+    return "UTF-16BE" if len(odd) > 1 and all(odd) and not any(even) else None
+
+
+def _only_carriage_returns(ahead: Ahead) -> bool:
+    """Say whether lines end in carriage returns alone, so that no line feed is anywhere."""
+    first = next(ahead.lines(), b"")
+    return b"\r" in first and not first.endswith(b"\n")
 
 
 def _decompress(raw: BinaryIO, compression: str) -> BinaryIO:
@@ -217,17 +300,17 @@ def _decompress(raw: BinaryIO, compression: str) -> BinaryIO:
         opened = bz2.BZ2File(raw)
     else:
         opened = lzma.LZMAFile(raw)  # noqa: SIM115 (closed with the stream it reads)
-    return _buffered(opened)
+    return cast(BinaryIO, opened)
 
 
-def _buffered(file: object) -> BinaryIO:
-    return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, file), 1 << 20))
+def _buffered(ahead: Ahead) -> BinaryIO:
+    return io.BufferedReader(ahead, _BUFFER)
 
 
 def _open_table(stream: Stream) -> Table:
     import pyarrow as pa
 
-    if stream.kind != "parquet" and stream.file.peek(6)[:6] != b"ARROW1":  # type: ignore[attr-defined]
+    if stream.kind != "parquet" and stream.ahead.beginning(6) != b"ARROW1":
         source = _LastRead(stream.file)
         reader = _arrow_errors(stream, lambda: pa.ipc.open_stream(source))
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from embedkit.data.columns import require_vectors
+from embedkit.data.rows import has_vectors_beside
 from embedkit.data.streams import Stream
 from embedkit.data.vector_jsonl import read_jsonl, write_jsonl, write_jsonl_file
 from embedkit.data.vector_npy import ids_beside, read_npy, write_npy
@@ -19,8 +19,6 @@ __all__ = [
     "VectorFile", "export", "holds_vectors", "ids_beside", "is_file_output", "read_vectors",
     "require_numbers", "write_arrow_stream", "write_jsonl",
 ]  # fmt: skip
-
-_JSON_VECTOR = re.compile(rb'"vector"\s*:\s*\[\s*[-0-9]')
 
 
 @dataclass
@@ -36,16 +34,16 @@ class VectorFile:
 
 
 def holds_vectors(stream: Stream) -> bool:
-    """Say whether an open input holds vectors rather than text; nothing of it is consumed. Raises DataError
-    for a table whose column `vector` is anything but vectors.
+    """Say whether an open input holds vectors rather than text: whether its rows have a `vector`, which the
+    first row of JSONL decides. Nothing of it is consumed. Raises DataError for a table whose column `vector`
+    is anything but vectors.
     """
     if stream.kind == "npy":
         return True
     if stream.kind in ("parquet", "arrow"):
         return require_vectors(stream.table.schema, where=stream.name)
     if stream.kind == "jsonl":
-        head: bytes = stream.file.peek(1 << 20)  # type: ignore[attr-defined]
-        return _JSON_VECTOR.search(head.lstrip().partition(b"\n")[0]) is not None
+        return has_vectors_beside(stream)
     return False
 
 

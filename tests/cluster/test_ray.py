@@ -182,7 +182,8 @@ def test_a_record_that_cannot_be_read_is_one_line_and_nothing_is_left(corpus, ma
         file.write(b"\xff\n")
     before = sorted(os.listdir())
     _, said = embedkit("encode", *corpus, "-o", "x.vec", "--cluster", machines.address, code=1)
-    assert said == "embedkit: b.txt:23001: is not UTF-8 (byte 1); --on-error skip passes over such records\n"
+    assert said.startswith("embedkit: b.txt:23001: is not UTF-8 (byte 1); ")
+    assert said.count("\n") == 1
     assert sorted(os.listdir()) == before
 
 

@@ -103,7 +103,11 @@ def test_files_follow_each_other(folder):
             '{"id": 1, "score": 2}\n',
             "a.jsonl: has no column of text; its first line has id, score",
         ),
-        ("a.jsonl", "[1]\n", "a.jsonl:1: is not a JSON object"),
+        (
+            "a.jsonl",
+            "[1]\n",
+            "a.jsonl:1: is a list, not a JSON object; write its elements as JSON lines, as jq -c '.[]' does",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_one_line(folder, name, content, line):
@@ -132,5 +136,5 @@ def test_the_named_field_of_ids_is_no_view(folder):
 
 def test_a_header_that_is_no_csv_is_one_line(folder):
     put("a.csv", "anchor\rpositive\na dog,a hound\n")
-    with pytest.raises(DataError, match=r"^a\.csv:1: its header is not CSV: new-line character"):
+    with pytest.raises(DataError, match=r"^a\.csv:1: is not CSV: new-line character"):
         read_examples(["a.csv"])

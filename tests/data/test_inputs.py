@@ -49,6 +49,21 @@ def test_only_one_input_may_hold_vectors(vec):
         pass
 
 
+def test_vectors_behind_a_text_are_refused(folder):
+    (folder / "a.txt").write_text("one\n")
+    (folder / "b.jsonl").write_text('{"text": "two", "vector": [1, 2]}\n')
+    message = r"^b.jsonl: holds vectors, expected text; a.txt holds text; give them to two commands$"
+    with open_input(["a.txt", "b.jsonl"], ANY) as source, pytest.raises(UsageError, match=message):
+        list(source)
+
+
+@pytest.mark.parametrize("value", ['"v"', "true", "[true]", '["1"]', "[[1]]", "3", "[]"])
+def test_what_is_named_vector_and_is_none_is_not_replaced_by_encoding_the_text(folder, value):
+    (folder / "a.jsonl").write_text(f'{{"text": "one", "vector": {value}}}\n')
+    with pytest.raises(DataError, match=r"^a.jsonl:1: .*"), open_input(["a.jsonl"], ANY) as source:
+        list(source)
+
+
 @pytest.mark.parametrize("option", ["id_field", "text_field"])
 def test_options_for_text_are_refused_with_vectors(vec, option):
     name = f"--{option.replace('_', '-')}"

@@ -260,7 +260,12 @@ SKIP = "; --on-error skip passes over such records"
         ("a.tsv", "a\tb\n  \tb\n", f"a.tsv:2: has an empty text{SKIP}"),
         ("a.tsv", "a\tb\na\tb\tc\n", f"a.tsv:2: has 3 cells, a row wants 2{SKIP}"),
         ("a.tsv", "text\tlabel\na\n", f"a.tsv:2: has 1 cells, the header has 2{SKIP}"),
-        ("a.tsv", b"a\tb\n\xff\tb\n", f"a.tsv:2: is not UTF-8 (byte 1){SKIP}"),
+        (
+            "a.tsv",
+            b"a\tb\n\xff\tb\n",
+            "a.tsv:2: is not UTF-8 (byte 1); "
+            "convert the file from its own encoding, as iconv -f LATIN1 -t UTF-8 does",
+        ),
         (
             "a.tsv",
             "\na\tb\tc\n",

@@ -146,6 +146,11 @@ def test_tab_files_give_back_what_was_written_whatever_the_texts(folder, rows):
             "a.jsonl:2: has no field 's2'; it has s1, score",
         ),
         ("a.jsonl", "{}\n{\n", "a.jsonl:1: has no common names for two texts; it has nothing"),
+        (
+            "a.csv",
+            "sentence1,sentence2,score,score\na,b,1,5\n",
+            "a.csv:1: has more than one column 'score'",
+        ),
         ("a.tsv", b"a\tb\t1\n\xff\tb\t1\n", "a.tsv:2: is not UTF-8 (byte 1)"),
         ("a.npy", b"\x93NUMPY", "a.npy: holds npy data, not pairs"),
     ],

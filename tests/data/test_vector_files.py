@@ -224,7 +224,9 @@ def test_the_word_text_elsewhere_in_a_line_is_no_text(folder):
     "line",
     [
         b'{"text": "a", "tags": ["vector"]}',
-        b'{"text": "a", "vector": "v"}',
+        b'{"text": "a", "vector": null}',
+        b'{"text": "a", "meta": {"vector": [1, 2]}}',
+        b'{"text": "a", "near": [{"vector": [1, 2]}]}',
         b'{"text": "the \\"vector\\": [1"}',
     ],
 )
