@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.identity import Identity
-from embedkit.errors import MismatchError, MissingPackageError, UnknownNameError, UsageError
+from embedkit.data.pairs import shown
+from embedkit.errors import DataError, MismatchError, MissingPackageError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from embedkit.transforms.affine import Affine
@@ -149,3 +150,14 @@ def unit_length(vectors: Vectors) -> Vectors:
     """Scale rows to length one; a zero row stays zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
+
+
+def finite_queries(vectors: Vectors, texts: Sequence[str]) -> Vectors:
+    """Return the vectors of queries `(queries, dimension)`; raises DataError naming the first text of which
+    the vector holds NaN or infinity.
+    """
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        text = texts[int(np.argmin(finite))]
+        raise DataError(f"the vector of the query {shown(text)} has a number that is not finite")
+    return vectors

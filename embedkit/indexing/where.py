@@ -29,7 +29,9 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
 }
 _VALUES = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
-_TAKE_FUNCTIONS = {f"{of}{how}" for of in ("", "list_", "array_") for how in ("apply", "filter", "reduce")} | {
+_TAKE_FUNCTIONS = {
+    f"{of}{how}" for of in ("", "list_", "array_") for how in ("apply", "filter", "reduce")
+} | {
     "list_transform",
     "array_transform",
 }  # elsewhere an arrow reads from JSON
@@ -82,7 +84,7 @@ def _parsed(connection: Any, condition: str, names: _Names) -> dict[str, Any]:
     """
     if not condition.strip():
         raise names.fault("is empty")
-    trees = []
+    trees: list[dict[str, Any]] = []
     for text in (f"(\n{condition}\n)", condition):
         sql = f"SELECT {_ROW} FROM documents WHERE {text}"
         tree = json.loads(_answer(connection, "SELECT json_serialize_sql(?)", sql))
@@ -117,7 +119,7 @@ class _Names:
     used: list[int] = field(default_factory=list)
 
     def resolved(self, query: dict[str, Any]) -> dict[str, Any]:
-        """Return a parsed statement with the names of fields in its condition replaced by those of columns."""
+        """Return a parsed statement with the fields in its condition replaced by numbered columns."""
         node = query["statements"][0]["node"]
         node["where_clause"] = self._resolved(node["where_clause"], frozenset())
         return query

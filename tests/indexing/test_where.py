@@ -1,4 +1,4 @@
-"""Documents chosen by SQL: against loops over the same rows, with names that DuckDB takes for one or its own."""
+"""Documents chosen by SQL: against loops over the same rows, whatever DuckDB makes of the fields' names."""
 
 import numpy as np
 import pyarrow as pa

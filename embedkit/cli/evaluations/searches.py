@@ -169,8 +169,10 @@ def _maps(encoder: Encoder) -> list[Affine]:
 def _answers(index: Index, encoder: Encoder, queries: Sequence[Record], k: int) -> Answers:
     """Search for windows of queries; nothing but ids is read of the documents."""
     from embedkit.embedding.batching import windows
+    from embedkit.embedding.encoder import finite_queries
 
     for window in windows(queries, first=64):
-        vectors = encoder.encode([record.text for record in window], "query")
+        texts = [record.text for record in window]
+        vectors = finite_queries(encoder.encode(texts, "query"), texts)
         for record, hits in zip(window, index.hits(vectors, k, ["id"]), strict=True):
             yield record.id, {hit.document["id"]: hit.score for hit in hits}
