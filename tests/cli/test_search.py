@@ -220,3 +220,9 @@ def test_a_query_that_is_not_a_number_is_named(run, idx, monkeypatch):
         done = run("search", idx, *options, stdin="good\nbad\n")
         assert done.code == 1
         assert done.said == "embedkit: the vector of the query 'bad' has a number that is not finite\n"
+
+
+def test_an_empty_query_among_many_is_refused_as_one_alone_is(run, idx):
+    """Its hits were whatever a vector of zeros is nearest to."""
+    done = run("search", idx, "--format", "trec", stdin='{"id": "q", "text": " "}\n')
+    assert done == (1, "", "embedkit: -: the query of id 'q' is empty\n")

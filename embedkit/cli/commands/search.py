@@ -131,6 +131,8 @@ def _questions(names: list[str], format: TextFormat) -> Iterator[list[Record]]:
                 if record.id in seen:
                     what, hint = f"query id {record.id!r} comes twice", "give every query an id of its own"
                     raise DataError(what, where=reader.name, hint=hint)
+                if not record.text.strip():
+                    raise DataError(f"the query of id {record.id!r} is empty", where=reader.name)
                 seen.add(record.id)
             yield window
         if not reader.read:
