@@ -39,6 +39,7 @@ def test_a_factory_string_keeps_its_commas_there_and_back(text):
             "factory:PCAR8,Flat",
             r"^factory:PCAR8,Flat: its map subtracts a mean, after which inner products are",
         ),
+        ("factory:PCA0,Flat", r"^factory:PCA0,Flat: its map keeps no column; "),
         ("factory:LSH", r"^factory:LSH: FAISS says: 'metric == METRIC_L2' failed; "),
         ("ivf:storage=pq,m=5,opq=no", r"^storage=pq: m=5 does not divide 16 columns; m=4$"),
         ("ivf:storage=pq,m=17", r"^storage=pq: m=17 is more than 16 columns; m=4$"),
@@ -82,7 +83,7 @@ def given_back(text):
     return built(f"factory:{text}").vectors(np.arange(400)).tolist()
 
 
-@pytest.mark.parametrize("text", ["PQ0", "IVF0,Flat"])
+@pytest.mark.parametrize("text", ["PQ0", "IVF0,Flat", "HNSW0", "HNSW1", "PQ4x0", "RQ0x4", "IVF4,PQ4x4fs_0"])
 def test_a_description_that_crashes_faiss_is_one_line(folder, text):
     with pytest.raises(UsageError, match=f"^factory:{text}: FAISS (says: |crashes|asks for)") as caught:
         built(f"factory:{text}")

@@ -101,12 +101,16 @@ class Factory:
             sample = np.resize(sample, (min(2 * len(sample), SAMPLE_ROWS), sample.shape[1]))
 
     def _require_origin(self, index: Any) -> None:
-        """Raise UsageError for a map in front that moves the origin: inner products behind it are others."""
+        """Raise UsageError for a map in front that keeps nothing, or that moves the origin: inner products
+        behind it are others.
+        """
         import faiss
 
         chain: Any = index.chain if isinstance(index, faiss.IndexPreTransform) else None
         for place in range(chain.size() if chain is not None else 0):
             step: Any = faiss.downcast_VectorTransform(chain.at(place))
+            if step.d_out < 1:
+                raise UsageError("its map keeps no column", where=self._name, hint=_HINT)
             if getattr(step, "have_bias", False) and faiss.vector_to_array(step.b).any():
                 hint = "rotate with RR or OPQ, or fit a map with embedkit reduce"
                 what = "its map subtracts a mean, after which inner products are others"
