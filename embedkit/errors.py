@@ -34,10 +34,10 @@ class EmbedkitError(Exception):
         return " ".join(f"{where}{self.what}{hint}".splitlines())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (type(self), self.what, self.where, self.hint)
+        return same_error, (type(self), self.what, self.where, self.hint)
 
 
-def _again(kind: type[EmbedkitError], what: str, where: str | None, hint: str | None) -> EmbedkitError:
+def same_error(kind: type[EmbedkitError], what: str, where: str | None, hint: str | None) -> EmbedkitError:
     """Return an error as it was in another process."""
     error = kind.__new__(kind, what)
     EmbedkitError.__init__(error, what, where=where, hint=hint)

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from embedkit.errors import DataError
+from embedkit.data.line_ids import require_line, require_word
 
 if TYPE_CHECKING:
     from embedkit.indexing.store import Hit
@@ -36,8 +36,7 @@ def write_hits(answers: Iterable[Answer], format: str, *, named: bool) -> None:
     }  # fmt: skip
     out: IO[bytes] = sys.stdout.buffer
     for answer in answers:
-        for hit in answer.hits:
-            out.write(lines[format](answer, hit, named))
+        out.write(b"".join([lines[format](answer, hit, named) for hit in answer.hits]))
         out.flush()
 
 
@@ -57,26 +56,22 @@ def _jsonl(answer: Answer, hit: Hit, named: bool) -> bytes:
 
 def _tsv(answer: Answer, hit: Hit, named: bool) -> bytes:
     cells = [
-        answer.query_id,
+        require_line(answer.query_id, format="TSV"),
         str(hit.rank),
-        hit.document["id"],
+        require_line(hit.document["id"], format="TSV"),
         f"{hit.score:.6f}",
-        hit.document.get("text") or "",
+        " ".join((hit.document.get("text") or "").split()),
     ]
-    return ("\t".join(" ".join(cell.split()) for cell in cells) + "\n").encode()
+    return ("\t".join(cells) + "\n").encode()
 
 
 def _trec(answer: Answer, hit: Hit, named: bool) -> bytes:
-    for id in (answer.query_id, hit.document["id"]):
-        if not id or id.split() != [id]:
-            raise DataError(
-                f"id {id!r} cannot stand in a TREC run", hint="it must be one word; use --format jsonl"
-            )
-    return f"{answer.query_id} Q0 {hit.document['id']} {hit.rank} {hit.score:.9g} {RUN_NAME}\n".encode()
+    query, document = (require_word(id, format="a TREC run") for id in (answer.query_id, hit.document["id"]))
+    return f"{query} Q0 {document} {hit.rank} {hit.score:.9g} {RUN_NAME}\n".encode()
 
 
 def _ids(answer: Answer, hit: Hit, named: bool) -> bytes:
-    return f"{hit.document['id']}\n".encode()
+    return f"{require_line(hit.document['id'], format='a line')}\n".encode()
 
 
 def _number(score: float) -> float:

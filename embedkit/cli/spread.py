@@ -7,17 +7,30 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import math
 from collections.abc import Callable
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand
 
+from embedkit.errors import UsageError
+
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 
 class GroupedHelp(TyperCommand):
-    """Plain help, options under the heading of their group."""
+    """Plain help, options under the heading of their group; numbers are finite."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line; raises UsageError for NaN and infinity, which pass comparisons."""
+        rest = super().parse_args(ctx, args)
+        for parameter in self.get_params(ctx):
+            given = ctx.params.get(parameter.name)
+            for value in given if isinstance(given, list | tuple) else [given]:
+                if isinstance(value, float) and not math.isfinite(value):
+                    raise UsageError(f"{value} is not a finite number", where=parameter.opts[-1])
+        return rest
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options, group by group."""

@@ -21,9 +21,11 @@ _PATIENCE = (0.05, 0.2, 1.0)  # seconds between tries to delete what others stil
 
 
 def refuse_existing(path: Path, *, force: bool, marker: str | None = None) -> None:
-    """Raise ExistsError when `path` is there and may not be overwritten, or its parent folder is not there.
+    """Raise ExistsError, or OSError, for an output that could not be put at `path` in the end: one that is
+    there and may not be overwritten, a link, or a name in a folder that is not there or takes no files.
 
-    Even `force` only ever replaces a folder that holds the file `marker`, which says that embedkit wrote it.
+    An output with a `marker` is a folder, and replaces only one that holds the file of that name, which says
+    that embedkit wrote it, even with `force`. An output without is a file.
     """
     if path.name in ("", ".."):
         raise ExistsError("is a place, not a name to write to", where=str(path))
@@ -35,12 +37,31 @@ def refuse_existing(path: Path, *, force: bool, marker: str | None = None) -> No
         )
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise ExistsError("is a device or a pipe, not a file", where=str(path))
+    if path.is_symlink():
+        hint = f"name what it leads to: {shlex.quote(os.readlink(path))}"
+        raise ExistsError("is a link, and an output replaces no link", where=str(path), hint=hint)
     if path.exists() and not force:
         raise ExistsError("already exists", where=str(path), hint="--force overwrites it")
     if path.is_dir() and any(path.iterdir()) and not (marker and (path / marker).is_file()):
         raise ExistsError(
             "is a folder that holds something else", where=str(path), hint="choose another name"
         )
+    if path.exists() and path.is_dir() != (marker is not None):
+        is_one, other = ("file", "folder") if marker else ("folder", "file")
+        what = f"is a {is_one}, and the output is a {other}"
+        raise ExistsError(what, where=str(path), hint="choose another name")
+    _refuse_closed(path)
+
+
+def _refuse_closed(path: Path) -> None:
+    """Raise OSError, naming `path`, where no file can be written beside it."""
+    beside = _beside(path)
+    try:
+        beside.touch()
+        beside.unlink()
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 @contextmanager

@@ -100,8 +100,7 @@ def refuse_output(path: Path, *, resume: bool, force: bool) -> None:
     loaded.
     """
     marker = None if is_file_output(path) else META
-    if resume and partial_folder(path).exists():
-        return
+    force = force or (resume and partial_folder(path).exists())
     refuse_existing(path, force=force, marker=marker)
     if path.suffix == ".npy":
         refuse_existing(ids_beside(path), force=force)

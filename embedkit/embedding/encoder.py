@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.identity import Identity
-from embedkit.errors import MismatchError, MissingPackageError, UnknownNameError, UsageError
+from embedkit.data.pairs import shown
+from embedkit.errors import DataError, MismatchError, MissingPackageError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from embedkit.transforms.affine import Affine
@@ -157,3 +158,11 @@ def unit_length(vectors: Vectors) -> Vectors:
         rows /= np.maximum(np.abs(rows).max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
         unit[extreme] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1)
     return unit
+
+
+def require_finite(vectors: Vectors, texts: Sequence[str]) -> None:
+    """Raise DataError, naming the text, for a vector of `(len(texts), dimension)` with NaN or infinity in it."""
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        text = texts[int(np.argmin(finite))]
+        raise DataError(f"the vector of {shown(text)} has a number that is not finite")

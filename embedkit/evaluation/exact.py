@@ -12,9 +12,8 @@ from embedkit.data.identity import Identity
 from embedkit.data.qrels import compared
 from embedkit.data.records import Record
 from embedkit.embedding.batching import Encoded, encode_records
-from embedkit.embedding.encoder import Encoder, Mapped, Role, Vectors, unit_length
+from embedkit.embedding.encoder import Encoder, Mapped, Role, Vectors, require_finite, unit_length
 from embedkit.errors import DataError
-from embedkit.evaluation.finite import require_finite
 
 Rows = NDArray[np.int64]
 

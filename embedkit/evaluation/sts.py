@@ -13,10 +13,9 @@ from embedkit.data.identity import Identity
 from embedkit.data.pairs import Pair
 from embedkit.data.records import Record
 from embedkit.embedding.batching import encode_records
-from embedkit.embedding.encoder import Encoder, Role, Vectors
+from embedkit.embedding.encoder import Encoder, Role, Vectors, require_finite
 from embedkit.errors import DataError, MismatchError
 from embedkit.evaluation.bootstrap import RESAMPLES, Difference, Estimate, difference, draws, estimate
-from embedkit.evaluation.finite import require_finite
 from embedkit.evaluation.ranks import ROUNDING, Ranks, weighted_correlation
 
 Float64 = NDArray[np.float64]

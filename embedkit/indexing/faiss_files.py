@@ -16,6 +16,7 @@ from embedkit.indexing.soundness import faults
 
 _READING = threading.Lock()  # the limit is that of the whole process
 _NO_LIMIT = 1 << 40  # bytes; FAISS's own
+_LEAST_LIMIT = 1 << 26  # bytes; in small files FAISS counts more than they hold
 
 
 def write_index(file: Path, empty: Any, blocks: Blocks, *, binary: bool = False) -> None:
@@ -76,11 +77,28 @@ def map_index(file: Path, rows: int, *, binary: bool = False) -> Any:
         raise FormatError(f"is not a whole FAISS index: {error}", where=str(file)) from None
     for fault in faults(index, rows):
         raise FormatError(fault, where=str(file))
+    if not binary:
+        _complete(index)
     return index
 
 
+def _complete(index: Any) -> None:
+    """Point lists of FastScan codes at what decodes them: FAISS forgets it when it reads a file, and gives
+    rows back through a null pointer.
+    """
+    import faiss
+
+    whole: Any = faiss.downcast_index(index)
+    for name in ("index", "base_index", "refine_index"):
+        if (part := getattr(whole, name, None)) is not None:
+            _complete(part)
+    if getattr(whole, "fine_quantizer", whole) is None:
+        whole.fine_quantizer = getattr(whole, "pq", None) or getattr(whole, "aq", None)
+
+
 def _bounded(read: Any, file: Path) -> Any:
-    """Read a FAISS file by memory map; a damaged count asks for no more memory than the file has bytes.
+    """Read a FAISS file by memory map; a damaged count asks for no more memory than the file has bytes,
+    or 64 MiB.
 
     Of product codes FAISS counts a table too that it never makes for inner products: they get past it.
     """
@@ -89,7 +107,7 @@ def _bounded(read: Any, file: Path) -> Any:
     limit = getattr(faiss, "set_deserialization_vector_byte_limit", lambda _: None)  # since 1.14
     with _READING:
         try:
-            limit(file.stat().st_size)
+            limit(max(file.stat().st_size, _LEAST_LIMIT))
             return read(str(file), faiss.IO_FLAG_MMAP_IFC)
         except RuntimeError as error:
             if "precomputed_table" not in str(error):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ class Query:
     def __post_init__(self) -> None:
         if self.dedupe is not None and not 0 < self.dedupe <= 1:
             raise UsageError(f"{self.dedupe} is not a cosine above 0, at most 1", where="--dedupe")
+        if self.min_score is not None and not math.isfinite(self.min_score):
+            raise UsageError(f"{self.min_score} is not a finite number", where="--min-score")
 
 
 def hits(index: Index, vectors: Floats, query: Query, columns: list[str] | None = None) -> list[list[Hit]]:

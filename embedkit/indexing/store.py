@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from embedkit import spec
 from embedkit.data.identity import Identity
 from embedkit.embedding.encoder import Encoder, unit_length
-from embedkit.errors import FormatError, MismatchError, UsageError
+from embedkit.errors import DataError, FormatError, MismatchError, UsageError
 from embedkit.indexing.kind import Floats, Kind, Mask, Metric, Rows
 from embedkit.indexing.lock import Lease
 from embedkit.indexing.manifest import Manifest, read_manifest
@@ -165,13 +165,17 @@ class Index:
 
     def prepared(self, queries: NDArray[np.float32]) -> Floats:
         """Return queries as rows are stored, of unit length under `cosine`; raises MismatchError for another
-        width.
+        width, and DataError for a query that holds NaN or infinity.
         """
         if queries.shape[1] != self.dimension:
             raise MismatchError(
                 f"the index has {self.dimension} columns, the queries {queries.shape[1]}",
                 where=str(self.path),
             )
+        finite = np.isfinite(queries).all(axis=1)
+        if not finite.all():
+            what = f"the vector of query {int(np.argmin(finite)) + 1} has a number that is not finite"
+            raise DataError(what, where=str(self.path))
         return unit_length(queries) if self.metric == "cosine" else queries
 
     def hits(self, queries: NDArray[np.float32], k: int, columns: list[str] | None = None) -> list[list[Hit]]:

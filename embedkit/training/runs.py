@@ -128,8 +128,7 @@ def refuse_run(path: Path, *, resume: bool, force: bool) -> None:
     """Raise ExistsError for an output that a run would refuse, before anything is loaded."""
     partial = path.with_name(f"{path.name}.partial")
     unfinished = (partial / SETTINGS).is_file()
-    if not (resume and unfinished):
-        refuse_existing(path, force=force, marker=MARKER)
+    refuse_existing(path, force=force or (resume and unfinished), marker=MARKER)
     if partial.is_dir() and not unfinished and any(partial.iterdir()) and not (partial / BASE).is_dir():
         raise ExistsError(
             "is a folder that holds something else", where=str(partial), hint="choose another name"

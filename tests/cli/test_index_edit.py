@@ -89,3 +89,10 @@ def test_another_encoder_is_refused_naming_both(run, idx):
     assert done.code == 1
     assert "the index comes from hash:dim=8 " in done.said
     assert ids(run, idx) == ["args", "tree", "词"]
+
+
+def test_ids_that_are_not_there_are_reported_in_one_line(run, docs):
+    run("index", docs, "-o", "x.idx", "-q")
+    assert run("index", "delete", "x.idx", "a\nb", "c\u2028d").said == (
+        "embedkit: 0 documents deleted, 2 not there (a b, c d) -> x.idx, 3 documents\n"
+    )

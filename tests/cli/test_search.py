@@ -105,7 +105,6 @@ def test_an_id_that_a_trec_run_cannot_hold_is_refused(run, id):
     done = run("search", "x.idx", "one", "--format", "trec")
     hint = "it must be one word; use --format jsonl"
     assert done == (1, "", f"embedkit: id {id!r} cannot stand in a TREC run; {hint}\n")
-    assert len(run("search", "x.idx", "one", "--format", "tsv").out.rstrip("\n").split("\t")) == 5
 
 
 def test_a_closed_pipe_ends_silently(shell, idx):
@@ -162,3 +161,68 @@ def test_an_emptied_index_answers_nothing(run, idx):
     run("index", "delete", idx, "tree", "args", "词")
     assert run("search", idx, QUERY) == (0, "", "")
     assert run("search", idx, QUERY, "--where", "year > 1", "--exact", "--dedupe", ".9") == (0, "", "")
+
+
+@pytest.mark.parametrize("id", ["a  b", "a\u3000b", "a\xa0b"])
+def test_an_id_with_blanks_stands_in_a_cell_as_it_is(run, id):
+    run("index", "-o", "x.idx", stdin=json.dumps({"id": id, "text": "one\ttwo\nthree"}))
+    cells = run("search", "x.idx", "one", "--format", "tsv").out.rstrip("\n").split("\t")
+    assert (cells[2], cells[4:]) == (id, ["one two three"])
+
+
+ODD_IDS = ["a\nb", "a\rb", "a\u2028b", "a\x85b", "a\tb", " a", "a ", "\ufeffa", " ", "a\x0bb", "a\x1eb"]
+
+
+@pytest.mark.parametrize("odd", ODD_IDS)
+def test_an_id_that_a_line_cannot_hold_is_refused_and_nothing_else_deleted(run, odd):
+    """`--format ids` printed `a\\nb` as two lines, and `index delete --ids` deleted a and b."""
+    ids = [odd, "a", "b", "c d"]
+    Path("d.jsonl").write_text("".join(json.dumps({"id": id, "text": id}) + "\n" for id in ids))
+    assert run("index", "d.jsonl", "-o", "x.idx", "-q").code == 0
+    for format in ("ids", "tsv", "trec"):
+        done = run("search", "x.idx", "what", "-k", 9, "--format", format)
+        assert (done.code, done.out, done.said.count("\n")) == (1, "", 1)
+        assert "cannot stand in" in done.said
+    jsonl = run("search", "x.idx", "what", "-k", 9, "--format", "jsonl").out
+    assert sorted(json.loads(line)["id"] for line in jsonl.split("\n")[:-1]) == sorted(ids)
+    assert run("index", "delete", "x.idx", "--", odd).code == 0
+    out = run("search", "x.idx", "what", "-k", 9, "--format", "ids").out
+    assert sorted(out.split("\n")) == ["", "a", "b", "c d"]
+    assert sorted(
+        line.split("\t")[2] for line in run("search", "x.idx", "what", "--format", "tsv").out.splitlines()
+    ) == ["a", "b", "c d"]
+    Path("ids.txt").write_text(out, newline="")
+    assert "3 documents deleted" in run("index", "delete", "x.idx", "--ids", "ids.txt").said
+
+
+def test_a_run_never_holds_a_query_id_twice(run, idx):
+    lines = [json.dumps({"id": id, "text": QUERY}) for id in ("1", "2", "1")]
+    for format in ("trec", "jsonl", "tsv"):
+        done = run("search", idx, "--format", format, stdin="\n".join(lines))
+        assert done[::2] == (
+            1, "embedkit: -: query id '1' comes twice; give every query an id of its own\n"
+        )  # fmt: skip
+
+
+def test_a_query_that_is_not_a_number_is_named(run, idx, monkeypatch):
+    """It was reported as damage of the index."""
+    from embedkit.embedding.hashed import HashedEncoder
+
+    real = HashedEncoder.encode
+
+    def encode(self, texts, role="document"):
+        vectors = real(self, texts, role)
+        vectors[[text == "bad" for text in texts]] = float("nan")
+        return vectors
+
+    monkeypatch.setattr(HashedEncoder, "encode", encode)
+    for options in ((), ("--exact",), ("--dedupe", ".9")):
+        done = run("search", idx, *options, stdin="good\nbad\n")
+        assert done.code == 1
+        assert done.said == "embedkit: the vector of 'bad' has a number that is not finite\n"
+
+
+def test_an_empty_query_among_many_is_refused_as_one_alone_is(run, idx):
+    """Its hits were whatever a vector of zeros is nearest to."""
+    done = run("search", idx, "--format", "trec", stdin='{"id": "q", "text": " "}\n')
+    assert done == (1, "", "embedkit: -: the query of id 'q' is empty\n")

@@ -227,3 +227,37 @@ def test_a_missing_parent_is_refused_with_what_to_type(folder, force):
 @pytest.mark.parametrize("path", [".", "..", "/"])
 def test_a_place_that_cannot_be_replaced_is_refused_even_with_force(path):
     assert refusal(path, force=True) == f"{path}: is a place, not a name to write to"
+
+
+@pytest.mark.parametrize("target", ["file", "out", "nowhere"])
+@pytest.mark.parametrize("marker", [None, "old"])
+def test_a_link_is_refused_wherever_it_leads(old, target, marker):
+    """A link that led nowhere was found out once everything had been encoded."""
+    Path("file").touch()
+    Path("link").symlink_to(target)
+    for force in (True, False):
+        with pytest.raises(ExistsError, match=f"^link: is a link, .*; name what it leads to: {target}$"):
+            refuse_existing(Path("link"), force=force, marker=marker)
+
+
+def test_a_file_takes_no_folder_s_place_and_a_folder_no_file_s(folder):
+    Path("empty").mkdir()
+    Path("file").touch()
+    assert refusal("empty", force=True) == "empty: is a folder, and the output is a file; choose another name"
+    with pytest.raises(ExistsError, match=r"^file: is a file, and the output is a folder; choose another"):
+        refuse_existing(Path("file"), force=True, marker="old")
+
+
+def test_a_name_that_cannot_be_written_is_refused_and_leaves_nothing(folder):
+    with pytest.raises(OSError, match="name too long") as caught:
+        refuse_existing(Path("x" * 250), force=False)
+    assert caught.value.filename == "x" * 250
+    assert names(folder) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is closed to root")
+def test_a_folder_that_takes_no_files_is_refused(folder):
+    Path("closed").mkdir(mode=0o500)
+    with pytest.raises(PermissionError) as caught:
+        refuse_existing(Path("closed/out"), force=False)
+    assert caught.value.filename == "closed/out"

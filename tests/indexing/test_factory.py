@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from embedkit import spec
+from embedkit.data.apart import apart
 from embedkit.data.vectors import Batch, VectorMeta
 from embedkit.errors import UsageError
 from embedkit.indexing.building import build_index
@@ -38,6 +39,7 @@ def test_a_factory_string_keeps_its_commas_there_and_back(text):
             "factory:PCAR8,Flat",
             r"^factory:PCAR8,Flat: its map subtracts a mean, after which inner products are",
         ),
+        ("factory:PCA0,Flat", r"^factory:PCA0,Flat: its map keeps no column; "),
         ("factory:LSH", r"^factory:LSH: FAISS says: 'metric == METRIC_L2' failed; "),
         ("ivf:storage=pq,m=5,opq=no", r"^storage=pq: m=5 does not divide 16 columns; m=4$"),
         ("ivf:storage=pq,m=17", r"^storage=pq: m=17 is more than 16 columns; m=4$"),
@@ -48,6 +50,43 @@ def test_a_factory_string_keeps_its_commas_there_and_back(text):
 def test_what_cannot_be_built_is_one_line_and_leaves_nothing(folder, kind, message):
     with pytest.raises(UsageError, match=message) as caught:
         built(kind)
+    assert "\n" not in str(caught.value)
+    assert os.listdir() == []
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["ivf", "ivf:lists=3,storage=sq8", "ivf:storage=pq", "ivf:storage=pq,opq=no", "factory:IVF2,PQ4x4"],
+)
+def test_faiss_prints_nothing_of_its_own(folder, capfd, kind):
+    """It warned of few points for a centroid on standard output, in the middle of the data."""
+    built(kind, ROWS[:15]).search(ROWS[:2], 3)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("text", ["IVF4,PQ4x4fs", "IVF4,RQ3x4fs", "RR16,IVF4,PQ4x4fsr", "IVF4,PQ4x4fs,RFlat"])
+def test_lists_of_fast_scan_codes_give_their_rows_back(folder, text):
+    """`--more-like`, `--exact` and `--dedupe` ended in a segmentation fault."""
+    import faiss
+
+    oracle = faiss.index_factory(16, text, faiss.METRIC_INNER_PRODUCT)
+    oracle.train(ROWS)
+    oracle.add(ROWS)
+    if lists := faiss.try_extract_index_ivf(oracle):
+        lists.make_direct_map()
+    given = apart(given_back, text)
+    np.testing.assert_allclose(given, oracle.reconstruct_batch(np.arange(400)), atol=1e-5)
+
+
+def given_back(text):
+    """Stored rows of an index as read from disk; in a process of its own, which may crash."""
+    return built(f"factory:{text}").vectors(np.arange(400)).tolist()
+
+
+@pytest.mark.parametrize("text", ["PQ0", "IVF0,Flat", "HNSW0", "HNSW1", "PQ4x0", "RQ0x4", "IVF4,PQ4x4fs_0"])
+def test_a_description_that_crashes_faiss_is_one_line(folder, text):
+    with pytest.raises(UsageError, match=f"^factory:{text}: FAISS (says: |crashes|asks for)") as caught:
+        built(f"factory:{text}")
     assert "\n" not in str(caught.value)
     assert os.listdir() == []
 

@@ -207,3 +207,13 @@ def test_a_full_disk_is_said_with_the_name_of_the_lock_which_is_left_to_nobody(f
     ):
         pass
     assert list(Path("x.idx").iterdir()) == []
+
+
+def test_an_index_built_over_a_link_leaves_no_lock_where_that_led(folder, docs):
+    """Later writers of what the link had led to were told of one that was killed."""
+    build_index("real.idx", *docs("ab"))
+    Path("link.idx").symlink_to("real.idx")
+    build_index("link.idx", *docs("cd"))
+    assert not Path("link.idx").is_symlink()
+    assert not Path("real.idx/writer.lock").exists()
+    assert sorted(path.name for path in folder.iterdir()) == ["link.idx", "real.idx"]

@@ -11,6 +11,7 @@ import typer
 from embedkit.cli.batches import open_as_vectors
 from embedkit.cli.completion import complete_indexes
 from embedkit.cli.console import input_names, passed_over, relay_warnings, say
+from embedkit.cli.hits import printable
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
 from embedkit.errors import UsageError
 
@@ -82,7 +83,7 @@ def delete(
     done = delete(path, wanted)
     words = f"{_documents(done.deleted)} deleted"
     if done.missing:
-        words += f", {len(done.missing):,} not there ({', '.join(done.missing[:3])}"
+        words += f", {len(done.missing):,} not there ({', '.join(map(printable, done.missing[:3]))}"
         words += ", ...)" if len(done.missing) > 3 else ")"
     _report(common, path, done.after, {"deleted": done.deleted, "missing": len(done.missing)}, words)
 

@@ -168,7 +168,7 @@ def _read_vectors(index: Index, name: str, reading: TextOptions, encoding: Encod
 
     from embedkit.data.inputs import open_input
     from embedkit.data.records import RecordReader
-    from embedkit.evaluation.finite import require_finite
+    from embedkit.embedding.encoder import require_finite
 
     with open_input([name], reading.format()) as source:
         if not isinstance(source, RecordReader):

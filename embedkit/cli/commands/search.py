@@ -102,12 +102,15 @@ def answer(
     index: Index, encoder: Encoder, questions: Iterator[list[Record]], query: Query, format: str
 ) -> Iterator[Answer]:
     """Search window by window; only the ids are read of the documents where the format shows no more."""
+    from embedkit.embedding.encoder import require_finite
     from embedkit.indexing.query import hits
 
     columns = _columns(format)
     step = max(1, _HITS_AT_A_TIME // max(1, min(query.k, index.rows)))
     for window in questions:
-        vectors = encoder.encode([record.text for record in window], "query")
+        texts = [record.text for record in window]
+        vectors = encoder.encode(texts, "query")
+        require_finite(vectors, texts)
         for start in range(0, len(window), step):
             found = hits(index, vectors[start : start + step], query, columns)
             for record, line in zip(window[start : start + step], found, strict=True):
@@ -122,8 +125,17 @@ def _questions(names: list[str], format: TextFormat) -> Iterator[list[Record]]:
     from embedkit.data.inputs import open_text
     from embedkit.embedding.batching import windows
 
+    seen: set[str] = set()
     with open_text(names, format) as reader:
-        yield from windows(reader, first=64)
+        for window in windows(reader, first=64):
+            for record in window:
+                if record.id in seen:
+                    what, hint = f"query id {record.id!r} comes twice", "give every query an id of its own"
+                    raise DataError(what, where=reader.name, hint=hint)
+                if not record.text.strip():
+                    raise DataError(f"the query of id {record.id!r} is empty", where=reader.name)
+                seen.add(record.id)
+            yield window
         if not reader.read:
             raise DataError("there is no question in the input", where=reader.name)
 

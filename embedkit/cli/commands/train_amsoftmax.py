@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -34,11 +36,10 @@ def _option(help: str, *names: str, **how: Any) -> Any:
 def _margin(value: str | None) -> str | None:
     if value is None or value == "auto":
         return value
-    try:
-        float(value)
-    except ValueError:
-        raise UsageError(f"{value} is neither auto nor a number", where="--margin") from None
-    return value
+    with suppress(ValueError):
+        if math.isfinite(float(value)):
+            return value
+    raise UsageError(f"{value} is neither auto nor a number", where="--margin")
 
 
 @dataclass(frozen=True)

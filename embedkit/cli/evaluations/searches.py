@@ -194,7 +194,7 @@ def _answers(index: Index, encoder: Encoder, queries: Sequence[Record], k: int) 
     Raises DataError for a query whose vector is not finite.
     """
     from embedkit.embedding.batching import windows
-    from embedkit.evaluation.finite import require_finite
+    from embedkit.embedding.encoder import require_finite
 
     for window in windows(queries, first=64):
         texts = [record.text for record in window]

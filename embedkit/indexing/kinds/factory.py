@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from embedkit.errors import UsageError
+from embedkit.data.apart import DiedError, apart
+from embedkit.errors import FormatError, UsageError
 from embedkit.indexing.faiss_files import map_index, save_index, search_parameters
 from embedkit.indexing.kind import Blocks, Floats, Mask, Rows, Space
-from embedkit.indexing.sampling import SAMPLE_ROWS, sampled
+from embedkit.indexing.rescoring import read_rows, write_rows
+from embedkit.indexing.sampling import SAMPLE_ROWS, SPOOL, draw
 
 FILE = "factory.faiss"
 _HINT = "see FAISS's page on its index factory"
 _BLOCK_ROWS = 16384
+_ASKED = 64  # rows that a new index is asked for, before it is believed
 
 
 @dataclass(frozen=True)
@@ -32,18 +36,15 @@ class Factory:
     per_query: ClassVar[frozenset[str]] = frozenset()
 
     def build(self, blocks: Blocks, space: Space, folder: Path) -> None:
-        """Write the FAISS index of all rows `(rows, dimension)`; it is in memory while it is filled."""
-        self._empty(space.dimension)  # refused before anything is read
-        sample, rows = sampled(blocks, folder, 0, SAMPLE_ROWS)
-        try:
-            index = self._trained(sample)
-            self._require_origin(index)
-            for block in rows:
-                index.add(block)
-            _given_back(index, np.arange(1))
-        except RuntimeError as error:
-            raise UsageError(f"FAISS says: {_said(error)}", where=self._name, hint=_HINT) from None
-        save_index(folder / FILE, index)
+        """Write the FAISS index of all rows `(rows, dimension)`; it is in memory while it is filled.
+
+        FAISS is in a process of its own meanwhile: some descriptions crash it, and those are refused.
+        """
+        self._apart(_require_known, space.dimension)  # before anything is read
+        for _ in write_rows(folder / SPOOL, blocks, "float32"):
+            pass
+        self._apart(_build, str(folder))
+        (folder / SPOOL).unlink()
 
     def open(self, folder: Path, rows: int) -> Any:
         """Map the FAISS index into memory where FAISS can."""
@@ -73,25 +74,43 @@ class Factory:
     def _name(self) -> str:
         return f"factory:{self.description}"
 
-    def _trained(self, sample: Floats) -> Any:
-        """Return the index trained on rows `(rows, dimension)`; fewer than it has centroids are repeated."""
-        index = self._empty(sample.shape[1])
+    def _apart(self, work: Callable[..., None], *arguments: Any) -> None:
+        """Do a part of the building in a process of its own; raises UsageError when FAISS cannot do it."""
         try:
-            index.train(sample)
-        except RuntimeError:
-            if len(sample) >= SAMPLE_ROWS:
-                raise
+            apart(work, self.description, *arguments)
+        except RuntimeError as error:
+            raise UsageError(f"FAISS says: {_said(error)}", where=self._name, hint=_HINT) from None
+        except DiedError as error:
+            what, hint = f"FAISS crashes with it ({error})", "name another one"
+            raise UsageError(what, where=self._name, hint=hint) from None
+        except MemoryError:
+            raise UsageError("FAISS asks for more memory than there is", where=self._name) from None
+
+    def _trained(self, sample: Floats) -> Any:
+        """Return the index trained on rows `(rows, dimension)`; where FAISS wants more than there are, they
+        are repeated.
+        """
+        while True:
             index = self._empty(sample.shape[1])
-            index.train(np.resize(sample, (SAMPLE_ROWS, sample.shape[1])))
-        return index
+            try:
+                index.train(sample)
+                return index
+            except RuntimeError:
+                if len(sample) >= SAMPLE_ROWS:
+                    raise
+            sample = np.resize(sample, (min(2 * len(sample), SAMPLE_ROWS), sample.shape[1]))
 
     def _require_origin(self, index: Any) -> None:
-        """Raise UsageError for a map in front that moves the origin: inner products behind it are others."""
+        """Raise UsageError for a map in front that keeps nothing, or that moves the origin: inner products
+        behind it are others.
+        """
         import faiss
 
         chain: Any = index.chain if isinstance(index, faiss.IndexPreTransform) else None
         for place in range(chain.size() if chain is not None else 0):
             step: Any = faiss.downcast_VectorTransform(chain.at(place))
+            if step.d_out < 1:
+                raise UsageError("its map keeps no column", where=self._name, hint=_HINT)
             if getattr(step, "have_bias", False) and faiss.vector_to_array(step.b).any():
                 hint = "rotate with RR or OPQ, or fit a map with embedkit reduce"
                 what = "its map subtracts a mean, after which inner products are others"
@@ -100,14 +119,41 @@ class Factory:
     def _empty(self, dimension: int) -> Any:
         import faiss
 
-        try:
-            index = faiss.index_factory(dimension, self.description, faiss.METRIC_INNER_PRODUCT)
-        except RuntimeError as error:
-            raise UsageError(f"FAISS says: {_said(error)}", where=self._name, hint=_HINT) from None
+        index = faiss.index_factory(dimension, self.description, faiss.METRIC_INNER_PRODUCT)
         if index.metric_type != faiss.METRIC_INNER_PRODUCT:
             what = "knows distances only, scores here are similarities"
             raise UsageError(what, where=self._name, hint="name another one")
         return index
+
+
+def _require_known(description: str, dimension: int) -> None:
+    """Raise RuntimeError unless FAISS knows the description, UsageError where its scores are distances."""
+    Factory(description)._empty(dimension)
+
+
+def _build(description: str, place: str) -> None:
+    """Write the index of the rows that are spooled in a folder, read it again, and ask it all that a search
+    may; raises RuntimeError for what FAISS cannot do.
+    """
+    kind, folder = Factory(description), Path(place)
+    sample, _ = draw(read_rows(folder / SPOOL), 0, SAMPLE_ROWS)
+    index = kind._trained(sample)
+    kind._require_origin(index)
+    for block in read_rows(folder / SPOOL):
+        index.add(np.ascontiguousarray(block))
+    save_index(folder / FILE, index)
+    rows = int(index.ntotal)
+    del index
+    try:
+        opened = kind.open(folder, rows)
+    except FormatError as error:
+        raise RuntimeError(f"what it has written {error.what}") from None
+    asked = kind.vectors(opened, np.arange(min(rows, _ASKED)), sample.shape[1])
+    for allowed in (None, np.arange(rows) % 2 == 0):
+        k = min(rows if allowed is None else int(allowed.sum()), _ASKED)
+        scores, found = kind.search(opened, asked, k, allowed)
+        if not np.isfinite(scores).all() or found.min() < 0 or found.max() >= rows:
+            raise RuntimeError("its own search finds rows that are not there")
 
 
 def _given_back(index: Any, rows: Rows) -> Floats:

@@ -120,7 +120,7 @@ class Ivf:
         )
 
     def _learnt(self, index: Any, sample: Floats) -> Any:
-        index.cp.seed = self.seed + 1
+        index.cp.seed, index.cp.min_points_per_centroid = self.seed + 1, 1  # fewer are warned of, by print
         index.train(sample)
         return index
 

@@ -1,0 +1,77 @@
+"""A function in a process of its own, so that a native library that dies takes no command with it, and that
+what it prints does not appear.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from typing import Any
+
+from embedkit import errors
+
+_CHILD = (
+    "import json, sys; question = json.load(sys.stdin); sys.path[:] = question[0]; "
+    "from embedkit.data.apart import _answer; _answer(*question[1:])"
+)
+
+
+class DiedError(Exception):
+    """The process ended without an answer; the message names the signal, or the exit code."""
+
+
+def apart(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a function of a module returns, called in a process of its own; JSON can hold arguments and
+    answer. Raises what the function raises, and DiedError when the process ends in another way.
+    """
+    question = [sys.path, function.__module__, function.__name__, arguments]
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD],
+        input=json.dumps(question).encode(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    if done.returncode or not done.stdout:
+        raise DiedError(_end_of(done.returncode))
+    value, raised = json.loads(done.stdout)
+    if raised is not None:
+        raise _error(*raised)
+    return value
+
+
+def _answer(module: str, name: str, arguments: list[Any]) -> None:
+    """Answer the question on standard output, which nothing else reaches."""
+    out = os.dup(1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    value, raised = None, None
+    try:
+        value = getattr(import_module(module), name)(*arguments)
+    except errors.EmbedkitError as error:
+        raised = (type(error).__name__, error.what, error.where, error.hint)
+    except Exception as error:
+        raised = (type(error).__name__, str(error), None, None)
+    with open(out, "w", encoding="utf-8") as answer:
+        json.dump((value, raised), answer)
+
+
+def _error(name: str, what: str, where: str | None, hint: str | None) -> Exception:
+    """Return an error as it was in the other process."""
+    kind = getattr(errors, name, None)
+    if kind is not None:
+        return errors.same_error(kind, what, where, hint)
+    found: Exception = getattr(builtins, name, RuntimeError)(what)
+    return found
+
+
+def _end_of(code: int) -> str:
+    with suppress(ValueError):
+        return f"the process ended by {signal.Signals(-code).name}"
+    return f"the process ended with exit code {code}"
