@@ -13,10 +13,10 @@ from typing import Any
 
 import orjson
 
+from embedkit.data.columns import VECTOR, require_vectors
 from embedkit.data.streams import ARRAY_HINT, Stream, require_distinct
 from embedkit.errors import DataError
 
-VECTOR = "vector"  # the field of a row that is no field of a text
 
 _BOM = b"\xef\xbb\xbf"
 _TABLE_ROWS = 1024  # rows of a parquet or arrow file that are turned into Python values at a time
@@ -75,7 +75,7 @@ def _csv_parsers(stream: Stream, names: list[str] | None) -> RowParsers:
 def _table_parsers(stream: Stream) -> RowParsers:
     number = stream.rows_before
     for batch in stream.table.batches:
-        _check_vectors(batch.schema, stream.name)
+        require_vectors(batch.schema, where=stream.name)
         names = [name for name in batch.schema.names if name != VECTOR]
         json_names = [
             field.name for field in batch.schema if (field.metadata or {}).get(b"embedkit") == b"json"
@@ -305,22 +305,6 @@ def _checked_cells(rows: Cells) -> Iterator[tuple[str, list[str]]]:
 
 def _cells(lines: Lines, stream: Stream) -> Cells:
     return _csv_cells(lines, stream.name) if stream.kind == "csv" else _tsv_cells(lines)
-
-
-def _check_vectors(schema: Any, place: str) -> None:
-    """Raise DataError where a column `vector` is something else than vectors, which would get lost."""
-    import pyarrow as pa
-
-    if VECTOR not in schema.names:
-        return
-    kind = schema.field(VECTOR).type
-    kind = getattr(kind, "storage_type", kind)
-    inner = getattr(kind, "value_type", kind)
-    types = pa.types
-    numbers = (types.is_floating, types.is_integer, types.is_decimal, types.is_null)
-    if not any(is_one(inner) for is_one in numbers) or (inner is kind and not types.is_null(kind)):
-        what = f"column {VECTOR!r} is {kind}, expected lists of numbers"
-        raise DataError(what, where=place, hint="convert it, or rename it to have the text encoded")
 
 
 def _lines_ahead(stream: Stream) -> Lines:

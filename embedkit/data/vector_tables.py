@@ -24,9 +24,6 @@ _META_KEY, _MAP_KEY = b"embedkit", b"embedkit-map"
 def read_table(stream: Stream) -> tuple[VectorMeta, Iterator[Batch]]:
     """Read tables with a column `vector`; raises DataError when there is no row and none is announced."""
     schema = stream.table.schema
-    repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
-    if repeated:
-        raise DataError(f"has more than one column {', '.join(map(repr, repeated))}", where=stream.name)
     annotation = (schema.metadata or {}).get(_META_KEY)
     if annotation:
         try:

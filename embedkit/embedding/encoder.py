@@ -161,7 +161,7 @@ def unit_length(vectors: Vectors) -> Vectors:
 
 
 def require_finite(vectors: Vectors, texts: Sequence[str]) -> None:
-    """Raise DataError, naming the text, for a vector of `(len(texts), dimension)` with NaN or infinity in it."""
+    """Raise DataError, naming the text, for a row of `(len(texts), dimension)` with NaN or infinity."""
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
         text = texts[int(np.argmin(finite))]

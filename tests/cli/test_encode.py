@@ -95,7 +95,8 @@ def test_a_map_is_applied(run, docs):
         (
             ["latin.txt"],
             1,
-            "latin.txt:1: is not UTF-8 (byte 2); convert the file from its own encoding, as iconv -f LATIN1 -t UTF-8 does",
+            "latin.txt:1: is not UTF-8 (byte 2); convert the file from its own encoding, "
+            "as iconv -f LATIN1 -t UTF-8 does",
         ),
         (["one.txt", "-m", "hash:dim=0"], 2, "hash:dim=0: dim=0 is not between 1 and 65536"),
         (["one.txt", "-m", "hsh"], 2, "--model: unknown model 'hsh'; did you mean hash?"),
