@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from embedkit.data.rows import VECTOR, Row, has_vectors_beside, json_type, require_header, row_parsers
+from embedkit.data.columns import VECTOR
+from embedkit.data.rows import Row, has_vectors_beside, json_type, require_header, row_parsers
 from embedkit.data.streams import Kind, Stream, open_stream, readable
 from embedkit.errors import DataError
 

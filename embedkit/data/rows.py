@@ -17,7 +17,6 @@ from embedkit.data.columns import VECTOR, require_vectors
 from embedkit.data.streams import ARRAY_HINT, Stream, require_distinct
 from embedkit.errors import DataError
 
-
 _BOM = b"\xef\xbb\xbf"
 _TABLE_ROWS = 1024  # rows of a parquet or arrow file that are turned into Python values at a time
 
