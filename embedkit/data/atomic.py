@@ -24,8 +24,8 @@ def refuse_existing(path: Path, *, force: bool, marker: str | None = None) -> No
     """Raise ExistsError, or OSError, for an output that could not be put at `path` in the end: one that is
     there and may not be overwritten, a link, or a name in a folder that is not there or takes no files.
 
-    An output with a `marker` is a folder, and replaces only one that holds the file of that name, which says
-    that embedkit wrote it, even with `force`. An output without is a file.
+    An output with a `marker` is a folder, and replaces no folder but one that holds the file of that name,
+    which says that embedkit wrote it, even with `force`. An output without is a file, and replaces no folder.
     """
     if path.name in ("", ".."):
         raise ExistsError("is a place, not a name to write to", where=str(path))
@@ -46,9 +46,8 @@ def refuse_existing(path: Path, *, force: bool, marker: str | None = None) -> No
         raise ExistsError(
             "is a folder that holds something else", where=str(path), hint="choose another name"
         )
-    if path.exists() and path.is_dir() != (marker is not None):
-        is_one, other = ("file", "folder") if marker else ("folder", "file")
-        what = f"is a {is_one}, and the output is a {other}"
+    if path.is_dir() and marker is None:
+        what = "is a folder, and the output is a file"
         raise ExistsError(what, where=str(path), hint="choose another name")
     _refuse_closed(path)
 

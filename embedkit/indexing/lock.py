@@ -38,8 +38,9 @@ def writer_lock(path: Path) -> Iterator[None]:
     The lock is the kernel's, on a file that says who holds it. A file that nobody holds was left by a killed
     process: it is taken over, with a warning.
     """
-    file = path.resolve() / LOCK  # of the folder that is there now, whatever takes the name of a link to it
-    descriptor = _acquire(file, path)
+    folder = path.resolve() if path.is_symlink() else path  # a writer may replace the link
+    file = folder / LOCK
+    descriptor = _acquire(file)
     try:
         if (dead := _owner(descriptor)) is not None:
             _log.warning("%s: %s was killed while it wrote; what it left is cleared away", path, dead)
@@ -89,7 +90,7 @@ def discard_unread(folder: Path) -> bool:
     return True
 
 
-def _acquire(file: Path, path: Path) -> int:
+def _acquire(file: Path) -> int:
     while True:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -98,7 +99,7 @@ def _acquire(file: Path, path: Path) -> int:
             owner = _owner(descriptor) or "another process"
             os.close(descriptor)
             hint = "one writer at a time"
-            raise ExistsError(f"is being written by {owner}", where=str(path), hint=hint) from None
+            raise ExistsError(f"is being written by {owner}", where=str(file.parent), hint=hint) from None
         if _is_at(descriptor, file):
             return descriptor
         os.close(descriptor)  # its owner removed it in between

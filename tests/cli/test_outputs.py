@@ -49,7 +49,9 @@ def test_an_output_that_cannot_be_is_refused_first(run, line, kind, ending, ther
         Path("target").mkdir() if kind == "folder" else Path("target").touch()
         Path(out).symlink_to("target")
     elif there == "other":
-        Path(out).touch() if kind == "folder" else Path(out).mkdir()
+        Path(out).mkdir()
+        if kind == "folder":
+            Path(out, "mine").touch()
     before = sorted(Path().rglob("*"))
     done = run(*line.split(), out, "--force")
     assert (done.code, done.out) == (1, "")
