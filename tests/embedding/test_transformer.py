@@ -59,7 +59,7 @@ def test_openvino_asked_for_and_impossible_is_an_error(tiny: ModelMaker) -> None
 def test_the_slow_tokenizer_truncates(tiny: ModelMaker) -> None:
     runtime = TorchRuntime(*_read(tiny, "slow", max_length=5))
     assert isinstance(runtime.tokenize, SlowTokenizer)
-    assert [len(ids) for ids in runtime.tokenize(["a", "abcdefgh", ""])] == [3, 5, 2]
+    assert [len(text.ids) for text in runtime.tokenize(["a", "abcdefgh", ""])] == [3, 5, 2]
     assert runtime.tokenize([]) == []
 
 
