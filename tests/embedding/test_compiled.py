@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from embedkit.embedding import compiled, conversion, conversion_process
-from embedkit.embedding.compiled import CompiledRuntime, UnfitError, choose_precision, load_compiled
+from embedkit.embedding.compiled import CompiledRuntime, choose_precision, load_compiled
 from embedkit.embedding.conversion import lowest_cosine
 from embedkit.embedding.encoder import load
 from embedkit.embedding.transformer import compute
@@ -26,6 +26,7 @@ from embedkit.errors import ModelError
 from tests.embedding.conftest import TEXTS, ModelMaker, assert_close, sentence_transformers_vectors
 
 Vectors = np.ndarray[Any, Any]
+CONVERT_APART, START = conversion_process.convert_apart, conversion_process._START
 
 
 @pytest.fixture
@@ -66,16 +67,9 @@ def forbid_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Convert in the process of the test, where faults can be put in its way."""
-
-    def convert(*given: Any) -> None:
-        try:
-            conversion.convert_into(*given)
-        except ModelError as error:
-            raise UnfitError(error.what, where=error.where, hint=error.hint) from None
-
-    monkeypatch.setattr(conversion_process, "convert_apart", convert)
+def apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convert in a process of its own, as outside of tests."""
+    monkeypatch.setattr(conversion_process, "convert_apart", CONVERT_APART)
 
 
 def test_a_whole_entry_is_used_again(
@@ -162,7 +156,6 @@ def test_a_cache_that_cannot_be_written_costs_one_warning(
     assert "\n" not in record.getMessage()
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_a_full_disk_leaves_no_half_entry(
     tiny: ModelMaker, own_cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -182,7 +175,6 @@ def test_a_full_disk_leaves_no_half_entry(
     assert list((own_cache / "compiled").iterdir()) == []
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_no_disk_at_all_is_one_line(
     tiny: ModelMaker, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,7 +186,6 @@ def test_no_disk_at_all_is_one_line(
         vectors(str(tiny("bert")))
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_a_conversion_that_gives_other_vectors_is_refused(
     tiny: ModelMaker, own_cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -222,7 +213,6 @@ def test_a_conversion_that_gives_other_vectors_is_refused(
     assert [record.getMessage().count("runs on torch instead") for record in caplog.records] == [1]
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_a_model_whose_code_cannot_be_traced_is_one_line_with_the_cause(
     tiny: ModelMaker, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,6 +242,7 @@ def end_by(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(conversion_process, "_START", script)
 
 
+@pytest.mark.usefixtures("apart")
 def test_a_crash_of_the_converting_process_is_one_line_and_is_not_tried_again(
     tiny: ModelMaker, own_cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -270,6 +261,7 @@ def test_a_crash_of_the_converting_process_is_one_line_and_is_not_tried_again(
     ]
 
 
+@pytest.mark.usefixtures("apart")
 def test_other_versions_of_what_converts_try_again(
     tiny: ModelMaker, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,13 +272,13 @@ def test_other_versions_of_what_converts_try_again(
     said = json.loads(left.read_bytes())
     said["versions"]["transformers"] = "4.0"
     left.write_text(json.dumps(said))
-    monkeypatch.undo()
-    monkeypatch.setenv("EMBEDKIT_CACHE", str(own_cache))
+    monkeypatch.setattr(conversion_process, "_START", START)
     vectors(str(tiny("bert")))
     assert "entry.json" in [file.name for file in left.parent.iterdir()]
     assert not left.exists()
 
 
+@pytest.mark.usefixtures("apart")
 def test_a_process_that_was_killed_is_no_verdict_on_the_model(
     tiny: ModelMaker, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -296,6 +288,7 @@ def test_a_process_that_was_killed_is_no_verdict_on_the_model(
     assert list((own_cache / "compiled").iterdir()) == []
 
 
+@pytest.mark.usefixtures("apart")
 @pytest.mark.parametrize("family", ["llama", "gemma"])
 def test_gated_layers_run_compiled_whatever_the_threads(
     tiny: ModelMaker, own_cache: Path, monkeypatch: pytest.MonkeyPatch, family: str
