@@ -5,10 +5,16 @@ folder of its own on request.
 import logging
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from embedkit.embedding import conversion_process
+from embedkit.embedding.compiled import UnfitError
+from embedkit.errors import ModelError
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Kept from session to session: compiling a model takes seconds, and an entry says what it was made from.
@@ -31,6 +37,23 @@ def library_log() -> None:
     logger = logging.getLogger("embedkit")
     logger.handlers, logger.propagate = [], True
     logger.setLevel(logging.NOTSET)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def conversions_in_this_process() -> Iterator[None]:
+    """Convert models where torch is already imported, which takes seconds in each process of its own."""
+
+    def convert(*given: Any) -> None:
+        from embedkit.embedding.conversion import convert_into
+
+        try:
+            convert_into(*given)
+        except ModelError as error:
+            raise UnfitError(error.what, where=error.where, hint=error.hint) from None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conversion_process, "convert_apart", convert)
+        yield
 
 
 @pytest.fixture

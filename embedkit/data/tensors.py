@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 import orjson
 from numpy.typing import NDArray
+
+from embedkit.data.atomic import whole_file
 
 _LENGTH = 8  # bytes that hold the header's length
 _HEADER_LIMIT = 100_000_000  # bytes; the library reads no longer header
@@ -42,3 +45,14 @@ def read_header(path: Path) -> bytes:
     with open(path, "rb") as file:
         head = file.read(_LENGTH)
         return head + file.read(min(int.from_bytes(head, "little"), _HEADER_LIMIT))
+
+
+def rename_tensors(path: Path, prefix: str) -> None:
+    """Remove a prefix from the names of tensors in a safetensors file; the tensors stay as they are."""
+    with open(path, "rb") as source, whole_file(path) as target:
+        length = int.from_bytes(source.read(_LENGTH), "little")
+        header = orjson.loads(source.read(length))
+        head = orjson.dumps({name.removeprefix(prefix): value for name, value in header.items()})
+        head += b" " * (-len(head) % 8)
+        target.write(len(head).to_bytes(_LENGTH, "little") + head)
+        shutil.copyfileobj(source, target, 1 << 20)

@@ -84,17 +84,22 @@ def windows(
         yield window
 
 
-def token_batches(lengths: Sequence[int], budget: int) -> Iterator[NDArray[np.intp]]:
+def token_batches(lengths: Sequence[int], budget: int, *, alike: bool = False) -> Iterator[NDArray[np.intp]]:
     """Yield the rows of each batch, longest texts first; rows x longest stays within `budget` tokens.
 
-    A text longer than the budget is a batch of its own. In a batch rows are in order of length, then place.
+    A text longer than the budget is a batch of its own. In a batch rows are in order of length, then place;
+    `alike` ends a batch where the length changes.
     """
-    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    sizes = np.asarray(lengths, dtype=np.int64)
+    order = np.argsort(-sizes, kind="stable")
     start = 0
     while start < len(order):
-        size = max(1, budget // max(1, lengths[order[start]]))
-        yield order[start : start + size]
-        start += size
+        longest = int(sizes[order[start]])
+        end = start + max(1, budget // max(1, longest))
+        if alike:
+            end = min(end, start + int(np.searchsorted(-sizes[order[start:]], -longest, side="right")))
+        yield order[start:end]
+        start = end
 
 
 def _finish(window: list[Record], future: Future[Vectors]) -> Encoded:

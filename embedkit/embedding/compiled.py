@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -22,7 +23,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from embedkit.data.atomic import whole_folder
+from embedkit.data.atomic import whole_folder, write_whole
 from embedkit.data.cache import cache_folder
 from embedkit.embedding.encoder import EncoderSettings, Precision, Vectors
 from embedkit.embedding.fingerprint import file_sha256, fingerprint
@@ -33,11 +34,12 @@ from embedkit.embedding.tokens import FastTokenizer, TokenBatch
 from embedkit.errors import MissingPackageError, ModelError
 
 FORMAT = "embedkit-compiled"
-VERSION = 1
+VERSION = 2
 TOKEN_BUDGET = 1536  # rows x tokens of a batch: the fastest measured, for sentences and for documents
 LOWEST_COSINE = 0.9995  # of bf16 to fp32; under it `auto` computes in fp32
 
 MODEL, WEIGHTS, TOKENIZER, ENTRY = "model.xml", "model.bin", "tokenizer.json", "entry.json"
+FAILURE = "failure.json"
 
 logger = logging.getLogger("embedkit")
 _loading = threading.Lock()
@@ -66,6 +68,7 @@ class Entry(NamedTuple):
     kind: Kind
     dimension: int
     pad_id: int
+    known_ids: int | None  # ids from here on have no embedding; None where the tokenizer gives no such id
     bf16_cosine: (
         float | None
     )  # lowest cosine of bf16 to fp32 on a sample; None where the processor has no bf16
@@ -88,13 +91,29 @@ class Entry(NamedTuple):
         return cls(kind=kind, files=files, **said)
 
 
+class UnfitError(ModelError):
+    """A model cannot be compiled by this version of OpenVINO on this processor, however often it is tried."""
+
+
+class Failure(NamedTuple):
+    """What `failure.json` says of a conversion that failed: why, and what it was tried with."""
+
+    kind: Kind
+    versions: dict[str, str]  # of the packages that convert
+    what: str
+    hint: str | None
+
+
 class CompiledRuntime:
     """A compiled model; batches are computed side by side, as many at a time as suits the processor."""
 
     token_budget = TOKEN_BUDGET
+    shortest, pads = 1, True  # a model that asks for more is not compiled
 
-    def __init__(self, compiled: Any, tokenizer: FastTokenizer, pad_id: int) -> None:
-        self.tokenize, self.pad_id = tokenizer, pad_id
+    def __init__(
+        self, compiled: Any, tokenizer: FastTokenizer, pad_id: int, known_ids: int | None = None
+    ) -> None:
+        self.tokenize, self.pad_id, self.known_ids = tokenizer, pad_id, known_ids
         self.dimension = int(compiled.output(0).partial_shape[1].get_length())
         self._queue = openvino().AsyncInferQueue(compiled, 0)
 
@@ -106,7 +125,7 @@ class CompiledRuntime:
         )
         try:
             for batch in batches:
-                self._queue.start_async([batch.input_ids, batch.attention_mask], batch.rows)
+                self._queue.start_async(batch.inputs, batch.rows)
                 while done:
                     yield done.pop()
         finally:
@@ -117,23 +136,28 @@ class CompiledRuntime:
 def load_compiled(folder: ModelFolder, settings: EncoderSettings) -> CompiledRuntime:
     """Return the encoder compiled for the processor, from the cache or converted now.
 
-    Raises ModelError when the model will not convert. A cache that cannot be written costs a warning.
+    Raises ModelError when the model will not convert, and remembers that in the cache. A cache that cannot be
+    written costs a warning.
     """
     kind = current_kind(read(folder, settings).fingerprint(folder))
     path = cache_folder("compiled") / f"{kind.fingerprint}-{fingerprint(kind.processor)[:8]}"
     with _loading:
+        require_no_failure(path, kind, where=folder.name)
         return open_entry(path, kind, settings.precision) or _convert(path, kind, folder, settings)
 
 
 def _convert(path: Path, kind: Kind, folder: ModelFolder, settings: EncoderSettings) -> CompiledRuntime:
     """Convert, and open the result from the cache; where that cannot be written, from a passing folder."""
-    from embedkit.embedding.conversion import convert, write_entry
+    from embedkit.embedding.conversion_process import convert_apart
 
-    converted = convert(folder, settings)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_folder(path) as beside:
-            write_entry(beside, kind, converted)
+            try:
+                convert_apart(beside, kind, folder, settings)
+            except UnfitError as error:
+                write_failure(beside, kind, error)
+        require_no_failure(path, kind, where=folder.name)
         if runtime := open_entry(path, kind, settings.precision):
             return runtime
     except OSError as error:
@@ -143,7 +167,7 @@ def _convert(path: Path, kind: Kind, folder: ModelFolder, settings: EncoderSetti
         )
     try:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as passing:
-            write_entry(Path(passing), kind, converted)
+            convert_apart(Path(passing), kind, folder, settings)
             if runtime := open_entry(Path(passing), kind, settings.precision):
                 return runtime
     except OSError as error:
@@ -184,10 +208,10 @@ def open_entry(path: Path, kind: Kind, precision: Precision) -> CompiledRuntime 
         return None
     with ThreadPoolExecutor(1) as pool:
         digest = pool.submit(file_sha256, path / WEIGHTS)
-        tokenizer = FastTokenizer(Tokenizer.from_file(str(path / TOKENIZER)))
         compiled = compile_model(path, choose_precision(precision, entry.bf16_cosine))
+        tokenizer = FastTokenizer(Tokenizer.from_file(str(path / TOKENIZER)), typed=len(compiled.inputs) == 3)
         intact = digest.result() == entry.files[WEIGHTS].sha256
-    return CompiledRuntime(compiled, tokenizer, entry.pad_id) if intact else None
+    return CompiledRuntime(compiled, tokenizer, entry.pad_id, entry.known_ids) if intact else None
 
 
 def read_entry(path: Path, kind: Kind) -> Entry | None:
@@ -197,6 +221,32 @@ def read_entry(path: Path, kind: Kind) -> Entry | None:
     except (OSError, ValueError, TypeError, AttributeError):
         return None
     return entry if entry.kind == kind and {MODEL, WEIGHTS, TOKENIZER} <= entry.files.keys() else None
+
+
+def write_failure(folder: Path, kind: Kind, error: UnfitError) -> None:
+    """Write into a folder why a conversion failed, so that it is not tried in vain in every run."""
+    for file in folder.iterdir():
+        file.unlink()
+    failure = Failure(kind, _versions(), error.what, error.hint)
+    said = {**failure._asdict(), "kind": kind._asdict()}
+    write_whole(folder / FAILURE, orjson.dumps(said, option=orjson.OPT_INDENT_2))
+
+
+def require_no_failure(path: Path, kind: Kind, *, where: str) -> None:
+    """Raise UnfitError when this conversion has failed before, with the same packages."""
+    try:
+        said = orjson.loads((path / FAILURE).read_bytes())
+        failure = Failure(**{**said, "kind": Kind(**said["kind"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return
+    if (failure.kind, failure.versions) == (kind, _versions()):
+        raise UnfitError(failure.what, where=where, hint=failure.hint)
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of what converts, without importing it."""
+    packages = ("embedkit", "torch", "transformers", "sentence-transformers", "tokenizers")
+    return {name: version(name) for name in packages}
 
 
 def is_intact(file: Path, check: Check) -> bool:

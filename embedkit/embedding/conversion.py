@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -25,11 +26,11 @@ from embedkit.embedding.compiled import (
     CompiledRuntime,
     Entry,
     Kind,
-    compile_config,
     compile_model,
     openvino,
 )
 from embedkit.embedding.encoder import EncoderSettings, Vectors
+from embedkit.embedding.faults import reason
 from embedkit.embedding.fingerprint import file_sha256
 from embedkit.embedding.model_folder import ModelFolder
 from embedkit.embedding.tokens import FastTokenizer
@@ -64,6 +65,7 @@ SAMPLE = (
     "... --- !!! ???",
     "The committee met on Tuesday to consider the proposal, and after a long debate it was adopted. " * 30,
 )
+_PARTS = (1, 1, 1, 2, 3, 5, 7)  # texts of SAMPLE that are encoded together
 
 
 class Converted(NamedTuple):
@@ -72,49 +74,81 @@ class Converted(NamedTuple):
     model: Any
     tokenizer: FastTokenizer
     pad_id: int
+    known_ids: int | None
+    expected: Vectors  # of samples, by torch
+
+
+def convert_into(target: Path, kind: Kind, folder: ModelFolder, settings: EncoderSettings) -> None:
+    """Convert a model and write it into the folder `target` as an entry of the cache.
+
+    Raises ModelError when the model will not convert, and OSError when the entry cannot be written.
+    """
+    write_entry(target, kind, convert(folder, settings), where=folder.name)
 
 
 def convert(folder: ModelFolder, settings: EncoderSettings) -> Converted:
-    """Convert a model to OpenVINO; raises ModelError when it will not convert, or not to the same vectors."""
+    """Trace a model for OpenVINO; raises ModelError when that fails."""
     torch_runtime = TorchRuntime(folder, replace(settings, device="cpu", precision="fp32"))
-    tokenizer, pad_id = torch_runtime.tokenize, torch_runtime.pad_id
+    tokenizer = torch_runtime.tokenize
     if not isinstance(tokenizer, FastTokenizer):
         raise ModelError("has no fast tokenizer and cannot be compiled", where=folder.name)
-    try:
-        model = trace(torch_runtime.module)
-        compiled = openvino().Core().compile_model(model, "CPU", compile_config("fp32"))
-        fidelity = lowest_cosine(
-            sample_vectors(CompiledRuntime(compiled, tokenizer, pad_id)), sample_vectors(torch_runtime)
+    if torch_runtime.shortest > 1 or not torch_runtime.pads:
+        raise ModelError(
+            "gives other vectors to texts that are padded and cannot be compiled", where=folder.name
         )
+    pad_id, known_ids = torch_runtime.pad_id, torch_runtime.known_ids
+    try:
+        model, expected = trace(torch_runtime.module, typed=tokenizer.typed), sample_vectors(torch_runtime)
     except Exception as error:  # whatever the tracer meets in a model's code comes out here
-        raise ModelError(f"cannot be compiled ({_reason(error)})", where=folder.name) from error
-    if not fidelity >= LOWEST_FIDELITY:
-        raise ModelError(f"compiles to other vectors (cosine {fidelity:.4f} to torch)", where=folder.name)
-    return Converted(model, tokenizer, pad_id)
+        raise ModelError(f"cannot be compiled ({_line(error)})", where=folder.name) from error
+    return Converted(model, tokenizer, pad_id, known_ids, expected)
 
 
-def _reason(error: BaseException) -> str:
-    """Return the line that says most of an error of OpenVINO's: the last one of the innermost."""
-    while cause := error.__cause__ or error.__context__:
-        error = cause
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[-1].strip(" -")
+def _line(error: BaseException) -> str:
+    """Return the last line of what an error says, which says most."""
+    return reason(error).splitlines()[-1]
 
 
-def trace(module: Any) -> Any:
-    """Trace a torch module `(input_ids, attention_mask)` into an OpenVINO model of any batch and length."""
+def trace(module: Any, *, typed: bool = False) -> Any:
+    """Trace a torch module `(input_ids, attention_mask)` into an OpenVINO model of any batch and length.
+
+    `typed` adds `token_type_ids` to what the module and the model read.
+    """
     import torch
 
     library = openvino()
-    example = {
-        "input_ids": torch.ones(2, 7, dtype=torch.long),
-        "attention_mask": torch.ones(2, 7, dtype=torch.long),
-    }
+    names = ["input_ids", "attention_mask", *(["token_type_ids"] if typed else [])]
+    example = {name: torch.ones(2, 7, dtype=torch.long) for name in names}
     example["attention_mask"][1, 5:] = 0  # so that masks are traced too
     shapes = [(name, library.PartialShape([-1, -1]), library.Type.i64) for name in example]
     with _log_as_it_was(), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the tracer, about every condition in a model's code
-        return library.convert_model(module, example_input=example, input=shapes)
+        model = library.convert_model(module, example_input=example, input=shapes)
+    keep_gates_apart(model)
+    return model
+
+
+def keep_gates_apart(model: Any) -> None:
+    """Keep OpenVINO from fusing gated layers, `down(act(gate(x)) * up(x))`, which fail on one thread.
+
+    For bf16 on processors with AMX its processor plugin replaces such a layer (that of Llama, Qwen, Gemma) by
+    one node which shares its work among half as many threads as there are, and divides by that number: by
+    zero where batches run side by side on one thread each. The process then dies of SIGFPE. The fusion looks
+    for a product with broadcasting. Both factors have one shape here, so that the same product without
+    broadcasting says the same and is left alone.
+    """
+    from openvino import opset13
+
+    for node in model.get_ordered_ops():
+        sources = [given.get_source_output() for given in node.inputs()]
+        names = {source.get_node().get_type_name() for source in sources}
+        if node.get_type_name() != "Multiply" or not names & {"Swish", "Gelu"}:
+            continue
+        first, second = (source.get_partial_shape() for source in sources)
+        if first.same_scheme(second):
+            product = opset13.multiply(*sources, auto_broadcast="none")
+            product.set_friendly_name(node.get_friendly_name())
+            node.output(0).replace(product.output(0))
 
 
 @contextmanager
@@ -129,22 +163,32 @@ def _log_as_it_was() -> Iterator[None]:
         root.filters, root.handlers = filters, handlers
 
 
-def write_entry(folder: Path, kind: Kind, converted: Converted) -> None:
-    """Write a conversion as an entry, with how close bf16 comes to fp32; raises OSError on failure."""
+def write_entry(folder: Path, kind: Kind, converted: Converted, *, where: str) -> None:
+    """Write a conversion as an entry, with how close bf16 comes to fp32.
+
+    Raises OSError when it cannot be written, and ModelError, about the model called `where`, when what was
+    written does not run, or not to the vectors of torch.
+    """
     library = openvino()
     try:
         library.save_model(converted.model, folder / MODEL, compress_to_fp16=False)
         converted.tokenizer.backend.save(str(folder / TOKENIZER))
         exact, rows = _compile(folder, "fp32", converted)
+        whole = np.concatenate([converted.expected, converted.expected])  # together and in parts
+        fidelity = lowest_cosine(rows, whole)
+        if not fidelity >= LOWEST_FIDELITY:
+            raise ModelError(f"compiles to other vectors (cosine {fidelity:.4f} to torch)", where=where)
         cosine = None
         if "BF16" in kind.processor.split():
             _, close = _compile(folder, "bf16", converted)
             cosine = lowest_cosine(close, rows)
     except RuntimeError as error:  # OpenVINO's word for a full disk too, and then an unclear one
         full = shutil.disk_usage(folder).free < _weights_size(converted.model)
-        raise OSError(os.strerror(errno.ENOSPC) if full else _reason(error)) from error
+        if full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise ModelError(f"cannot be compiled ({_line(error)})", where=where) from error
     files = {file.name: Check(file.stat().st_size, file_sha256(file)) for file in sorted(folder.iterdir())}
-    entry = Entry(kind, exact.dimension, converted.pad_id, cosine, files)
+    entry = Entry(kind, exact.dimension, converted.pad_id, converted.known_ids, cosine, files)
     write_whole(folder / ENTRY, entry.to_json())
 
 
@@ -156,16 +200,25 @@ def _weights_size(model: Any) -> int:
 def _compile(
     folder: Path, precision: Literal["fp32", "bf16"], converted: Converted
 ) -> tuple[CompiledRuntime, Vectors]:
-    """Compile what was written, keep that beside it, and return it with its vectors of SAMPLE."""
+    """Compile what was written, keep that beside it, and return what runs read of it, with sample vectors."""
     compiled = compile_model(folder, precision)
     (folder / f"{precision}.blob").write_bytes(compiled.export_model().read())
-    runtime = CompiledRuntime(compiled, converted.tokenizer, converted.pad_id)
-    return runtime, sample_vectors(runtime)
+    del compiled
+    kept = compile_model(folder, precision)
+    runtime = CompiledRuntime(kept, converted.tokenizer, converted.pad_id, converted.known_ids)
+    return runtime, np.concatenate([sample_vectors(runtime), in_parts(runtime)])
 
 
 def sample_vectors(runtime: Runtime) -> Vectors:
-    """Return the vectors of SAMPLE."""
+    """Return the vectors of SAMPLE, encoded together."""
     return compute(runtime, SAMPLE, threading.Lock())
+
+
+def in_parts(runtime: Runtime) -> Vectors:
+    """Return the vectors of SAMPLE, encoded in batches of many shapes, as runs do."""
+    ends = np.cumsum([0, *_PARTS])
+    parts = [SAMPLE[start:end] for start, end in pairwise(ends)]
+    return np.concatenate([compute(runtime, texts, threading.Lock()) for texts in parts])
 
 
 def lowest_cosine(some: Vectors, others: Vectors) -> float:

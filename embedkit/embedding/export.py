@@ -19,6 +19,7 @@ import orjson
 
 from embedkit.data.atomic import refuse_existing, whole_file, whole_folder, write_whole
 from embedkit.data.identity import Identity
+from embedkit.data.tensors import rename_tensors
 from embedkit.embedding.encoder import EncoderSettings, Vectors, load, with_maps
 from embedkit.embedding.export_steps import Step, reads_all_layers, steps_of, transformer_folder
 from embedkit.embedding.model_card import map_facts, model_card
@@ -63,7 +64,9 @@ def export_model(
     reading = read(base.folder, settings)
     steps = steps_of(base.folder, reading, settings.pooling, transform)
     with whole_folder(path) as folder:
-        _write_transformer(folder, base.folder, reading, all_layers=reads_all_layers(steps))
+        _write_transformer(
+            folder, base.folder, reading, base.weights_prefix, all_layers=reads_all_layers(steps)
+        )
         _write_steps(folder, steps)
         _write_settings(folder, base.folder, reading)
         _write_story(folder, base, encoder.identity, transform)
@@ -71,8 +74,10 @@ def export_model(
     return load(str(path), runtime="torch", device="cpu").identity
 
 
-def _write_transformer(folder: Path, source: ModelFolder, reading: Reading, *, all_layers: bool) -> None:
-    """Copy weights and tokenizer; settings are read in fp32, whatever the weights are stored as."""
+def _write_transformer(
+    folder: Path, source: ModelFolder, reading: Reading, prefix: str, *, all_layers: bool
+) -> None:
+    """Copy the tokenizer and the weights, under the model's own names; settings say fp32 in any case."""
     below = transformer_folder(source)
     if not any(below.glob("model*.safetensors")):
         raise ModelError(
@@ -82,6 +87,14 @@ def _write_transformer(folder: Path, source: ModelFolder, reading: Reading, *, a
         )
     for file in sorted({file for pattern in _TRANSFORMER_FILES for file in below.glob(pattern)}):
         _copy(file, folder / file.name)
+        if prefix and file.suffix == ".safetensors":
+            rename_tensors(folder / file.name, prefix)
+        elif prefix and file.name == "model.safetensors.index.json":
+            index = orjson.loads(file.read_bytes())
+            index["weight_map"] = {
+                name.removeprefix(prefix): place for name, place in index["weight_map"].items()
+            }
+            _write_json(folder / file.name, index)
     config = orjson.loads((below / "config.json").read_bytes())
     config |= {key: "float32" for key in ("dtype", "torch_dtype") if key in config or key == "dtype"}
     if all_layers:

@@ -28,6 +28,7 @@ _BLOCK_CHARACTERS = 100_000  # hashed at a time, which bounds memory
 _BLOCK_NUMBERS = 1 << 22  # of float64 sums at a time
 
 Hashes = NDArray[np.uint64]
+Counts = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,22 @@ class HashedEncoder:
         """Return `(len(texts), dim)` unit vectors; documents and queries are treated alike."""
         vectors = np.empty((len(texts), self.settings.dim), dtype=np.float32)
         for start, block in _blocks(texts, _BLOCK_NUMBERS // self.settings.dim):
-            vectors[start : start + len(block)] = self._project(block)
+            counts = self._counts(block)
+            norms = np.sqrt((counts**2).sum(axis=1, keepdims=True))
+            vectors[start : start + len(block)] = counts / np.maximum(1.0, norms)
         return vectors
 
-    def _project(self, texts: list[str]) -> Vectors:
+    def _counts(self, block: list[str]) -> Counts:
+        """Return the projected counts of short texts, computed together, or of one long text, in parts."""
+        if len(block[0]) <= _BLOCK_CHARACTERS:
+            return self._project(["".join(_cleaned(text)) for text in block])
+        counts, before = np.zeros((1, self.settings.dim)), ""
+        for part in _cleaned(block[0]):
+            counts += self._project([before + part]) - self._project([before])  # what lies across, not twice
+            before = (before + part)[1 - max(NGRAMS) :]
+        return counts
+
+    def _project(self, texts: list[str]) -> Counts:
         dim = self.settings.dim
         lengths = np.array([len(text) for text in texts])
         rows = np.repeat(np.arange(len(texts)), lengths)
@@ -89,9 +102,7 @@ class HashedEncoder:
             column = (bits >> np.uint64(32)) * np.uint64(dim) >> np.uint64(32)
             sign = 1.0 - 2.0 * (bits & np.uint64(1)).astype(np.float64)
             sums += np.bincount(row * dim + column.astype(np.int64), weights=sign, minlength=len(sums))
-        counts = sums.reshape(len(texts), dim)
-        norms = np.sqrt((counts**2).sum(axis=1, keepdims=True))
-        return np.asarray(counts / np.maximum(1.0, norms), dtype=np.float32)
+        return sums.reshape(len(texts), dim)
 
 
 def load_hashed(settings: EncoderSettings) -> HashedEncoder:
@@ -116,19 +127,31 @@ def load_hashed(settings: EncoderSettings) -> HashedEncoder:
 
 
 def _blocks(texts: Sequence[str], rows: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield runs of cleaned texts of bounded size, at most `rows` long, each with the place of its first."""
+    """Yield runs of texts, at most `rows` long, each with the place of its first; a long text is a run."""
     start, size = 0, 0
     block: list[str] = []
     for place, text in enumerate(texts):
-        words = unicodedata.normalize("NFKC", text).lower().split()
-        cleaned = f" {' '.join(words)} " if words else ""
-        if block and (size + len(cleaned) > _BLOCK_CHARACTERS or len(block) == rows):
+        if block and (size + len(text) > _BLOCK_CHARACTERS or len(block) == rows):
             yield start, block
             start, size, block = place, 0, []
-        block.append(cleaned)
-        size += len(cleaned)
+        block.append(text)
+        size += len(text)
     if block:
         yield start, block
+
+
+def _cleaned(text: str) -> Iterator[str]:
+    """Yield a text normalised and lower-cased, with a space before and after each word, part by part."""
+    whole = unicodedata.normalize("NFKC", text).lower()
+    inside = found = False  # inside: the last part may end within a word
+    for start in range(0, len(whole), _BLOCK_CHARACTERS):
+        part = whole[start : start + _BLOCK_CHARACTERS]
+        if words := part.split():
+            found = True
+            yield ("" if inside and not part[0].isspace() else " ") + " ".join(words)
+        inside = not part[-1].isspace()
+    if found:
+        yield " "
 
 
 def _rolling(codes: Hashes, size: int) -> Hashes:

@@ -36,6 +36,9 @@ _OFFSET_POSITIONS = (
     "data2vec-text", "ibert", "xmod", "luke",
 )  # fmt: skip
 
+# The weight of learned positions as BERT, GPT-2, BART and CLIP name it.
+_POSITION_TABLE = re.compile(r"(^|\.)(position_embeddings?|wpe|embed_positions|pos_embed\w*)\.weight$")
+
 _POOLING_KEYS = {
     "pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max", "pooling_mode_mean_tokens": "mean",
     "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
@@ -127,13 +130,25 @@ class ModelFolder:
     @cached_property
     def max_length(self) -> int | None:
         """The most tokens the model reads of one text, special ones included; None when nothing limits it."""
-        for file in sorted((self.path / self._transformer_path).glob("sentence_*_config.json")):
-            if length := self._json(file).get("max_seq_length"):
-                return int(length)
+        if (length := self.wanted_length) is not None:
+            return min(length, self.position_limit or length) if self._has_position_table else length
         tokenizer = self.path / self._transformer_path / "tokenizer_config.json"
         limits = [self._json(tokenizer).get("model_max_length")] if tokenizer.is_file() else []
         known = [int(limit) for limit in (*limits, self.position_limit) if limit and limit < 10**9]
         return min(known, default=None)
+
+    @cached_property
+    def wanted_length(self) -> int | None:
+        """The most tokens of one text by the model's own settings, perhaps more than it has positions."""
+        for file in sorted((self.path / self._transformer_path).glob("sentence_*_config.json")):
+            if length := self._json(file).get("max_seq_length"):
+                return int(length)
+        return None
+
+    @property
+    def _has_position_table(self) -> bool:
+        """True when positions are learned, a row per position; computed ones have no end."""
+        return any(_POSITION_TABLE.search(name) for name in self.weight_names)
 
     @property
     def dimension(self) -> int | None:

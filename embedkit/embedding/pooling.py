@@ -31,7 +31,7 @@ Step = Callable[[Features], Features]
 def build_module(
     model: SentenceTransformer, *, pooling: str | None, truncate_dim: int | None, normalize: bool, where: str
 ) -> torch.nn.Module:
-    """Return one torch module `(input_ids, attention_mask) -> (rows, dimension)` of a loaded model.
+    """Return one torch module `(input_ids, attention_mask, types or none) -> (rows, dimension)` of a model.
 
     `pooling` replaces the model's own; `truncate_dim` keeps the first columns; `normalize` gives unit length.
     Raises ModelError, about the model called `where`, when it lacks what the pooling reads.
@@ -45,11 +45,12 @@ def build_module(
             super().__init__()
             self.model = model  # its parameters become the module's
 
-        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
-            """Compute `(rows, dimension)` from two `(rows, tokens)`."""
-            vectors = run_steps(steps, {"input_ids": input_ids, "attention_mask": attention_mask})[
-                :, :truncate_dim
-            ]
+        def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any = None) -> Any:
+            """Compute `(rows, dimension)` from two or three `(rows, tokens)`."""
+            features = {"input_ids": input_ids, "attention_mask": attention_mask}
+            if token_type_ids is not None:
+                features["token_type_ids"] = token_type_ids
+            vectors = run_steps(steps, features)[:, :truncate_dim]
             return torch.nn.functional.normalize(vectors, dim=1) if normalize else vectors
 
     steps: list[Step] = list(model)

@@ -13,12 +13,19 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
 
 Ids = NDArray[np.int64]
-Tokenize = Callable[
-    [Sequence[str]], list[Ids]
-]  # one row of ids a text, truncated, special tokens included, not padded
 
 _LONG_CHARACTERS_A_TOKEN = 32  # a text with more characters for each token that is kept is read in part first
 _LONG_CHARACTERS = 4096  # but only when it is longer than this
+
+
+class Tokens(NamedTuple):
+    """One text as token ids, truncated, special tokens included, not padded."""
+
+    ids: Ids
+    types: Ids | None = None  # the type of each token, where the model reads types
+
+
+Tokenize = Callable[[Sequence[str]], list[Tokens]]
 
 
 class TokenBatch(NamedTuple):
@@ -27,35 +34,56 @@ class TokenBatch(NamedTuple):
     rows: NDArray[np.intp]
     input_ids: Ids
     attention_mask: Ids
+    token_type_ids: Ids | None = None
+
+    @property
+    def inputs(self) -> list[Ids]:
+        """What a model reads, in the order in which it takes it."""
+        types = [] if self.token_type_ids is None else [self.token_type_ids]
+        return [self.input_ids, self.attention_mask, *types]
 
 
-def pad(tokens: Sequence[Ids], rows: NDArray[np.intp], pad_id: int) -> TokenBatch:
-    """Pad token ids on the right to the longest of the batch; an empty row reads one padding token."""
-    lengths = [max(1, len(ids)) for ids in tokens]
-    input_ids = np.full((len(tokens), max(lengths)), pad_id, dtype=np.int64)
-    attention_mask = np.zeros((len(tokens), max(lengths)), dtype=np.int64)
-    for row, ids in enumerate(tokens):
-        input_ids[row, : len(ids)] = ids
+def pad(tokens: Sequence[Tokens], rows: NDArray[np.intp], pad_id: int, shortest: int = 1) -> TokenBatch:
+    """Pad token ids on the right to the longest of the batch, and to `shortest` tokens at least.
+
+    A text without tokens reads one padding token.
+    """
+    lengths = [max(1, len(text.ids)) for text in tokens]
+    shape = (len(tokens), max(*lengths, shortest))
+    input_ids, attention_mask = np.full(shape, pad_id, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    typed = any(text.types is not None for text in tokens)
+    types = np.zeros(shape, dtype=np.int64) if typed else None
+    for row, text in enumerate(tokens):
+        input_ids[row, : len(text.ids)] = text.ids
         attention_mask[row, : lengths[row]] = 1
-    return TokenBatch(rows, input_ids, attention_mask)
+        if types is not None and text.types is not None:
+            types[row, : len(text.types)] = text.types
+    return TokenBatch(rows, input_ids, attention_mask, types)
 
 
 class FastTokenizer:
-    """The tokenizer of the `tokenizers` library, which reads very long texts only as far as it needs to."""
+    """The tokenizer of the `tokenizers` library, which reads very long texts only as far as it needs to.
 
-    def __init__(self, backend: Backend) -> None:
-        self.backend = backend
+    `typed` asks for the types of tokens too.
+    """
+
+    def __init__(self, backend: Backend, *, typed: bool = False) -> None:
+        self.backend, self.typed = backend, typed
         truncation = backend.truncation or {}
         self._kept = int(truncation.get("max_length", 0)) if truncation.get("direction") == "right" else 0
         self._long = max(_LONG_CHARACTERS, _LONG_CHARACTERS_A_TOKEN * self._kept)
 
-    def __call__(self, texts: Sequence[str]) -> list[Ids]:
-        """Return the ids of each text."""
+    def __call__(self, texts: Sequence[str]) -> list[Tokens]:
+        """Return the tokens of each text."""
         early = self._beginnings(texts) if self._kept else {}
         rest = [place for place in range(len(texts)) if place not in early]
         encodings = self.backend.encode_batch_fast([texts[place] for place in rest])
         encoded = {**early, **dict(zip(rest, encodings, strict=True))}
-        return [np.asarray(encoded[place].ids, dtype=np.int64) for place in range(len(texts))]
+        return [self._tokens(encoded[place]) for place in range(len(texts))]
+
+    def _tokens(self, encoding: Encoding) -> Tokens:
+        types = np.asarray(encoding.type_ids, dtype=np.int64) if self.typed else None
+        return Tokens(np.asarray(encoding.ids, dtype=np.int64), types)
 
     def _beginnings(self, texts: Sequence[str]) -> dict[int, Encoding]:
         """Encode long texts from their first characters, where these settle every id that truncation keeps.
@@ -73,16 +101,20 @@ class FastTokenizer:
 
 
 class SlowTokenizer:
-    """A tokenizer of transformers that exists in Python only."""
+    """A tokenizer of transformers that exists in Python only; `typed` asks for the types of tokens too."""
 
-    def __init__(self, outer: Any, max_length: int | None) -> None:
-        self.outer, self.max_length = outer, max_length
+    def __init__(self, outer: Any, max_length: int | None, *, typed: bool = False) -> None:
+        self.outer, self.max_length, self.typed = outer, max_length, typed
 
-    def __call__(self, texts: Sequence[str]) -> list[Ids]:
-        """Return the ids of each text."""
+    def __call__(self, texts: Sequence[str]) -> list[Tokens]:
+        """Return the tokens of each text."""
         if not texts:
             return []
         encoded = self.outer(
             list(texts), truncation=self.max_length is not None, max_length=self.max_length, verbose=False
         )
-        return [np.asarray(ids, dtype=np.int64) for ids in encoded["input_ids"]]
+        ids = [np.asarray(row, dtype=np.int64) for row in encoded["input_ids"]]
+        if not self.typed:
+            return [Tokens(row) for row in ids]
+        types = [np.asarray(row, dtype=np.int64) for row in encoded["token_type_ids"]]
+        return [Tokens(row, kinds) for row, kinds in zip(ids, types, strict=True)]

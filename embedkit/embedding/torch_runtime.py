@@ -5,19 +5,26 @@ card.
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.embedding.encoder import EncoderSettings, Vectors
+from embedkit.embedding.faults import as_model_error
 from embedkit.embedding.model_folder import ModelFolder
 from embedkit.embedding.reading import read
 from embedkit.embedding.telemetry import silence
-from embedkit.embedding.tokens import FastTokenizer, SlowTokenizer, TokenBatch, Tokenize, pad
+from embedkit.embedding.tokens import FastTokenizer, SlowTokenizer, TokenBatch, Tokenize, Tokens, pad
+from embedkit.embedding.weights import Report, loading_report, require_loaded
 from embedkit.errors import ModelError
+
+_PROBE = "A quick brown fox jumps over the lazy dog."
+_LONGEST_START = 16  # tokens: a model that runs with fewer only is taken to be broken
+_UNMOVED = 1e-3  # of a vector's length: more than rounding moves it, less than padding that counts
 
 
 class TorchRuntime:
@@ -28,7 +35,8 @@ class TorchRuntime:
 
         from embedkit.embedding.pooling import build_module
 
-        model, reading = load_sentence_transformer(folder, settings), read(folder, settings)
+        (model, report), reading = load_with_report(folder, settings), read(folder, settings)
+        self.prefix = report.prefix
         self.device = model.device
         self.module = build_module(
             model,
@@ -40,29 +48,77 @@ class TorchRuntime:
         self.bf16 = settings.precision == "bf16" or (
             settings.precision == "auto" and self.device.type == "cuda"
         )
-        self.tokenize = tokenizer_of(model, reading.max_length)
-        self.pad_id = int(model.tokenizer.pad_token_id or 0)
         self.token_budget = 2048 if self.device.type == "cpu" else 65536
         self._torch = torch
-        self.dimension = self._width(folder)
+        self.pad_id, self.known_ids = int(model.tokenizer.pad_token_id or 0), _known_ids(model)
+        if self.known_ids is not None and self.pad_id >= self.known_ids:
+            self.pad_id = 0  # masked: which id it is does not matter
+        self.tokenize = tokenizer_of(model, reading.max_length, typed=_gives_types(model))
+        with as_model_error("cannot be run", where=folder.name):
+            self.shortest, self.dimension = self._start()
+            probe = self._probe()
+            if probe.types is not None and not self._reads_types(probe):
+                self.tokenize, probe = tokenizer_of(model, reading.max_length), Tokens(probe.ids)
+            self.pads = self._is_unmoved_by_padding(probe)
+        if report.missing or report.mismatched:
+            require_loaded(model[0].auto_model, report, lambda: self._forward(probe), where=folder.name)
 
     def run(self, batches: Iterable[TokenBatch]) -> Iterator[tuple[NDArray[np.intp], Vectors]]:
         """Yield each batch's rows and vectors, in the batches' order."""
         torch = self._torch
         for batch in batches:
             with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-                ids, mask = (torch.from_numpy(array).to(self.device) for array in batch[1:])
-                vectors = self.module(ids, mask)
+                vectors = self.module(*(torch.from_numpy(array).to(self.device) for array in batch.inputs))
             yield batch.rows, vectors.float().cpu().numpy()
 
-    def _width(self, folder: ModelFolder) -> int:
-        """Return how many columns a small batch comes out with; raises ModelError when the model fails."""
-        probe = pad([np.array([self.pad_id])], np.arange(1), self.pad_id)
-        try:
-            ((_, vectors),) = self.run([probe])
-        except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-            raise ModelError(f"cannot be run: {error}", where=folder.name) from error
-        return int(vectors.shape[1])
+    def _start(self) -> tuple[int, int]:
+        """Return the fewest tokens that the model runs with, and how many columns come out."""
+        fault: Exception | None = None
+        for length in range(1, _LONGEST_START + 1):
+            ids = np.full(length, self.pad_id, dtype=np.int64)
+            try:
+                return length, int(self._vector(Tokens(ids)).shape[0])
+            except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+                fault = fault or error
+        assert fault is not None
+        raise fault
+
+    def _probe(self) -> Tokens:
+        """Return the first and last tokens of a short text, those without an embedding replaced."""
+        ((ids, types),) = self.tokenize([_PROBE])
+        if not len(ids):
+            ids, types = np.array([self.pad_id]), None
+        if self.known_ids is not None:
+            ids = np.where(ids < self.known_ids, ids, self.pad_id)
+        kept = np.unique(np.r_[: min(4, len(ids)), max(0, len(ids) - 4) : len(ids)])
+        return Tokens(ids[kept], None if types is None else types[kept])
+
+    def _reads_types(self, text: Tokens) -> bool:
+        """True when the vector is another one without the types of the tokens."""
+        return not np.array_equal(self._vector(text), self._vector(Tokens(text.ids)))
+
+    def _is_unmoved_by_padding(self, text: Tokens) -> bool:
+        """True when a text has the same vector alone and padded to the length of a longer one."""
+        alone, padded = self._vector(text), self._vector(text, shortest=len(text.ids) + 4)
+        apart, length = np.linalg.norm(alone - padded), np.linalg.norm(alone)
+        return not apart > _UNMOVED * length
+
+    def _vector(self, text: Tokens, shortest: int = 1) -> Vectors:
+        """Return the vector of one text in fp32, as a row of at least `shortest` tokens."""
+        with self._torch.inference_mode():
+            vector: Vectors = self._forward(text, shortest)[0].float().cpu().numpy()
+        return vector
+
+    def _forward(self, text: Tokens, shortest: int = 1) -> Any:
+        batch = pad([text], np.arange(1), self.pad_id, max(shortest, getattr(self, "shortest", 1)))
+        return self.module(*(self._torch.from_numpy(array).to(self.device) for array in batch.inputs))
+
+
+class Loaded(NamedTuple):
+    """A loaded model of sentence-transformers, and what its weights files gave it."""
+
+    model: Any
+    report: Report
 
 
 def load_sentence_transformer(
@@ -70,8 +126,26 @@ def load_sentence_transformer(
 ) -> Any:
     """Load the folder in fp32 with sentence-transformers, quietly, without remote code or the network.
 
-    `config` replaces values of the transformer's configuration.
+    `config` replaces values of the transformer's configuration. Weights that the files lack are random.
     """
+    return _load(folder, settings, config, {}).model
+
+
+def load_with_report(folder: ModelFolder, settings: EncoderSettings) -> Loaded:
+    """Load the folder, weights that are stored under a prefix of another library included."""
+    how: dict[str, Any] = {"ignore_mismatched_sizes": True}  # the report names them, the error does not
+    loaded = _load(folder, settings, None, how)
+    if prefix := loaded.report.found_prefix():
+        how["key_mapping"] = {f"^{re.escape(prefix)}": ""}
+        renamed = _load(folder, settings, None, how)
+        return Loaded(renamed.model, renamed.report._replace(prefix=prefix))
+    return loaded
+
+
+def _load(
+    folder: ModelFolder, settings: EncoderSettings, config: dict[str, Any] | None, how: dict[str, Any]
+) -> Loaded:
+    """Load the folder; `how` goes to the loading of the transformer."""
     silence()
     import transformers
     from sentence_transformers import SentenceTransformer
@@ -80,27 +154,30 @@ def load_sentence_transformer(
     transformers.logging.disable_progress_bar()
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), loading_report() as report:
             warnings.simplefilter("ignore")  # of transformers, to those who maintain models
             model = SentenceTransformer(
                 str(folder.path),
                 device=settings.device,
                 trust_remote_code=False,
                 local_files_only=True,
-                model_kwargs={} if settings.allow_pickle else {"use_safetensors": True},
+                model_kwargs=how if settings.allow_pickle else {**how, "use_safetensors": True},
                 config_kwargs=config,
             )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         raise ModelError(f"cannot be loaded: {error}", where=folder.name) from error
-    return model.eval().float()
+    return Loaded(model.eval().float(), report())
 
 
-def tokenizer_of(model: Any, max_length: int | None) -> Tokenize:
-    """Return the tokenizer of a loaded model, truncating to `max_length`: the fast one where it has one."""
+def tokenizer_of(model: Any, max_length: int | None, *, typed: bool = False) -> Tokenize:
+    """Return the tokenizer of a loaded model, truncating to `max_length`: the fast one where it has one.
+
+    `typed` asks for the types of tokens too.
+    """
     outer = model.tokenizer
     backend = getattr(outer, "backend_tokenizer", None)
     if backend is None:
-        return SlowTokenizer(outer, max_length)
+        return SlowTokenizer(outer, max_length, typed=typed)
     from tokenizers import Tokenizer
 
     copy = Tokenizer.from_str(backend.to_str())
@@ -109,4 +186,19 @@ def tokenizer_of(model: Any, max_length: int | None) -> Tokenize:
         copy.no_truncation()
     else:
         copy.enable_truncation(max_length, direction=outer.truncation_side)
-    return FastTokenizer(copy)
+    return FastTokenizer(copy, typed=typed)
+
+
+def _gives_types(model: Any) -> bool:
+    """True when the tokenizer of a loaded model gives types of tokens to the model."""
+    return "token_type_ids" in model.tokenizer.model_input_names
+
+
+def _known_ids(model: Any) -> int | None:
+    """Return how many token embeddings a loaded model has; None where its tokenizer gives no other token."""
+    try:
+        rows = int(model[0].auto_model.get_input_embeddings().weight.shape[0])
+    except (AttributeError, NotImplementedError):  # a model that computes its embeddings
+        return None
+    highest = max(model.tokenizer.get_vocab().values(), default=0)
+    return rows if highest >= rows else None

@@ -16,20 +16,24 @@ from numpy.typing import NDArray
 from embedkit.data.identity import Identity
 from embedkit.embedding.batching import token_batches
 from embedkit.embedding.encoder import EncoderSettings, Role, Vectors
+from embedkit.embedding.faults import as_model_error
 from embedkit.embedding.model_folder import ModelFolder, find_model
 from embedkit.embedding.reading import identify, read
-from embedkit.embedding.tokens import TokenBatch, Tokenize, pad
+from embedkit.embedding.tokens import TokenBatch, Tokenize, Tokens, pad
 from embedkit.errors import MissingPackageError, ModelError
 
 logger = logging.getLogger("embedkit")
 
 
 class Runtime(Protocol):
-    """Where a model is computed; `token_budget` bounds rows x tokens of a batch."""
+    """Where a model is computed."""
 
     pad_id: int
     dimension: int
-    token_budget: int
+    token_budget: int  # bounds rows x tokens of a batch
+    shortest: int  # the fewest tokens that a batch may have
+    pads: bool  # False where padding changes the vectors: a batch then holds texts of one length
+    known_ids: int | None  # ids from here on have no embedding; None where the tokenizer gives no such id
 
     @property
     def tokenize(self) -> Tokenize:
@@ -66,7 +70,13 @@ class Transformer:
         """Return `(len(texts), dimension)` vectors; tokenising runs beside another thread's inference."""
         runtime = self._loaded()
         prompt = self.identity.query_prompt if role == "query" else self.identity.document_prompt
-        return compute(runtime, [prompt + text for text in texts] if prompt else texts, self._computing)
+        with as_model_error("cannot be run", where=self.folder.name):
+            return compute(runtime, [prompt + text for text in texts] if prompt else texts, self._computing)
+
+    @property
+    def weights_prefix(self) -> str:
+        """What the names of the weights in the model's files begin with before the model's own names."""
+        return str(getattr(self._loaded(), "prefix", ""))
 
     def _loaded(self) -> Runtime:
         with self._loading:
@@ -79,20 +89,48 @@ class Transformer:
                         where=self.folder.name,
                     )
                 self._runtime = runtime
+                self._say_if_capped()
             return self._runtime
+
+    def _say_if_capped(self) -> None:
+        """Warn where a text is read less far than the model's own settings ask for."""
+        wanted, read_of_it = self.folder.wanted_length, self.folder.max_length
+        if self.settings.max_length is None and wanted is not None and read_of_it != wanted:
+            logger.warning(
+                "%s: its max_seq_length is %d, its positions cover %d tokens; longer texts are cut there",
+                self.folder.name,
+                wanted,
+                read_of_it,
+            )
 
 
 def compute(runtime: Runtime, texts: Sequence[str], turn: threading.Lock) -> Vectors:
-    """Tokenise texts, wait for one's turn, and compute their vectors, `(len(texts), runtime.dimension)`."""
+    """Tokenise texts, wait for one's turn, and compute their vectors, `(len(texts), runtime.dimension)`.
+
+    Raises ValueError for a token that the model has no embedding for.
+    """
     tokens = runtime.tokenize(texts)
+    if runtime.known_ids is not None:
+        _require_known(tokens, runtime.known_ids)
     vectors = np.empty((len(texts), runtime.dimension), dtype=np.float32)
-    cuts = token_batches([len(ids) for ids in tokens], runtime.token_budget)
+    lengths = [max(len(text.ids), runtime.shortest) for text in tokens]
+    cuts = token_batches(lengths, runtime.token_budget, alike=not runtime.pads)
     with turn:
         for rows, part in runtime.run(
-            pad([tokens[row] for row in rows], rows, runtime.pad_id) for rows in cuts
+            pad([tokens[row] for row in rows], rows, runtime.pad_id, runtime.shortest) for rows in cuts
         ):
             vectors[rows] = part
     return vectors
+
+
+def _require_known(tokens: Sequence[Tokens], known: int) -> None:
+    """Raise ValueError for an id without an embedding, which a compiled model would read as zeros."""
+    highest = max((int(text.ids.max()) for text in tokens if len(text.ids)), default=0)
+    if highest >= known:
+        raise ValueError(
+            f"its tokenizer gives the token {highest}, its embeddings cover the tokens 0 to {known - 1}; "
+            "use the tokenizer that the model was trained with, or resize the model's token embeddings"
+        )
 
 
 def choose_runtime(folder: ModelFolder, settings: EncoderSettings) -> Runtime:

@@ -67,6 +67,15 @@ def sentence_transformers_vectors(folder: Path) -> np.ndarray[Any, Any]:
         return np.asarray(model.encode(TEXTS, batch_size=1, show_progress_bar=False))
 
 
+def assert_close(found: Any, expected: Any, within: float = 1e-5) -> None:
+    """Require vectors to be as near to the expected ones as a share of the longest one's length.
+
+    Rounding follows the size of what is summed, and no processor rounds like another.
+    """
+    length = float(np.linalg.norm(expected, axis=1).max())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=within * max(1.0, length))
+
+
 def word_pieces() -> Any:
     """Return a lower-casing WordPiece tokenizer over WORDS, letters and a few Chinese characters."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -100,7 +109,7 @@ def byte_pairs() -> Any:
     return tokenizer
 
 
-def save_transformer(folder: Path, model: Any, tokenizer: Any, limit: int, **special: str) -> Path:
+def save_transformer(folder: Path, model: Any, tokenizer: Any, limit: int, **special: Any) -> Path:
     """Save a transformers model and its tokenizer as a plain folder."""
     from transformers import PreTrainedTokenizerFast
 
@@ -226,6 +235,75 @@ def _without_padding(folder: Path) -> Path:
     return save_transformer(folder, GPT2Model(config), tokenizer, 48, eos_token="</s>")
 
 
+def _gated(folder: Path, family: str) -> Path:
+    """A decoder with gated layers, grouped heads and rotary positions, as Llama, Qwen and Gemma have them."""
+    import torch
+    import transformers
+
+    torch.manual_seed(8)
+    tokenizer = byte_pairs()
+    config = getattr(transformers, f"{family}Config")(
+        vocab_size=tokenizer.get_vocab_size(), hidden_size=64, intermediate_size=128, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=16, max_position_embeddings=48,
+        pad_token_id=1, bos_token_id=0, eos_token_id=2,
+    )  # fmt: skip
+    model = getattr(transformers, f"{family}Model")(config)
+    return save_transformer(folder, model, tokenizer, 48, pad_token="<pad>", eos_token="</s>")
+
+
+def _llama(folder: Path) -> Path:
+    return _gated(folder, "Llama")
+
+
+def _gemma(folder: Path) -> Path:
+    return _gated(folder, "Gemma3Text")
+
+
+def _typed(folder: Path, single: str, model: Any) -> Path:
+    """Save a model whose tokenizer gives types to tokens, as the template `single` says."""
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = word_pieces()
+    special = [("[CLS]", 2), ("[SEP]", 3)]
+    tokenizer.post_processor = TemplateProcessing(single=single, special_tokens=special)
+    names: Any = ["input_ids", "token_type_ids", "attention_mask"]
+    return save_transformer(folder, model, tokenizer, 48, model_input_names=names, **_BERT)
+
+
+def _typed_bert(folder: Path) -> Path:
+    import torch
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(9)
+    size = word_pieces().get_vocab_size()
+    config = BertConfig(vocab_size=size, max_position_embeddings=48, initializer_range=0.3, **_SIZES)
+    return _typed(folder, "[CLS]:0 $A:1 [SEP]:1", BertModel(config))
+
+
+def _xlnet(folder: Path) -> Path:
+    import torch
+    from transformers import XLNetConfig, XLNetModel
+
+    torch.manual_seed(10)
+    config = XLNetConfig(
+        vocab_size=word_pieces().get_vocab_size(), d_model=32, n_layer=2, n_head=4, d_inner=64,
+        initializer_range=0.3,
+    )  # fmt: skip
+    return _typed(folder, "$A:0 [SEP]:0 [CLS]:2", XLNetModel(config))
+
+
+def _funnel(folder: Path) -> Path:
+    import torch
+    from transformers import FunnelConfig, FunnelModel
+
+    torch.manual_seed(11)
+    config = FunnelConfig(
+        vocab_size=word_pieces().get_vocab_size(), block_sizes=[1, 1], d_model=32, n_head=4, d_head=8,
+        d_inner=64, initializer_std=0.3,
+    )  # fmt: skip
+    return _typed(folder, "[CLS]:2 $A:0 [SEP]:0", FunnelModel(config))
+
+
 def _slow(folder: Path) -> Path:
     """A model whose tokenizer exists in Python only."""
     import torch
@@ -247,4 +325,5 @@ def _slow(folder: Path) -> Path:
 BUILDERS: dict[str, Callable[[Path], Path]] = {
     "bert": _bert, "plain-bert": _plain_bert, "dense": _dense, "prompted": _prompted, "mpnet": _mpnet,
     "roberta": _roberta, "distilbert": _distilbert, "without-padding": _without_padding, "slow": _slow,
+    "llama": _llama, "gemma": _gemma, "typed-bert": _typed_bert, "xlnet": _xlnet, "funnel": _funnel,
 }  # fmt: skip

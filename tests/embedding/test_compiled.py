@@ -17,15 +17,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from embedkit.embedding import compiled, conversion
+from embedkit.embedding import compiled, conversion, conversion_process
 from embedkit.embedding.compiled import CompiledRuntime, choose_precision, load_compiled
 from embedkit.embedding.conversion import lowest_cosine
 from embedkit.embedding.encoder import load
 from embedkit.embedding.transformer import compute
 from embedkit.errors import ModelError
-from tests.embedding.conftest import TEXTS, ModelMaker, sentence_transformers_vectors
+from tests.embedding.conftest import TEXTS, ModelMaker, assert_close, sentence_transformers_vectors
 
 Vectors = np.ndarray[Any, Any]
+CONVERT_APART, START = conversion_process.convert_apart, conversion_process._START
 
 
 @pytest.fixture
@@ -60,9 +61,15 @@ def vectors(folder: str, **settings: Any) -> Vectors:
 
 def forbid_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*given: Any) -> None:
-        raise AssertionError("converted although the entry is whole")
+        raise AssertionError("converted although the cache says what would come of it")
 
-    monkeypatch.setattr(conversion, "convert", refuse)
+    monkeypatch.setattr(conversion_process, "convert_apart", refuse)
+
+
+@pytest.fixture
+def apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convert in a process of its own, as outside of tests."""
+    monkeypatch.setattr(conversion_process, "convert_apart", CONVERT_APART)
 
 
 def test_a_whole_entry_is_used_again(
@@ -70,7 +77,7 @@ def test_a_whole_entry_is_used_again(
 ) -> None:
     forbid_conversion(monkeypatch)
     expected = sentence_transformers_vectors(Path(ready[0]))
-    np.testing.assert_allclose(vectors(ready[0], precision="fp32"), expected, atol=1e-5)
+    assert_close(vectors(ready[0], precision="fp32"), expected)
     assert lowest_cosine(vectors(ready[0]), expected) > 0.9995
 
 
@@ -108,7 +115,7 @@ def test_a_damaged_entry_is_converted_again(ready: tuple[str, Path], entry: Path
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("openvino", "2020.1"), ("version", 2), ("format", "other"), ("fingerprint", "0" * 16)],
+    [("openvino", "2020.1"), ("version", 1), ("format", "other"), ("fingerprint", "0" * 16)],
 )
 def test_an_entry_of_another_kind_is_not_opened(entry: Path, field: str, value: Any) -> None:
     said = json.loads((entry / "entry.json").read_bytes())
@@ -127,7 +134,7 @@ def test_what_was_compiled_elsewhere_is_compiled_again(
     said = json.loads((entry / "entry.json").read_bytes())
     del said["files"]["fp32.blob"]
     (entry / "entry.json").write_text(json.dumps(said))
-    np.testing.assert_allclose(vectors(ready[0], precision="fp32"), _fp32(ready), atol=1e-6)
+    assert_close(vectors(ready[0], precision="fp32"), _fp32(ready))
 
 
 @pytest.mark.parametrize("place", ["a file", "a folder below a file"])
@@ -143,7 +150,7 @@ def test_a_cache_that_cannot_be_written_costs_one_warning(
     monkeypatch.setenv("EMBEDKIT_CACHE", str(taken if place == "a file" else taken / "below"))
     with caplog.at_level(logging.WARNING, logger="embedkit"):
         found = vectors(str(tiny("bert")), precision="fp32")
-    np.testing.assert_allclose(found, sentence_transformers_vectors(tiny("bert")), atol=1e-5)
+    assert_close(found, sentence_transformers_vectors(tiny("bert")))
     (record,) = caplog.records
     assert "cannot be written" in record.getMessage()
     assert "\n" not in record.getMessage()
@@ -163,7 +170,7 @@ def test_a_full_disk_leaves_no_half_entry(
     monkeypatch.setattr(conversion, "write_whole", full_once)
     with caplog.at_level(logging.WARNING, logger="embedkit"):
         found = vectors(str(tiny("bert")), precision="fp32")
-    np.testing.assert_allclose(found, sentence_transformers_vectors(tiny("bert")), atol=1e-5)
+    assert_close(found, sentence_transformers_vectors(tiny("bert")))
     assert "No space left on device" in caplog.text
     assert list((own_cache / "compiled").iterdir()) == []
 
@@ -184,7 +191,7 @@ def test_a_conversion_that_gives_other_vectors_is_refused(
 ) -> None:
     original = conversion.trace
 
-    def wrong(module: Any) -> Any:
+    def wrong(module: Any, **how: Any) -> Any:
         import torch
 
         class Shifted(torch.nn.Module):
@@ -202,7 +209,7 @@ def test_a_conversion_that_gives_other_vectors_is_refused(
         vectors(str(tiny("bert")))
     with caplog.at_level(logging.WARNING, logger="embedkit"):
         found = load(str(tiny("bert")), device="cpu").encode(TEXTS)
-    np.testing.assert_allclose(found, sentence_transformers_vectors(tiny("bert")), atol=1e-5)
+    assert_close(found, sentence_transformers_vectors(tiny("bert")))
     assert [record.getMessage().count("runs on torch instead") for record in caplog.records] == [1]
 
 
@@ -211,7 +218,7 @@ def test_a_model_whose_code_cannot_be_traced_is_one_line_with_the_cause(
 ) -> None:
     original = conversion.trace
 
-    def untraceable(module: Any) -> Any:
+    def untraceable(module: Any, **how: Any) -> Any:
         import torch
 
         class Branching(torch.nn.Module):
@@ -224,8 +231,88 @@ def test_a_model_whose_code_cannot_be_traced_is_one_line_with_the_cause(
     level = logging.getLogger().level
     with pytest.raises(ModelError, match=r": cannot be compiled \(a branch on data\)$"):
         vectors(str(tiny("bert")))
-    assert not own_cache.exists()
+    (left,) = (own_cache / "compiled").iterdir()
+    assert [file.name for file in left.iterdir()] == ["failure.json"]
     assert logging.getLogger().level == level  # OpenVINO leaves it at errors
+
+
+def end_by(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let every process that converts be ended by a signal, as a crash in a native library ends it."""
+    script = f"import os, signal; os.kill(os.getpid(), signal.{name})"
+    monkeypatch.setattr(conversion_process, "_START", script)
+
+
+@pytest.mark.usefixtures("apart")
+def test_a_crash_of_the_converting_process_is_one_line_and_is_not_tried_again(
+    tiny: ModelMaker, own_cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    end_by(monkeypatch, "SIGFPE")
+    said = f"{tiny('bert')}: cannot be compiled (OpenVINO crashes with SIGFPE)"
+    for _ in range(2):
+        with pytest.raises(ModelError) as raised:
+            vectors(str(tiny("bert")))
+        assert str(raised.value) == said
+        forbid_conversion(monkeypatch)
+    with caplog.at_level(logging.WARNING, logger="embedkit"):
+        found = load(str(tiny("bert")), device="cpu").encode(TEXTS)
+    assert_close(found, sentence_transformers_vectors(tiny("bert")))
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{said}; runs on torch instead, --runtime torch says so beforehand"
+    ]
+
+
+@pytest.mark.usefixtures("apart")
+def test_other_versions_of_what_converts_try_again(
+    tiny: ModelMaker, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_by(monkeypatch, "SIGSEGV")
+    with pytest.raises(ModelError, match="crashes with SIGSEGV"):
+        vectors(str(tiny("bert")))
+    ((left,),) = [folder.iterdir() for folder in (own_cache / "compiled").iterdir()]
+    said = json.loads(left.read_bytes())
+    said["versions"]["transformers"] = "4.0"
+    left.write_text(json.dumps(said))
+    monkeypatch.setattr(conversion_process, "_START", START)
+    vectors(str(tiny("bert")))
+    assert "entry.json" in [file.name for file in left.parent.iterdir()]
+    assert not left.exists()
+
+
+@pytest.mark.usefixtures("apart")
+def test_a_process_that_was_killed_is_no_verdict_on_the_model(
+    tiny: ModelMaker, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_by(monkeypatch, "SIGKILL")
+    with pytest.raises(ModelError, match="was ended by SIGKILL"):
+        vectors(str(tiny("bert")))
+    assert list((own_cache / "compiled").iterdir()) == []
+
+
+@pytest.mark.usefixtures("apart")
+@pytest.mark.parametrize("family", ["llama", "gemma"])
+def test_gated_layers_run_compiled_whatever_the_threads(
+    tiny: ModelMaker, own_cache: Path, monkeypatch: pytest.MonkeyPatch, family: str
+) -> None:
+    """OpenVINO fuses such layers for bf16 and divided by zero where a batch has one thread."""
+    expected = sentence_transformers_vectors(tiny(family))
+    for threads in ("1", None):
+        monkeypatch.setenv("EMBEDKIT_THREADS", threads) if threads else monkeypatch.delenv("EMBEDKIT_THREADS")
+        assert lowest_cosine(vectors(str(tiny(family))), expected) > 0.999
+        forbid_conversion(monkeypatch)
+
+
+def test_a_gated_layer_is_not_fused(tmp_path: Path) -> None:
+    """The traced product says the same as torch's, without the broadcasting that the fusion looks for."""
+    import torch
+
+    class Gated(torch.nn.Module):
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+            some, others = input_ids.float(), attention_mask.float()
+            return torch.nn.functional.silu(some) * others
+
+    model = conversion.trace(Gated())
+    kinds = {node.get_attributes()["auto_broadcast"] for node in model.get_ops() if "Multiply" in str(node)}
+    assert kinds == {"none"}
 
 
 def test_precision_is_bf16_only_where_it_is_close_enough() -> None:
@@ -316,5 +403,5 @@ def _fp32(ready: tuple[str, Path]) -> Vectors:
 def _batches(runtime: CompiledRuntime) -> Iterator[Any]:
     from embedkit.embedding.tokens import pad
 
-    for place, ids in enumerate(runtime.tokenize(TEXTS)):
-        yield pad([ids], np.array([place]), runtime.pad_id)
+    for place, text in enumerate(runtime.tokenize(TEXTS)):
+        yield pad([text], np.array([place]), runtime.pad_id)

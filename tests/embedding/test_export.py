@@ -18,7 +18,7 @@ from embedkit.embedding.export import export_model
 from embedkit.embedding.map_files import export_map
 from embedkit.errors import ExistsError, FormatError, MismatchError, ModelError
 from embedkit.transforms.affine import Affine
-from tests.embedding.conftest import TEXTS, ModelMaker
+from tests.embedding.conftest import TEXTS, ModelMaker, assert_close
 
 RNG = np.random.default_rng(0)
 POOLINGS = ("mean", "cls", "max", "first-last", "last2", "embedding")
@@ -54,10 +54,10 @@ def test_the_folder_gives_the_mapped_vectors(tiny: ModelMaker, tmp_path: Path, f
     transform = turn(base.identity.dimension)
     made = export_model(tmp_path / "out", EncoderSettings(str(tiny(family))), [transform])
     expected = by_hand(base, transform)
-    np.testing.assert_allclose(plain(tmp_path / "out"), expected, rtol=1e-5, atol=1e-5)
+    assert_close(plain(tmp_path / "out"), expected)
     for runtime in ("torch", "openvino"):
         encoder = load(str(tmp_path / "out"), runtime=runtime, precision="fp32", device="cpu")
-        np.testing.assert_allclose(encoder.encode(TEXTS), expected, rtol=1e-5, atol=2e-5)
+        assert_close(encoder.encode(TEXTS), expected, within=2e-5)
         assert encoder.identity == made
     assert made.fingerprint != base.identity.fingerprint
     assert (made.normalized, made.dimension) == (base.identity.normalized, 7)
@@ -69,10 +69,10 @@ def test_every_pooling_is_baked_in(tiny: ModelMaker, tmp_path: Path, pooling: An
     settings = EncoderSettings(str(tiny(family)), pooling=pooling, runtime="torch", device="cpu")
     expected = load(settings).encode(TEXTS)
     made = export_model(tmp_path / "out", settings)
-    np.testing.assert_allclose(plain(tmp_path / "out"), expected, rtol=1e-5, atol=1e-5)
+    assert_close(plain(tmp_path / "out"), expected)
     for runtime in ("torch", "openvino"):
         found = load(str(tmp_path / "out"), runtime=runtime, precision="fp32").encode(TEXTS)
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-5)
+        assert_close(found, expected, within=2e-5)
     assert made.dimension == 32
 
 
@@ -81,8 +81,7 @@ def test_the_pooler_is_baked_in_where_there_is_one(tiny: ModelMaker, tmp_path: P
     transform = turn(32)
     export_model(tmp_path / "out", settings, [transform])
     expected = by_hand(load(settings), transform)
-    length = np.linalg.norm(expected, axis=1).max()  # far from 1: rounding is relative to it
-    np.testing.assert_allclose(plain(tmp_path / "out"), expected, atol=1e-5 * length)
+    assert_close(plain(tmp_path / "out"), expected)
     with pytest.raises(ModelError, match="hold no pooler"):
         export_model(tmp_path / "no", EncoderSettings(str(tiny("distilbert")), pooling="pooler"))
 
@@ -109,11 +108,11 @@ def test_what_was_asked_for_is_baked_in(
     base: Any = load(asked)
     transform = turn(base.identity.dimension)
     made = export_model(tmp_path / "out", asked, [transform])
-    np.testing.assert_allclose(plain(tmp_path / "out"), by_hand(base, transform), rtol=1e-5, atol=1e-5)
+    assert_close(plain(tmp_path / "out"), by_hand(base, transform))
     wanted = with_maps(base, [transform]).encode(TEXTS, "query")
-    np.testing.assert_allclose(plain(tmp_path / "out", "query"), wanted, rtol=1e-5, atol=1e-5)
+    assert_close(plain(tmp_path / "out", "query"), wanted)
     opened = load(str(tmp_path / "out"), runtime="torch", device="cpu")
-    np.testing.assert_allclose(opened.encode(TEXTS, "query"), wanted, rtol=1e-5, atol=1e-5)
+    assert_close(opened.encode(TEXTS, "query"), wanted)
     said = (base.identity.document_prompt, base.identity.query_prompt, base.identity.max_length)
     assert (made.document_prompt, made.query_prompt, made.max_length) == said
 
@@ -124,7 +123,7 @@ def test_two_maps_become_one_step(tiny: ModelMaker, tmp_path: Path) -> None:
     steps = [Path(entry["path"]).name for entry in json.loads((tmp_path / "out/modules.json").read_text())]
     assert steps == ["", "1_Pooling", "2_Normalize", "3_Dense", "4_Normalize"]
     base = load(str(tiny("bert")), runtime="torch", device="cpu")
-    np.testing.assert_allclose(plain(tmp_path / "out"), by_hand(base, first.then(second)), atol=1e-5)
+    assert_close(plain(tmp_path / "out"), by_hand(base, first.then(second)))
 
 
 def test_weights_stored_as_halves_are_computed_in_full(tiny: ModelMaker, tmp_path: Path) -> None:
@@ -136,7 +135,7 @@ def test_weights_stored_as_halves_are_computed_in_full(tiny: ModelMaker, tmp_pat
     assert json.loads((tmp_path / "half/config.json").read_text())["dtype"] == "float16"
     export_model(tmp_path / "out", EncoderSettings(str(tmp_path / "half")), [turn(32)])
     expected = load(str(tmp_path / "out"), runtime="torch", device="cpu").encode(TEXTS)
-    np.testing.assert_allclose(plain(tmp_path / "out"), expected, atol=1e-5)
+    assert_close(plain(tmp_path / "out"), expected)
 
 
 def test_the_folder_is_safetensors_with_a_card_and_a_story(tiny: ModelMaker, tmp_path: Path) -> None:
@@ -193,7 +192,7 @@ def test_a_model_may_be_replaced_by_its_own_export(tiny: ModelMaker, tmp_path: P
     transform = turn(32)
     expected = by_hand(base, transform)
     export_model(tmp_path / "m", EncoderSettings(str(tmp_path / "m")), [transform], force=True)
-    np.testing.assert_allclose(plain(tmp_path / "m"), expected, atol=1e-5)
+    assert_close(plain(tmp_path / "m"), expected)
 
 
 def test_what_cannot_be_exported_is_one_line(tiny: ModelMaker, tmp_path: Path) -> None:

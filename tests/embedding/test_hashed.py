@@ -116,3 +116,25 @@ def test_settings_that_it_cannot_honour_are_refused(model, settings, message):
         load(model, **settings)
     assert str(caught.value) == message
     assert caught.value.exit_code == 2
+
+
+def test_a_text_of_many_megabytes_needs_little_more_than_itself():
+    import tracemalloc
+
+    text = "the quick brown fox jumps over the lazy dog " * 100_000  # 4.4 MB
+    tracemalloc.start()
+    try:
+        found = vectors([text])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 40e6  # it was 98 bytes per character
+    assert np.linalg.norm(found) == pytest.approx(1)
+
+
+@given(text=st.text(alphabet="ab \t\u3000\u0301\ufb01\u03a3\u4e2d", max_size=60))
+def test_a_long_text_is_cut_without_a_trace(text):
+    whole = vectors([text])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hashed, "_BLOCK_CHARACTERS", 5)
+        np.testing.assert_array_equal(vectors([text]), whole)

@@ -12,7 +12,7 @@ import pytest
 
 from embedkit.embedding.encoder import PoolingName, load
 from embedkit.errors import ModelError
-from tests.embedding.conftest import TEXTS, ModelMaker
+from tests.embedding.conftest import TEXTS, ModelMaker, assert_close
 
 POOLINGS = get_args(PoolingName)
 
@@ -47,7 +47,7 @@ def by_definition(folder: Path, pooling: str) -> np.ndarray[Any, Any]:
 def test_each_pooling_is_what_its_definition_says(tiny: ModelMaker, pooling: str, runtime: str) -> None:
     folder = tiny("plain-bert")
     encoder = load(str(folder), pooling=pooling, runtime=runtime, precision="fp32", device="cpu")
-    np.testing.assert_allclose(encoder.encode(TEXTS), by_definition(folder, pooling), atol=2e-5)
+    assert_close(encoder.encode(TEXTS), by_definition(folder, pooling), within=2e-5)
     assert encoder.identity.pooling == pooling
 
 
@@ -55,7 +55,7 @@ def test_each_pooling_is_what_its_definition_says(tiny: ModelMaker, pooling: str
 def test_layers_are_counted_alike_in_other_families(tiny: ModelMaker, family: str) -> None:
     for pooling in ("first-last", "embedding"):
         encoder = load(str(tiny(family)), pooling=pooling, runtime="openvino", precision="fp32")
-        np.testing.assert_allclose(encoder.encode(TEXTS), by_definition(tiny(family), pooling), atol=2e-5)
+        assert_close(encoder.encode(TEXTS), by_definition(tiny(family), pooling), within=2e-5)
 
 
 def test_the_poolings_differ(tiny: ModelMaker) -> None:

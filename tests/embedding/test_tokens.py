@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from embedkit.embedding.tokens import FastTokenizer, pad
+from embedkit.embedding.tokens import FastTokenizer, Tokens, pad
 from tests.embedding.conftest import WORDS, byte_pairs, word_pieces
 
 
@@ -35,13 +35,13 @@ def test_long_texts_give_the_ids_of_the_whole_text(make: Any, length: int) -> No
     texts += ["x" * 30_000, "中" * 30_000, " " * 30_000, "fox", ""]
     backend = truncating(make(), length)
     whole = [encoding.ids for encoding in backend.encode_batch(texts)]
-    assert [ids.tolist() for ids in FastTokenizer(backend)(texts)] == whole
+    assert [text.ids.tolist() for text in FastTokenizer(backend)(texts)] == whole
 
 
 def test_truncation_from_the_left_reads_the_end_of_long_texts() -> None:
     text = "fox " * 100 + " " * 10_000 + "dog"
     backend = truncating(word_pieces(), 4, "left")
-    (ids,) = FastTokenizer(backend)([text])
+    ((ids, _),) = FastTokenizer(backend)([text])
     assert ids.tolist() == backend.encode(text).ids
     assert backend.token_to_id("dog") in ids
 
@@ -50,18 +50,18 @@ def test_a_text_of_millions_of_characters_costs_no_more_than_its_beginning() -> 
     tokenizer = FastTokenizer(truncating(word_pieces(), 128))
     text = "the quick brown fox " * 500_000  # 10 million characters, seconds and a gigabyte if read whole
     start = time.perf_counter()
-    (ids,) = tokenizer([text])
+    ((ids, _),) = tokenizer([text])
     assert len(ids) == 128
     assert time.perf_counter() - start < 0.5
 
 
 def test_without_truncation_everything_is_read() -> None:
-    (ids,) = FastTokenizer(word_pieces())(["fox " * 9000])
+    ((ids, _),) = FastTokenizer(word_pieces())(["fox " * 9000])
     assert len(ids) == 9002
 
 
 def test_padding_is_on_the_right_and_masked() -> None:
-    batch = pad([np.array([5, 6, 7]), np.array([8])], np.array([4, 2]), pad_id=9)
+    batch = pad([Tokens(np.array([5, 6, 7])), Tokens(np.array([8]))], np.array([4, 2]), pad_id=9)
     assert batch.input_ids.tolist() == [[5, 6, 7], [8, 9, 9]]
     assert batch.attention_mask.tolist() == [[1, 1, 1], [1, 0, 0]]
     assert batch.rows.tolist() == [4, 2]
@@ -69,5 +69,5 @@ def test_padding_is_on_the_right_and_masked() -> None:
 
 
 def test_a_text_without_tokens_attends_to_one_padding_token() -> None:
-    batch = pad([np.array([], dtype=np.int64)], np.array([0]), pad_id=9)
+    batch = pad([Tokens(np.array([], dtype=np.int64))], np.array([0]), pad_id=9)
     assert (batch.input_ids.tolist(), batch.attention_mask.tolist()) == ([[9]], [[1]])

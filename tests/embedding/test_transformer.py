@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import shutil
 import threading
 from dataclasses import replace
 from typing import Any
@@ -17,7 +19,7 @@ from embedkit.embedding.tokens import SlowTokenizer
 from embedkit.embedding.torch_runtime import TorchRuntime
 from embedkit.embedding.transformer import has_graphics_card
 from embedkit.errors import ModelError
-from tests.embedding.conftest import TEXTS, ModelMaker, sentence_transformers_vectors
+from tests.embedding.conftest import TEXTS, ModelMaker, assert_close, sentence_transformers_vectors
 
 FAMILIES = ("bert", "plain-bert", "dense", "mpnet", "roberta", "distilbert", "without-padding")
 
@@ -31,7 +33,7 @@ def test_vectors_are_those_of_sentence_transformers(tiny: ModelMaker, family: st
     found = encoder.encode(TEXTS)
     assert found.dtype == np.float32
     assert encoder.identity.dimension == expected.shape[1]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert_close(found, expected)
 
 
 def test_a_slow_tokenizer_runs_on_torch_and_says_so_once(
@@ -42,7 +44,7 @@ def test_a_slow_tokenizer_runs_on_torch_and_says_so_once(
     with caplog.at_level(logging.WARNING, logger="embedkit"):
         found = encoder.encode(TEXTS)
         encoder.encode(TEXTS)
-    np.testing.assert_allclose(found, sentence_transformers_vectors(folder), atol=1e-5)
+    assert_close(found, sentence_transformers_vectors(folder))
     assert [record.getMessage() for record in caplog.records] == [
         f"{folder}: has no fast tokenizer and cannot be compiled; runs on torch instead, "
         "--runtime torch says so beforehand"
@@ -59,7 +61,7 @@ def test_openvino_asked_for_and_impossible_is_an_error(tiny: ModelMaker) -> None
 def test_the_slow_tokenizer_truncates(tiny: ModelMaker) -> None:
     runtime = TorchRuntime(*_read(tiny, "slow", max_length=5))
     assert isinstance(runtime.tokenize, SlowTokenizer)
-    assert [len(ids) for ids in runtime.tokenize(["a", "abcdefgh", ""])] == [3, 5, 2]
+    assert [len(text.ids) for text in runtime.tokenize(["a", "abcdefgh", ""])] == [3, 5, 2]
     assert runtime.tokenize([]) == []
 
 
@@ -68,8 +70,8 @@ def test_order_and_company_do_not_matter(tiny: ModelMaker) -> None:
     together = encoder.encode(TEXTS)
     backwards = encoder.encode(TEXTS[::-1])[::-1]
     alone = np.concatenate([encoder.encode([text]) for text in TEXTS])
-    np.testing.assert_allclose(backwards, together, atol=1e-6)
-    np.testing.assert_allclose(alone, together, atol=1e-6)
+    assert_close(backwards, together)
+    assert_close(alone, together)
     assert encoder.encode([]).shape == (0, 32)
 
 
@@ -78,7 +80,7 @@ def test_truncated_vectors_are_the_first_columns_at_unit_length(tiny: ModelMaker
     expected = whole / np.linalg.norm(whole, axis=1, keepdims=True)
     for runtime in ("torch", "openvino"):
         encoder = load(str(tiny("bert")), runtime=runtime, precision="fp32", truncate_dim=8, device="cpu")
-        np.testing.assert_allclose(encoder.encode(TEXTS), expected, atol=1e-5)
+        assert_close(encoder.encode(TEXTS), expected)
         assert encoder.identity.dimension == 8
 
 
@@ -87,8 +89,8 @@ def test_unit_length_can_be_taken_away_and_given(tiny: ModelMaker) -> None:
     unit = plain / np.linalg.norm(plain, axis=1, keepdims=True)
     taken = load(str(tiny("bert")), runtime="torch", device="cpu", normalize=False)
     given = load(str(tiny("plain-bert")), runtime="torch", device="cpu", normalize=True)
-    np.testing.assert_allclose(taken.encode(TEXTS), plain, atol=1e-5)
-    np.testing.assert_allclose(given.encode(TEXTS), unit, atol=1e-5)
+    assert_close(taken.encode(TEXTS), plain)
+    assert_close(given.encode(TEXTS), unit)
     assert (taken.identity.normalized, given.identity.normalized) == (False, True)
 
 
@@ -104,7 +106,7 @@ def test_a_pooling_without_the_prompt_is_refused_where_there_is_a_prompt(tiny: M
     with pytest.raises(ModelError, match="leaves the prompt out of its pooling"):
         load(folder)
     without = load(folder, query_prompt="", runtime="torch", device="cpu").encode(TEXTS)
-    np.testing.assert_allclose(without, sentence_transformers_vectors(tiny("prompted")), atol=1e-5)
+    assert_close(without, sentence_transformers_vectors(tiny("prompted")))
     assert load(folder, pooling="mean").identity.query_prompt == "how do i "
 
 
@@ -162,3 +164,89 @@ def test_no_sign_of_a_card_is_no_card(monkeypatch: pytest.MonkeyPatch) -> None:
 def _read(tiny: ModelMaker, family: str, **settings: Any) -> tuple[Any, Any]:
     encoder: Any = load(str(tiny(family)), runtime="torch", device="cpu", **settings)
     return encoder.folder, replace(encoder.settings)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_types_of_tokens_reach_the_model(tiny: ModelMaker, runtime: str) -> None:
+    expected = sentence_transformers_vectors(tiny("typed-bert"))
+    found = load(str(tiny("typed-bert")), runtime=runtime, precision="fp32", device="cpu").encode(TEXTS)
+    assert_close(found, expected)
+
+
+def test_types_of_tokens_that_change_nothing_are_not_handed_on(tiny: ModelMaker) -> None:
+    runtime = TorchRuntime(*_read(tiny, "plain-bert"))
+    assert [text.types for text in runtime.tokenize(["the fox"])] == [None]
+
+
+def test_a_model_that_compiles_for_one_shape_only_runs_on_torch(
+    tiny: ModelMaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """XLNet's positions become constants when it is traced."""
+    with caplog.at_level(logging.WARNING, logger="embedkit"):
+        found = load(str(tiny("xlnet")), device="cpu").encode(TEXTS)
+    assert_close(found, sentence_transformers_vectors(tiny("xlnet")))
+    (record,) = caplog.records
+    assert "cannot be compiled (" in record.getMessage()
+    assert "\n" not in record.getMessage()
+    with pytest.raises(ModelError, match="cannot be compiled"):
+        load(str(tiny("xlnet")), runtime="openvino").encode(TEXTS)
+
+
+def test_a_model_that_needs_several_tokens_and_no_padding_has_each_text_alone(tiny: ModelMaker) -> None:
+    """Funnel halves its tokens, the padding among them; sentence-transformers fails on its empty text."""
+    from sentence_transformers import SentenceTransformer
+
+    texts = [text for text in TEXTS if text]
+    model = SentenceTransformer(str(tiny("funnel")), device="cpu", local_files_only=True)
+    expected = model.encode(texts, batch_size=1, show_progress_bar=False)
+    encoder = load(str(tiny("funnel")), runtime="torch", device="cpu")
+    assert_close(encoder.encode(texts), expected)
+    assert np.isfinite(encoder.encode(TEXTS)).all()
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_a_token_without_an_embedding_is_one_line(tiny: ModelMaker, tmp_path: Any, runtime: str) -> None:
+    """A compiled model would read zeros in its place."""
+    from tokenizers import Tokenizer
+
+    shutil.copytree(tiny("plain-bert"), tmp_path / "m")
+    tokenizer = Tokenizer.from_file(str(tmp_path / "m/tokenizer.json"))
+    rows = tokenizer.get_vocab_size()
+    tokenizer.add_tokens(["zyzzyva"])
+    tokenizer.save(str(tmp_path / "m/tokenizer.json"))
+    encoder = load(str(tmp_path / "m"), runtime=runtime, precision="fp32", device="cpu")
+    assert_close(encoder.encode(TEXTS), sentence_transformers_vectors(tiny("plain-bert")))
+    said = rf"m: cannot be run: its tokenizer gives the token {rows}, its embeddings cover"
+    with pytest.raises(ModelError, match=said) as raised:
+        encoder.encode(["the zyzzyva"])
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("family", ["roberta", "mpnet", "bert"])
+def test_a_length_beyond_the_positions_is_cut_to_them_and_said_once(
+    tiny: ModelMaker, tmp_path: Any, caplog: pytest.LogCaptureFixture, family: str
+) -> None:
+    shutil.copytree(tiny(family), tmp_path / "m")
+    reads = tmp_path / "m/sentence_bert_config.json"
+    settings = json.loads(reads.read_text()) if reads.is_file() else {}
+    reads.write_text(json.dumps({**settings, "max_seq_length": 99}))
+    encoder = load(str(tmp_path / "m"), runtime="torch", device="cpu")
+    with caplog.at_level(logging.WARNING, logger="embedkit"):
+        found = encoder.encode(TEXTS)
+        encoder.encode(TEXTS)
+    assert_close(found, sentence_transformers_vectors(tiny(family)))  # which reads 48 tokens
+    said = f"{tmp_path / 'm'}: its max_seq_length is 99, its positions cover 48 tokens; "
+    assert [record.getMessage() for record in caplog.records] == [f"{said}longer texts are cut there"]
+    assert encoder.identity.max_length == 48
+
+
+def test_positions_that_are_computed_end_nowhere(tiny: ModelMaker, tmp_path: Any) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    shutil.copytree(tiny("llama"), tmp_path / "m")
+    (tmp_path / "m/sentence_bert_config.json").write_text('{"max_seq_length": 99}')
+    encoder = load(str(tmp_path / "m"), runtime="torch", device="cpu")
+    assert encoder.identity.max_length == 99
+    model = SentenceTransformer(str(tiny("llama")), device="cpu", local_files_only=True)
+    model.max_seq_length = 99
+    assert_close(encoder.encode(TEXTS), model.encode(TEXTS, batch_size=1, show_progress_bar=False))

@@ -1,0 +1,113 @@
+"""A conversion in a process of its own: when a native library crashes, it ends that process and no other.
+
+What a run will do is done there first: the model is traced, compiled in each precision, read back from what
+was kept, run on batches of many shapes and compared with torch. Torch is not imported by the process that
+asks.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict
+from pathlib import Path
+from signal import Signals
+from typing import Any
+
+import orjson
+
+from embedkit.embedding.compiled import Kind, UnfitError
+from embedkit.embedding.encoder import EncoderSettings
+from embedkit.embedding.model_folder import ModelFolder
+from embedkit.errors import ModelError
+
+LONGEST = 3600  # seconds: a conversion that takes longer hangs
+_SIGNALS = {signal.value: signal.name for signal in Signals}
+_FROM_OUTSIDE = ("SIGHUP", "SIGINT", "SIGKILL", "SIGTERM")  # SIGKILL where memory runs out, too
+
+_START = """
+import sys
+sys.path[:] = sys.argv[1:]
+from embedkit.embedding.conversion_process import main
+main()
+"""
+
+
+def convert_apart(target: Path, kind: Kind, folder: ModelFolder, settings: EncoderSettings) -> None:
+    """Write the conversion of a model into the folder `target`, computed in another process.
+
+    Raises UnfitError when the model will not convert and would not the next time either, ModelError when it
+    might, and OSError when the entry cannot be written.
+    """
+    order = {
+        "target": str(target),
+        "kind": kind._asdict(),
+        "name": folder.name,
+        "path": str(folder.path),
+        "settings": asdict(settings),
+        "parent": os.getpid(),
+    }
+    command = [sys.executable, "-c", _START, *sys.path]
+    try:
+        done = subprocess.run(
+            command, input=orjson.dumps(order), capture_output=True, timeout=LONGEST, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise ModelError(
+            f"cannot be compiled (this takes more than {LONGEST} seconds)", where=folder.name
+        ) from None
+    except OSError as error:
+        raise ModelError(f"cannot be compiled (no process starts: {error})", where=folder.name) from None
+    if done.returncode != 0:
+        _raise_crash(done, where=folder.name)
+    answer = orjson.loads(done.stdout)
+    if answer["error"] == "disk":
+        raise OSError(answer["number"], answer["what"])
+    if answer["error"] == "model":
+        raise UnfitError(answer["what"], where=folder.name, hint=answer["hint"])
+
+
+def _raise_crash(done: subprocess.CompletedProcess[bytes], *, where: str) -> None:
+    """Raise for a process that ended without an answer."""
+    if done.returncode < 0:
+        name = _SIGNALS.get(-done.returncode, f"signal {-done.returncode}")
+        if name in _FROM_OUTSIDE:
+            raise ModelError(f"cannot be compiled (the process that tried was ended by {name})", where=where)
+        raise UnfitError(f"cannot be compiled (OpenVINO crashes with {name})", where=where)
+    last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit {done.returncode}"]
+    raise ModelError(f"cannot be compiled ({last[0]})", where=where)
+
+
+def main() -> None:
+    """Do what standard input orders, and answer in one line of JSON on standard output."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever libraries print is no answer
+    order = orjson.loads(sys.stdin.buffer.read())
+    threading.Thread(target=_end_with, args=(order["parent"],), daemon=True).start()
+    answers.write(orjson.dumps(_obey(order)))
+    answers.close()
+    os._exit(0)  # everything is written; taking the libraries down costs time, and some crash at it
+
+
+def _obey(order: dict[str, Any]) -> dict[str, Any]:
+    from embedkit.embedding.conversion import convert_into
+
+    settings = EncoderSettings(**order["settings"])
+    folder = ModelFolder(order["name"], Path(order["path"]), allow_pickle=settings.allow_pickle)
+    try:
+        convert_into(Path(order["target"]), Kind(**order["kind"]), folder, settings)
+    except OSError as error:
+        return {"error": "disk", "number": error.errno, "what": error.strerror or str(error)}
+    except ModelError as error:
+        return {"error": "model", "what": error.what, "hint": error.hint}
+    return {"error": None}
+
+
+def _end_with(parent: int) -> None:
+    """End when the process that asked has ended."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
