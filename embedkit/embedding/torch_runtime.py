@@ -90,7 +90,7 @@ def load_sentence_transformer(
                 model_kwargs={} if settings.allow_pickle else {"use_safetensors": True},
                 config_kwargs=config,
             )
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+    except Exception as error:  # settings of any type reach the constructors of models and tokenizers
         raise ModelError(f"cannot be loaded: {error}", where=folder.name) from error
     return model.eval().float()
 
