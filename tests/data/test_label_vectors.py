@@ -107,7 +107,7 @@ def test_what_does_not_fit_together_is_refused(names, vectors, centres, message)
         ),
         (b'"embedkit-labels"', b'"embedkit-lapels"', "is not a file of label vectors$"),
         (b'"names"', b'"games"', "is not a whole file of label vectors: "),
-        (b"{", b"(", "is not a file of label vectors$"),
+        (b"{", b"(", "is not a whole file of label vectors: its header is no JSON "),
     ],
 )
 def test_another_version_or_format_is_refused(folder, opening, old, new, message):

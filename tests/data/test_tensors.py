@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load
 
-from embedkit.data.tensors import metadata_in, read_header, tensor_bytes
+from embedkit.data.tensors import metadata_in, metadata_of, read_header, tensor_bytes
 
 TENSORS = {"b": np.arange(6, dtype=np.float32).reshape(2, 3).T, "a": np.array([1.5])}  # b is no C order
 METADATA = {f"key {n}": f"词 {n}" for n in range(8)}
@@ -26,13 +26,27 @@ def test_the_bytes_do_not_depend_on_chance():
     assert len({tensor_bytes(TENSORS, METADATA) for _ in range(20)}) == 1
 
 
-def test_the_metadata_are_in_the_beginning_alone(folder):
+def test_the_header_is_read_without_the_tensors(folder):
     content = tensor_bytes(TENSORS, METADATA)
     Path("t.safetensors").write_bytes(content)
-    head = read_header(Path("t.safetensors"))
-    assert content.startswith(head)
-    assert len(content) - len(head) == sum(array.nbytes for array in load(content).values())
-    assert metadata_in(head) == metadata_in(content) == METADATA
+    assert read_header(Path("t.safetensors")).keys() - {"__metadata__"} == load(content).keys()
+    assert metadata_of(Path("t.safetensors")) == metadata_in(content) == METADATA
+
+
+@pytest.mark.parametrize("length", [0, 5, 8, 60, -8, -1])
+def test_a_file_is_whole_when_the_library_opens_it(folder, length):
+    content = tensor_bytes(TENSORS, METADATA)
+    Path("t").write_bytes(content[:length])
+    with pytest.raises(SafetensorError), safe_open("t", "np"):
+        pass
+    with pytest.raises(ValueError, match=r"it is (empty|[0-9,]+ bytes long)"):
+        read_header(Path("t"))
+
+
+def test_a_git_lfs_pointer_says_what_to_do(folder):
+    Path("t").write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 9\n")
+    with pytest.raises(ValueError, match=r"is a Git LFS pointer; run git lfs pull$"):
+        read_header(Path("t"))
 
 
 @pytest.mark.parametrize(
@@ -41,4 +55,4 @@ def test_the_metadata_are_in_the_beginning_alone(folder):
 def test_anything_else_is_a_value_error(folder, content):
     Path("t").write_bytes(content)
     with pytest.raises(ValueError, match=r"."):
-        metadata_in(read_header(Path("t")))
+        read_header(Path("t"))

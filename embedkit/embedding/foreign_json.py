@@ -1,0 +1,74 @@
+"""JSON that other programs wrote: its types are checked, and an error names the file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from embedkit.data.tensors import is_lfs_pointer
+from embedkit.errors import ModelError
+
+
+def read_json(folder: Path, name: str, *, where: str) -> Any:
+    """Return the value in a file of a model's folder, read by Python's own parser, which those programs use.
+
+    Raises ModelError, which names the file, when it cannot be read.
+    """
+    try:
+        content = (folder / name).read_bytes()
+        if is_lfs_pointer(content):
+            raise ValueError("it is a Git LFS pointer; run git lfs pull")
+        return json.loads(content)
+    except OSError as error:
+        raise ModelError(f"{name} cannot be read: {error.strerror}", where=where) from None
+    except RecursionError:
+        raise ModelError(f"{name} cannot be read: it is nested too deeply", where=where) from None
+    except ValueError as error:
+        raise ModelError(f"{name} cannot be read: {error}", where=where) from None
+
+
+def read_object(folder: Path, name: str, *, where: str) -> dict[str, Any]:
+    """Return the object in a file; raises ModelError when the file holds anything else."""
+    value = read_json(folder, name, where=where)
+    if not isinstance(value, dict):
+        raise ModelError(f"{name} is {kind(value)}, expected an object", where=where)
+    return value
+
+
+def count(config: dict[str, Any], key: str, *, file: str, where: str) -> int | None:
+    """Return a setting that is a number of things; None where it is missing, null, or not above 0.
+
+    Raises ModelError for anything but a whole number.
+    """
+    value = config.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+        raise ModelError(f"{file}: {key} is {kind(value)}, expected a whole number", where=where)
+    return int(value) if value > 0 else None
+
+
+def text(config: dict[str, Any], key: str, *, file: str, where: str) -> str | None:
+    """Return a setting that is a string; None where it is missing or null. Raises ModelError otherwise."""
+    value = config.get(key)
+    if value is not None and not isinstance(value, str):
+        raise ModelError(f"{file}: {key} is {kind(value)}, expected a string", where=where)
+    return value
+
+
+def kind(value: Any) -> str:
+    """Return what a JSON value is, in words, with the value where it is short.
+
+    >>> kind([]), kind({"a": 1}), kind("512"), kind(None)
+    ('an empty list', 'an object', "the string '512'", 'null')
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f"the string {value!r}" if len(value) <= 40 else "a long string"
+    if isinstance(value, list):
+        return "a list" if value else "an empty list"
+    return "an object" if isinstance(value, dict) else f"the number {value}"
