@@ -52,7 +52,7 @@ def _parsed(path: Path) -> ast.Module:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError):  # templates and samples in the tree that are no Python
+    except (SyntaxError, ValueError, RecursionError):  # templates and samples in the tree that are no Python
         return ast.Module([], [])
 
 

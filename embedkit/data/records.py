@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Literal, NamedTuple
 
 from embedkit.data.columns import VECTOR
@@ -103,8 +104,9 @@ class RecordReader:
         """
         fields = dict(row)
         if (vector := fields.get(VECTOR)) is not None:
-            if not isinstance(vector, list):
-                what = f"field {VECTOR!r} is {json_type(vector)}, expected a list of numbers"
+            if not isinstance(vector, list) or not {int, float, NoneType} >= set(map(type, vector)):
+                kind = json_type(vector) if not isinstance(vector, list) else "a list of something else"
+                what = f"field {VECTOR!r} is {kind}, expected a list of numbers"
                 raise DataError(what, hint="convert it, or rename it to have the text encoded")
             if not composed:
                 hint = f"remove the field {VECTOR!r} to have the text encoded"

@@ -580,6 +580,8 @@ NUMBERS = "expected a list of numbers" + RENAME
     ("lines", "message"),
     [
         (['{"text": "t", "vector": "v"}'], "1: field 'vector' is text, " + NUMBERS),
+        (['{"text": "t", "vector": ["1"]}'], "1: field 'vector' is a list of something else, " + NUMBERS),
+        (['{"text": "t", "vector": [true]}'], "1: field 'vector' is a list of something else, " + NUMBERS),
         (['{"text": "t", "vector": true}'], "1: field 'vector' is true or false, " + NUMBERS),
         (
             ['{"text": "t"}', '{"text": "t", "vector": [1, 2]}'],
