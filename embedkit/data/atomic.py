@@ -25,8 +25,7 @@ def refuse_existing(path: Path, *, force: bool, marker: str | None = None) -> No
 
     Even `force` only ever replaces a folder that holds the file `marker`, which says that embedkit wrote it.
     """
-    if path.name in ("", ".."):
-        raise ExistsError("is a place, not a name to write to", where=str(path))
+    require_name(path)
     if not path.parent.is_dir():
         raise ExistsError(
             "the folder it would be written to does not exist",
@@ -41,6 +40,12 @@ def refuse_existing(path: Path, *, force: bool, marker: str | None = None) -> No
         raise ExistsError(
             "is a folder that holds something else", where=str(path), hint="choose another name"
         )
+
+
+def require_name(path: Path) -> None:
+    """Raise ExistsError for a path such as `.` that says where, but not under which name."""
+    if path.name in ("", ".."):
+        raise ExistsError("is a place, not a name to write to", where=str(path))
 
 
 @contextmanager

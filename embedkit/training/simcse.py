@@ -22,6 +22,7 @@ from embedkit.training.recipe import Made, Recipe, Trained, load_model, settle_p
 from embedkit.training.run_log import Measure, Watch
 from embedkit.training.scoring import PairScore
 from embedkit.training.settings import SimCSESettings
+from embedkit.training.sources import Source, source
 
 _SAMPLE = 512  # examples that are tokenised to learn how long they are
 
@@ -41,6 +42,13 @@ class SimCSE(Recipe):
     def require(self, processes: int) -> None:
         """Raise DataError or UsageError for examples or pairs that cannot train."""
         require_data(self.examples, self.pairs, self.settings, processes)
+
+    def sources(self) -> list[Source]:
+        """Return the examples, and the pairs."""
+        examples = source("the training examples", self.settings.inputs, self.examples.rows)
+        if not self.pairs:
+            return [examples]
+        return [examples, source("the pairs of --eval", [self.settings.eval or ""], self.pairs)]
 
     def advise(self) -> None:
         """Warn of repeated sentences, and of evaluation text among the training text."""

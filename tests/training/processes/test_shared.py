@@ -20,7 +20,8 @@ from embedkit.training.processes.agreement import agreed, digest_of, require_sam
 from embedkit.training.recipe import Made
 from embedkit.training.runs import require_base
 from embedkit.training.settings import AMSoftmaxSettings
-from embedkit.training.trainer import OBJECTIVE, Trainer, own_state, processes_of
+from embedkit.training.checkpoints import processes_of
+from embedkit.training.trainer import OBJECTIVE, Trainer, own_state
 
 
 class Around(nn.Module):
