@@ -6,6 +6,7 @@ EmbedkitError                 understood but not possible: exit code 1
 ├── MismatchError             two things do not belong together (widths, encoders); both sides are named
 ├── ModelError                a model is missing, unsafe to load, or cannot do what is asked
 ├── ExistsError               the output is already there and --force was not given
+├── DivergedError         training came to numbers that are not finite
 ├── MissingPackageError       an optional package is needed
 ├── ClusterError              a cluster cannot be reached, or lost its machines
 └── UsageError                the request itself is wrong: exit code 2
@@ -58,6 +59,10 @@ class MismatchError(EmbedkitError):
 
 class ModelError(EmbedkitError):
     """A model is missing, unsafe to load, or cannot do what is asked."""
+
+
+class DivergedError(EmbedkitError):
+    """Training came to a loss, a gradient or weights that are not finite."""
 
 
 class ExistsError(EmbedkitError):

@@ -27,8 +27,7 @@ def refuse_existing(path: Path, *, force: bool, marker: str | None = None) -> No
     An output with a `marker` is a folder, and replaces no folder but one that holds the file of that name,
     which says that embedkit wrote it, even with `force`. An output without is a file, and replaces no folder.
     """
-    if path.name in ("", ".."):
-        raise ExistsError("is a place, not a name to write to", where=str(path))
+    require_name(path)
     if not path.parent.is_dir():
         raise ExistsError(
             "the folder it would be written to does not exist",
@@ -61,6 +60,12 @@ def _refuse_closed(path: Path) -> None:
     except OSError as error:
         error.filename = str(path)
         raise
+
+
+def require_name(path: Path) -> None:
+    """Raise ExistsError for a path such as `.` that says where, but not under which name."""
+    if path.name in ("", ".."):
+        raise ExistsError("is a place, not a name to write to", where=str(path))
 
 
 @contextmanager

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from embedkit.data.field_names import plain, usual
 from embedkit.data.pairs import it_has
 from embedkit.data.records import ID_FIELDS, TextFormat
 from embedkit.data.streams import Stream
@@ -84,7 +84,7 @@ def _csv_cells(line: str) -> list[str]:
 
 def _is_header(cells: Sequence[str], wanted: Wanted) -> bool:
     """Say whether cells are names of fields: a label's, or a text's where texts stand, or any asked for."""
-    return any(wanted) or _plain(cells[0]) in TEXTS or any(_plain(cell) in LABELS for cell in cells)
+    return any(wanted) or plain(cells[0]) in TEXTS or any(plain(cell) in LABELS for cell in cells)
 
 
 def _named(names: list[str], wanted: Wanted, place: str) -> Fields:
@@ -99,9 +99,9 @@ def fields_of(names: list[str], wanted: Wanted) -> Fields:
     labels and id.
     """
     require(names, [name for name in wanted if name is not None])
-    label = wanted.label or _common([name for name in names if name != wanted.text], LABELS)
+    label = wanted.label or usual([name for name in names if name != wanted.text], LABELS)
     others = [name for name in names if name not in (label, *ID_FIELDS, "vector")]
-    text = wanted.text or _common(others, TEXTS) or (others[0] if label and len(others) == 1 else None)
+    text = wanted.text or usual(others, TEXTS) or (others[0] if label and len(others) == 1 else None)
     if label is None or text is None:
         what, option = ("labels", "--label-field") if label is None else ("the text", "--text-field")
         hint = f"{it_has(names)}; {option} names it"
@@ -113,12 +113,3 @@ def require(names: Sequence[str], fields: Sequence[str]) -> None:
     """Raise DataError where a row that has `names` lacks one of the fields."""
     if missing := [name for name in fields if name not in names]:
         raise DataError(f"has no field {missing[0]!r}", hint=it_has(names))
-
-
-def _common(names: Sequence[str], known: Sequence[str]) -> str | None:
-    plain = {_plain(name): name for name in reversed(names)}
-    return next((plain[name] for name in known if name in plain), None)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]", "", name.lower())

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from embedkit.data.field_names import usual, usual_pair
 from embedkit.data.rows import Row, cell_rows, json_rows
 from embedkit.data.streams import Stream, open_stream, readable, require_distinct
 from embedkit.errors import DataError
@@ -136,9 +136,7 @@ def _is_known(names: list[str]) -> bool:
 
 def _common(names: list[str]) -> tuple[tuple[str, str] | None, str | None]:
     """Return the names of the two texts, and of the score, as far as they are common ones."""
-    plain = {re.sub(r"[\s_-]", "", name.lower()): name for name in names}
-    texts = next(((plain[a], plain[b]) for a, b in TEXTS if a in plain and b in plain), None)
-    return texts, next((plain[name] for name in SCORES if name in plain), None)
+    return usual_pair(names, TEXTS), usual(names, SCORES)
 
 
 def _table_rows(stream: Stream) -> Iterator[tuple[str, Row]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from embedkit.data.field_names import plain, usual
 from embedkit.data.pairs import it_has, shown
 from embedkit.data.rows import cell_rows, json_rows
 from embedkit.data.streams import Stream, open_stream, readable, require_distinct
@@ -62,15 +62,10 @@ def field_of(known: Sequence[str], given: Iterable[str], place: str) -> str:
 
     Capitals, spaces, hyphens and underscores do not count.
     """
-    plain = {_plain(name): name for name in given}
-    for name in map(_plain, known):
-        if name in plain:
-            return plain[name]
-    raise DataError(f"has no field like {known[0]}", where=place, hint=it_has(list(given)))
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]", "", name.lower())
+    given = list(given)
+    if (name := usual(given, map(plain, known))) is None:
+        raise DataError(f"has no field like {known[0]}", where=place, hint=it_has(given))
+    return name
 
 
 def words(rows: Iterable[tuple[str, list[str]]]) -> Iterator[tuple[str, list[str]]]:

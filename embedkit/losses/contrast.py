@@ -35,6 +35,7 @@ class Contrast(NamedTuple):
     hidden: Tensor  # (rows,): a column that is left out for each query; -1: none
     negatives: Tensor  # (rows, n): the columns of each query's own hard negatives
     texts: Texts | None  # None: equal texts are not looked for
+    absent: Tensor | None = None  # (columns,): which candidates only fill a place; None: none of them
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,8 @@ class _Tiles:
             mine, positives, theirs = contrast.texts
             left_out |= theirs[columns] == mine[rows, None]
             left_out |= theirs[columns] == positives[rows, None]
+        if contrast.absent is not None:
+            left_out |= contrast.absent[columns]
         return left_out & (places != contrast.targets[rows, None])
 
     def _places(self, columns: slice) -> Tensor:
@@ -150,6 +153,20 @@ class _Tiles:
             for rows in self.rows
         ]
         return factor * torch.cat(counts).to(queries.dtype).log() / math.log(scale.reference)
+
+
+def absent_columns(counts: Tensor | None, negatives: int, before: int) -> Tensor | None:
+    """Return which candidates only fill the places of hard negatives that their rows lack, `(columns,)`.
+
+    Row i has the first `counts[i]` of `negatives` views of hard negatives, which come behind `before` views
+    that every row has. None where every row has all.
+    """
+    import torch
+
+    if counts is None:
+        return None
+    places = torch.arange(-before, negatives, device=counts.device)
+    return (counts <= places[:, None]).flatten()
 
 
 def require_settings(temperature: float, hard_negative_weight: float, reference: int | None) -> None:

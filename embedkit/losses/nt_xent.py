@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from embedkit.losses.contrast import Contrast, Scale, Texts, cross_entropy, require_settings, unit_rows
+from embedkit.losses.contrast import (
+    Contrast,
+    Scale,
+    Texts,
+    absent_columns,
+    cross_entropy,
+    require_settings,
+    unit_rows,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,12 +35,18 @@ class NTXent:
         require_settings(self.temperature, self.hard_negative_weight, self.scale_with_candidates)
 
     def __call__(
-        self, views: Sequence[Tensor], texts: Sequence[Tensor] | None = None, rows: slice = slice(None)
+        self,
+        views: Sequence[Tensor],
+        texts: Sequence[Tensor] | None = None,
+        rows: slice = slice(None),
+        counts: Tensor | None = None,
     ) -> Tensor:
         """Return the mean over both views of the sentences in `rows` (all, without it).
 
         `views` are two views and any number of hard negatives, each `(sentences, dim)`; `texts`
-        `(sentences,)` each are numbers, equal where texts are. log(2 sentences - 1) when all vectors are
+        `(sentences,)` each are numbers, equal where texts are. `counts` `(sentences,)` says how many of the
+        hard negatives each sentence has, where not all; the others only fill their places.
+        log(2 sentences - 1) when all vectors are
         equal.
         """
         import torch
@@ -53,6 +67,7 @@ class NTXent:
                 hidden=torch.cat([place, place + sentences]),
                 negatives=negatives.repeat(2, 1),
                 texts=masks,
+                absent=absent_columns(counts, len(unit) - 2, before=2),
             ),
             Scale(self.temperature, self.hard_negative_weight, self.scale_with_candidates),
         )

@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from embedkit.losses.contrast import Contrast, Scale, Texts, cross_entropy, require_settings, unit_rows
+from embedkit.losses.contrast import (
+    Contrast,
+    Scale,
+    Texts,
+    absent_columns,
+    cross_entropy,
+    require_settings,
+    unit_rows,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,12 +35,18 @@ class TwoView:
         require_settings(self.temperature, self.hard_negative_weight, self.scale_with_candidates)
 
     def __call__(
-        self, views: Sequence[Tensor], texts: Sequence[Tensor] | None = None, rows: slice = slice(None)
+        self,
+        views: Sequence[Tensor],
+        texts: Sequence[Tensor] | None = None,
+        rows: slice = slice(None),
+        counts: Tensor | None = None,
     ) -> Tensor:
         """Return the mean over `rows` of the batch (all, without it).
 
         `views` are anchors, positives and any number of hard negatives, each `(sentences, dim)`; `texts`
-        `(sentences,)` each are numbers, equal where texts are. log(sentences) when all vectors are equal.
+        `(sentences,)` each are numbers, equal where texts are. `counts` `(sentences,)` says how many of the
+        hard negatives each sentence has, where not all; the others only fill their places.
+        log(sentences) when all vectors are equal.
         """
         import torch
 
@@ -51,6 +65,7 @@ class TwoView:
                 hidden=torch.full_like(place, -1),
                 negatives=negatives,
                 texts=masks,
+                absent=absent_columns(counts, len(unit) - 2, before=1),
             ),
             Scale(self.temperature, self.hard_negative_weight, self.scale_with_candidates),
         )

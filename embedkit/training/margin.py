@@ -31,6 +31,7 @@ from embedkit.training.run_log import Measure, Watch
 from embedkit.training.scoring import LabelScore, encode
 from embedkit.training.settings import AMSoftmaxSettings
 from embedkit.training.simcse import views_of
+from embedkit.training.sources import Source, source
 from embedkit.training.trainer import Additions
 
 _SAMPLE = 512  # texts that are tokenised to learn how long they are
@@ -73,6 +74,13 @@ class AMSoftmax(Recipe):
     def require(self, processes: int) -> None:
         """Raise DataError or UsageError for texts and labels that cannot train."""
         require_labels(self.labelled, self.scored, self.settings, self.parts, processes, tags=self.tags)
+
+    def sources(self) -> list[Source]:
+        """Return the labelled texts, and those that are scored."""
+        labelled = source("the labelled texts", self.settings.inputs, self.labelled.rows)
+        if self.scored is None:
+            return [labelled]
+        return [labelled, source("the texts of --eval", [self.settings.eval or ""], self.scored.rows)]
 
     def advise(self) -> None:
         """Warn of labels that a single text stands for, and of texts that contradict each other."""

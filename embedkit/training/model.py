@@ -10,10 +10,12 @@ import torch
 from torch import nn
 
 from embedkit.embedding.encoder import EncoderSettings
-from embedkit.embedding.export import export_model
-from embedkit.embedding.model_folder import ModelFolder
+from embedkit.embedding.export import STORY, export_model
+from embedkit.embedding.model_folder import ModelFolder, find_model
+from embedkit.embedding.reading import read
 from embedkit.embedding.torch_runtime import load_sentence_transformer
-from embedkit.errors import ModelError
+from embedkit.errors import MismatchError, ModelError
+from embedkit.training.divergence import require_finite
 from embedkit.training.dropout import quicken_dropout
 from embedkit.training.settings import RunSettings
 
@@ -51,12 +53,33 @@ def make_base(settings: RunSettings, folder: Path) -> None:
     export_model(folder, EncoderSettings(settings.model, pooling=pooling))
 
 
+def require_same_base(base: Path, settings: RunSettings) -> None:
+    """Raise MismatchError where the model that a run began with has another content by now.
+
+    One that is gone is not missed: the run goes on with its own copy.
+    """
+    then: str = orjson.loads((base / STORY).read_bytes())["base"]["fingerprint"]
+    pooling: Any = settings.pooling
+    try:
+        folder = find_model(settings.model)
+        now = read(folder, EncoderSettings(settings.model, pooling=pooling)).fingerprint(folder)
+    except ModelError:
+        return
+    if now != then:
+        raise MismatchError(
+            f"the model {settings.model} changed after the run had begun: it was {then} and is {now}",
+            where=str(base.parent),
+            hint="restore it, or start again with --force",
+        )
+
+
 def load_trainable(folder: Path, settings: RunSettings) -> tuple[Any, Dropout]:
     """Load a sentence-transformers folder for training: float32, dropout as asked, the rest as it is."""
     values = orjson.loads((folder / "config.json").read_bytes())
     changed = _changed(values, settings, where=settings.model)
     found, where = ModelFolder(str(folder), folder), EncoderSettings(device=settings.device)
     model = load_sentence_transformer(found, where, changed)
+    require_finite(model, where=settings.model)
     inner = model[0].auto_model.config
     for name in changed:
         setattr(inner, name, values[name])  # what is saved says what the model came with

@@ -86,14 +86,17 @@ class Objective(nn.Module):  # type: ignore[misc]
 class ContrastiveLoss(Protocol):
     """A kind of `losses/` that compares views."""
 
-    def __call__(self, views: Sequence[Tensor], texts: Sequence[Tensor] | None, rows: slice) -> Tensor:
-        """Return the mean loss of some rows of the batch."""
+    def __call__(
+        self, views: Sequence[Tensor], texts: Sequence[Tensor] | None, rows: slice, **counts: Tensor
+    ) -> Tensor:
+        """Return the mean loss of some rows of the batch; `counts=` says how many hard negatives each has."""
 
 
 class Contrastive(Objective):
     """`loss` over batches of `model`, a SentenceTransformer, exact at any batch size.
 
-    One column of text means two views of it; else columns are anchor, positive, and hard negatives.
+    One column of text means two views of it; else columns are anchor, positive, and hard negatives. Labels of
+    a batch, `(rows,)`, are how many hard negatives each row has; the rest of its columns fill a place.
     """
 
     def __init__(self, model: nn.Module, loss: ContrastiveLoss, **how: Any) -> None:
@@ -104,13 +107,14 @@ class Contrastive(Objective):
         """Return the loss of this process's rows against the rows of all processes."""
         columns = [dict(features) for features in sentence_features]
         columns = columns * 2 if len(columns) == 1 else columns
+        counts = {} if labels is None else {"counts": gathered(labels)}
         texts = gathered(torch.stack([numbers_of(features) for features in columns], dim=1)).unbind(dim=1)
 
         def loss(H: Tensor) -> Tensor:
             views = H.chunk(len(columns))
             if processes() > 1:
                 views = gathered(torch.stack(views, dim=1)).unbind(dim=1)
-            return self.loss(views, texts, own_rows(len(H) // len(columns)))
+            return self.loss(views, texts, own_rows(len(H) // len(columns)), **counts)
 
         return self.value(cut_columns(columns, self.chunk_tokens), loss)
 

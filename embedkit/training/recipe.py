@@ -15,6 +15,7 @@ from datasets import Dataset
 
 from embedkit.data.identity import Identity
 from embedkit.training.advice import about_resumed
+from embedkit.training.checkpoints import last_checkpoint, processes_of
 from embedkit.training.gradcache import Features, cut
 from embedkit.training.lora import add_lora, merge_lora
 from embedkit.training.memory import Plan, plan, saved_bytes_per_token
@@ -23,16 +24,10 @@ from embedkit.training.objective import Objective
 from embedkit.training.processes.agreement import agreed, require_same_rows
 from embedkit.training.processes.together import join, one_fate
 from embedkit.training.run_log import Measure, Watch
-from embedkit.training.runs import BASE, RunFolder, kept_settings, require_base
+from embedkit.training.runs import BASE, RunFolder, kept_settings, require_base, unfinished
 from embedkit.training.settings import RunSettings, located
-from embedkit.training.trainer import (
-    Additions,
-    last_checkpoint,
-    make_trainer,
-    on_processor,
-    processes_of,
-    quiet_trainer,
-)
+from embedkit.training.sources import Source, to_json
+from embedkit.training.trainer import Additions, make_trainer, on_processor, quiet_trainer
 
 
 class Trained(NamedTuple):
@@ -84,6 +79,10 @@ class Recipe(ABC):
     @abstractmethod
     def require(self, processes: int) -> None:
         """Raise DataError or UsageError for data that cannot train, before a model is loaded."""
+
+    @abstractmethod
+    def sources(self) -> list[Source]:
+        """Return the data that decide the run, with digests of their content."""
 
     @abstractmethod
     def advise(self) -> None:
@@ -150,13 +149,13 @@ def train(
     if state.is_main_process:
         recipe.advise()
     path = Path(path)
-    folder = path.with_name(f"{path.name}.partial")
+    folder = unfinished(path)
     run: RunFolder | None = None
     try:
         with one_fate():
             if state.is_main_process:
                 run = RunFolder(path, resume=resume, force=force)
-                run.prepare(recipe.settings)
+                run.prepare(recipe.settings, recipe.sources())
         with one_fate():
             require_base(folder)
         recipe = replace(recipe, settings=kept_settings(folder, recipe.settings))
@@ -209,6 +208,7 @@ def finish(run: RunFolder, recipe: Recipe, trained: Trained, made: Made) -> None
     """Put the trained model in place, with its story and its card."""
     settings = {name: value for name, value in asdict(located(made.settings)).items() if value is not None}
     made_by = {"made by": f"embedkit {recipe.command}", **recipe.story()}
+    made_by["sources"] = to_json(recipe.sources())
     story = {**made_by, "figures": trained.figures(), "settings": settings}
     batch = made.settings.batch_size * made.settings.accumulate
     facts = recipe.facts() | {"batches": f"{trained.steps:,} steps of {batch:,} examples"}

@@ -11,8 +11,9 @@ import orjson
 from accelerate import PartialState
 from transformers import TrainerCallback
 
+from embedkit.training.checkpoints import mark_whole
+
 LOG = "log.jsonl"
-WHOLE = "whole"  # an empty file in a checkpoint that was written to its end
 
 Watch = Callable[["Event"], None]
 
@@ -88,7 +89,7 @@ class Log(TrainerCallback):  # type: ignore[misc]
         """Mark the checkpoint as whole, when every process has written its part."""
         PartialState().wait_for_everyone()
         if state.is_world_process_zero:
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
+            mark_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
 
 def keep_until(log: Path, step: int) -> None:

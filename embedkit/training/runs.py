@@ -1,27 +1,30 @@
 """A run's folder: what a killed run leaves and a resumed one goes on from, and the model it ends in.
 
-out.partial/     base/ (the model to start from), checkpoints/, train.toml, log.jsonl
+out.partial/     base/ (the model to start from), checkpoints/, sources.json, train.toml, log.jsonl
 out/             the trained model, a sentence-transformers folder, with embedkit.json, train.toml, log.jsonl
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from embedkit.data.atomic import discard, hold, refuse_existing, whole_folder, write_whole
+from embedkit.data.atomic import discard, hold, refuse_existing, require_name, whole_folder, write_whole
 from embedkit.data.identity import Identity
 from embedkit.embedding.encoder import load
 from embedkit.embedding.export import FORMAT, MARKER, STORY, VERSION
 from embedkit.embedding.model_card import model_card
 from embedkit.errors import DataError, ExistsError, MismatchError
-from embedkit.training.model import make_base
+from embedkit.training.checkpoints import require_whole
+from embedkit.training.divergence import require_finite
+from embedkit.training.model import make_base, require_same_base
 from embedkit.training.settings import AnySettings, RunSettings, located
+from embedkit.training.sources import Source, read_sources, require_unchanged, write_sources
 from embedkit.training.toml import read_toml, to_toml
 from embedkit.version import __version__
 
@@ -35,7 +38,7 @@ class RunFolder:
     """
 
     def __init__(self, path: Path, *, resume: bool, force: bool) -> None:
-        self.path, self.folder = path, path.with_name(f"{path.name}.partial")
+        self.path, self.folder = path, unfinished(path)
         self._force = force
         refuse_run(path, resume=resume, force=force)
         if force and not resume:
@@ -48,11 +51,21 @@ class RunFolder:
         """The model to start from."""
         return self.folder / BASE
 
-    def prepare(self, settings: RunSettings) -> None:
-        """Write the base model; raises MismatchError when a resumed run has other settings."""
-        self._require_same(settings)
-        if not self.base.is_dir():
+    def prepare(self, settings: RunSettings, sources: Sequence[Source]) -> None:
+        """Write the base model.
+
+        Raises MismatchError when a resumed run has other settings, data or another model, and FormatError
+        when its checkpoints are damaged.
+        """
+        require_same(self.folder, settings)
+        require_unchanged(read_sources(self.folder), sources, where=str(self.folder))
+        if self.base.is_dir():
+            require_same_base(self.base, settings)
+        else:
             make_base(settings, self.base)
+        if not (self.folder / SETTINGS).is_file():
+            write_sources(self.folder, sources)
+        require_whole(self.folder)
 
     def keep(self, settings: RunSettings, command: str) -> None:
         """Write the settings that decide the run."""
@@ -71,6 +84,7 @@ class RunFolder:
 
         `beside` writes what else there is into the folder, whose encoder has the identity it is given.
         """
+        require_finite(model, where=str(self.path))
         with whole_folder(self.path) as folder:
             model.save_pretrained(str(folder), create_model_card=False)
             for name in (SETTINGS, LOG):
@@ -91,16 +105,18 @@ class RunFolder:
             discard(self.folder)
         os.close(self._lock)
 
-    def _require_same(self, settings: RunSettings) -> None:
-        kept = kept_settings(self.folder, settings)
-        for name, value in asdict(located(settings)).items():
-            then = getattr(located(kept), name)
-            if name not in ("chunk_tokens", "passes") and value != then:
-                raise MismatchError(
-                    f"the unfinished run has {name} {then!r}, not {value!r}",
-                    where=str(self.folder),
-                    hint="--force starts again",
-                )
+
+def require_same(folder: Path, settings: RunSettings) -> None:
+    """Raise MismatchError where the run in a folder, begun or done, has other settings."""
+    kept = kept_settings(folder, settings)
+    for name, value in asdict(located(settings)).items():
+        then = getattr(located(kept), name)
+        if name not in ("chunk_tokens", "passes") and value != then:
+            raise MismatchError(
+                f"the unfinished run has {name} {then!r}, not {value!r}",
+                where=str(folder),
+                hint="--force starts again",
+            )
 
 
 def kept_settings(folder: Path, settings: AnySettings) -> AnySettings:
@@ -118,22 +134,28 @@ def require_base(folder: Path) -> None:
         )  # fmt: skip
 
 
+def unfinished(path: Path) -> Path:
+    """Return the folder of an unfinished run for the output `path`; raises ExistsError without a name."""
+    require_name(path)
+    return path.with_name(f"{path.name}.partial")
+
+
 def is_trained(path: Path) -> bool:
     """Say whether a run's output is there, and no unfinished run that would replace it."""
-    partial = path.with_name(f"{path.name}.partial")
+    partial = unfinished(path)
     return (path / STORY).is_file() and (path / SETTINGS).is_file() and not partial.exists()
 
 
 def refuse_run(path: Path, *, resume: bool, force: bool) -> None:
     """Raise ExistsError for an output that a run would refuse, before anything is loaded."""
-    partial = path.with_name(f"{path.name}.partial")
-    unfinished = (partial / SETTINGS).is_file()
-    refuse_existing(path, force=force or (resume and unfinished), marker=MARKER)
-    if partial.is_dir() and not unfinished and any(partial.iterdir()) and not (partial / BASE).is_dir():
+    partial = unfinished(path)
+    begun = (partial / SETTINGS).is_file()
+    refuse_existing(path, force=force or (resume and begun), marker=MARKER)
+    if partial.is_dir() and not begun and any(partial.iterdir()) and not (partial / BASE).is_dir():
         raise ExistsError(
             "is a folder that holds something else", where=str(partial), hint="choose another name"
         )
-    if unfinished and not (resume or force):
+    if begun and not (resume or force):
         raise ExistsError(
             "an unfinished run is here",
             where=str(partial),

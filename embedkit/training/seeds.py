@@ -10,13 +10,14 @@ from typing import Any
 
 import orjson
 
-from embedkit.data.atomic import discard, whole_folder, write_whole
+from embedkit.data.atomic import discard, require_name, whole_folder, write_whole
 from embedkit.embedding.export import STORY
 from embedkit.errors import UsageError
 from embedkit.training.processes.together import is_first, join, one_fate
 from embedkit.training.recipe import Recipe, Trained, train
 from embedkit.training.run_log import Watch
-from embedkit.training.runs import refuse_run
+from embedkit.training.runs import refuse_run, require_same
+from embedkit.training.sources import require_unchanged
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ def train_seeds(
     path = Path(path)
     if count < 1:
         raise UsageError(f"{count} is not 1 or more", where="--seeds")
+    require_name(path)
     first = recipe.settings.seed
     seeds = range(first, first + count)
     if count == 1:
@@ -98,10 +100,11 @@ def train_seeds(
     trained = {}
     for seed in seeds:
         place = path.with_name(f"{path.name}.seed{seed}")
+        one = recipe.with_settings(seed=seed)
         if resume and (place / STORY).is_file():
-            trained[seed] = _read(place)
+            with one_fate():
+                trained[seed] = _read(place, one)
         else:
-            one = recipe.with_settings(seed=seed)
             trained[seed] = train(place, one, resume=resume, force=force, watch=watch)
     runs = Runs(path, trained, max(seeds, key=lambda seed: trained[seed].best or 0.0))
     with one_fate():
@@ -110,9 +113,11 @@ def train_seeds(
     return runs
 
 
-def _read(folder: Path) -> Trained:
-    """Return what a finished run wrote of itself."""
+def _read(folder: Path, recipe: Recipe) -> Trained:
+    """Return what a finished run wrote of itself; raises MismatchError when it had other settings or data."""
+    require_same(folder, recipe.settings)
     story = orjson.loads((folder / STORY).read_bytes())
+    require_unchanged(story.get("sources"), recipe.sources(), where=str(folder))
     return Trained.from_figures(folder, story["figures"])
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +23,7 @@ from embedkit.training.recipe import Made, Recipe, Trained, load_model, settle_p
 from embedkit.training.run_log import Measure, Watch
 from embedkit.training.scoring import PairScore
 from embedkit.training.settings import SimCSESettings
+from embedkit.training.sources import Source, source
 
 _SAMPLE = 512  # examples that are tokenised to learn how long they are
 
@@ -42,6 +44,13 @@ class SimCSE(Recipe):
         """Raise DataError or UsageError for examples or pairs that cannot train."""
         require_data(self.examples, self.pairs, self.settings, processes)
 
+    def sources(self) -> list[Source]:
+        """Return the examples, and the pairs."""
+        examples = source("the training examples", self.settings.inputs, self.examples.rows)
+        if not self.pairs:
+            return [examples]
+        return [examples, source("the pairs of --eval", [self.settings.eval or ""], self.pairs)]
+
     def advise(self) -> None:
         """Warn of repeated sentences, and of evaluation text among the training text."""
         about_data(self.examples, self.pairs, self.settings)
@@ -55,7 +64,7 @@ class SimCSE(Recipe):
         rows = self.examples.rows[:: max(1, len(self.examples) // _SAMPLE)][:_SAMPLE]
 
         def sample() -> Features:
-            return views_of(objective, rows, settings.max_length)
+            return views_of(objective, self._filled(rows), settings.max_length)
 
         planned = settle_plan(objective, settings, sample, len(rows), bf16=bf16)
         about_run(model, dropout, planned, bf16=bf16)
@@ -64,14 +73,34 @@ class SimCSE(Recipe):
         return Made(objective, bf16, replace(settings, **planned._asdict()))
 
     def dataset(self) -> Dataset:
-        """Return the examples; the columns are the views."""
-        columns = zip(*self.examples.rows, strict=True)
-        return Dataset.from_dict({f"view{place}": list(column) for place, column in enumerate(columns)})
+        """Return the examples: the columns are the views; where rows have unequal numbers of hard negatives,
+        the label is that number.
+        """
+        columns = zip(*self._filled(self.examples.rows), strict=True)
+        views = {f"view{place}": list(column) for place, column in enumerate(columns)}
+        counts = self._counts(self.examples.rows)
+        return Dataset.from_dict(views if counts is None else {**views, "label": counts})
 
-    def batch(self, objective: Any, rows: int) -> tuple[list[Features], None]:
-        """Return the first rows, a batch of features a column."""
-        columns = zip(*self.examples.rows[:rows], strict=True)
-        return [objective.model.preprocess(list(column)) for column in columns], None
+    def batch(self, objective: Any, rows: int) -> tuple[list[Features], torch.Tensor | None]:
+        """Return the first rows, a batch of features per column, and how many hard negatives each has."""
+        taken = self.examples.rows[:rows]
+        columns, counts = zip(*self._filled(taken), strict=True), self._counts(taken)
+        features = [objective.model.preprocess(list(column)) for column in columns]
+        return features, None if counts is None else torch.tensor(counts)
+
+    @cached_property
+    def _width(self) -> int:
+        """Views of the row that has most."""
+        return max(map(len, self.examples.rows))
+
+    def _filled(self, rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+        """Return rows of equal length: the shortest text of a row stands for hard negatives that it lacks."""
+        return [row + (min(row, key=len),) * (self._width - len(row)) for row in rows]
+
+    def _counts(self, rows: Sequence[tuple[str, ...]]) -> list[int] | None:
+        """Return how many hard negatives each row has; None where all rows of all examples have as many."""
+        ragged = any(len(row) < self._width for row in self.examples.rows)
+        return [len(row) - 2 for row in rows] if ragged else None
 
     def evaluator(self, made: Made) -> PairScore | None:
         """Return what scores the pairs."""

@@ -19,11 +19,13 @@ from transformers import EarlyStoppingCallback, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from embedkit.training.adax import AdaX
+from embedkit.training.checkpoints import last_checkpoint
+from embedkit.training.divergence import Watchdog
 from embedkit.training.lora import is_lora
 from embedkit.training.objective import Objective
 from embedkit.training.processes.gather import processes
 from embedkit.training.processes.shared import AverageOwn, OwnDropout
-from embedkit.training.run_log import LOG, WHOLE, Log, Watch
+from embedkit.training.run_log import LOG, Log, Watch
 from embedkit.training.settings import RunSettings
 
 OBJECTIVE = "objective.safetensors"  # what is learnt beside the model: class vectors, a head, LoRA
@@ -63,6 +65,18 @@ class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
     """Saves and restores what the loss learns, and knows AdaX."""
 
     adax = False
+    watchdog: Watchdog
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Return the loss of a batch, whose gradient has been added."""
+        loss: torch.Tensor = super().training_step(*args, **kwargs)
+        self.watchdog.note(loss=loss)
+        return loss
+
+    def _get_grad_norm(self, *args: Any, **kwargs: Any) -> Any:
+        norm = super()._get_grad_norm(*args, **kwargs)
+        self.watchdog.note(gradient_norm=norm)
+        return norm
 
     def get_optimizer_cls_and_kwargs(self, args: Any, model: Any = None) -> tuple[Any, Any]:
         """Return the optimiser's class and its settings, parameter groups among them."""
@@ -138,6 +152,8 @@ def make_trainer(
         ],
     )
     trainer.adax = settings.optimizer == "adax"
+    trainer.watchdog = Watchdog(objective, folder)
+    trainer.add_callback(trainer.watchdog)
     trainer.remove_callback(PrinterCallback)
     trainer.data_collator.max_length = settings.max_length
     return trainer
@@ -179,6 +195,7 @@ def _arguments(
         save_total_limit=2,
         logging_steps=settings.log_steps,
         logging_first_step=True,
+        logging_nan_inf_filter=False,  # else a loss that is not a number is logged as 0
         dataloader_drop_last=True,
         dataloader_pin_memory=False,
         disable_tqdm=True,
@@ -206,17 +223,6 @@ def _callbacks(
     if evaluates and settings.patience is not None:
         callbacks.append(EarlyStoppingCallback(settings.patience))
     return callbacks
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """Return the latest whole checkpoint of a run, if there is one."""
-    found = [marker.parent for marker in (folder / "checkpoints").glob(f"checkpoint-*/{WHOLE}")]
-    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-
-
-def processes_of(checkpoint: Path) -> int:
-    """Return how many processes wrote a checkpoint: each of several has left its random numbers."""
-    return max(1, len(list(checkpoint.glob("rng_state_*.pth"))))
 
 
 def quiet_trainer() -> None:

@@ -128,7 +128,7 @@ def test_check_exact_alone_trains_nothing(run):
         (["a.txt", "-o", "out", "--config", "no.toml"], 1, "no.toml: no such file"),
         (
             ["a.txt", "-o", "out", "--columns", "x"], 1,
-            "a.txt:1: has no text field 'x'; it has text; --text-field names another",
+            "a.txt: has no column 'x'; it has text",
         ),
         (
             ["a.txt", "-o", "out", "--batch-size", "8", "-m", "hash:dim=8"], 1,

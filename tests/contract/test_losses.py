@@ -258,3 +258,46 @@ def test_settings_out_of_range_are_refused(name, settings, message):
 
 def test_its_spec_reads_back(loss):
     assert spec.parse("loss", spec.render(loss)) == loss
+
+
+@pytest.mark.parametrize("tile", [4, 1024])
+def test_hard_negatives_that_a_row_lacks_count_for_nothing(loss, tile, monkeypatch):
+    """The oracle is a loop over the candidates that are there; what fills empty places changes nothing."""
+    monkeypatch.setattr(contrast, "TILE", tile)
+    counts = [0, 2, 1, 2, 0, 1]
+    views = [view.requires_grad_() for view in views_of(4)]
+    given = torch.tensor(counts)
+    value = loss(views, counts=given)
+    number = float(value.detach())
+    units = [torch.nn.functional.normalize(view, dim=1).tolist() for view in views]
+    assert number == pytest.approx(with_counts(loss, units, counts), rel=1e-9)
+    gradients = torch.autograd.grad(value, views)
+    others = [view.detach().clone() for view in views]
+    for row, count in enumerate(counts):
+        for place in range(count, 2):
+            assert not gradients[2 + place][row].any()
+            others[2 + place][row] = torch.full((DIM,), 7.0)
+    assert float(loss(others, counts=given)) == pytest.approx(number, rel=1e-12)
+    full = torch.full_like(given, 2)
+    torch.testing.assert_close(loss(views, counts=full), loss(views))
+
+
+def with_counts(loss, units, counts):
+    """The loss where row i has the first `counts[i]` hard negatives only, by loops."""
+    both = type(loss).__name__ == "NTXent"
+    places = [(view, row) for view in ((0, 1) if both else (1,)) for row in range(SENTENCES)]
+    places += [(2 + place, row) for row, count in enumerate(counts) for place in range(count)]
+    total, queries = 0.0, [(view, row) for view in ((0, 1) if both else (0,)) for row in range(SENTENCES)]
+    for view, row in queries:
+        candidates = [place for place in places if place != (view, row)]
+        factor = 1 / loss.temperature
+        if loss.scale_with_candidates is not None:
+            factor *= math.log(len(candidates)) / math.log(loss.scale_with_candidates)
+        logits = {}
+        for other, column in candidates:
+            cosine = sum(a * b for a, b in zip(units[view][row], units[other][column], strict=True))
+            own = other > 1 and column == row
+            logits[other, column] = factor * cosine + (math.log(loss.hard_negative_weight) if own else 0.0)
+        target = logits[1 - view, row]
+        total += math.log(sum(math.exp(logit) for logit in logits.values())) - target
+    return total / len(queries)

@@ -1,6 +1,7 @@
 """Training examples: which columns are read, in every layout, and what is refused."""
 
 import gzip
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -91,17 +92,17 @@ def test_files_follow_each_other(folder):
     [
         ("a.txt", "", "a.txt: there is no text in the input"),
         ("a.tsv", "", "a.tsv: there is no text in the input"),
-        ("a.tsv", "a\tb\nx\t\n", "a.tsv: record 1: column 'b' is empty; --columns names the columns of text"),
+        ("a.tsv", "a\tb\nx\t\n", "a.tsv:2: column 'b' is empty; --columns names the columns of text"),
         (
             "a.jsonl",
             '{"a": "x", "b": "y"}\n{"a": "x", "b": 3}\n',
-            "a.jsonl: record 2: column 'b' is not text; --columns names the columns of text",
+            "a.jsonl:2: column 'b' has 3 where a text belongs; --columns names the columns of text",
         ),
-        ("a.jsonl", '{"a": "x", "b": "y"}\n{"a": "x"}\n', "a.jsonl: record 2: has no column 'b'"),
+        ("a.jsonl", '{"a": "x", "b": "y"}\n{"a": "x"}\n', "a.jsonl:2: has no column 'b'; it has a"),
         (
             "a.jsonl",
             '{"id": 1, "score": 2}\n',
-            "a.jsonl: has no column of text; its first line has id, score",
+            "a.jsonl: has no column of text; it has id, score",
         ),
         (
             "a.jsonl",
@@ -120,7 +121,7 @@ def test_files_with_other_columns_are_refused(folder):
     put("b.txt", "one\n")
     with pytest.raises(DataError) as caught:
         read_examples([put("a.tsv", table("\t")), "b.txt"])
-    assert str(caught.value) == "b.txt: has 1 columns of text, a.tsv has 3"
+    assert str(caught.value) == "b.txt: has sentences, and a.tsv has anchors and positives; train on one kind"
 
 
 def test_unreadable_records_can_be_skipped(folder):
@@ -138,3 +139,141 @@ def test_a_header_that_is_no_csv_is_one_line(folder):
     put("a.csv", "anchor\rpositive\na dog,a hound\n")
     with pytest.raises(DataError, match=r"^a\.csv:1: is not CSV: new-line character"):
         read_examples(["a.csv"])
+
+
+def chosen(name, content, **given):
+    """Return what was chosen in a file, and the rows."""
+    found = read_examples([put(name, content)], **given)
+    (choice,) = found.choices
+    return choice.columns, choice.others, found.rows
+
+
+def test_the_index_and_the_numbers_of_pandas_are_not_trained_on(folder):
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {"sent0": ["a dog", "a car"], "sent1": ["a hound", "an auto"], "overlap": [0.5, 0.25]}
+    )
+    columns, others, rows = chosen("a.csv", frame.to_csv())
+    assert (columns, others) == (("sent0", "sent1"), ("", "overlap"))
+    assert rows == list(zip(frame["sent0"], frame["sent1"], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("header", "columns"),
+    [
+        ("query,pos,neg", ("query", "pos", "neg")),
+        ("Question,Answer,url", ("Question", "Answer")),
+        ("negative,positive,anchor", ("anchor", "positive", "negative")),
+        ("premise,hypothesis,label", ("premise", "hypothesis")),
+        ("sentence_A,sentence_B,score", ("sentence_A", "sentence_B")),
+        ("sent0,sent1,sent2", ("sent0", "sent1", "sent2")),
+        ("negative_2,query,negative_1,positive", ("query", "positive", "negative_2", "negative_1")),
+        ("text,positive,idx", ("text", "positive")),
+        ("anchor,positive,neg_id", ("anchor", "positive")),
+    ],
+)
+def test_columns_are_chosen_by_name_wherever_they_stand(folder, header, columns):
+    names = header.split(",")
+    cells = [[f"{name} of {row}" for name in names] for row in range(3)]
+    content = "".join(",".join(row) + "\n" for row in [names, *cells])
+    found, others, rows = chosen("a.csv", content)
+    assert found == columns
+    assert set(others) == set(names) - set(columns)
+    assert rows == [tuple(row[names.index(name)] for name in columns) for row in cells]
+
+
+def test_columns_of_other_names_are_not_guessed(folder):
+    with pytest.raises(DataError) as caught:
+        read_examples([put("a.csv", "url,ask,reply\nhttp://x,why not,because of it\n")])
+    what, _, hint = str(caught.value).partition("; ")
+    assert what == "a.csv: has no columns with common names for an anchor and a positive"
+    assert hint.startswith("it has url, ask, reply; name them with --columns")
+
+
+def test_files_with_columns_in_another_order_are_joined_by_name(folder):
+    put("b.tsv", "hard_neg\tpositive\tanchor\nz\ty\tx\n")
+    assert read_examples([put("a.tsv", table("\t")), "b.tsv"]).rows == [*TRIPLETS, ("x", "y", "z")]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_lists_of_negatives_are_all_there_however_many(folder, suffix):
+    lists = [["b"], ["c", "d", "e"], [], ["f", "g"]]
+    lines = [
+        {"query": f"q{n}", "pos": [f"p{n}"], "neg": found, "pos_scores": [0.5]}
+        for n, found in enumerate(lists)
+    ]
+    if suffix == ".jsonl":
+        put("a.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    else:
+        pq.write_table(pa.Table.from_pylist(lines), "a.parquet")
+    found = read_examples([f"a{suffix}"])
+    assert found.columns == ("query", "pos", "neg")
+    assert found.rows == [(f"q{n}", f"p{n}", *texts) for n, texts in enumerate(lists)]
+
+
+def test_a_column_of_negatives_that_appears_late_is_not_dropped(folder):
+    name = put(
+        "a.jsonl", '{"anchor": "a", "positive": "b"}\n{"anchor": "c", "positive": "d", "negative": "e"}\n'
+    )
+    found = read_examples([name])
+    assert found.columns == ("anchor", "positive", "negative")
+    assert found.rows == [("a", "b"), ("c", "d", "e")]
+
+
+def test_a_cell_without_a_negative_is_a_row_with_fewer(folder):
+    _, _, rows = chosen("a.csv", "anchor,positive,negative_1,negative_2\na,b,,c\nd,e,f,\n")
+    assert rows == [("a", "b", "c"), ("d", "e", "f")]
+
+
+def test_each_positive_of_a_list_is_an_example(folder):
+    _, _, rows = chosen("a.jsonl", '{"query": "a", "pos": ["b", "c"], "neg": ["d"]}\n')
+    assert rows == [("a", "b", "d"), ("a", "c", "d")]
+
+
+@pytest.mark.parametrize(("name", "separator"), [("a.tsv", "\t"), ("a.csv", ",")])
+def test_without_a_header_the_first_line_is_trained_on_too(folder, name, separator):
+    triplets = [("a dog runs on the grass", "a hound is running there", "nobody is outside today")] * 2
+    found = read_examples([put(name, "".join(separator.join(row) + "\n" for row in triplets))])
+    assert found.rows == triplets
+    assert found.columns == ("column 1", "column 2", "column 3")
+    assert str(found.choices[0]).startswith(f"{name}: no header; anchor = column 1, positive = column 2")
+
+
+def test_a_number_in_a_file_without_a_header_is_no_anchor(folder):
+    name = put("a.tsv", "1\ta dog runs on the grass\ta hound is running\n2\tb b b b\tc c c\n")
+    with pytest.raises(
+        DataError, match=r"^a\.tsv:1: has no header, and '1' in column 1 where a text belongs"
+    ):
+        read_examples([name])
+
+
+def test_a_header_that_comes_in_pieces_is_read_to_its_end(folder):
+    import os
+    import threading
+    import time
+
+    os.mkfifo("a.tsv")
+
+    def write():
+        with open("a.tsv", "wb", buffering=0) as pipe:
+            for piece in (b"sent0\tsent1", b"\thard_neg\n", b"a\tb\tc\n"):
+                pipe.write(piece)
+                time.sleep(0.05)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    found = read_examples(["a.tsv"])
+    writer.join()
+    assert found.rows == [("a", "b", "c")]
+
+
+def test_one_column_of_text_beside_numbers_is_sentences(folder):
+    columns, others, rows = chosen("a.csv", "idx,sentence,label\n7,a dog,x\n8,a car,y\n")
+    assert (columns, others, rows) == (("sentence",), ("idx", "label"), [("a dog",), ("a car",)])
+
+
+def test_named_columns_take_lists_too_and_say_what_is_left(folder):
+    content = '{"ask": "a", "good": "b", "bad": ["c", "d"], "url": "u"}\n'
+    columns, others, rows = chosen("a.jsonl", content, columns=["ask", "good", "bad"])
+    assert (columns, others, rows) == (("ask", "good", "bad"), ("url",), [("a", "b", "c", "d")])

@@ -33,7 +33,12 @@ class LossOptions:
     ] = None
     columns: Annotated[
         str | None,
-        typer.Option(help="Columns of text, separated by commas [all of them].", rich_help_panel=_LOSS),
+        typer.Option(
+            help="Columns to train on: one of sentences, or anchor,positive[,negative ...] "
+            "[chosen by their names, and reported].",
+            metavar="A,B,C",
+            rich_help_panel=_LOSS,
+        ),
     ] = None
     loss: Annotated[
         Literal["two-view", "nt-xent"] | None,
@@ -109,8 +114,10 @@ def _read(settings: SimCSESettings, reading: TextOptions, common: Common) -> tup
 
     pairs = read_pairs(settings.eval) if settings.eval else []
     examples = read_examples(settings.inputs, reading.format(), settings.columns)
-    if (line := passed_over(examples)) and not common.quiet:
-        say(line)
+    over = passed_over(examples)
+    for line in [*map(str, examples.choices), *([over] if over else [])]:
+        if not common.quiet:
+            say(line)
     return examples, pairs
 
 

@@ -1,0 +1,27 @@
+"""Fields by the names that they usually have: capitals, spaces, hyphens and underscores do not count."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+
+def plain(name: str) -> str:
+    """Return a name without what does not count.
+
+    >>> plain("Hard_Neg 1")
+    'hardneg1'
+    """
+    return re.sub(r"[\s_-]", "", name.lower())
+
+
+def usual(names: Iterable[str], known: Iterable[str]) -> str | None:
+    """Return the one of `names` that bears the first of the `known` names, plain ones, that any bears."""
+    by_plain = {plain(name): name for name in reversed(list(names))}
+    return next((by_plain[name] for name in known if name in by_plain), None)
+
+
+def usual_pair(names: Iterable[str], known: Iterable[tuple[str, str]]) -> tuple[str, str] | None:
+    """Return the two of `names` that bear the first of the `known` pairs of names that any two bear."""
+    by_plain = {plain(name): name for name in reversed(list(names))}
+    return next(((by_plain[a], by_plain[b]) for a, b in known if a in by_plain and b in by_plain), None)

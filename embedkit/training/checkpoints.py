@@ -1,0 +1,81 @@
+"""A run's checkpoints: marked whole when they are, and checked before a run goes on from them."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import orjson
+
+from embedkit.data.atomic import write_whole
+from embedkit.errors import FormatError
+from embedkit.training.sources import SOURCES
+
+WHOLE = "whole"  # a file in a checkpoint that was written to its end: size and checksum of the others
+_RUN = f"../../{SOURCES}"  # of the run that a checkpoint belongs to
+
+
+def mark_whole(checkpoint: Path) -> None:
+    """Write the sizes and checksums of a checkpoint's files, and of what its run began with."""
+    found = (path for path in sorted(checkpoint.rglob("*")) if path.is_file() and path.name != WHOLE)
+    files = {path.relative_to(checkpoint).as_posix(): _summary(path) for path in found}
+    if (checkpoint / _RUN).is_file():
+        files[_RUN] = _summary(checkpoint / _RUN)
+    write_whole(checkpoint / WHOLE, orjson.dumps(files))
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """Return the latest whole checkpoint of a run, if there is one."""
+    return max(_checkpoints(folder), key=_step, default=None)
+
+
+def require_whole(folder: Path) -> None:
+    """Raise FormatError where a checkpoint of a run is no longer what was written, naming the file."""
+    checkpoints = sorted(_checkpoints(folder), key=_step)
+    for checkpoint in checkpoints:
+        if fault := _fault(checkpoint):
+            earlier = [path.name for path in checkpoints if _step(path) < _step(checkpoint)]
+            on = f"delete it and --resume goes on from {earlier[-1]}, or " if earlier else ""
+            raise FormatError(
+                f"this checkpoint cannot be resumed from: {fault}",
+                where=str(checkpoint),
+                hint=f"{on}--force starts the run again",
+            )
+
+
+def processes_of(checkpoint: Path) -> int:
+    """Return how many processes wrote a checkpoint: each of several has left its random numbers."""
+    return max(1, len(list(checkpoint.glob("rng_state_*.pth"))))
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return [marker.parent for marker in (folder / "checkpoints").glob(f"checkpoint-*/{WHOLE}")]
+
+
+def _step(checkpoint: Path) -> int:
+    number = checkpoint.name.rpartition("-")[2]
+    return int(number) if number.isdecimal() else -1
+
+
+def _fault(checkpoint: Path) -> str | None:
+    try:
+        files = dict(orjson.loads((checkpoint / WHOLE).read_bytes()))
+    except (ValueError, TypeError):
+        return f"{WHOLE} holds no checksums"
+    for name, summary in files.items():
+        if name == _RUN and _summary(checkpoint / name) != summary:
+            return "it belongs to another run"
+        if not (checkpoint / name).is_file():
+            return f"{name} is missing"
+        if _summary(checkpoint / name) != summary:
+            return f"{name} is not what was written"
+    return None
+
+
+def _summary(file: Path) -> list[int]:
+    """Return the size of a file and the CRC-32 of its bytes."""
+    size = checksum = 0
+    with open(file, "rb", buffering=0) as stream:
+        while block := stream.read(1 << 20):
+            size, checksum = size + len(block), zlib.crc32(block, checksum)
+    return [size, checksum]

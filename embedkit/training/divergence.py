@@ -1,0 +1,94 @@
+"""Numbers that are not finite: a run stops at the first step that has one, before anything of it is kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import TrainerCallback
+
+from embedkit.errors import DivergedError, ModelError
+from embedkit.training.checkpoints import last_checkpoint
+from embedkit.training.processes.gather import processes
+from embedkit.training.processes.together import one_fate
+
+
+class Watchdog(TrainerCallback):  # type: ignore[misc]
+    """Stops a run at the first step whose loss, gradient norm or weights are not finite.
+
+    With a gradient scaler (fp16), a step whose gradient overflows is skipped and the next one has a smaller
+    scale: that is not a divergence until the scale falls below 1.
+    """
+
+    def __init__(self, objective: nn.Module, folder: Path) -> None:
+        self.objective, self.folder = objective, folder  # of the unfinished run
+        self._figures: dict[str, float] = {}
+
+    def note(self, **figures: float | Tensor) -> None:
+        """Keep those figures of the step under way that are not finite."""
+        for name, value in figures.items():
+            if not math.isfinite(value):
+                self._figures.setdefault(name.replace("_", " "), float(value))
+
+    def on_optimizer_step(
+        self, args: Any, state: Any, control: Any, optimizer: Any = None, **kwargs: Any
+    ) -> None:
+        """Raise DivergedError, in all processes, where one of them has a number that is not finite."""
+        figures, self._figures = self._figures, {}
+        scaler = getattr(optimizer, "scaler", None)
+        if scaler is not None:
+            figures = {"scale of the loss": scaler.get_scale()} if scaler.get_scale() < 1 else {}
+        fault = _fault(figures, self.objective)
+        if _anywhere(fault is not None, next(self.objective.parameters()).device):
+            with one_fate():
+                if fault is not None:
+                    raise self._diverged(state.global_step + 1, fault)
+
+    def _diverged(self, step: int, fault: str) -> DivergedError:
+        kept = last_checkpoint(self.folder)
+        good = f"the last good checkpoint is {kept}" if kept is not None else "there is no checkpoint yet"
+        return DivergedError(
+            f"training diverged at step {step:,}: {fault}; {good}",
+            where=str(self.folder),
+            hint="start again with --force and a lower --learning-rate",
+        )
+
+
+def _fault(figures: Mapping[str, float], objective: nn.Module) -> str | None:
+    if figures:
+        what, value = next(iter(figures.items()))
+        return f"the {what} is {value:g}"
+    learnt = ((name, value) for name, value in objective.named_parameters() if value.requires_grad)
+    name = not_finite(learnt)
+    return None if name is None else f"the weights {name} are not finite"
+
+
+def _anywhere(flag: bool, device: torch.device) -> bool:
+    """Say whether a flag is up in any process."""
+    if processes() == 1:
+        return flag
+    up = torch.tensor(float(flag), device=device)
+    torch.distributed.all_reduce(up)
+    return bool(up)
+
+
+def not_finite(parameters: Iterable[tuple[str, Tensor]]) -> str | None:
+    """Return the name of the first parameter that holds a number that is not finite, or None."""
+    named = [
+        (name, value.detach()) for name, value in parameters if value.is_floating_point() and value.numel()
+    ]
+    if not named or bool(
+        torch.stack([value.sum(dtype=torch.float32) for _, value in named]).isfinite().all()
+    ):
+        return None  # a sum is not finite where one of its numbers is not; it may also overflow
+    return next((name for name, value in named if not bool(value.isfinite().all())), None)
+
+
+def require_finite(model: nn.Module, where: str) -> None:
+    """Raise ModelError for a model whose weights are not finite."""
+    if (name := not_finite(model.named_parameters())) is not None:
+        raise ModelError(f"the weights {name} hold numbers that are not finite", where=where)
