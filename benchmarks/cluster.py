@@ -57,10 +57,10 @@ def _compare(options: argparse.Namespace, address: str, sentences: int) -> None:
     from embedkit.cluster.encoding import encode_on, survey_texts
     from embedkit.cluster.session import connected
     from embedkit.data.inputs import open_text
-    from embedkit.data.records import TextFormat
-    from embedkit.data.shards import SHARD_ROWS
-    from embedkit.embedding.corpus import encode_to
+    from embedkit.data.text.records import TextFormat
+    from embedkit.data.vectors.shards import SHARD_ROWS
     from embedkit.embedding.encoder import EncoderSettings
+    from embedkit.embedding.encoding import encode_to
 
     recipe = Recipe(EncoderSettings(options.model))
     encoder = recipe.load()

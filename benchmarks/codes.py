@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from measure import data, embedkit, emit, run
 
-from embedkit.data.vectors import Batch, VectorMeta
+from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.encoder import load, unit_length
 from embedkit.indexing.building import build_index
 from embedkit.indexing.store import Index

@@ -99,7 +99,7 @@ def all_sides(chunk_tokens: int, rows: int, *, full: bool) -> Iterator[tuple[str
     """Yield the name and the step of each side, each with a model of its own."""
     from sentence_transformers.sentence_transformer import losses
 
-    from embedkit.losses.two_view import TwoView
+    from embedkit.losses.kinds.two_view import TwoView
     from embedkit.training.dropout import quicken_dropout
     from embedkit.training.objective import Contrastive
 
@@ -189,7 +189,7 @@ def memory(huge: int) -> None:
 
 def one_step(batch: int) -> None:
     """Take one step and print this process's peak in MB and the seconds."""
-    from embedkit.losses.two_view import TwoView
+    from embedkit.losses.kinds.two_view import TwoView
     from embedkit.training.dropout import quicken_dropout
     from embedkit.training.objective import Contrastive
 

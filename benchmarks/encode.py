@@ -110,7 +110,7 @@ def peer() -> Encode:
 
 def embedkit(runtime: str, precision: str) -> Encode:
     """Return embedkit, encoding as the `encode` command does, loaded and warm."""
-    from embedkit.data.records import Record
+    from embedkit.data.text.records import Record
     from embedkit.embedding.batching import encode_records
     from embedkit.embedding.encoder import load
 

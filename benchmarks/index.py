@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 from measure import Run, data, embedkit, emit, run
 
-from embedkit.cli.plans.quantities import read_bytes
-from embedkit.data.vectors import Batch, VectorMeta, VectorSet, VectorSetWriter
+from embedkit.cli.quantities import read_bytes
+from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet, VectorSetWriter
 from embedkit.evaluation.index.queries import stored
 from embedkit.evaluation.index.recall import measure
 from embedkit.evaluation.index.truth import find_truth

@@ -25,10 +25,10 @@ from measure import data, embedkit, emit, run
 from numpy.typing import NDArray
 
 from embedkit import spec
-from embedkit.data.vectors import Batch, VectorMeta, VectorSet, VectorSetWriter
+from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet, VectorSetWriter
 from embedkit.embedding.encoder import load, unit_length
 from embedkit.transforms.fitting import fit_map
-from embedkit.transforms.procrustes import Procrustes
+from embedkit.transforms.kinds.procrustes import Procrustes
 
 MAPS = ("whitening", "whitening:dim=256", "whitening:dim=128", "whitening:dim=64", "pca:dim=128")
 REFERENCE = {  # Spearman x 100 on STS-B test, maps fitted on its train sentences: raw, MAPS, gaussian:dim=128

@@ -18,9 +18,9 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
+from embedkit.cli.command import HELP_NAMES
 from embedkit.cli.console import explain, say
 from embedkit.cli.options import print_version
-from embedkit.cli.spread import HELP_NAMES
 from embedkit.errors import UnknownNameError
 
 COMMANDS = {  # in the order in which a person meets them; a file each, with the same first line

@@ -12,13 +12,13 @@ from embedkit.cli.options import Common, EncoderOptions, TextOptions
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
+    from embedkit.cluster.corpus import Corpus
     from embedkit.cluster.encoders import Recipe
     from embedkit.cluster.sources import MappedShards
-    from embedkit.cluster.units import Corpus
-    from embedkit.data.vectors import VectorSet
+    from embedkit.data.affine import Affine
+    from embedkit.data.vectors.vector_set import VectorSet
     from embedkit.indexing.kind import Metric
     from embedkit.indexing.store import Index
-    from embedkit.transforms.affine import Affine
 
 
 def recipe_of(encoding: EncoderOptions) -> Recipe:
@@ -43,7 +43,7 @@ def encode_spread(
     from embedkit.cli.commands.encode import kept_when_interrupted
     from embedkit.cluster.encoding import encode_on, survey_texts
     from embedkit.cluster.session import connected
-    from embedkit.data.vectors import VectorSet
+    from embedkit.data.vectors.vector_set import VectorSet
 
     _no_pipe(names)
     recipe = recipe_of(encoding)
@@ -138,8 +138,8 @@ def _shards(names: list[str], reading: TextOptions, encoding: EncoderOptions) ->
     """
     from embedkit.cluster.sources import MappedShards
     from embedkit.data.inputs import open_input
-    from embedkit.data.records import RecordReader
-    from embedkit.data.vectors import VectorSet
+    from embedkit.data.text.records import RecordReader
+    from embedkit.data.vectors.vector_set import VectorSet
 
     _no_pipe(names)
     with open_input(names, reading.format()) as source:

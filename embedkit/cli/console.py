@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from embedkit.cli.options import Common
-    from embedkit.data.records import RecordReader
+    from embedkit.data.text.records import RecordReader
 
 
 def say(message: str) -> None:

@@ -16,10 +16,10 @@ from embedkit.errors import UsageError
 from embedkit.version import __version__
 
 if TYPE_CHECKING:
+    from embedkit.data.affine import Affine
     from embedkit.data.identity import Identity
-    from embedkit.data.records import TextFormat
+    from embedkit.data.text.records import TextFormat
     from embedkit.embedding.encoder import Encoder, EncoderSettings
-    from embedkit.transforms.affine import Affine
 
 InputFormat = Literal["text", "jsonl", "csv", "tsv", "parquet", "arrow"]
 Pooling = Literal["mean", "cls", "max", "first-last", "last2", "embedding", "pooler"]
@@ -102,7 +102,7 @@ class TextOptions:
 
     def format(self) -> TextFormat:
         """Return the library's settings."""
-        from embedkit.data.records import TextFormat
+        from embedkit.data.text.records import TextFormat
 
         return TextFormat(self.input_format, self.id_field, self.text_field, self.on_error)
 
@@ -194,8 +194,8 @@ class EncoderOptions:
 
         Raises UsageError when nobody knows which encoder made the vectors and none was named.
         """
+        from embedkit.data.affine import Affine
         from embedkit.embedding.encoder import load, with_maps
-        from embedkit.transforms.affine import Affine
 
         if identity is None:
             if self.model is None:
@@ -208,7 +208,7 @@ class EncoderOptions:
 
     def maps(self) -> list[Affine]:
         """Read the maps that were named."""
-        from embedkit.transforms.affine import Affine
+        from embedkit.data.affine import Affine
 
         return [Affine.load(path) for path in self.transform or []]
 

@@ -29,13 +29,13 @@ class PlotOptions:
     def require(self, common: Common) -> None:
         """Raise UsageError, ExistsError or MissingPackageError for a picture that could not be written."""
         if self.plot is not None:
-            from embedkit.evaluation.picture import require_picture
+            from embedkit.evaluation.plots.theme import require_picture
 
             require_picture(self.plot, force=common.force)
 
     def write(self, draw: Callable[[], Any], *, title: str) -> None:
         """Write what `draw` returns, a figure of matplotlib, where a picture was asked for."""
         if self.plot is not None:
-            from embedkit.evaluation.picture import write_picture
+            from embedkit.evaluation.plots.theme import write_picture
 
             write_picture(self.plot, draw, title=title, theme=self.theme)

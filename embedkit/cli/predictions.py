@@ -7,10 +7,10 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import orjson
 
-from embedkit.cli.hits import free_names, printable
+from embedkit.cli.output import free_names, printable
 
 if TYPE_CHECKING:
-    from embedkit.data.records import Record
+    from embedkit.data.text.records import Record
     from embedkit.embedding.labelling import Prediction
 
 LabelFormat = Literal["table", "jsonl"]

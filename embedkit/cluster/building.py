@@ -18,7 +18,7 @@ from embedkit.cluster.searching import cut_evenly
 from embedkit.cluster.session import Cluster, not_shared
 from embedkit.cluster.sources import MappedShards, of_vectors
 from embedkit.data.atomic import discard, flush_folder, write_whole
-from embedkit.data.vectors import Batch, VectorMeta, VectorSet
+from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
 from embedkit.indexing.building import default_kind, unit_rows
 from embedkit.indexing.files import stored
 from embedkit.indexing.kind import Floats, Kind, Metric, Space

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 
 from embedkit.cluster.session import Cluster, Share
+from embedkit.data.affine import Affine
 from embedkit.embedding.encoder import Encoder, EncoderSettings, load, with_maps
-from embedkit.transforms.affine import Affine
 
 CPUS = 4  # of a worker at most: more encode faster in several processes than in one
 

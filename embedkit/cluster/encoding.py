@@ -8,14 +8,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from embedkit.cluster.corpus import Corpus, Unit
 from embedkit.cluster.encoders import Recipe, encoder_of
 from embedkit.cluster.reading import records_of, survey
 from embedkit.cluster.session import Cluster, Share, not_shared
-from embedkit.cluster.units import Corpus, Unit
-from embedkit.data import tables
 from embedkit.data.inputs import text_files
-from embedkit.data.records import Record, TextFormat
-from embedkit.data.shards import (
+from embedkit.data.text.records import Record, TextFormat
+from embedkit.data.vectors import tables
+from embedkit.data.vectors.files import export, is_file_output
+from embedkit.data.vectors.shards import (
     SHARD_ROWS,
     Shard,
     read_tables,
@@ -24,10 +25,9 @@ from embedkit.data.shards import (
     write_shard,
     write_tables,
 )  # fmt: skip
-from embedkit.data.vector_files import export, is_file_output
-from embedkit.data.vectors import Batch, DType, VectorMeta, VectorSetWriter, checked, kept, stored
+from embedkit.data.vectors.vector_set import Batch, DType, VectorMeta, VectorSetWriter, checked, kept, stored
 from embedkit.embedding.batching import encode_windows, windows
-from embedkit.embedding.corpus import describe, refuse_output
+from embedkit.embedding.encoding import describe, refuse_output
 from embedkit.errors import DataError
 
 PIECES = 4  # that a unit is dealt out in where there are few

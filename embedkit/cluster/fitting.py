@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from embedkit.cluster.session import Cluster
 from embedkit.cluster.sources import Reader, Spread
-from embedkit.transforms.affine import Affine
+from embedkit.data.affine import Affine
 from embedkit.transforms.fitting import Transform, with_story
 from embedkit.transforms.streaming import Rows
 

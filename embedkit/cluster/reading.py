@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from embedkit.cluster.units import Span, Survey, Unit
-from embedkit.data.records import Record, RecordReader, TextFormat
-from embedkit.data.streams import Stream, open_stream, readable
+from embedkit.cluster.corpus import Span, Survey, Unit
+from embedkit.data.text.records import Record, RecordReader, TextFormat
+from embedkit.data.text.streams import Stream, open_stream, readable
 
 MARK_RECORDS = 4096  # between two places of a file where reading can begin
 

@@ -10,18 +10,18 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.cluster.corpus import Unit
 from embedkit.cluster.encoders import Recipe, encoder_of
 from embedkit.cluster.encoding import Texts
 from embedkit.cluster.reading import records_of
 from embedkit.cluster.session import Cluster, Share
-from embedkit.cluster.units import Unit
+from embedkit.data.affine import Affine
 from embedkit.data.identity import Identity
-from embedkit.data.records import TextFormat
-from embedkit.data.shards import SHARD_ROWS
-from embedkit.data.vectors import Batch, VectorMeta, VectorSet
-from embedkit.embedding.corpus import describe, encode_batches, map_batches
+from embedkit.data.text.records import TextFormat
+from embedkit.data.vectors.shards import SHARD_ROWS
+from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
+from embedkit.embedding.encoding import describe, encode_batches, map_batches
 from embedkit.errors import DataError
-from embedkit.transforms.affine import Affine
 
 
 class Reader(Protocol):

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedkit.data import tables
-from embedkit.data.label_vectors import LabelVectors
-from embedkit.data.records import Record
-from embedkit.data.vector_files import VectorFile
-from embedkit.data.vectors import Batch, VectorMeta
+from embedkit.data.text.records import Record
+from embedkit.data.vectors import tables
+from embedkit.data.vectors.files import VectorFile
+from embedkit.data.vectors.label_vectors import LabelVectors
+from embedkit.data.vectors.vector_set import Batch, VectorMeta
 
 _ROWS = 4096  # of a batch
 

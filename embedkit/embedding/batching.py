@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.data.records import Record
+from embedkit.data.text.records import Record
 from embedkit.embedding.encoder import Encoder, Role, Vectors
 
 WINDOW_ROWS = 4096

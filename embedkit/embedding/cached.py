@@ -10,7 +10,7 @@ import numpy as np
 
 from embedkit.data.cache import cache_folder
 from embedkit.data.identity import Identity
-from embedkit.data.vector_cache import VectorCache
+from embedkit.data.vectors.cache import VectorCache
 from embedkit.embedding.encoder import Encoder, EncoderSettings, Mapped, Role, Vectors
 from embedkit.embedding.fingerprint import fingerprint
 from embedkit.version import __version__

@@ -28,7 +28,7 @@ from embedkit.data.cache import cache_folder
 from embedkit.embedding.encoder import EncoderSettings, Precision, Vectors
 from embedkit.embedding.fingerprint import file_sha256, fingerprint
 from embedkit.embedding.model_folder import ModelFolder
-from embedkit.embedding.reading import read
+from embedkit.embedding.model_reading import read
 from embedkit.embedding.telemetry import silence
 from embedkit.embedding.tokens import FastTokenizer, TokenBatch
 from embedkit.errors import MissingPackageError, ModelError

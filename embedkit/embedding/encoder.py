@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.identity import Identity
-from embedkit.data.pairs import shown
+from embedkit.data.text.pairs import shown
 from embedkit.errors import DataError, MismatchError, MissingPackageError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from embedkit.transforms.affine import Affine
+    from embedkit.data.affine import Affine
 
 Vectors = NDArray[np.float32]
 Role = Literal["document", "query"]

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.data.label_vectors import LABELS, LabelVectors, no_labels
-from embedkit.data.records import Record
+from embedkit.data.text.records import Record
+from embedkit.data.vectors.label_vectors import LABELS, LabelVectors, no_labels
 from embedkit.embedding.batching import WINDOW_ROWS, encode_records
 from embedkit.embedding.encoder import Encoder, Vectors, unit_length
 from embedkit.errors import DataError

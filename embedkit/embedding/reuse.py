@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.identity import Identity
-from embedkit.data.vectors import DType, VectorSet
+from embedkit.data.vectors.vector_set import DType, VectorSet
 from embedkit.embedding.encoder import Encoder, Role, Vectors
 from embedkit.errors import MismatchError
 

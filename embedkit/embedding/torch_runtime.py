@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from embedkit.embedding.encoder import EncoderSettings, Vectors
 from embedkit.embedding.faults import as_model_error
 from embedkit.embedding.model_folder import ModelFolder
-from embedkit.embedding.reading import read
+from embedkit.embedding.model_reading import read
 from embedkit.embedding.telemetry import silence
 from embedkit.embedding.tokens import FastTokenizer, SlowTokenizer, TokenBatch, Tokenize, Tokens, pad
 from embedkit.embedding.weights import Report, loading_report, require_loaded

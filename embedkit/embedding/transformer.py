@@ -18,7 +18,7 @@ from embedkit.embedding.batching import token_batches
 from embedkit.embedding.encoder import EncoderSettings, Role, Vectors
 from embedkit.embedding.faults import as_model_error
 from embedkit.embedding.model_folder import ModelFolder, find_model
-from embedkit.embedding.reading import identify, read
+from embedkit.embedding.model_reading import identify, read
 from embedkit.embedding.tokens import TokenBatch, Tokenize, Tokens, pad
 from embedkit.errors import MissingPackageError, ModelError
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.data.qrels import Qrels
+from embedkit.data.text.qrels import Qrels
 from embedkit.errors import DataError, MismatchError
 from embedkit.evaluation.bootstrap import RESAMPLES
 from embedkit.evaluation.means import Result, mean_results

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from embedkit.data.identity import Identity
-from embedkit.data.pairs import Pair
-from embedkit.data.records import Record
+from embedkit.data.text.pairs import Pair
+from embedkit.data.text.records import Record
 from embedkit.embedding.batching import encode_records
 from embedkit.embedding.encoder import Encoder, Role, Vectors, require_finite
 from embedkit.errors import DataError, MismatchError

@@ -11,7 +11,7 @@ import numpy as np
 
 from embedkit import spec
 from embedkit.data.atomic import write_whole
-from embedkit.data.vectors import Batch, VectorMeta
+from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.encoder import unit_length
 from embedkit.errors import UsageError
 from embedkit.indexing.files import stored

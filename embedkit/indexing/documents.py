@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.data import tables
-from embedkit.data.shards import Shard, check_shard, read_table
+from embedkit.data.vectors import tables
+from embedkit.data.vectors.shards import Shard, check_shard, read_table
 from embedkit.errors import FormatError
 from embedkit.indexing.kind import Rows
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from embedkit.data.vectors import Batch, VectorMeta
+from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.errors import MismatchError
 from embedkit.indexing.building import takes_codes, unit_rows
 from embedkit.indexing.kind import Space

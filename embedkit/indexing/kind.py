@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.data.codes import Codes
+from embedkit.data.vectors.codes import Codes
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from embedkit.data import tables
-from embedkit.data.shards import Shard
-from embedkit.data.vectors import Batch
+from embedkit.data.vectors import tables
+from embedkit.data.vectors.shards import Shard
+from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import FormatError
 from embedkit.indexing.documents import DOCUMENTS, Documents
 from embedkit.indexing.files import StoredFile

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.data.shards import Shard, ShardWriter, drop_journal, read_table
-from embedkit.data.vectors import Batch, checked
+from embedkit.data.vectors.shards import Shard, ShardWriter, drop_journal, read_table
+from embedkit.data.vectors.vector_set import Batch, checked
 from embedkit.errors import DataError
 from embedkit.indexing.documents import DOCUMENTS
 from embedkit.indexing.files import stored

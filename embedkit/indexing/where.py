@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from embedkit.data import tables
+from embedkit.data.vectors import tables
 from embedkit.errors import MissingPackageError, UsageError
 from embedkit.indexing.kind import Mask
 from embedkit.indexing.store import Index

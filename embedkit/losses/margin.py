@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from embedkit.losses.contrast import unit_rows
+from embedkit.losses.contrastive import unit_rows
 
 if TYPE_CHECKING:
     from torch import Tensor

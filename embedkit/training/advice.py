@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from embedkit.data.examples import Examples
-from embedkit.data.labelled import Labelled
-from embedkit.data.pairs import Pair
+from embedkit.data.text.examples import Examples
+from embedkit.data.text.labelled import Labelled
+from embedkit.data.text.pairs import Pair
 from embedkit.errors import DataError, UsageError
+from embedkit.training.chunking import Plan
+from embedkit.training.gather import processes
 from embedkit.training.labels.split import Split
-from embedkit.training.memory import Plan
 from embedkit.training.model import Dropout
-from embedkit.training.processes.gather import processes
 from embedkit.training.settings import AMSoftmaxSettings, RunSettings
 
 logger = logging.getLogger("embedkit")

@@ -13,8 +13,8 @@ from transformers import TrainerCallback
 
 from embedkit.errors import DivergedError, ModelError
 from embedkit.training.checkpoints import last_checkpoint
-from embedkit.training.processes.gather import processes
-from embedkit.training.processes.together import one_fate
+from embedkit.training.distributed import one_fate
+from embedkit.training.gather import processes
 
 
 class Watchdog(TrainerCallback):  # type: ignore[misc]

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from embedkit.embedding.batching import token_batches
 from embedkit.errors import ModelError
-from embedkit.training.replay import Autocast, RandomState, forget_casts
+from embedkit.training.random_state import Autocast, RandomState, forget_casts
 
 Features = dict[str, Tensor]  # what an encoder takes; every tensor begins with rows
 Encode = Callable[[Features], Tensor]  # -> (rows, dim)

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from embedkit.embedding.encoder import EncoderSettings
-from embedkit.embedding.export import STORY, export_model
+from embedkit.embedding.export.sentence_transformers import STORY, export_model
 from embedkit.embedding.model_folder import ModelFolder, find_model
-from embedkit.embedding.reading import read
+from embedkit.embedding.model_reading import read
 from embedkit.embedding.torch_runtime import load_sentence_transformer
 from embedkit.errors import MismatchError, ModelError
 from embedkit.training.divergence import require_finite

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from embedkit.errors import ModelError
+from embedkit.training.gather import gathered, own_rows, processes
 from embedkit.training.gradcache import (
     Chunk,
     Features,
@@ -23,8 +24,7 @@ from embedkit.training.gradcache import (
     padded_left,
     two_passes,
 )
-from embedkit.training.processes.gather import gathered, own_rows, processes
-from embedkit.training.words import sparse_gradients
+from embedkit.training.sparse_embeddings import sparse_gradients
 
 
 class Objective(nn.Module):  # type: ignore[misc]

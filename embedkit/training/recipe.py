@@ -16,15 +16,15 @@ from datasets import Dataset
 from embedkit.data.identity import Identity
 from embedkit.training.advice import about_resumed
 from embedkit.training.checkpoints import last_checkpoint, processes_of
+from embedkit.training.chunking import Plan, plan, saved_bytes_per_token
+from embedkit.training.distributed import join, one_fate
 from embedkit.training.gradcache import Features, cut
 from embedkit.training.lora import add_lora, merge_lora
-from embedkit.training.memory import Plan, plan, saved_bytes_per_token
 from embedkit.training.model import Dropout, bf16_is_fast, load_trainable
 from embedkit.training.objective import Objective
 from embedkit.training.processes.agreement import agreed, require_same_rows
-from embedkit.training.processes.together import join, one_fate
+from embedkit.training.run_folder import BASE, RunFolder, kept_settings, require_base, unfinished
 from embedkit.training.run_log import Measure, Watch
-from embedkit.training.runs import BASE, RunFolder, kept_settings, require_base, unfinished
 from embedkit.training.settings import RunSettings, located
 from embedkit.training.sources import Source, to_json
 from embedkit.training.trainer import Additions, make_trainer, on_processor, quiet_trainer

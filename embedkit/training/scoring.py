@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 
-from embedkit.data.labelled import LabelledText
-from embedkit.data.pairs import Pair
-from embedkit.evaluation.labels.figures import label_figures
+from embedkit.data.text.labelled import LabelledText
+from embedkit.data.text.pairs import Pair
+from embedkit.evaluation.labels.retrieval import label_figures
 from embedkit.evaluation.sts import pearson, spearman
 from embedkit.training.gradcache import cut, in_order
 

@@ -11,12 +11,12 @@ from typing import Any
 import orjson
 
 from embedkit.data.atomic import discard, require_name, whole_folder, write_whole
-from embedkit.embedding.export import STORY
+from embedkit.embedding.export.sentence_transformers import STORY
 from embedkit.errors import UsageError
-from embedkit.training.processes.together import is_first, join, one_fate
+from embedkit.training.distributed import is_first, join, one_fate
 from embedkit.training.recipe import Recipe, Trained, train
+from embedkit.training.run_folder import refuse_run, require_same
 from embedkit.training.run_log import Watch
-from embedkit.training.runs import refuse_run, require_same
 from embedkit.training.sources import require_unchanged
 
 

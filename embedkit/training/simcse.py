@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 import torch
 from datasets import Dataset
 
-from embedkit.data.examples import Examples
-from embedkit.data.pairs import Pair
+from embedkit.data.text.examples import Examples
+from embedkit.data.text.pairs import Pair
 from embedkit.training.advice import about_data, about_dropout, about_plan, about_run, require_data
 from embedkit.training.gradcache import Features
 from embedkit.training.model import Head

@@ -21,9 +21,9 @@ from transformers.trainer_callback import PrinterCallback
 from embedkit.training.adax import AdaX
 from embedkit.training.checkpoints import last_checkpoint
 from embedkit.training.divergence import Watchdog
+from embedkit.training.gather import processes
 from embedkit.training.lora import is_lora
 from embedkit.training.objective import Objective
-from embedkit.training.processes.gather import processes
 from embedkit.training.processes.shared import AverageOwn, OwnDropout
 from embedkit.training.run_log import LOG, Log, Watch
 from embedkit.training.settings import RunSettings

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from embedkit.data.vectors import Batch
+from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import MismatchError
 from embedkit.transforms.streaming import Pair
 

@@ -10,10 +10,10 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.affine import Affine, Space
 from embedkit.data.identity import Identity
-from embedkit.data.vectors import Batch, VectorMeta
+from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.spec import render
-from embedkit.transforms.affine import Affine, Space
 from embedkit.transforms.alignment import aligned
 from embedkit.transforms.streaming import Pairs, Rows
 from embedkit.version import __version__

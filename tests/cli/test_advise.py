@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.transforms.affine import Affine
+from embedkit.data.affine import Affine
 
 RNG = np.random.default_rng(0)
 

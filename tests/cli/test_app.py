@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from embedkit.cli.app import COMMANDS
-from embedkit.transforms.affine import Affine
+from embedkit.data.affine import Affine
 
 
 @pytest.mark.parametrize(

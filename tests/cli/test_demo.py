@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from embedkit.cli.app import app
-from embedkit.data.docstrings import standard_library
+from embedkit.data.text.docstrings import standard_library
 from embedkit.indexing.manifest import MANIFEST
 from embedkit.indexing.store import Index
 
@@ -21,7 +21,7 @@ def few(monkeypatch):
     some = [
         record for record in standard_library() if record.id.startswith(("shutil", "argparse", "textwrap"))
     ]
-    monkeypatch.setattr("embedkit.data.docstrings.standard_library", lambda: iter(some))
+    monkeypatch.setattr("embedkit.data.text.docstrings.standard_library", lambda: iter(some))
     return some
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from embedkit.data.vectors import VectorSet
+from embedkit.data.affine import Affine
+from embedkit.data.vectors.vector_set import VectorSet
 from embedkit.embedding.encoder import load
-from embedkit.transforms.affine import Affine
 
 PROGRAM = str(Path(sys.executable).with_name("embedkit"))
 LISTENING = (  # to Ctrl-C, which a shell has its background jobs, and all that they start, ignore

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from embedkit.data.affine import Affine
 from embedkit.embedding.encoder import load
-from embedkit.transforms.affine import Affine
 
 PAIRS = "a cat\ta dog\t1\na cat\ta cat\t5\none\ttwo\t3\n"
 LABELLED = "a cat\tpet\na dog\tpet\none\tnumber\ntwo\tnumber\n"

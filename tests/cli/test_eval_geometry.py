@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.pairs import read_pairs
-from embedkit.data.vectors import VectorSet
+from embedkit.data.affine import Affine
+from embedkit.data.text.pairs import read_pairs
+from embedkit.data.vectors.vector_set import VectorSet
 from embedkit.embedding.encoder import load, with_maps
-from embedkit.evaluation.geometry.figures import Protocol, agree, geometry
+from embedkit.evaluation.geometry.measures import Protocol, agree, geometry
 from embedkit.evaluation.geometry.survey import survey
 from embedkit.evaluation.sts import cosines
-from embedkit.transforms.affine import Affine
 
 WORDS = ["red", "green", "blue", "cat", "dog", "house", "tree", "river", "stone", "bread", "milk", "night"]
 

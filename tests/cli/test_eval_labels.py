@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.label_vectors import LabelVectors
-from embedkit.data.labelled import read_labelled
+from embedkit.data.affine import Affine
+from embedkit.data.text.labelled import read_labelled
+from embedkit.data.vectors.label_vectors import LabelVectors
 from embedkit.embedding.encoder import load, with_maps
-from embedkit.evaluation.labels.figures import evaluate_labels, label_figures, seen_only
 from embedkit.evaluation.labels.influence import among_themselves
-from embedkit.transforms.affine import Affine
+from embedkit.evaluation.labels.retrieval import evaluate_labels, label_figures, seen_only
 
 TOPICS = {
     "pets": ["cat", "dog", "hamster", "leash"],

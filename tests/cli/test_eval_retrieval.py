@@ -7,8 +7,8 @@ import ir_measures
 import numpy as np
 import pytest
 
+from embedkit.data.affine import Affine
 from embedkit.embedding.encoder import load, with_maps
-from embedkit.transforms.affine import Affine
 
 WORDS = "cat dog river stone bread moon tree song night door house garden".split()  # noqa: SIM905
 NAMES = ["nDCG@10", "R@100", "RR@10", "AP"]

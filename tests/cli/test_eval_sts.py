@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.pairs import read_pairs
+from embedkit.data.affine import Affine
+from embedkit.data.text.pairs import read_pairs
 from embedkit.embedding.encoder import load, with_maps
 from embedkit.evaluation.sts import cosines, pearson, spearman
-from embedkit.transforms.affine import Affine
 
 WORDS = ["red", "green", "blue", "cat", "dog", "house", "tree", "river", "stone", "bread", "milk", "night"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.vectors import VectorSet
+from embedkit.data.vectors.vector_set import VectorSet
 from embedkit.embedding.encoder import load, unit_length
-from embedkit.transforms.procrustes import Procrustes
+from embedkit.transforms.kinds.procrustes import Procrustes
 
 TEXTS = [
     " ".join(words)

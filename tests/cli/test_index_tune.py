@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from embedkit.evaluation.index import queries, recall
-from embedkit.indexing import machine
+from embedkit.indexing.planning import machine
 from embedkit.indexing.store import Index
 
 
@@ -57,7 +57,7 @@ def test_a_plan_as_json_holds_bytes_and_the_chosen_kind_is_one_that_can_be_built
     for candidate in facts["candidates"]:
         kind = candidate["kind"]
         if "pq" in kind:
-            continue  # learns for a second; its bytes are those of tests/indexing/test_plan.py
+            continue  # learns for a second; its bytes are those of tests/indexing/planning/test_plan.py
         assert run("index", rows, "-o", "y.idx", "--kind", kind, "--force", "-q").code == 0, kind
         written = sum(file.bytes for file in Index.open("y.idx").segments[0].files)
         assert written == pytest.approx(candidate["disk_bytes"], rel=0.1, abs=4000), kind

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.label_vectors import Calibration, LabelVectors
+from embedkit.data.affine import Affine
+from embedkit.data.vectors.label_vectors import Calibration, LabelVectors
 from embedkit.embedding.encoder import load, unit_length
 from embedkit.embedding.labelling import Labeller
-from embedkit.transforms.affine import Affine
 from tests.embedding.conftest import BUILDERS
 
 NAMES = ("animals", "files", "places")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from embedkit import spec
-from embedkit.data.vectors import VectorSet
+from embedkit.data.affine import Affine
+from embedkit.data.vectors.vector_set import VectorSet
 from embedkit.embedding.encoder import load, unit_length
-from embedkit.transforms.affine import Affine
-from embedkit.transforms.whitening import Whitening
+from embedkit.transforms.kinds.whitening import Whitening
 
 TEXTS = [
     f"{one} {other}" for one in ("red", "green", "blue", "a") for other in ("cat", "dog", "house", "tree of")

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from embedkit.cli.app import app
-from embedkit.data.shards import SHARD_ROWS
+from embedkit.data.vectors.shards import SHARD_ROWS
 
 
 def run(*words):

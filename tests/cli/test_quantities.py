@@ -2,7 +2,7 @@
 
 import pytest
 
-from embedkit.cli.plans.quantities import in_bytes, in_seconds, read_bytes, read_count, read_seconds
+from embedkit.cli.quantities import in_bytes, in_seconds, read_bytes, read_count, read_seconds
 from embedkit.errors import UsageError
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.codes import calibrate
-from embedkit.data.vectors import VectorSet
+from embedkit.data.affine import Affine
+from embedkit.data.vectors.codes import calibrate
+from embedkit.data.vectors.vector_set import VectorSet
 from embedkit.embedding.encoder import load
 from embedkit.indexing.store import Index
-from embedkit.transforms.affine import Affine
-from embedkit.transforms.gaussian import Gaussian
+from embedkit.transforms.kinds.gaussian import Gaussian
 
 TEXTS = [f"{one} {other}" for one in ("red", "green", "blue") for other in ("cat", "dog", "house")]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from embedkit.cluster.encoders import Recipe
 from embedkit.cluster.encoding import encode_on, survey_texts
 from embedkit.cluster.session import connected
-from embedkit.data.records import TextFormat
+from embedkit.data.text.records import TextFormat
 from embedkit.embedding.encoder import EncoderSettings
 
 

@@ -10,16 +10,16 @@ from embedkit.cluster.building import Plan, build_on, sample
 from embedkit.cluster.encoders import Recipe
 from embedkit.cluster.repeated import hash_of
 from embedkit.cluster.sources import MappedShards
+from embedkit.data.affine import Affine
 from embedkit.data.inputs import open_text
-from embedkit.data.records import TextFormat
-from embedkit.data.vectors import Batch, VectorSet, VectorSetWriter
-from embedkit.embedding.corpus import encode_to, map_batches
+from embedkit.data.text.records import TextFormat
+from embedkit.data.vectors.vector_set import Batch, VectorSet, VectorSetWriter
 from embedkit.embedding.encoder import EncoderSettings
+from embedkit.embedding.encoding import encode_to, map_batches
 from embedkit.errors import ClusterError, DataError, UsageError
 from embedkit.indexing.building import build_index
 from embedkit.indexing.kind import Space
 from embedkit.indexing.store import Index
-from embedkit.transforms.affine import Affine
 
 RECIPE = Recipe(EncoderSettings("hash:dim=16"))
 QUERIES = RECIPE.load().encode([f"document {n} of some" for n in range(20)])

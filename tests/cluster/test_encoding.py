@@ -11,11 +11,11 @@ from embedkit.cluster import encoding
 from embedkit.cluster.encoders import Recipe
 from embedkit.cluster.encoding import Work, encode_on, survey_texts
 from embedkit.data.inputs import open_text
-from embedkit.data.records import TextFormat
-from embedkit.data.vectors import VectorSet
+from embedkit.data.text.records import TextFormat
+from embedkit.data.vectors.vector_set import VectorSet
 from embedkit.embedding import batching
-from embedkit.embedding.corpus import encode_to
 from embedkit.embedding.encoder import EncoderSettings
+from embedkit.embedding.encoding import encode_to
 from embedkit.errors import ClusterError, DataError, ExistsError, FormatError
 
 RECIPE = Recipe(EncoderSettings("hash:dim=8"))

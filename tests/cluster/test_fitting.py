@@ -10,13 +10,13 @@ from embedkit.cluster.encoders import Recipe
 from embedkit.cluster.encoding import survey_texts
 from embedkit.cluster.fitting import fit_on, merged_in_pairs
 from embedkit.cluster.sources import MappedShards, of_texts, of_vectors
+from embedkit.data.affine import Affine
 from embedkit.data.inputs import open_text
-from embedkit.data.records import TextFormat
-from embedkit.data.vectors import VectorSet
-from embedkit.embedding.corpus import encode_batches, encode_to
+from embedkit.data.text.records import TextFormat
+from embedkit.data.vectors.vector_set import VectorSet
 from embedkit.embedding.encoder import EncoderSettings
+from embedkit.embedding.encoding import encode_batches, encode_to
 from embedkit.errors import DataError, MismatchError
-from embedkit.transforms.affine import Affine
 from embedkit.transforms.fitting import fit_map
 
 RECIPE = Recipe(EncoderSettings("hash:dim=12"))
@@ -94,7 +94,7 @@ def test_what_is_not_finite_is_named_with_its_shard(here, vectors, monkeypatch):
         found[2, 1] = np.nan
         return found
 
-    import embedkit.data.vectors as module
+    import embedkit.data.vectors.vector_set as module
 
     assert good is VectorSet.vectors
     good_vectors = module.vectors_of

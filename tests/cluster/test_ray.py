@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.vectors import VectorSet
+from embedkit.data.affine import Affine
+from embedkit.data.vectors.vector_set import VectorSet
 from embedkit.indexing.store import Index
-from embedkit.transforms.affine import Affine
 
 pytest.importorskip("ray", reason="ray is not installed")
 pytestmark = pytest.mark.slow

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from embedkit.cluster.searching import cut_evenly, spread_index
-from embedkit.data.vectors import Batch, VectorMeta
+from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.encoder import load
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, delete

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from embedkit import spec
-from embedkit.data.vectors import Batch, VectorMeta
+from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.errors import FormatError, UsageError
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, compact, delete

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from embedkit import spec
-from embedkit.losses import contrast
+from embedkit.losses import contrastive as contrast
 from embedkit.training.gradcache import Chunk, two_passes
 
 EXAMPLES = {  # specs of each kind that compares views

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from embedkit import spec
-from embedkit.transforms.affine import Affine
+from embedkit.data.affine import Affine
 from embedkit.transforms.fitting import need_of_target
-from embedkit.transforms.householder import Householder
-from embedkit.transforms.procrustes import Procrustes
+from embedkit.transforms.kinds.householder import Householder
+from embedkit.transforms.kinds.procrustes import Procrustes
 
 EXAMPLES = {  # a spec of each kind, and the width it gives for 12 columns
     "centre": ("centre", 12),

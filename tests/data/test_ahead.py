@@ -17,13 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.data.ahead import Ahead
-from embedkit.data.examples import read_examples
 from embedkit.data.inputs import open_input, open_vectors
-from embedkit.data.labelled import read_labelled
-from embedkit.data.pairs import Pair, read_pairs
-from embedkit.data.qrels import read_qrels
-from embedkit.data.records import RecordReader, TextFormat
-from embedkit.data.streams import open_stream
+from embedkit.data.text.examples import read_examples
+from embedkit.data.text.labelled import read_labelled
+from embedkit.data.text.pairs import Pair, read_pairs
+from embedkit.data.text.qrels import read_qrels
+from embedkit.data.text.records import RecordReader, TextFormat
+from embedkit.data.text.streams import open_stream
 
 BOM = b"\xef\xbb\xbf"
 PIPE = 1 << 16  # bytes that a pipe holds

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data import tables
 from embedkit.data.inputs import open_input, open_text, open_vectors
-from embedkit.data.records import Record, RecordReader, TextFormat
-from embedkit.data.vectors import Batch, VectorMeta, VectorSet, VectorSetWriter
+from embedkit.data.text.records import Record, RecordReader, TextFormat
+from embedkit.data.vectors import tables
+from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet, VectorSetWriter
 from embedkit.errors import DataError, EmbedkitError, UsageError
 
 ANY = TextFormat()

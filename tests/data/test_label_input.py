@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data import tables
+from embedkit.data.affine import Affine
 from embedkit.data.inputs import open_input, open_vectors
-from embedkit.data.label_vectors import LabelVectors
-from embedkit.data.records import TextFormat
+from embedkit.data.text.records import TextFormat
+from embedkit.data.vectors import tables
+from embedkit.data.vectors.label_vectors import LabelVectors
 from embedkit.errors import FormatError, UsageError
-from embedkit.transforms.affine import Affine
 
 MADE = LabelVectors(("a", "b"), np.eye(4, 3, dtype=np.float32)[[0, 1, 2, 0]], centres=2)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.data.identity import Identity
-from embedkit.data.records import Record
+from embedkit.data.text.records import Record
 from embedkit.embedding.batching import WINDOW_CHARACTERS, WINDOW_ROWS, encode_records, token_batches, windows
 from embedkit.embedding.encoder import Role, Vectors
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embedkit.data.vector_cache import VectorCache
+from embedkit.data.affine import Affine
+from embedkit.data.vectors.cache import VectorCache
 from embedkit.embedding.cached import Cached, cached, open_cache
 from embedkit.embedding.encoder import EncoderSettings, Mapped, load
-from embedkit.transforms.affine import Affine
 
 SETTINGS = EncoderSettings("model", precision="fp32")
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from embedkit.data.affine import Affine
 from embedkit.embedding.encoder import EncoderSettings, Mapped, load, unit_length, with_maps
 from embedkit.errors import MismatchError, UnknownNameError, UsageError
-from embedkit.transforms.affine import Affine
 
 TEXTS = ["one", "two words", ""]
 HASH = load("hash:dim=8")

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from embedkit.data.label_vectors import Calibration, LabelVectors
-from embedkit.data.records import Record
+from embedkit.data.text.records import Record
+from embedkit.data.vectors.label_vectors import Calibration, LabelVectors
 from embedkit.embedding import labelling
 from embedkit.embedding.encoder import load
 from embedkit.embedding.labelling import (

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import embedkit.embedding.reuse
-from embedkit.data.records import Record
-from embedkit.data.vectors import VectorSet
-from embedkit.embedding.corpus import encode_to
+from embedkit.data.text.records import Record
+from embedkit.data.vectors.vector_set import VectorSet
 from embedkit.embedding.encoder import load
+from embedkit.embedding.encoding import encode_to
 from embedkit.embedding.reuse import Reusing
 from embedkit.errors import MismatchError
 

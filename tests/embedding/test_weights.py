@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from embedkit.embedding.encoder import EncoderSettings, load
-from embedkit.embedding.export import export_model
+from embedkit.embedding.export.sentence_transformers import export_model
 from embedkit.embedding.weights import Report
 from embedkit.errors import ModelError
 from tests.embedding.conftest import TEXTS, ModelMaker, assert_close, sentence_transformers_vectors

@@ -7,12 +7,12 @@ import ir_measures
 import numpy as np
 import pytest
 
-from embedkit.data.pairs import Pair
+from embedkit.data.affine import Affine
+from embedkit.data.text.pairs import Pair
 from embedkit.embedding.encoder import load, with_maps
 from embedkit.errors import DataError, MissingPackageError
 from embedkit.evaluation.mteb import MTEBEncoder
 from embedkit.evaluation.sts import cosines, pearson, spearman
-from embedkit.transforms.affine import Affine
 
 WORDS = ["red", "green", "blue", "cat", "dog", "house", "tree", "river", "stone", "bread", "milk", "night"]
 NUMBERS = np.random.default_rng(1)

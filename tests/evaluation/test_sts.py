@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from embedkit.data.pairs import Pair
+from embedkit.data.affine import Affine
+from embedkit.data.text.pairs import Pair
 from embedkit.embedding.encoder import load, with_maps
 from embedkit.errors import DataError, MismatchError
 from embedkit.evaluation.bootstrap import draws
@@ -22,7 +23,6 @@ from embedkit.evaluation.sts import (
     spearman,
     texts_of,
 )
-from embedkit.transforms.affine import Affine
 
 NUMBERS = np.random.default_rng(8)
 PAIRS = [Pair("a cat", "a cat", 5.0), Pair("a cat", "two dogs", 1.0), Pair("one", "two dogs", 0.0)]

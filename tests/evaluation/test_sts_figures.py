@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.pairs import read_pairs
+from embedkit.data.text.pairs import read_pairs
 from embedkit.embedding.encoder import load, unit_length
-from embedkit.evaluation.grid import plain_cosines
 from embedkit.evaluation.sts import remember, spearman, texts_of
-from embedkit.evaluation.tuning import tune, tuned_map
-from embedkit.transforms.gaussian import Gaussian
-from embedkit.transforms.pca import PCA
+from embedkit.evaluation.whitening_grid import plain_cosines
+from embedkit.evaluation.whitening_tuning import tune, tuned_map
+from embedkit.transforms.kinds.gaussian import Gaussian
+from embedkit.transforms.kinds.pca import PCA
+from embedkit.transforms.kinds.whitening import Whitening
 from embedkit.transforms.streaming import moments_of
-from embedkit.transforms.whitening import Whitening
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "sts"
 

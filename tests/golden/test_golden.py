@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data import tables
-from embedkit.data.label_vectors import Calibration, LabelVectors, read_names
-from embedkit.data.vectors import VectorSet
+from embedkit.data.affine import Affine
+from embedkit.data.vectors import tables
+from embedkit.data.vectors.label_vectors import Calibration, LabelVectors, read_names
+from embedkit.data.vectors.vector_set import VectorSet
 from embedkit.embedding.encoder import load
 from embedkit.errors import FormatError
 from embedkit.indexing.edit import delete
 from embedkit.indexing.store import Index
-from embedkit.transforms.affine import Affine
 
 GOLDEN = Path(__file__).parent
 TODAY = {

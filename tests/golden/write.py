@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from embedkit.data import tables
-from embedkit.data.label_vectors import Calibration, LabelVectors
-from embedkit.data.records import Record
-from embedkit.data.vectors import Batch, VectorMeta, VectorSetWriter
+from embedkit.data.affine import Affine
+from embedkit.data.text.records import Record
+from embedkit.data.vectors import tables
+from embedkit.data.vectors.label_vectors import Calibration, LabelVectors
+from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSetWriter
 from embedkit.embedding.encoder import load
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import delete
-from embedkit.transforms.affine import Affine
 
 RECORDS = [Record("a", "one", {"n": 1}), Record("b", "二", {"n": 2, "tags": ["x", 1]})]
 

@@ -15,7 +15,7 @@ import warnings
 import faiss
 import pyarrow as pa
 
-from embedkit.data.vectors import Batch, VectorMeta
+from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.encoder import load
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, compact, delete

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from embedkit.data.codes import calibrate
-from embedkit.data.vectors import Batch, VectorMeta, VectorSetWriter
+from embedkit.data.vectors.codes import calibrate
+from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSetWriter
 from embedkit.embedding.encoder import load, unit_length
 from embedkit.errors import DataError, UsageError
 from embedkit.indexing.building import build_index, default_kind, takes_codes
@@ -195,7 +195,7 @@ def test_a_search_reads_only_the_vectors_it_scores(folder, kind):
 PEAK = """
 import resource, sys
 import numpy as np, pyarrow as pa
-from embedkit.data.vectors import Batch, VectorMeta
+from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.indexing.building import build_index
 def batches(rows):
     numbers = np.random.default_rng(0)

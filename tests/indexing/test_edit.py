@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from embedkit.data.vectors import Batch, VectorMeta
+from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.encoder import load, unit_length
 from embedkit.errors import DataError, FormatError, MismatchError
 from embedkit.indexing.building import build_index

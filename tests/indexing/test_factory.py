@@ -9,7 +9,7 @@ import pytest
 
 from embedkit import spec
 from embedkit.data.apart import apart
-from embedkit.data.vectors import Batch, VectorMeta
+from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.errors import UsageError
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import delete

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from embedkit.data.records import open_records
-from embedkit.data.streams import open_stream
-from embedkit.data.vector_files import read_vectors
-from embedkit.data.vectors import Batch, VectorMeta
-from embedkit.embedding.corpus import encode_batches
+from embedkit.data.text.records import open_records
+from embedkit.data.text.streams import open_stream
+from embedkit.data.vectors.files import read_vectors
+from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.encoder import load
+from embedkit.embedding.encoding import encode_batches
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, compact
 from embedkit.indexing.merging import merge

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.vectors import VectorMeta
+from embedkit.data.vectors.vector_set import VectorMeta
 from embedkit.embedding.encoder import load
 from embedkit.errors import DataError, MismatchError
 from embedkit.indexing.building import build_index

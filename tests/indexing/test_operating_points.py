@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from embedkit.data.vectors import Batch, VectorMeta
+from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.errors import UsageError
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, compact, delete

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from embedkit.data import tables
-from embedkit.data.records import Record
-from embedkit.data.vectors import Batch, VectorMeta
+from embedkit.data.text.records import Record
+from embedkit.data.vectors import tables
+from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.encoder import unit_length
 from embedkit.errors import MissingPackageError, UsageError
 from embedkit.indexing.building import build_index

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from embedkit import spec
-from embedkit.data.vectors import Batch
+from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import DataError, FormatError, MismatchError
 from embedkit.indexing import segment_writing
 from embedkit.indexing.files import StoredFile

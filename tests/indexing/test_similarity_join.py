@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from embedkit.data.vectors import Batch, VectorMeta
+from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.indexing import similarity_join
 from embedkit.indexing.building import build_index
 from embedkit.indexing.similarity_join import nearest_before, shortened

@@ -10,7 +10,7 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from embedkit.data.vectors import Batch, VectorMeta
+from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.errors import FormatError
 from embedkit.indexing import store
 from embedkit.indexing.building import build_index

@@ -8,7 +8,7 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from embedkit.data.vectors import Batch, VectorMeta
+from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.encoder import load
 from embedkit.errors import DataError, FormatError, MismatchError, UnknownNameError, UsageError
 from embedkit.indexing.building import build_index

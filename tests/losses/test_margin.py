@@ -8,8 +8,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from embedkit.losses import margin
-from embedkit.losses.am_softmax import AMSoftmax
-from embedkit.losses.sub_centre import SubCentre
+from embedkit.losses.kinds.am_softmax import AMSoftmax
+from embedkit.losses.kinds.sub_centre import SubCentre
 
 ROWS, DIM, CLASSES = 256, 4, 120
 

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.errors import ModelError
-from embedkit.losses.nt_xent import NTXent
-from embedkit.losses.two_view import TwoView
+from embedkit.losses.kinds.nt_xent import NTXent
+from embedkit.losses.kinds.two_view import TwoView
 from embedkit.training.gradcache import Chunk, cut, one_pass, two_passes
-from embedkit.training.replay import RandomState
+from embedkit.training.random_state import RandomState
 
 SENTENCES = 8
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from embedkit.data.examples import Examples
+from embedkit.data.text.examples import Examples
 from embedkit.embedding.encoder import load
 from embedkit.errors import MissingPackageError
 from embedkit.training.exactness import check_exact

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from embedkit.errors import ModelError
-from embedkit.losses.nt_xent import NTXent
-from embedkit.losses.two_view import TwoView
+from embedkit.losses.kinds.nt_xent import NTXent
+from embedkit.losses.kinds.two_view import TwoView
 from embedkit.training.objective import Contrastive, numbers_of, stacked
 
 each_passes = pytest.mark.parametrize("passes", [1, 2])

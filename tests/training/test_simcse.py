@@ -9,8 +9,8 @@ import numpy as np
 import orjson
 import pytest
 
-from embedkit.data.examples import Examples
-from embedkit.data.pairs import Pair
+from embedkit.data.text.examples import Examples
+from embedkit.data.text.pairs import Pair
 from embedkit.embedding.encoder import load
 from embedkit.errors import DataError, EmbedkitError, ExistsError, MismatchError, UsageError
 from embedkit.training import trainer

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedkit.data.vectors import Batch
+from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import MismatchError
 from embedkit.transforms.alignment import aligned
 

@@ -5,20 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embedkit.data import tables
+from embedkit.data.affine import Space
 from embedkit.data.identity import Identity
-from embedkit.data.records import Record
-from embedkit.data.vectors import Batch, VectorMeta
+from embedkit.data.text.records import Record
+from embedkit.data.vectors import tables
+from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.encoder import load, with_maps
 from embedkit.errors import MismatchError
-from embedkit.transforms.affine import Space
-from embedkit.transforms.centre import Centre
 from embedkit.transforms.fitting import Source, fit_map, fit_towards
-from embedkit.transforms.gaussian import Gaussian
-from embedkit.transforms.householder import Householder
-from embedkit.transforms.pca import PCA
-from embedkit.transforms.procrustes import Procrustes
-from embedkit.transforms.whitening import Whitening
+from embedkit.transforms.kinds.centre import Centre
+from embedkit.transforms.kinds.gaussian import Gaussian
+from embedkit.transforms.kinds.householder import Householder
+from embedkit.transforms.kinds.pca import PCA
+from embedkit.transforms.kinds.procrustes import Procrustes
+from embedkit.transforms.kinds.whitening import Whitening
 from embedkit.version import __version__
 
 ROWS = np.random.default_rng(0).normal(size=(70, 8)).astype(np.float32)

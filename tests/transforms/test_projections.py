@@ -5,9 +5,9 @@ import pytest
 
 from embedkit import spec
 from embedkit.errors import MismatchError
-from embedkit.transforms.gaussian import Gaussian
-from embedkit.transforms.sparse import Sparse
-from embedkit.transforms.srht import SRHT
+from embedkit.transforms.kinds.gaussian import Gaussian
+from embedkit.transforms.kinds.sparse import Sparse
+from embedkit.transforms.kinds.srht import SRHT
 
 KINDS = [Gaussian, Sparse, SRHT]
 

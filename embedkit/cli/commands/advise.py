@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from embedkit.cli.batches import open_as_vectors
+from embedkit.cli.command import command_app
 from embedkit.cli.console import input_names, passed_over, relay_warnings, say
-from embedkit.cli.evaluations.systems import NoCache, load_cached, load_cached_for
+from embedkit.cli.eval.systems import NoCache, load_cached, load_cached_for
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
 from embedkit.cli.plotting import PlotOptions
-from embedkit.cli.spread import command_app
+from embedkit.cli.vector_input import open_as_vectors
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from embedkit.evaluation.dimensions.measured import Choice, Measured, Point, Protocol
+    from embedkit.evaluation.dimensions.curves import Choice, Measured, Point, Protocol
     from embedkit.evaluation.dimensions.rules import Rules
 
 _REDUCE = ("pca", "gaussian", "truncate")
@@ -48,8 +48,8 @@ def advise(
     common: Common,
 ) -> None:
     """Say how many dimensions the vectors need, by rules of thumb and measured; text is encoded first."""
-    from embedkit.data.vectors import checked
-    from embedkit.evaluation.dimensions.measured import Protocol, label, measure
+    from embedkit.data.vectors.vector_set import checked
+    from embedkit.evaluation.dimensions.curves import Protocol, label, measure
     from embedkit.evaluation.dimensions.rules import rules_for
     from embedkit.evaluation.reservoir import draw
 
@@ -75,7 +75,7 @@ def advise(
     rules = rules_for(planned or sample.rows)
     measured = measure(sample, protocol, labelled)
     if picture.plot is not None:
-        from embedkit.evaluation.dimensions import plot
+        from embedkit.evaluation.plots import dimensions as plot
 
         picture.write(lambda: plot.draw(measured, protocol.k), title=plot.TITLE)
     following = _command(measured.choice, names, encoding)
@@ -93,7 +93,7 @@ def _rows(rows: float | None) -> int | None:
 
 
 def _read_pairs(name: str | None) -> Any:
-    from embedkit.data.pairs import read_pairs
+    from embedkit.data.text.pairs import read_pairs
     from embedkit.evaluation.sts import require_order
 
     if name is None:

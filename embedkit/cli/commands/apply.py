@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from embedkit.cli.batches import Vectors, open_as_vectors
+from embedkit.cli.command import command_app
 from embedkit.cli.console import input_names, passed_over, relay_warnings, report, say
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
-from embedkit.cli.spread import command_app
+from embedkit.cli.vector_input import Vectors, open_as_vectors
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from embedkit.data.vectors import Batch, VectorMeta
+    from embedkit.data.vectors.vector_set import Batch, VectorMeta
 
 OUTPUT = "A vector set (a folder), or one file: .npy, .parquet, .arrow, .jsonl. Without it: standard output."
 
@@ -33,7 +33,7 @@ def apply(
     common: Common,
 ) -> None:
     """Apply maps to vectors, one after the other, in constant memory; text is encoded first."""
-    from embedkit.embedding.corpus import refuse_output
+    from embedkit.embedding.encoding import refuse_output
 
     relay_warnings(common.quiet)
     if not encoding.transform:
@@ -54,8 +54,8 @@ def apply(
 
 def write_to(path: Path, meta: VectorMeta, batches: Iterable[Batch], *, force: bool) -> None:
     """Write batches to `path`, a vector set or one file by its extension, whole or not at all."""
-    from embedkit.data.vector_files import export, is_file_output
-    from embedkit.data.vectors import VectorSetWriter
+    from embedkit.data.vectors.files import export, is_file_output
+    from embedkit.data.vectors.vector_set import VectorSetWriter
 
     writer = VectorSetWriter(path, meta, force=force)
     try:
@@ -72,7 +72,7 @@ def write_to(path: Path, meta: VectorMeta, batches: Iterable[Batch], *, force: b
 
 
 def _stream(vectors: Vectors, format: str) -> None:
-    from embedkit.data.vector_files import write_arrow_stream, write_jsonl
+    from embedkit.data.vectors.files import write_arrow_stream, write_jsonl
 
     if format == "arrow":
         write_arrow_stream(vectors.meta, vectors.batches, sys.stdout.buffer)

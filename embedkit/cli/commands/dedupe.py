@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from embedkit.cli.batches import open_as_vectors
+from embedkit.cli.command import command_app
 from embedkit.cli.console import input_names, relay_warnings, say
-from embedkit.cli.hits import free_names
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
-from embedkit.cli.spread import command_app
+from embedkit.cli.output import free_names
+from embedkit.cli.vector_input import open_as_vectors
 
 
 def dedupe(

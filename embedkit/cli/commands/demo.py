@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from embedkit.cli.command import command_app
 from embedkit.cli.commands.search import answer
 from embedkit.cli.console import Progress, relay_warnings, say
-from embedkit.cli.hits import write_hits
 from embedkit.cli.options import Common, EncoderOptions
-from embedkit.cli.spread import command_app
+from embedkit.cli.output import write_hits
 from embedkit.errors import EmbedkitError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def demo(
     common: Common,
 ) -> None:
     """Index the documentation of Python's standard library, and ask it questions."""
-    from embedkit.data.records import Record
+    from embedkit.data.text.records import Record
     from embedkit.indexing.query import Query
 
     relay_warnings(common.quiet)
@@ -83,8 +83,8 @@ def _kept(path: Path, encoder: Encoder, common: Common, *, cached: bool) -> Inde
 
 def _build(path: Path, encoder: Encoder, common: Common) -> Index:
     from embedkit.data.atomic import refuse_existing
-    from embedkit.data.docstrings import standard_library
-    from embedkit.embedding.corpus import describe, encode_batches
+    from embedkit.data.text.docstrings import standard_library
+    from embedkit.embedding.encoding import describe, encode_batches
     from embedkit.indexing.building import build_index
     from embedkit.indexing.manifest import MANIFEST
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from embedkit.cli.command import command_app
 from embedkit.cli.console import say
 from embedkit.cli.options import Common
-from embedkit.cli.spread import command_app
 
 if TYPE_CHECKING:
     from embedkit.cli.doctor.finding import Finding

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from embedkit.cli.command import command_app
 from embedkit.cli.console import Progress, input_names, passed_over, relay_warnings, report, say
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions, named
-from embedkit.cli.spread import command_app
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from embedkit.data.records import RecordReader
-    from embedkit.data.vectors import DType
+    from embedkit.data.text.records import RecordReader
+    from embedkit.data.vectors.vector_set import DType
     from embedkit.embedding.encoder import Encoder
 
 OUTPUT = "A vector set (a folder), or one file: .npy, .parquet, .arrow, .jsonl. Without it: standard output."
@@ -51,9 +51,9 @@ def encode(
 ) -> None:
     """Turn text into vectors, in order, in constant memory."""
     from embedkit.data.inputs import open_text
-    from embedkit.data.parts import parse_part, rows_of_part
-    from embedkit.data.vectors import VectorSet
-    from embedkit.embedding.corpus import encode_to, is_complete, refuse_output
+    from embedkit.data.vectors.slices import parse_part, rows_of_part
+    from embedkit.data.vectors.vector_set import VectorSet
+    from embedkit.embedding.encoding import encode_to, is_complete, refuse_output
     from embedkit.embedding.reuse import Reusing
 
     relay_warnings(common.quiet)
@@ -92,7 +92,7 @@ def encode(
 
 
 def _check(output: Path | None, resume: bool, force: bool, shard: str | None, cluster: str | None) -> None:
-    from embedkit.data.parts import parse_part
+    from embedkit.data.vectors.slices import parse_part
 
     for name, given in (("--resume", resume), ("--shard", shard), ("--cluster", cluster)):
         if given and output is None:
@@ -104,8 +104,8 @@ def _check(output: Path | None, resume: bool, force: bool, shard: str | None, cl
 
 
 def _check_dtype(output: Path | None, dtype: DType, shard: str | None) -> None:
-    from embedkit.data.vector_files import require_numbers
-    from embedkit.data.vectors import VectorMeta
+    from embedkit.data.vectors.files import require_numbers
+    from embedkit.data.vectors.vector_set import VectorMeta
 
     require_numbers(VectorMeta(0, dtype=dtype), output)
     if dtype == "int8" and shard is not None:
@@ -120,8 +120,8 @@ def _stream(
     encoder: Encoder, reader: RecordReader, format: str, *, text: bool, dtype: DType, common: Common
 ) -> None:
     """Write to standard output, batch by batch."""
-    from embedkit.data.vector_files import write_arrow_stream, write_jsonl
-    from embedkit.embedding.corpus import describe, encode_batches, require_some
+    from embedkit.data.vectors.files import write_arrow_stream, write_jsonl
+    from embedkit.embedding.encoding import describe, encode_batches, require_some
 
     batches = require_some(encode_batches(encoder, reader, first=256, with_text=text), reader)
     if format == "arrow":
@@ -135,7 +135,7 @@ def _stream(
 @contextmanager
 def kept_when_interrupted(output: Path, common: Common) -> Iterator[None]:
     """Say what is kept of an output when the user interrupts."""
-    from embedkit.data.vectors import partial_folder
+    from embedkit.data.vectors.vector_set import partial_folder
 
     try:
         yield
@@ -147,7 +147,7 @@ def kept_when_interrupted(output: Path, common: Common) -> Iterator[None]:
 
 def _tidy(output: Path, common: Common) -> None:
     """Answer a resume of what is complete; a kill between the last two steps leaves a journal in it."""
-    from embedkit.data.shards import drop_journal
+    from embedkit.data.vectors.shards import drop_journal
 
     drop_journal(output)
     if not common.quiet:

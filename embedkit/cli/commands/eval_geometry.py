@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from embedkit.cli.batches import open_as_vectors
 from embedkit.cli.console import Progress, input_names, passed_over, relay_warnings, say
-from embedkit.cli.evaluations.geometry import (
+from embedkit.cli.eval.geometry_table import (
     Asked,
     Measured,
     Positives,
@@ -19,14 +18,15 @@ from embedkit.cli.evaluations.geometry import (
     print_geometry,
     protocol_of,
 )
-from embedkit.cli.evaluations.results import print_results
+from embedkit.cli.eval.results import print_results
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
 from embedkit.cli.pairs import PairColumns, read_columns
 from embedkit.cli.plotting import PlotOptions
+from embedkit.cli.vector_input import open_as_vectors
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from embedkit.data.vectors import Batch, VectorMeta
+    from embedkit.data.vectors.vector_set import Batch, VectorMeta
     from embedkit.evaluation.bootstrap import Estimate
 
 POSITIVE = 0.8  # of the largest score, where --above does not say: 4 of 5, as Gao et al. 2021 take STS-B
@@ -65,7 +65,7 @@ def geometry(
     common: Common,
 ) -> None:
     """Measure how vectors lie: directions, spectrum, effective rank, hubs; text is encoded first."""
-    from embedkit.evaluation.geometry.figures import Protocol, agree
+    from embedkit.evaluation.geometry.measures import Protocol, agree
 
     relay_warnings(common.quiet)
     _refuse_idle(picture, colour=colour, pairs=pairs, above=above, columns=columns)
@@ -99,7 +99,7 @@ def _refuse_idle(picture: PlotOptions, **given: Any) -> None:
 
 def _positives(name: str | None, above: float | None, columns: str | None) -> Positives | None:
     """Read the pairs that score above a threshold; raises DataError where none does."""
-    from embedkit.data.pairs import read_pairs
+    from embedkit.data.text.pairs import read_pairs
 
     if name is None:
         return None
@@ -116,7 +116,7 @@ def _positives(name: str | None, above: float | None, columns: str | None) -> Po
 def _measure(
     name: str, meta: VectorMeta, batches: Iterable[Batch], asked: Asked, encoding: EncoderOptions
 ) -> Measured:
-    from embedkit.evaluation.geometry.figures import geometry
+    from embedkit.evaluation.geometry.measures import geometry
     from embedkit.evaluation.geometry.survey import survey
 
     protocol = asked.protocol
@@ -143,7 +143,7 @@ def _measure_other(name: str, asked: Asked, encoding: EncoderOptions, common: Co
 
 def _alignment(meta: VectorMeta, asked: Asked, encoding: EncoderOptions, *, where: str) -> Estimate | None:
     """Measure positive pairs with the encoder, and the map, that made the vectors."""
-    from embedkit.evaluation.geometry.figures import alignment
+    from embedkit.evaluation.geometry.measures import alignment
     from embedkit.evaluation.sts import cosines
 
     if asked.positives is None:
@@ -158,7 +158,7 @@ def _alignment(meta: VectorMeta, asked: Asked, encoding: EncoderOptions, *, wher
 
 
 def _draw(picture: PlotOptions, sets: Sequence[Measured], colour: str | None) -> None:
-    from embedkit.evaluation.geometry.plot import TITLE, Drawn, draw
+    from embedkit.evaluation.plots.geometry import TITLE, Drawn, draw
 
     drawn = [Drawn(each.name, each.found, each.geometry.spectrum) for each in sets]
     picture.write(lambda: draw(drawn, colour), title=TITLE)

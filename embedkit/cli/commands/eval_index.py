@@ -11,7 +11,7 @@ import typer
 from embedkit.cli.commands.index_edit import IndexPath
 from embedkit.cli.commands.index_tune import Asked, Queries, asked_queries
 from embedkit.cli.console import relay_warnings
-from embedkit.cli.evaluations.protocol import Facts, interval_facts
+from embedkit.cli.eval.protocol import Facts, interval_facts
 from embedkit.cli.figures import print_facts, print_table
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
 from embedkit.cli.plotting import PlotOptions
@@ -37,10 +37,10 @@ def index(
     """Measure recall against exact search, latency and queries a second, setting by setting; changes
     nothing.
     """
-    from embedkit.evaluation.index.plot import TITLE, draw
     from embedkit.evaluation.index.queries import stored
     from embedkit.evaluation.index.recall import curve, measure_exact
     from embedkit.evaluation.index.truth import find_truth
+    from embedkit.evaluation.plots.recall import TITLE, draw
     from embedkit.indexing.store import Index
 
     relay_warnings(common.quiet)

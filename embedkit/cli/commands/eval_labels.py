@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from embedkit.cli.console import input_names, passed_over, relay_warnings
-from embedkit.cli.evaluations.protocol import Facts, interval_facts, version_facts
-from embedkit.cli.evaluations.results import mean_facts, print_means, print_results
-from embedkit.cli.evaluations.systems import Comparison, System, encode_once, system_facts
+from embedkit.cli.eval.protocol import Facts, interval_facts, version_facts
+from embedkit.cli.eval.results import mean_facts, print_means, print_results
+from embedkit.cli.eval.systems import Comparison, System, encode_once, system_facts
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from embedkit.data.labelled import Labelled
+    from embedkit.data.text.labelled import Labelled
     from embedkit.embedding.encoder import Encoder, Vectors
-    from embedkit.evaluation.labels.figures import LabelFigures
+    from embedkit.evaluation.labels.retrieval import LabelFigures
     from embedkit.evaluation.means import Result
 
 HITS = "share a label with the query; ranked by cosine, figures expected over all orders of ties"
@@ -54,7 +54,7 @@ def labels(
     common: Common,
 ) -> None:
     """See whether the nearest texts share a text's label: top-1, top-5, top-10 and MAP, times 100."""
-    from embedkit.evaluation.labels.figures import evaluate_labels
+    from embedkit.evaluation.labels.retrieval import evaluate_labels
 
     relay_warnings(common.quiet)
     if holdout and seen:
@@ -89,7 +89,7 @@ class Set(NamedTuple):
 
 def _read(queries: list[str], gallery: list[str], label_field: str | None, reading: TextOptions) -> list[Set]:
     """Read the queries, and the gallery where there is one."""
-    from embedkit.data.labelled import read_labelled
+    from embedkit.data.text.labelled import read_labelled
 
     if [*queries, *gallery].count("-") > 1:
         raise UsageError("standard input can be read only once", where="--gallery")
@@ -104,7 +104,7 @@ def _choice(systems: Sequence[System], *, holdout: bool, seen: bool) -> tuple[Ch
 
     Raises UsageError when no model tells the labels that `seen` asks for.
     """
-    from embedkit.evaluation.labels.figures import held_out, seen_only
+    from embedkit.evaluation.labels.retrieval import held_out, seen_only
 
     if not holdout and not seen:
         return (lambda texts: texts), {}
@@ -124,7 +124,7 @@ def _choice(systems: Sequence[System], *, holdout: bool, seen: bool) -> tuple[Ch
 
 def _trained(systems: Sequence[System]) -> dict[str, frozenset[str]]:
     """Return the labels that models were trained on, of those that tell."""
-    from embedkit.data.label_vectors import read_names
+    from embedkit.data.vectors.label_vectors import read_names
 
     models = dict.fromkeys(system.settings.model for system in systems)
     names = {model: read_names(Path(model)) for model in models}
@@ -140,8 +140,8 @@ def _kept(each: Set, choose: Choose) -> Set:
 
 
 def _measure(encoder: Encoder, sets: Sequence[Set]) -> LabelFigures:
-    from embedkit.evaluation.labels.figures import label_figures
     from embedkit.evaluation.labels.influence import among_themselves
+    from embedkit.evaluation.labels.retrieval import label_figures
 
     if len(sets) == 1:
         return among_themselves(*_side(encoder, sets[0].texts))

@@ -12,11 +12,11 @@ import typer
 
 from embedkit.cli.completion import complete_measures
 from embedkit.cli.console import relay_warnings
-from embedkit.cli.evaluations.protocol import Facts, interval_facts, version_facts
-from embedkit.cli.evaluations.results import mean_facts, print_means, print_results
-from embedkit.cli.evaluations.search_options import SearchOptions, measure_searches
-from embedkit.cli.evaluations.searches import Asked, Search, numbered
-from embedkit.cli.evaluations.systems import Comparison
+from embedkit.cli.eval.protocol import Facts, interval_facts, version_facts
+from embedkit.cli.eval.results import mean_facts, print_means, print_results
+from embedkit.cli.eval.search_options import SearchOptions, measure_searches
+from embedkit.cli.eval.searches import Asked, Search, numbered
+from embedkit.cli.eval.systems import Comparison
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, TextOptions
 from embedkit.errors import DataError
 
@@ -96,7 +96,7 @@ def retrieval(
 
 
 def _task(name: str, *, keep_self: bool) -> Task:
-    from embedkit.data.qrels import read_qrels
+    from embedkit.data.text.qrels import read_qrels
     from embedkit.evaluation.retrieval import task_of
 
     qrels = read_qrels(name)

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from embedkit.cli.console import input_names, relay_warnings
-from embedkit.cli.evaluations.protocol import Facts, interval_facts, version_facts
-from embedkit.cli.evaluations.results import Row, print_results, print_rows
-from embedkit.cli.evaluations.systems import Comparison, encode_once, system_facts
+from embedkit.cli.eval.protocol import Facts, interval_facts, version_facts
+from embedkit.cli.eval.results import Row, print_results, print_rows
+from embedkit.cli.eval.systems import Comparison, encode_once, system_facts
 from embedkit.cli.figures import times_100
 from embedkit.cli.options import Common, EncoderOptions
 from embedkit.cli.pairs import PairColumns, read_columns
 from embedkit.cli.plotting import PlotOptions
 
 if TYPE_CHECKING:
-    from embedkit.data.pairs import Pair
+    from embedkit.data.text.pairs import Pair
     from embedkit.evaluation.sts import Result, Scored
 
 AGGREGATION = "all: all pairs as one file; mean: of the files' figures; wmean: the same, weighted by pairs"
@@ -40,7 +40,7 @@ def sts(
     common: Common,
 ) -> None:
     """Correlate the cosines of pairs with people's scores: Spearman and Pearson, times 100."""
-    from embedkit.data.pairs import read_pairs
+    from embedkit.data.text.pairs import read_pairs
     from embedkit.evaluation.sts import evaluate, require_order, score, texts_of
 
     relay_warnings(common.quiet)
@@ -66,7 +66,7 @@ def sts(
 def _draw(
     picture: PlotOptions, scored: Sequence[Scored], results: Sequence[Result], names: Sequence[str]
 ) -> None:
-    from embedkit.evaluation.sts_plot import TITLE, draw
+    from embedkit.evaluation.plots.sts import TITLE, draw
 
     picture.write(lambda: draw(scored, results, names), title=TITLE)
 

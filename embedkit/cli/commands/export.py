@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from embedkit.cli.command import command_app
 from embedkit.cli.console import relay_warnings, say
 from embedkit.cli.options import Common, EncoderOptions
-from embedkit.cli.spread import command_app
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from embedkit.embedding.map_files import MapFormat
+    from embedkit.embedding.export.map_file import MapFormat
 
 Format = Literal["folder", "faiss", "safetensors"]
 OUTPUT = "A new folder for a model; FILE.faiss or FILE.safetensors for the map alone."
@@ -51,7 +51,7 @@ def export(
 
 
 def _export_folder(output: Path, encoding: EncoderOptions, common: Common) -> None:
-    from embedkit.embedding.export import export_model
+    from embedkit.embedding.export.sentence_transformers import export_model
 
     maps = encoding.maps()
     made = export_model(output, encoding.settings(), maps, force=common.force)
@@ -68,8 +68,8 @@ def _export_folder(output: Path, encoding: EncoderOptions, common: Common) -> No
 def _export_map(output: Path, kind: Format, encoding: EncoderOptions, common: Common) -> None:
     from functools import reduce
 
-    from embedkit.embedding.map_files import export_map
-    from embedkit.transforms.affine import Affine
+    from embedkit.data.affine import Affine
+    from embedkit.embedding.export.map_file import export_map
 
     _refuse(encoding, _BAKED, f"has no place in a {kind} file, which holds the map alone")
     if not encoding.transform:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from embedkit import spec
-from embedkit.cli.batches import Vectors, open_as_vectors
+from embedkit.cli.command import command_app
 from embedkit.cli.completion import complete_kinds
 from embedkit.cli.console import input_names, passed_over, relay_warnings, say
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions, named
-from embedkit.cli.spread import command_app
+from embedkit.cli.vector_input import Vectors, open_as_vectors
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
     from embedkit.cli.console import Progress
-    from embedkit.transforms.affine import Affine
+    from embedkit.data.affine import Affine
 
 MapOutput = Annotated[
     Path, typer.Option("-o", "--output", metavar="FILE", help="The map's file, such as map.safetensors.")

@@ -10,16 +10,16 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from embedkit.cli.batches import open_as_vectors
+from embedkit.cli.command import HELP_NAMES, GroupedHelp, spread
 from embedkit.cli.commands import index_edit
 from embedkit.cli.commands.index_edit import IndexPath
 from embedkit.cli.commands.index_plan import PLAN_EPILOG, plan
 from embedkit.cli.commands.index_tune import TUNE_EPILOG, tune
 from embedkit.cli.completion import complete_kinds
 from embedkit.cli.console import input_names, relay_warnings, report, say
+from embedkit.cli.index.plan import WishOptions
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions
-from embedkit.cli.plans.planning import WishOptions
-from embedkit.cli.spread import HELP_NAMES, GroupedHelp, spread
+from embedkit.cli.vector_input import open_as_vectors
 from embedkit.errors import UnknownNameError
 from embedkit.spec import kinds
 
@@ -82,7 +82,7 @@ def build(
     """
     from embedkit.cli.commands import index_build
     from embedkit.data.atomic import refuse_existing
-    from embedkit.data.vectors import VectorSet
+    from embedkit.data.vectors.vector_set import VectorSet
     from embedkit.indexing.building import build_index, takes_codes
     from embedkit.indexing.manifest import MANIFEST
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embedkit.cli.batches import open_as_vectors
 from embedkit.cli.commands.index_plan import planned, show_plan
 from embedkit.cli.commands.index_tune import (
     Asked,
@@ -21,19 +20,20 @@ from embedkit.cli.commands.index_tune import (
     tuning_of,
 )
 from embedkit.cli.console import Progress, say
+from embedkit.cli.index.plan import WishOptions, plan_facts, process_bytes, tell_plan
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
-from embedkit.cli.plans.planning import WishOptions, plan_facts, process_bytes, tell_plan
-from embedkit.cli.plans.quantities import in_bytes, in_seconds
+from embedkit.cli.quantities import in_bytes, in_seconds
+from embedkit.cli.vector_input import open_as_vectors
 from embedkit.errors import EmbedkitError, UsageError
 
 if TYPE_CHECKING:
-    from embedkit.data.vectors import Batch, VectorSet
+    from embedkit.data.vectors.vector_set import Batch, VectorSet
     from embedkit.evaluation.index.queries import HeldOut
     from embedkit.evaluation.index.recall import Measured
     from embedkit.evaluation.index.truth import Corpus, Truth
     from embedkit.indexing.kind import Metric, Rehearsal, Rows
     from embedkit.indexing.operating_points import OperatingPoint, Tuning
-    from embedkit.indexing.plan import Plan
+    from embedkit.indexing.planning.plan import Plan
     from embedkit.indexing.store import Index
 
 
@@ -47,7 +47,7 @@ def dry_run(
 ) -> None:
     """Count the rows of the inputs, and print the plan for them; nothing is encoded and nothing written."""
     from embedkit.data.inputs import open_input
-    from embedkit.data.records import RecordReader
+    from embedkit.data.text.records import RecordReader
 
     with open_input(names, reading.format()) as source:
         if isinstance(source, RecordReader):
@@ -163,7 +163,7 @@ def held_last(vectors: VectorSet, held: Rows) -> Iterator[Batch]:
     import numpy as np
     import pyarrow as pa
 
-    from embedkit.data.vectors import Batch
+    from embedkit.data.vectors.vector_set import Batch
 
     for last in (False, True):
         first = 0
@@ -195,7 +195,7 @@ def _as_vector_set(
 ) -> Iterator[VectorSet]:
     """Yield inputs as a vector set: as it is, or written beside the output for as long as it is needed."""
     from embedkit.data.atomic import scratch_folder
-    from embedkit.data.vectors import VectorSet, VectorSetWriter
+    from embedkit.data.vectors.vector_set import VectorSet, VectorSetWriter
 
     with open_as_vectors(names, reading, encoding, common) as vectors:
         if isinstance(vectors.source, VectorSet) and not encoding.transform and encoding.model is None:

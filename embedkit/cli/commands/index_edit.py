@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from embedkit.cli.batches import open_as_vectors
 from embedkit.cli.completion import complete_indexes
 from embedkit.cli.console import input_names, passed_over, relay_warnings, say
-from embedkit.cli.hits import printable
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.output import printable
+from embedkit.cli.vector_input import open_as_vectors
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def add(
     Documents without ids get the numbers behind the largest one in use, and replace none; vectors keep the
     ids, or numbers of rows, that they come with.
     """
-    from embedkit.data.records import RecordReader
-    from embedkit.data.vectors import VectorSet
+    from embedkit.data.text.records import RecordReader
+    from embedkit.data.vectors.vector_set import VectorSet
     from embedkit.indexing.edit import add, adds_codes
     from embedkit.indexing.store import Index
 
@@ -126,7 +126,7 @@ def merge(
 
 def _read_ids(name: str) -> list[str]:
     from embedkit.data.inputs import open_text
-    from embedkit.data.records import TextFormat
+    from embedkit.data.text.records import TextFormat
 
     with open_text([name], TextFormat("text")) as reader:
         return [record.text for record in reader]

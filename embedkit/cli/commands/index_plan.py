@@ -9,15 +9,15 @@ import typer
 
 from embedkit.cli.completion import complete_kinds
 from embedkit.cli.console import relay_warnings
+from embedkit.cli.index.machines import FleetOptions, fleet_facts, print_fleet
+from embedkit.cli.index.plan import WishOptions, plan_facts, planned_process_bytes, print_plan
 from embedkit.cli.options import Common
-from embedkit.cli.plans.fleet import FleetOptions, fleet_facts, print_fleet
-from embedkit.cli.plans.planning import WishOptions, plan_facts, planned_process_bytes, print_plan
-from embedkit.cli.plans.quantities import read_count
+from embedkit.cli.quantities import read_count
 
 PLAN_EPILOG = "Example: embedkit index plan --rows 1e6 --dim 384 --max-memory 2GB --recall .95"
 
 if TYPE_CHECKING:
-    from embedkit.indexing.plan import Plan
+    from embedkit.indexing.planning.plan import Plan
 
 
 def plan(
@@ -47,8 +47,8 @@ def plan(
 
 def planned(rows: int, dimension: int, wishing: WishOptions, kind: str | None) -> Plan:
     """Return the plan for rows `(rows, dimension)` on this machine, beside what this process holds now."""
-    from embedkit.indexing.machine import this_machine
-    from embedkit.indexing.plan import plan_index
+    from embedkit.indexing.planning.machine import this_machine
+    from embedkit.indexing.planning.plan import plan_index
 
     wishes, machine = wishing.wishes(), this_machine()
     return plan_index(rows, dimension, wishes, machine, process=planned_process_bytes(), kind=kind)
@@ -58,8 +58,8 @@ def show_fleet(
     rows: int, dimension: int, wishing: WishOptions, several: FleetOptions, kind: str | None, common: Common
 ) -> None:
     """Print what several machines take: a table and its arithmetic, or JSON."""
-    from embedkit.indexing.fleet import cost_shape, plan_fleet
-    from embedkit.indexing.machine import this_machine
+    from embedkit.indexing.planning.fleet import cost_shape, plan_fleet
+    from embedkit.indexing.planning.machine import this_machine
 
     wishes, machine, process = wishing.wishes(), this_machine(), planned_process_bytes()
     count = several.machines or 1

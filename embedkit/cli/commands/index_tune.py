@@ -167,7 +167,7 @@ def _read_vectors(index: Index, name: str, reading: TextOptions, encoding: Encod
     import numpy as np
 
     from embedkit.data.inputs import open_input
-    from embedkit.data.records import RecordReader
+    from embedkit.data.text.records import RecordReader
     from embedkit.embedding.encoder import require_finite
 
     with open_input([name], reading.format()) as source:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from embedkit.cli.command import command_app
 from embedkit.cli.options import Common
-from embedkit.cli.spread import command_app
 
 if TYPE_CHECKING:
-    from embedkit.cli.info.fits import Fit
+    from embedkit.cli.info.compatible import Fit
 
 
 def info(
@@ -28,8 +28,8 @@ def info(
     common: Common,
 ) -> None:
     """Say what things are, how they were made, and which of them go together."""
-    from embedkit.cli.info.fits import fit
-    from embedkit.cli.info.things import read_thing
+    from embedkit.cli.info.compatible import fit
+    from embedkit.cli.info.recognise import read_thing
 
     things = [read_thing(Path(name), name) for name in names]
     if len(things) == 1:
@@ -50,7 +50,7 @@ def info(
 
 def show(path: Path, *, as_json: bool) -> None:
     """Print what `path` is, a line a fact, or as JSON."""
-    from embedkit.cli.info.things import read_thing
+    from embedkit.cli.info.recognise import read_thing
 
     _print(read_thing(path, str(path)).facts, as_json=as_json)
 

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from embedkit.cli.command import command_app
 from embedkit.cli.console import Progress, input_names, passed_over, relay_warnings, say
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
 from embedkit.cli.predictions import LabelFormat, write_predictions
-from embedkit.cli.spread import command_app
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from typing import IO
 
-    from embedkit.data.label_vectors import LabelVectors
-    from embedkit.data.records import RecordReader
+    from embedkit.data.text.records import RecordReader
+    from embedkit.data.vectors.label_vectors import LabelVectors
 
 THRESHOLD = (
     "Least cosine of a label, else null (none of these); for lists of labels, the probability that each has "

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from embedkit.cli.command import command_app
 from embedkit.cli.console import Progress, relay_warnings, report
 from embedkit.cli.options import Common
-from embedkit.cli.spread import command_app
 
 
 def merge(
@@ -21,9 +21,9 @@ def merge(
     common: Common,
 ) -> None:
     """Join vector sets of one encoder into one; parts made with --shard become the set of an unsplit run."""
-    from embedkit.data import parts
     from embedkit.data.atomic import refuse_existing
-    from embedkit.data.vectors import META, VectorSet
+    from embedkit.data.vectors import slices as parts
+    from embedkit.data.vectors.vector_set import META, VectorSet
 
     relay_warnings(common.quiet)
     refuse_existing(output, force=common.force, marker=META)

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from embedkit import spec
-from embedkit.cli.batches import Vectors, open_as_vectors
+from embedkit.cli.command import command_app
 from embedkit.cli.commands.apply import write_to
 from embedkit.cli.commands.fit import fit_to, with_seed
 from embedkit.cli.console import input_names, relay_warnings, report
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions
-from embedkit.cli.spread import command_app
+from embedkit.cli.vector_input import Vectors, open_as_vectors
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from embedkit.data.codes import CodeName
-    from embedkit.transforms.affine import Affine
+    from embedkit.data.affine import Affine
+    from embedkit.data.vectors.codes import CodeName
 
 CODES: dict[str, CodeName] = {"sign": "binary", "int8": "int8"}  # methods that code, and how it is stored
 
@@ -91,7 +91,7 @@ def _code(
     common: Common,
 ) -> None:
     """Write what is named as a vector set of codes, in constant memory."""
-    from embedkit.embedding.corpus import map_batches, refuse_output
+    from embedkit.embedding.encoding import map_batches, refuse_output
 
     relay_warnings(common.quiet)
     names = input_names(files)
@@ -121,10 +121,10 @@ def _maps(
 
 def _centred(vectors: Vectors, encoding: EncoderOptions) -> Affine:
     """Fit the mean on a pass of its own; raises UsageError for what can be read only once."""
-    from embedkit.data.vectors import VectorSet
-    from embedkit.embedding.corpus import map_batches
-    from embedkit.transforms.centre import Centre
+    from embedkit.data.vectors.vector_set import VectorSet
+    from embedkit.embedding.encoding import map_batches
     from embedkit.transforms.fitting import fit_map
+    from embedkit.transforms.kinds.centre import Centre
 
     source, meta = vectors.source, vectors.meta
     if not isinstance(source, VectorSet):

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
+from embedkit.cli.command import command_app
 from embedkit.cli.console import input_names, say
 from embedkit.cli.options import Common
-from embedkit.cli.spread import command_app
 from embedkit.errors import UsageError
 
 TITLE = "Evaluation report"

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from embedkit.cli.command import TakesText, command_app
 from embedkit.cli.completion import complete_indexes
 from embedkit.cli.console import input_names, relay_warnings
-from embedkit.cli.hits import Answer, write_hits
-from embedkit.cli.narrowing import Narrowing, stored_vector
+from embedkit.cli.hit_options import Narrowing, stored_vector
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, TextOptions, named
-from embedkit.cli.spread import TakesText, command_app
+from embedkit.cli.output import Answer, write_hits
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from embedkit.data.records import Record, TextFormat
+    from embedkit.data.text.records import Record, TextFormat
     from embedkit.embedding.encoder import Encoder
     from embedkit.indexing.query import Query
     from embedkit.indexing.store import Index
@@ -56,7 +56,7 @@ def search(
 ) -> None:
     """Find the documents nearest to a question, or to each of many."""
     from embedkit.cli.cluster import spread_indexes
-    from embedkit.data.records import Record
+    from embedkit.data.text.records import Record
     from embedkit.embedding.encoder import prepare
     from embedkit.indexing.query import hits
     from embedkit.indexing.store import Index

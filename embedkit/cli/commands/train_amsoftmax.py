@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from embedkit.cli.command import command_app
 from embedkit.cli.console import passed_over, say
 from embedkit.cli.options import Common, Files, TextOptions
-from embedkit.cli.spread import command_app
-from embedkit.cli.training.runs import TrainOptions, given_seed, is_done, train_together
+from embedkit.cli.train.options import TrainOptions, given_seed, is_done, train_together
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from embedkit.data.labelled import Labelled
+    from embedkit.data.text.labelled import Labelled
     from embedkit.training.recipe import Recipe
     from embedkit.training.settings import AMSoftmaxSettings
 
@@ -105,7 +105,7 @@ def train_amsoftmax(
         if is_done(output, training, common):
             return None
         labelled, scored = _read(settings, reading, common)
-        from embedkit.training.margin import AMSoftmax
+        from embedkit.training.amsoftmax import AMSoftmax
 
         return AMSoftmax(settings, labelled, scored)
 
@@ -115,7 +115,7 @@ def train_amsoftmax(
 def _read(
     settings: AMSoftmaxSettings, reading: TextOptions, common: Common
 ) -> tuple[Labelled, Labelled | None]:
-    from embedkit.data.labelled import read_labelled
+    from embedkit.data.text.labelled import read_labelled
 
     field = settings.label_field
     scored = read_labelled([settings.eval], reading.format(), field) if settings.eval else None

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from embedkit.cli.command import command_app
 from embedkit.cli.console import passed_over, say
 from embedkit.cli.options import Common, Files, TextOptions
-from embedkit.cli.spread import command_app
-from embedkit.cli.training.runs import TrainOptions, given_seed, is_done, train_together
+from embedkit.cli.train.options import TrainOptions, given_seed, is_done, train_together
 
 if TYPE_CHECKING:
-    from embedkit.data.examples import Examples
-    from embedkit.data.pairs import Pair
+    from embedkit.data.text.examples import Examples
+    from embedkit.data.text.pairs import Pair
     from embedkit.training.recipe import Recipe
     from embedkit.training.settings import SimCSESettings
 
@@ -109,8 +109,8 @@ def train_simcse(
 
 
 def _read(settings: SimCSESettings, reading: TextOptions, common: Common) -> tuple[Examples, list[Pair]]:
-    from embedkit.data.examples import read_examples
-    from embedkit.data.pairs import read_pairs
+    from embedkit.data.text.examples import read_examples
+    from embedkit.data.text.pairs import read_pairs
 
     pairs = read_pairs(settings.eval) if settings.eval else []
     examples = read_examples(settings.inputs, reading.format(), settings.columns)

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from embedkit.cli.command import command_app
 from embedkit.cli.commands.fit import MapOutput, fit_to
-from embedkit.cli.evaluations.systems import NoCache
+from embedkit.cli.eval.systems import NoCache
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions
 from embedkit.cli.pairs import PairColumns, read_columns
-from embedkit.cli.spread import command_app
 from embedkit.errors import UsageError
 
 
@@ -58,7 +58,7 @@ def whiten(
         fit_to(output, f"whitening:{kind}", files, reading, encoding, common, cluster=cluster)
         return
     clustering.refuse("--tune")
-    from embedkit.cli.tune import tune_to
+    from embedkit.cli.maps.tune import tune_to
 
     wanted = spec.parse("transform", f"whitening:{kind}")
     chosen = {"dim": dim, "beta": beta, "gamma": gamma, "shrinkage": shrinkage}

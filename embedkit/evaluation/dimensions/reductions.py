@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.transforms.affine import Affine
+from embedkit.data.affine import Affine
 from embedkit.transforms.axes import principal_axes
-from embedkit.transforms.gaussian import Gaussian
+from embedkit.transforms.kinds.gaussian import Gaussian
 from embedkit.transforms.streaming import moments_of
 
 Float32 = NDArray[np.float32]

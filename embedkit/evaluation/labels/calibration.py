@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.data.label_vectors import Calibration, LabelVectors
+from embedkit.data.vectors.label_vectors import Calibration, LabelVectors
 from embedkit.embedding.encoder import Vectors
 from embedkit.embedding.labelling import LIST_THRESHOLD, class_cosines, logits, probabilities, row_blocks
 from embedkit.errors import DataError, MismatchError

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from embedkit.data.codes import SignCodes, cosine_from_agreement
+from embedkit.data.vectors.codes import SignCodes, cosine_from_agreement
 from embedkit.errors import UsageError
 from embedkit.indexing.faiss_files import map_index, selecting, write_index
 from embedkit.indexing.kind import Blocks, Floats, Mask, Rows, Space

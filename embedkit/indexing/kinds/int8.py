@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.data.codes import Int8Codes, calibrate
+from embedkit.data.vectors.codes import Int8Codes, calibrate
 from embedkit.indexing.faiss_files import map_index, selecting, write_index
 from embedkit.indexing.kind import Blocks, Floats, Mask, Rows, Space
 from embedkit.indexing.rescoring import (

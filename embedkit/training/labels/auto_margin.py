@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from transformers import TrainerCallback
 
-from embedkit.training.labels.classes import Classified
+from embedkit.training.distributed import of_first
 from embedkit.training.labels.diameter import LARGEST_CLASS, Diameter, class_diameter
-from embedkit.training.processes.together import of_first
+from embedkit.training.labels.objectives import Classified
 from embedkit.training.run_log import Event, Watch
 from embedkit.training.scoring import encode
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from embedkit.data.labelled import LabelledText
+from embedkit.data.text.labelled import LabelledText
 from embedkit.errors import UsageError
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from datasets import Dataset
 
 from embedkit.errors import DataError
-from embedkit.training.processes.gather import processes
-from embedkit.training.processes.together import of_all, one_fate
+from embedkit.training.distributed import of_all, one_fate
+from embedkit.training.gather import processes
 
 if TYPE_CHECKING:
     from embedkit.training.recipe import Made

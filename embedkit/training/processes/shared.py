@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
+from embedkit.training.gather import processes
 from embedkit.training.objective import Objective
-from embedkit.training.processes.gather import processes
 
 
 class AverageOwn(TrainerCallback):  # type: ignore[misc]

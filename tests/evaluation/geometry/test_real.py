@@ -8,10 +8,10 @@ import pytest
 from scipy.stats import entropy, skew
 from sklearn.neighbors import NearestNeighbors
 
-from embedkit.data.vectors import Batch
-from embedkit.evaluation.geometry.figures import Protocol, agree, geometry
+from embedkit.data.vectors.vector_set import Batch
+from embedkit.evaluation.geometry.measures import Protocol, agree, geometry
 from embedkit.evaluation.geometry.survey import survey
-from embedkit.transforms.whitening import Whitening
+from embedkit.transforms.kinds.whitening import Whitening
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "vectors" / "tencent-char-zh"
 

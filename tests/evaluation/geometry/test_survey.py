@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from embedkit.data.vectors import Batch
+from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import DataError
 from embedkit.evaluation.geometry.survey import survey
 from embedkit.evaluation.reservoir import keys_of

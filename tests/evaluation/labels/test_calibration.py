@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from embedkit.data.label_vectors import LabelVectors
+from embedkit.data.vectors.label_vectors import LabelVectors
 from embedkit.embedding import labelling
 from embedkit.embedding.labelling import Labeller
 from embedkit.errors import DataError, MismatchError

@@ -5,8 +5,8 @@ import pytest
 
 from embedkit.evaluation.bootstrap import share_estimate
 from embedkit.evaluation.jackknife import with_effects
-from embedkit.evaluation.labels.figures import FIGURES, evaluate_labels, label_figures
 from embedkit.evaluation.labels.influence import among_themselves
+from embedkit.evaluation.labels.retrieval import FIGURES, evaluate_labels, label_figures
 from embedkit.evaluation.means import mean_results
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedkit.data.labelled import LabelledText
+from embedkit.data.text.labelled import LabelledText
 from embedkit.errors import UsageError
 from embedkit.training.labels.split import split
 

@@ -9,14 +9,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from embedkit.data.examples import Examples
-from embedkit.data.pairs import Pair
-from embedkit.training.margin import train_amsoftmax
-from embedkit.training.processes.gather import processes
-from embedkit.training.processes.together import part
+from embedkit.data.text.examples import Examples
+from embedkit.data.text.pairs import Pair
+from embedkit.training.amsoftmax import train_amsoftmax
+from embedkit.training.distributed import part
+from embedkit.training.gather import processes
 from embedkit.training.settings import AMSoftmaxSettings, SimCSESettings
 from embedkit.training.simcse import train_simcse
-from tests.training.test_margin import TEXTS, lists
+from tests.training.test_amsoftmax import TEXTS, lists
 from tests.training.test_simcse import PAIRS, sentence
 
 COLUMNS = ("anchor", "positive", "negative")
@@ -45,7 +45,7 @@ LABELS = {
 
 def main(model: str, folder: Path) -> None:
     """Train all cases into folders named after the case and the number of processes."""
-    from embedkit.training.processes.together import join
+    from embedkit.training.distributed import join
 
     join()
     for name, given in SIMCSE.items():

@@ -14,11 +14,11 @@ import psutil
 import pytest
 import torch.distributed as dist
 
-from embedkit.data.label_vectors import LabelVectors
+from embedkit.data.vectors.label_vectors import LabelVectors
 from tests.embedding.conftest import BUILDERS
 from tests.training.processes.several import LABELS, SIMCSE
 from tests.training.running import log, same, weights
-from tests.training.test_margin import TEXTS
+from tests.training.test_amsoftmax import TEXTS
 from tests.training.test_simcse import sentence
 
 ROOT = Path(__file__).parents[3]

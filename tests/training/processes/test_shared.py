@@ -11,15 +11,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from embedkit.errors import DataError
-from embedkit.losses.am_softmax import AMSoftmax
-from embedkit.training import memory
+from embedkit.losses.kinds.am_softmax import AMSoftmax
+from embedkit.training import chunking as memory
 from embedkit.training.advice import about_resumed
 from embedkit.training.checkpoints import processes_of
-from embedkit.training.labels.classes import Classified
+from embedkit.training.labels.objectives import Classified
 from embedkit.training.processes import agreement
 from embedkit.training.processes.agreement import agreed, digest_of, require_same_rows
 from embedkit.training.recipe import Made
-from embedkit.training.runs import require_base
+from embedkit.training.run_folder import require_base
 from embedkit.training.settings import AMSoftmaxSettings
 from embedkit.training.trainer import OBJECTIVE, Trainer, own_state
 

@@ -1,0 +1,1 @@
+"""What the evaluation commands share: the systems under comparison, tables and JSON of results, protocols."""

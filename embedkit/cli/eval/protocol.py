@@ -1,0 +1,48 @@
+"""The protocol under figures: what must be known to make them again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from embedkit.data.affine import Affine
+    from embedkit.data.identity import Identity
+    from embedkit.embedding.encoder import EncoderSettings
+
+Facts = dict[str, str]
+
+
+def encoder_facts(identity: Identity, settings: EncoderSettings, maps: Sequence[Affine]) -> Facts:
+    """Say which encoder, how it was run, and what its maps were fitted on."""
+    unit = "unit length" if identity.normalized else "not of unit length"
+    return {
+        "model": f"{replace(identity, maps=())}, {unit}",
+        "maps": ", then ".join(map(_map, maps)) or "none",
+        "precision": f"{settings.precision}, on runtime {settings.runtime}",
+    }
+
+
+def interval_facts(resamples: int, seed: int, *, over: str) -> Facts:
+    """Say how intervals were made, and `over` what."""
+    return {"intervals": f"95 %, percentile bootstrap over {over}, {resamples:,} resamples, seed {seed}"}
+
+
+def version_facts(models: Iterable[str]) -> Facts:
+    """Say the versions of what computed."""
+    names = ["embedkit", "numpy", "scipy"]
+    if not all(model.startswith("hash:") for model in models):
+        names += ["openvino", "torch", "sentence-transformers"]
+    return {"versions": ", ".join(f"{name} {version(name)}" for name in names)}
+
+
+def _map(transform: Affine) -> str:
+    story = transform.story
+    parts = story.get("parts") or [{**story, "fingerprint": transform.fingerprint}]
+    return ", then ".join(
+        f"{part.get('spec', 'map')} {part['fingerprint']} (fitted on {part.get('rows', 0):,} rows of encoder "
+        f"{part.get('encoder') or 'unknown'})"
+        for part in parts
+    )

@@ -1,0 +1,123 @@
+"""The options that name the searches of `embedkit eval retrieval`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from embedkit.cli.eval.searches import Asked, Searched, of_indexes, of_models, of_runs, read_queries
+from embedkit.cli.eval.systems import named_systems
+from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from embedkit.evaluation.measures import Measure
+
+DEPTH = 1000  # hits a query, as TREC has them
+_PANEL = "Searches to judge: runs, indexes, or models and a corpus"
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What answers the queries."""
+
+    run: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Hits: a TREC run, or the JSONL of search -i. May be repeated.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
+    index: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="INDEX", help="An index, searched for --queries. May be repeated.", rich_help_panel=_PANEL
+        ),
+    ] = None
+    corpus: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Documents, searched exactly with -m and -t. May be repeated.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
+    queries: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE", help="The queries, with the ids of the judgements.", rich_help_panel=_PANEL
+        ),
+    ] = None
+    k: Annotated[
+        int | None, typer.Option("-k", help=f"Hits a query [{DEPTH}].", min=1, rich_help_panel=_PANEL)
+    ] = None
+
+    def require_one(self, qrels: str) -> None:
+        """Raise UsageError unless one kind of search was named, with what belongs to it and nothing else."""
+        named = [name for name in ("run", "index", "corpus") if getattr(self, name)]
+        if len(named) != 1:
+            what = f"--{named[0]} and --{named[1]} were both given" if named else "there is nothing to judge"
+            raise UsageError(what, hint="name one of --run, --index, and --corpus with -m")
+        if self.run and (self.queries or self.k):
+            raise UsageError(
+                "a run has its queries and hits in it", where="--queries" if self.queries else "-k"
+            )
+        if not self.run and not self.queries:
+            raise UsageError(
+                f"--{named[0]} is searched for queries", where="--queries", hint="name their FILE"
+            )
+        files = [qrels, *(self.run or []), *(self.corpus or []), *(self.queries or [])]
+        if files.count("-") > 1:
+            raise UsageError("standard input can be read only once", where="-")
+
+    def depth(self, measures: Sequence[Measure]) -> int:
+        """Return how many hits a query; raises UsageError for fewer than a measure looks at."""
+        deepest = max(measures, key=lambda measure: measure.cutoff)
+        if self.k and self.k < deepest.cutoff:
+            what = f"{deepest.name} looks at {deepest.cutoff:,} hits a query, {self.k:,} are asked for"
+            raise UsageError(what, where="-k", hint=f"-k {deepest.cutoff}, or another --measure")
+        return self.k or max(DEPTH, deepest.cutoff)
+
+
+def measure_searches(
+    options: SearchOptions,
+    asked: Asked,
+    compare: Sequence[str] | None,
+    encoding: EncoderOptions,
+    reading: TextOptions,
+    common: Common,
+    *,
+    no_cache: bool,
+    cluster: str | None = None,
+) -> Searched:
+    """Measure the searches that were named; indexes are searched on a cluster, where one is named.
+
+    Raises UsageError for an option that has no part in them.
+    """
+    from embedkit.cli.cluster import spread_indexes
+    from embedkit.indexing.store import Index
+
+    if compare and not options.corpus:
+        raise UsageError(
+            "is for models that search a --corpus",
+            where="--compare",
+            hint="--run and --index may be repeated",
+        )
+    if options.run:
+        if (encoding, reading, no_cache) != (EncoderOptions(), TextOptions(), False):
+            raise UsageError(
+                "a run is judged as it is; options of texts and models are for others", where="--run"
+            )
+        return of_runs(options.run, asked)
+    depth = options.depth(asked.measures)
+    queries = read_queries(options.queries or [], asked.task, reading)
+    if options.index:
+        with spread_indexes(cluster, [Index.open(name) for name in options.index]) as indexes:
+            return of_indexes(options.index, indexes, queries, depth, asked, encoding, no_cache=no_cache)
+    systems = named_systems(encoding, compare)
+    corpus = options.corpus or []
+    return of_models(systems, corpus, queries, depth, asked, reading, common, no_cache=no_cache)

@@ -1,0 +1,232 @@
+"""What answers the queries of a retrieval task: runs, indexes, or models that search a corpus."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Container, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from embedkit.cli.console import Progress, passed_over
+from embedkit.cli.eval.protocol import Facts, encoder_facts
+from embedkit.cli.eval.systems import System, load_cached_for, load_once, settings_for, system_facts
+from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.data.text.qrels import compared
+from embedkit.errors import DataError
+
+if TYPE_CHECKING:
+    from embedkit.data.affine import Affine
+    from embedkit.data.text.records import Record
+    from embedkit.embedding.encoder import Encoder
+    from embedkit.evaluation.measures import Measure
+    from embedkit.evaluation.retrieval import Answers, RunFigures, Task
+    from embedkit.indexing.store import Index
+
+
+class Asked(NamedTuple):
+    """What is measured, and on which judgements."""
+
+    measures: list[Measure]
+    task: Task
+
+
+class Search(NamedTuple):
+    """A search, under a name for the table, and how well it did."""
+
+    name: str
+    figures: RunFigures
+
+
+class Searched(NamedTuple):
+    """All searches, words on what they were, and the models that encoded their queries."""
+
+    searches: list[Search]
+    facts: Facts
+    models: list[str]
+
+
+class Queries(NamedTuple):
+    """The queries of a task that were given, and words for all of them."""
+
+    records: list[Record]
+    told: str
+
+
+def of_runs(names: Sequence[str], asked: Asked) -> Searched:
+    """Measure runs, which are files."""
+    from embedkit.data.text.runs import read_run
+
+    searches = [_search(name, names, read_run(name).items(), asked) for name in names]
+    for name, search in zip(names, searches, strict=True):
+        if not search.figures.judged_hits:
+            what = "%s: no document in it is judged for its query; are its ids those of the judgements?"
+            logging.getLogger("embedkit").warning(what, name)
+    return Searched(searches, numbered("run", names), [])
+
+
+def of_indexes(
+    names: Sequence[str],
+    indexes: Sequence[Index],
+    queries: Queries,
+    k: int,
+    asked: Asked,
+    encoding: EncoderOptions,
+    *,
+    no_cache: bool,
+) -> Searched:
+    """Search indexes, each with the encoder of its vectors, `k` hits a query."""
+    encoders = [_encoder_for(index, encoding, no_cache=no_cache) for index in indexes]
+    searches: list[Search] = []
+    facts: Facts = {"queries": queries.told}
+    for name, index, encoder in zip(names, indexes, encoders, strict=True):
+        absent = _absent(asked.task, _judged_ids(index, asked.task), where=name)
+        answers = _answers(index, encoder, queries.records, asked.task.searched(k))
+        searches.append(_search(name, names, answers, asked, k))
+        number = f" {len(searches)}" if len(names) > 1 else ""
+        told = f"{name} ({index.kind}, {index.metric}, {index.rows:,} documents{absent}), {k:,} hits a query"
+        about = encoder_facts(encoder.identity, settings_for(encoding, index.identity), _maps(encoder))
+        facts |= {f"{key}{number}": fact for key, fact in {"index": told, **about}.items()}
+    return Searched(searches, facts, [encoder.identity.model for encoder in encoders])
+
+
+def of_models(
+    systems: Sequence[System],
+    corpus: Sequence[str],
+    queries: Queries,
+    k: int,
+    asked: Asked,
+    reading: TextOptions,
+    common: Common,
+    *,
+    no_cache: bool,
+) -> Searched:
+    """Search a corpus exactly with each encoder and map, `k` hits a query."""
+    from embedkit.data.inputs import open_text
+    from embedkit.evaluation.exact_search import search_corpus
+
+    encoders = load_once(systems, no_cache=no_cache)
+    texts = [record.text for record in queries.records]
+    with open_text(corpus, reading.format()) as reader:
+        follow = Progress(common.quiet, reader).track
+        found = search_corpus(encoders, texts, reader, asked.task.searched(k), follow)
+    absent = _absent(asked.task, frozenset(found.ids), where=", ".join(corpus))
+    searches = []
+    for system, hits in zip(systems, found.found, strict=True):
+        answers = zip([compared(record.id) for record in queries.records], found.by_id(hits), strict=True)
+        searches.append(_search(system.name, [system.name], answers, asked, k))
+    over = passed_over(reader)
+    told = f"{', '.join(corpus)} ({len(found.ids):,} documents{f'; {over}' if over else ''}{absent})"
+    facts = {"queries": queries.told, "corpus": told, "search": f"exact, by cosine, {k:,} hits a query"}
+    facts |= system_facts(systems, encoders)
+    return Searched(searches, facts, [system.settings.model for system in systems])
+
+
+def read_queries(names: Sequence[str], task: Task, reading: TextOptions) -> Queries:
+    """Read the queries of a task, and count others; raises DataError when there is none of them."""
+    from embedkit.data.inputs import open_text
+
+    kept: dict[str, Record] = {}
+    first, others = None, 0
+    with open_text(names, reading.format()) as reader:
+        for record in reader:
+            name = compared(record.id)
+            if name in kept:
+                raise DataError(f"id {name!r} comes twice", where=reader.name)
+            first = first or name
+            if name in task.qrels:
+                kept[name] = record
+            else:
+                others += 1
+    if not kept:
+        judged = f"{len(task.qrels):,} judged queries, such as {next(iter(task.qrels))!r}"
+        what = f"has none of {judged}; its first is {first!r}" if first else "there is no query in the input"
+        raise DataError(what, where=reader.name, hint="--id-field names the ids" if first else None)
+    over = passed_over(reader)
+    told = f"{len(kept) + others:,} queries, {others:,} of them left out as above or not judged"
+    return Queries(list(kept.values()), f"{', '.join(names)} ({told}{f'; {over}' if over else ''})")
+
+
+def numbered(name: str, told: Sequence[str]) -> Facts:
+    """Return facts of one name, numbered where there are several."""
+    return {f"{name} {number}" if len(told) > 1 else name: fact for number, fact in enumerate(told, 1)}
+
+
+def _search(
+    name: str, names: Sequence[str], answers: Answers, asked: Asked, depth: int | None = None
+) -> Search:
+    """Measure the first `depth` hits of answers, or all, under a path's last part, where that tells it from
+    the other names.
+    """
+    from embedkit.evaluation.retrieval import run_figures
+
+    lasts = [Path(each).name for each in names]
+    try:
+        figures = run_figures(asked.measures, asked.task, answers, depth)
+    except DataError as error:
+        raise DataError(error.what, where=error.where or name, hint=error.hint) from None
+    if figures.itself_relevant:
+        what = (
+            "%s: %d of the documents left out as their queries themselves %s relevant; use --keep-self if ids"
+        )
+        what += " of queries and documents have nothing to do with each other"
+        are = "is" if figures.itself_relevant == 1 else "are"
+        logging.getLogger("embedkit").warning(what, name, figures.itself_relevant, are)
+    return Search(Path(name).name if lasts.count(Path(name).name) == 1 else name, figures)
+
+
+def _encoder_for(index: Index, encoding: EncoderOptions, *, no_cache: bool) -> Encoder:
+    """Return the encoder of an index's vectors, behind the cache unless it is not wanted."""
+    where = str(index.path)
+    encoder = load_cached_for(encoding, index.identity, index.map_file, where=where, no_cache=no_cache)
+    index.require_encoder(encoder)
+    return encoder
+
+
+def _maps(encoder: Encoder) -> list[Affine]:
+    from embedkit.embedding.encoder import Mapped
+
+    return [encoder.transform] if isinstance(encoder, Mapped) else []
+
+
+def _answers(index: Index, encoder: Encoder, queries: Sequence[Record], k: int) -> Answers:
+    """Search for windows of queries; nothing but ids is read of the documents.
+
+    Raises DataError for a query whose vector is not finite.
+    """
+    from embedkit.embedding.batching import windows
+    from embedkit.embedding.encoder import require_finite
+
+    for window in windows(queries, first=64):
+        texts = [record.text for record in window]
+        vectors = encoder.encode(texts, "query")
+        require_finite(vectors, texts)
+        for record, hits in zip(window, index.hits(vectors, k, ["id"]), strict=True):
+            scores = {compared(hit.document["id"]): hit.score for hit in reversed(hits)}  # the best one stays
+            yield compared(record.id), scores
+
+
+def _judged_ids(index: Index, task: Task) -> set[str]:
+    """Return the ids of an index's documents, as they are compared, that are judged for any query."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    judged = pa.array({document for grades in task.qrels.values() for document in grades}, pa.string())
+    found: set[str] = set()
+    for segment in index.segments:
+        ids = pc.utf8_trim_whitespace(segment.ids())
+        found.update(ids.filter(pc.is_in(ids, value_set=judged)).to_pylist())
+    return found
+
+
+def _absent(task: Task, there: Container[str], *, where: str) -> str:
+    """Return words for the judgements of documents that are not there; empty when all are."""
+    from embedkit.evaluation.retrieval import absent_from
+
+    try:
+        absent = absent_from(there, task)
+    except DataError as error:
+        raise DataError(error.what, where=where, hint=error.hint) from None
+    if not absent.judgements:
+        return ""
+    some = "judgement names a document" if absent.judgements == 1 else "judgements name documents"
+    return f"; {absent.judgements:,} {some} that it lacks, {absent.relevant:,} of them relevant"

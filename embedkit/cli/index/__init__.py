@@ -1,0 +1,1 @@
+"""What the index commands share: queries, plans and their tables."""

@@ -1,0 +1,161 @@
+"""`embedkit index plan --machines`: several machines as a table, with its arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from embedkit.cli.completion import complete_models
+from embedkit.cli.figures import print_table
+from embedkit.cli.index.plan import arithmetic, plan_facts
+from embedkit.cli.options import DEFAULT_MODEL
+from embedkit.cli.quantities import in_bytes, in_seconds
+from embedkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from embedkit.indexing.planning.fleet import Fleet
+
+_PANEL = "Several machines"
+_TEXTS = 20_000  # of the standard library's documentation, to measure with; there are fewer
+
+
+@dataclass(frozen=True)
+class FleetOptions:
+    """How many machines, and how fast each of them encodes."""
+
+    machines: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Encode, build and search on so many machines like this one; hours and cost are shown.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N",
+            help="Texts a second that one of them encodes [measured here, with the model].",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "-m", "--model",
+            help="That encodes [EMBEDKIT_MODEL, minilm].",
+            autocompletion=complete_models,
+            rich_help_panel=_PANEL,
+        ),
+    ] = None  # fmt: skip
+
+    def check(self) -> None:
+        """Raise UsageError for options that do not go together."""
+        if self.machines is None and (self.rate is not None or self.model is not None):
+            where = "--rate" if self.rate is not None else "--model"
+            raise UsageError("says nothing of one machine's index", where=where, hint="add --machines")
+        if self.rate is not None and self.model is not None:
+            raise UsageError("a rate that is given is not measured", where="--rate", hint="leave out --model")
+        if self.rate is not None and not 0 < self.rate < float("inf"):
+            raise UsageError(f"{self.rate:g} is not a number of texts above 0", where="--rate")
+
+    def measured(self) -> tuple[float, str]:
+        """Return the texts that a machine encodes a second, and where that is known from."""
+        if self.rate is not None:
+            return self.rate, "as given by --rate"
+        import os
+        from itertools import islice
+
+        from embedkit.data.text.docstrings import standard_library
+        from embedkit.embedding.encoder import load
+        from embedkit.indexing.planning.fleet import encoding_rate
+
+        model = self.model or os.environ.get("EMBEDKIT_MODEL") or DEFAULT_MODEL
+        texts = [record.text for record in islice(standard_library(), _TEXTS)]
+        rate = encoding_rate(load(model).encode, texts)
+        return rate, f"{model} here, measured on Python's documentation"
+
+
+def print_fleet(fleet: Fleet, shape: list[Fleet], rate_from: str) -> None:
+    """Print how cost changes with the number of machines, then what the asked number takes, term by term."""
+    heads = [
+        "", "index of each", "machines", "encoding", "building", "machine-hours", "memory of each",
+        "index in all", "a query", "recall", "machine-hours a million queries",
+    ]  # fmt: skip
+    print_table(heads, [_row(fleet, each) for each in shape], texts=2)
+    print()
+    for line in _lines(fleet, rate_from):
+        print(line)
+
+
+def _row(asked: Fleet, each: Fleet) -> list[str]:
+    return [
+        ">" if each.machines == asked.machines else "",
+        each.segment.chosen.spec,
+        f"{each.machines:,}",
+        in_seconds(3600 * each.encode_hours),
+        in_seconds(3600 * each.build_hours),
+        f"{each.machine_hours:,.3g}",
+        in_bytes(each.memory),
+        in_bytes(each.index_bytes),
+        in_seconds(each.query_seconds),
+        f"{each.segment.chosen.cost.recall:.3f}",
+        f"{each.query_machine_hours:,.3g}",
+    ]
+
+
+def _lines(fleet: Fleet, rate_from: str) -> Iterator[str]:
+    """Yield the arithmetic, a line a sum."""
+    rows, machines, cost = fleet.rows, fleet.machines, fleet.segment.chosen.cost
+    hours, share = fleet.encode_hours, f"{fleet.share:,} rows"
+    yield f"{machines:,} machines: {rows:,} rows / {machines:,} = {share} each"
+    yield f"  rate       {fleet.rate:,.0f} texts a second, {rate_from}"
+    yield (
+        f"  encoding   {share} / {fleet.rate:,.0f} = {in_seconds(3600 * hours)} in each = "
+        f"{machines * hours:,.3g} machine-hours; memory does not grow with rows"
+    )
+    yield f"  vectors    {rows:,} rows x {fleet.dimension} columns x 4 = {in_bytes(fleet.vector_bytes)}"
+    building = machines * fleet.build_hours
+    yield f"  building   {in_seconds(cost.build_seconds)} in each = {building:,.3g} machine-hours"
+    yield f"  index      {in_bytes(cost.disk)} each x {machines:,} = {in_bytes(fleet.index_bytes)}"
+    yield (
+        f"  searching  {in_seconds(fleet.query_seconds)} in all of them at once, the network left out; "
+        f"{fleet.segment.machine.threads} thread(s) of each: {fleet.queries_a_second:,.3g} queries a second"
+    )
+    yield "and of each machine:"
+    yield from arithmetic(fleet.segment)
+
+
+def fleet_facts(fleet: Fleet, shape: list[Fleet], rate_from: str) -> dict[str, Any]:
+    """Return several machines as JSON values: hours, bytes, seconds."""
+    return {
+        "rows": fleet.rows,
+        "dimension": fleet.dimension,
+        "rate": round(fleet.rate, 3),
+        "rate_from": rate_from,
+        "vector_bytes": fleet.vector_bytes,
+        **_facts(fleet),
+        "shape": [_facts(each) for each in shape],
+        "segment": plan_facts(fleet.segment),
+    }
+
+
+def _facts(fleet: Fleet) -> dict[str, Any]:
+    return {
+        "machines": fleet.machines,
+        "rows_each": fleet.share,
+        "kind": fleet.segment.chosen.spec,
+        "encode_hours": round(fleet.encode_hours, 6),
+        "build_hours": round(fleet.build_hours, 6),
+        "machine_hours": round(fleet.machine_hours, 6),
+        "memory_bytes_each": round(fleet.memory),
+        "index_bytes": round(fleet.index_bytes),
+        "query_seconds": round(fleet.query_seconds, 7),
+        "recall": round(fleet.segment.chosen.cost.recall, 4),
+        "queries_a_second": round(fleet.queries_a_second, 3),
+        "machine_hours_a_million_queries": round(fleet.query_machine_hours, 6),
+    }

@@ -1,0 +1,168 @@
+"""What an index shall do, as options, and the plan that follows from it, as a table with its arithmetic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from embedkit.cli.console import say
+from embedkit.cli.figures import print_table
+from embedkit.cli.quantities import in_bytes, in_seconds, read_bytes, read_seconds
+from embedkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from embedkit.indexing.planning.costs import Term
+    from embedkit.indexing.planning.plan import Candidate, Plan, Wishes
+
+_LOADED = 180_000_000  # bytes of libraries, their threads and buffers, seen while a million rows were built
+_PANEL = "What the index shall do"
+
+
+@dataclass(frozen=True)
+class WishOptions:
+    """The wishes of a plan."""
+
+    recall: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="Of the true nearest 10 that are to be found: .95.", rich_help_panel=_PANEL
+        ),
+    ] = None
+    max_memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Of the whole process, while it builds and while it searches: 2GB.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
+    latency: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="That a query alone may take: 5ms.", rich_help_panel=_PANEL),
+    ] = None
+
+    @property
+    def given(self) -> bool:
+        """Say whether anything was wished for."""
+        return (self.recall, self.max_memory, self.latency) != (None, None, None)
+
+    def wishes(self) -> Wishes:
+        """Return the library's wishes; raises UsageError for a recall, size or time that is none."""
+        from embedkit.indexing.planning.plan import LATENCY, RECALL, Wishes
+
+        if self.recall is not None and not 0 < self.recall <= 1:
+            raise UsageError(f"{self.recall:g} is not a share above 0, at most 1", where="--recall")
+        memory = math.inf if self.max_memory is None else read_bytes(self.max_memory, where="--max-memory")
+        latency = LATENCY if self.latency is None else read_seconds(self.latency, where="--latency")
+        return Wishes(RECALL if self.recall is None else self.recall, memory, latency)
+
+
+def planned_process_bytes() -> int:
+    """Return what this process will have in memory besides what a plan counts: what it has now, and what it
+    loads.
+    """
+    return process_bytes() + _LOADED
+
+
+def process_bytes() -> int:
+    """Return what this process has in memory now."""
+    import os
+    from pathlib import Path
+
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, AttributeError):  # other systems tell the peak only
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def print_plan(plan: Plan) -> None:
+    """Print all candidates, the chosen one marked, then what it takes, term by term."""
+    heads = ["", "kind", "disk", "building", "searching", "build time", "a query", "recall", "leaves open"]
+    rows = [_row(plan, each) for each in plan.candidates]
+    print_table(heads, rows, texts=2)
+    print()
+    for line in arithmetic(plan):
+        print(line)
+
+
+def arithmetic(plan: Plan) -> Iterator[str]:
+    """Yield the arithmetic of the chosen kind, a line a sum."""
+    cost = plan.chosen.cost
+    yield f"{plan.chosen.spec}: for {plan.rows:,} rows of {plan.dimension} columns"
+    yield f"  on disk    {_sum((*cost.mapped, *cost.beside))}, without the documents"
+    yield f"  building   {in_bytes(plan.process)} for the process + {_sum(cost.building)}"
+    yield f"  searching  {in_bytes(plan.process)} for the process + {_sum(cost.mapped)}"
+    if plan.chosen.fails:
+        yield f"  leaves open: {', '.join(plan.chosen.fails)}; no kind does all that is wished for"
+    wishes = plan.wishes
+    memory = "any memory" if math.isinf(wishes.max_memory) else f"{in_bytes(wishes.max_memory)} of memory"
+    yield f"wished for: recall {wishes.recall:g}, {memory}, {in_seconds(wishes.latency)} a query"
+    yield f"machine: {plan.machine}"
+    yield "recall is expected from sentences of Wikipedia by minilm; `index tune` measures it"
+
+
+def plan_facts(plan: Plan) -> dict[str, Any]:
+    """Return a plan as JSON values: bytes, seconds, shares."""
+    from dataclasses import asdict
+
+    wishes = {name: None if value == math.inf else value for name, value in asdict(plan.wishes).items()}
+    return {
+        "rows": plan.rows,
+        "dimension": plan.dimension,
+        "wishes": wishes,
+        "process_bytes": plan.process,
+        "machine": asdict(plan.machine),
+        "chosen": _facts(plan, plan.chosen),
+        "candidates": [_facts(plan, each) for each in plan.candidates],
+    }
+
+
+def tell_plan(plan: Plan, *, quiet: bool) -> None:
+    """Say in a line what was chosen."""
+    cost = plan.chosen.cost
+    if not quiet:
+        memory = in_bytes(plan.process + max(cost.build_memory, cost.search_memory))
+        time = in_seconds(cost.build_seconds)
+        say(f"plan: {plan.chosen.spec}, about {time}, {in_bytes(cost.disk)} on disk, {memory} of memory")
+
+
+def _row(plan: Plan, each: Candidate) -> list[str]:
+    cost = each.cost
+    return [
+        ">" if each is plan.chosen else "",
+        each.spec,
+        in_bytes(cost.disk),
+        in_bytes(plan.process + cost.build_memory),
+        in_bytes(plan.process + cost.search_memory),
+        in_seconds(cost.build_seconds),
+        in_seconds(cost.query_seconds),
+        f"{cost.recall:.3f}",
+        ", ".join(each.fails) or "-",
+    ]
+
+
+def _facts(plan: Plan, each: Candidate) -> dict[str, Any]:
+    cost = each.cost
+    return {
+        "kind": each.spec,
+        "disk_bytes": round(cost.disk),
+        "build_bytes": round(plan.process + cost.build_memory),
+        "search_bytes": round(plan.process + cost.search_memory),
+        "build_seconds": round(cost.build_seconds, 3),
+        "query_seconds": round(cost.query_seconds, 7),
+        "recall": round(cost.recall, 4),
+        "leaves_open": list(each.fails),
+    }
+
+
+def _sum(terms: tuple[Term, ...]) -> str:
+    """Return terms with their bytes: 1,000 rows x columns x 4 = 1,000 x 1,024 = 1.02 MB."""
+    parts = [f"{term.what}: {term.number:,} x {term.each:,.10g} = {in_bytes(term.bytes)}" for term in terms]
+    total = f" = {in_bytes(sum(term.bytes for term in terms))}" if len(terms) > 1 else ""
+    return " + ".join(parts) + total

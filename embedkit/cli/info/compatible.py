@@ -1,0 +1,90 @@
+"""Which of embedkit's things go together: by their encoders, and by what a map takes and leads to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from embedkit.cli.info.recognise import Thing
+from embedkit.errors import MismatchError
+
+if TYPE_CHECKING:
+    from embedkit.data.affine import Affine
+    from embedkit.data.identity import Identity
+
+
+class Fit(NamedTuple):
+    """Whether two things go together, None where nobody can say, and why."""
+
+    one: str
+    other: str
+    together: bool | None
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {"things": [self.one, self.other], "fit": self.together, "reason": self.reason}
+
+
+def fit(one: Thing, other: Thing) -> Fit:
+    """Say whether two things go together, as the commands that use both would find."""
+    together, reason = _fit(one, other)
+    return Fit(one.name, other.name, together, reason)
+
+
+def _fit(one: Thing, other: Thing) -> tuple[bool | None, str]:
+    if one.transform is not None and other.transform is not None:
+        return _chain(one.transform, other.transform, one.name, other.name)
+    for thing, beside in ((one, other), (other, one)):
+        if thing.transform is not None and beside.identity is not None:
+            return _takes(thing.transform, beside.identity, beside.name)
+        if thing.transform is not None and beside.dimension is not None:
+            return _width(thing.transform, beside.dimension)
+    for thing in (one, other):
+        if thing.identity is None and thing.transform is None:
+            return None, f"{thing.name} does not say which encoder it comes from"
+    assert one.identity is not None
+    assert other.identity is not None
+    return _same_space(one.identity, other.identity, one.name, other.name)
+
+
+def _same_space(one: Identity, other: Identity, mine: str, others: str) -> tuple[bool, str]:
+    try:
+        one.require_same_space(other, where="", mine=mine, others=others)
+    except MismatchError as error:
+        return False, error.what
+    return True, f"both come from {one}"
+
+
+def _takes(transform: Affine, identity: Identity, name: str) -> tuple[bool, str]:
+    """Say whether a map takes vectors of an encoder, or was behind it already."""
+    if identity.maps[-len(transform.fingerprints) :] == transform.fingerprints:
+        return True, f"{name} was made with the map"
+    target = transform.target.identity if transform.target is not None else None
+    if target is not None and _same_space(identity, target, "", "")[0]:
+        return True, f"the map leads to the space of {name}"
+    try:
+        transform.require_input(identity)
+    except MismatchError as error:
+        return False, error.what
+    return True, f"the map takes vectors of {identity}"
+
+
+def _width(transform: Affine, dimension: int) -> tuple[bool | None, str]:
+    """Say whether a map takes vectors of which only the width is known."""
+    wants = f"the map wants {transform.input_dimension} columns, the vectors have {dimension}"
+    if transform.input_dimension != dimension:
+        return False, wants
+    return None, f"{wants}, but nobody knows of which encoder"
+
+
+def _chain(first: Affine, second: Affine, mine: str, others: str) -> tuple[bool, str]:
+    """Say in which order two maps can follow each other."""
+    reason = ""
+    for before, after, words in ((first, second, f"{mine}, then {others}"), (second, first, "")):
+        try:
+            before.then(after)
+        except MismatchError as error:
+            reason = reason or error.what
+        else:
+            return True, f"they can be chained: {words or f'{others}, then {mine}'}"
+    return False, reason

@@ -1,0 +1,201 @@
+"""What a path or a name stands for, as embedkit knows it: its facts, its encoder, or the map that it is."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from embedkit.cli.info.details import identity_facts, label_facts, story_facts, unfinished_facts
+from embedkit.errors import DataError, FormatError, UnknownNameError
+
+if TYPE_CHECKING:
+    from embedkit.data.affine import Affine
+    from embedkit.data.identity import Identity
+
+_NONE = "is no index, vectors, map, label vectors, model, run of hits or evaluation"
+
+
+class Thing(NamedTuple):
+    """Something embedkit knows: facts by name, and what decides with what it goes.
+
+    `identity` is the encoder that its vectors come from, or that it is; `transform` is the map that it is.
+    """
+
+    name: str
+    facts: dict[str, Any]
+    identity: Identity | None = None
+    transform: Affine | None = None
+    dimension: int | None = None  # of its vectors, where nobody said which encoder made them
+
+
+def read_thing(path: Path, name: str) -> Thing:
+    """Return what a path, or a model's name, stands for; raises DataError when it is nothing embedkit knows,
+    and FormatError where it is damaged.
+    """
+    if (path / "manifest.json").is_file():
+        return _index(path, name)
+    if (path / "meta.json").is_file():
+        return _vector_set(path, name)
+    if path.is_file():
+        return _file(path, name)
+    if (path / "train.toml").is_file() and (path / "base").is_dir():
+        return Thing(name, unfinished_facts(path))
+    try:
+        return _model(path, name)
+    except UnknownNameError:
+        raise DataError("no such file, folder or model", where=name) from None
+
+
+def _index(path: Path, name: str) -> Thing:
+    from embedkit.indexing.store import Index
+
+    index = Index.open(path)
+    facts = {
+        "type": f"index, format version {index.manifest.version}",
+        "documents": index.rows,
+        "deleted": index.stored_rows - index.rows,
+        "dimension": index.dimension,
+        "kind": index.kind,
+        "metric": index.metric,
+        "segments": len(index.segments),
+        "generation": index.manifest.generation,
+        **_tuning(index),
+        **_bytes_a_vector(index),
+        "bytes": _bytes(path),
+        **identity_facts(index.identity),
+    }
+    return Thing(name, facts, index.identity, dimension=index.dimension)
+
+
+def _vector_set(path: Path, name: str) -> Thing:
+    from embedkit.data.vectors.vector_set import VectorSet
+
+    vectors = VectorSet.open(path)
+    meta, fields = vectors.meta, [field.name for field in vectors.schema if field.name != "id"]
+    facts = {
+        "type": f"vector set, format version {meta.version}",
+        "rows": vectors.rows,
+        "dimension": meta.dimension,
+        "stored as": meta.dtype,
+        **_codes(meta),
+        "unit length": meta.normalized,
+        "fields": fields,
+        "shards": len(vectors.shards),
+        "bytes": _bytes(path),
+        **identity_facts(meta.identity),
+    }
+    return Thing(name, facts, meta.identity, dimension=meta.dimension)
+
+
+def _file(path: Path, name: str) -> Thing:
+    from embedkit.data.vectors.label_vectors import holds_labels
+
+    if holds_labels(path):
+        facts, identity = label_facts(path)
+        return Thing(name, facts, identity)
+    try:
+        return _map(path, name)
+    except FormatError:
+        if path.suffix == ".safetensors":  # named like a map: say what is wrong with it
+            raise
+    for read in (_evaluation, _vector_file, _hits):
+        with suppress(DataError, FormatError):
+            if (found := read(path, name)) is not None:
+                return found
+    raise DataError(_NONE, where=name)
+
+
+def _map(path: Path, name: str) -> Thing:
+    from embedkit.data.affine import VERSION, Affine
+
+    affine = Affine.load(path)
+    facts = {
+        "type": f"map, format version {VERSION}",
+        "takes": affine.input_dimension,
+        "gives": affine.output_dimension,
+        "fingerprint": affine.fingerprint,
+        **({"leads to": str(affine.target.identity or "unknown")} if affine.target else {}),
+        **affine.story,
+    }
+    return Thing(name, facts, transform=affine)
+
+
+def _evaluation(path: Path, name: str) -> Thing | None:
+    from embedkit.evaluation.report.reading import read_section
+
+    if path.suffix != ".json":
+        return None
+    section = read_section(name, path.read_bytes())
+    return Thing(name, {"type": "evaluation", "of": section.title, "bytes": path.stat().st_size})
+
+
+def _vector_file(path: Path, name: str) -> Thing | None:
+    from embedkit.data.text.streams import open_stream
+    from embedkit.data.vectors.files import holds_vectors, read_vectors
+
+    with open_stream(str(path)) as stream:
+        if not holds_vectors(stream):
+            return None
+        vectors = read_vectors(stream)
+        meta, rows = vectors.meta, sum(len(batch.vectors) for batch in vectors)
+        facts = {"type": f"vectors in a file ({stream.kind})", "rows": rows, "dimension": meta.dimension}
+        return Thing(name, facts | identity_facts(meta.identity), meta.identity, dimension=meta.dimension)
+
+
+def _hits(path: Path, name: str) -> Thing:
+    from embedkit.data.text.runs import read_run
+
+    run = read_run(path)
+    counts = [len(documents) for documents in run.values()]
+    return Thing(
+        name,
+        {
+            "type": "run of hits",
+            "queries": len(run),
+            "hits": sum(counts),
+            "hits a query": f"{min(counts):,} to {max(counts):,}",
+        },
+    )
+
+
+def _model(path: Path, name: str) -> Thing:
+    from embedkit.data.vectors.label_vectors import LABELS
+    from embedkit.embedding.encoder import load
+
+    identity = load(name).identity
+    facts = identity_facts(identity)
+    facts = {"type": "model", "model": facts.pop("encoder"), "dimension": identity.dimension, **facts}
+    facts |= story_facts(path)
+    if (path / LABELS).is_file():
+        facts |= {**label_facts(path)[0], "type": "model with label vectors"}
+    return Thing(name, facts, identity)
+
+
+def _codes(meta: Any) -> dict[str, Any]:
+    if not meta.holds_codes:
+        return {}
+    what = {"binary": "signs, a bit a column", "int8": "a byte a column, in its range"}[meta.dtype]
+    return {"codes": what, "bytes a vector": meta.vector_bytes}
+
+
+def _tuning(index: Any) -> dict[str, Any]:
+    """Return what recall was measured, of how many documents then, and the point at which it is searched."""
+    tuning = index.manifest.tuning
+    if tuning is None:
+        return {}
+    rows = f"{tuning.rows:,} documents then, {index.rows:,} now"
+    facts = {"recall measured": f"recall@{tuning.k} of {tuning.queries:,} {tuning.source}; {rows}"}
+    return facts | {"operating points": [str(point) for point in tuning.points]}
+
+
+def _bytes_a_vector(index: Any) -> dict[str, Any]:
+    """Return what a vector takes in each file of the index kind, rounded."""
+    sizes: dict[str, int] = {}
+    for file in (file for segment in index.segments for file in segment.files):
+        sizes[file.name] = sizes.get(file.name, 0) + file.bytes
+    return {f"bytes a vector, {name}": round(size / index.stored_rows) for name, size in sizes.items()}
+
+
+def _bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

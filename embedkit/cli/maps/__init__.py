@@ -1,0 +1,1 @@
+"""What the commands that fit maps share."""

@@ -1,0 +1,121 @@
+"""Hits on standard output: a table for people; JSONL, TSV, TREC runs and bare ids for pipes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from embedkit.data.text.line_ids import require_line, require_word
+
+if TYPE_CHECKING:
+    from embedkit.indexing.store import Hit
+
+RUN_NAME = "embedkit"
+_ID_WIDTH = 40  # of a table, where ids are longer
+
+
+class Answer(NamedTuple):
+    """A question with its id, and its hits, best first."""
+
+    query_id: str
+    query: str
+    hits: list[Hit]
+
+
+def write_hits(answers: Iterable[Answer], format: str, *, named: bool) -> None:
+    """Write answers as they come; `named` says that the questions have ids of their own."""
+    if format == "table":
+        for answer in answers:
+            _table(answer)
+        return
+    lines: dict[str, Callable[[Answer, Hit, bool], bytes]] = {
+        "jsonl": _jsonl, "tsv": _tsv, "trec": _trec, "ids": _ids,
+    }  # fmt: skip
+    out: IO[bytes] = sys.stdout.buffer
+    for answer in answers:
+        out.write(b"".join([lines[format](answer, hit, named) for hit in answer.hits]))
+        out.flush()
+
+
+def _jsonl(answer: Answer, hit: Hit, named: bool) -> bytes:
+    line: dict[str, Any] = {"query": answer.query}
+    if named:
+        line["query_id"] = answer.query_id
+    document = dict(hit.document)
+    line |= {
+        "rank": hit.rank,
+        "id": document.pop("id"),
+        "score": _number(hit.score),
+        **free_names(document, {*line, "rank", "id", "score"}),
+    }
+    return orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _tsv(answer: Answer, hit: Hit, named: bool) -> bytes:
+    cells = [
+        require_line(answer.query_id, format="TSV"),
+        str(hit.rank),
+        require_line(hit.document["id"], format="TSV"),
+        f"{hit.score:.6f}",
+        " ".join((hit.document.get("text") or "").split()),
+    ]
+    return ("\t".join(cells) + "\n").encode()
+
+
+def _trec(answer: Answer, hit: Hit, named: bool) -> bytes:
+    query, document = (require_word(id, format="a TREC run") for id in (answer.query_id, hit.document["id"]))
+    return f"{query} Q0 {document} {hit.rank} {hit.score:.9g} {RUN_NAME}\n".encode()
+
+
+def _ids(answer: Answer, hit: Hit, named: bool) -> bytes:
+    return f"{require_line(hit.document['id'], format='a line')}\n".encode()
+
+
+def _number(score: float) -> float:
+    """Return a float32 score as the shortest decimal that reads back to it."""
+    return float(f"{score:.9g}")
+
+
+def free_names(fields: dict[str, Any], taken: set[str]) -> dict[str, Any]:
+    """Return fields without empty ones; a field by a name that is taken gets a `_` behind it."""
+    free = {}
+    for name, value in fields.items():
+        new = name
+        while new in taken or (new != name and new in fields):
+            new += "_"
+        if value is not None:
+            free[new] = value
+    return free
+
+
+def _table(answer: Answer) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    table = Table(
+        title=Text(printable(answer.query), style="bold"), title_justify="left", box=None, pad_edge=False
+    )
+    table.add_column("rank", justify="right")
+    table.add_column("score", justify="right")
+    table.add_column("id", style="cyan")
+    table.add_column("text", no_wrap=True)
+    ids = [Text(printable(hit.document["id"])) for hit in answer.hits]
+    for id in ids:
+        id.truncate(_ID_WIDTH, overflow="ellipsis")
+    room = console.width - len("rank") - len("0.1234") - max((id.cell_len for id in ids), default=2) - 6
+    for hit, id in zip(answer.hits, ids, strict=True):
+        lines = (hit.document.get("text") or "").splitlines()
+        text = Text(printable(next((line.strip() for line in lines if line.strip()), "")))
+        text.truncate(max(room, 10), overflow="ellipsis")
+        table.add_row(str(hit.rank), f"{hit.score:.4f}", id, text)
+    console.print(table)
+
+
+def printable(text: str) -> str:
+    """Return text without what would steer the terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)

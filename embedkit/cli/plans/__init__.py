@@ -1,1 +1,0 @@
-"""What is asked of an index, and the plans that follow from it."""

@@ -1,0 +1,1 @@
+"""What the training commands share: options, progress, several processes."""

@@ -1,0 +1,217 @@
+"""What training commands share: their options, and a run from the first refusal to the last line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from embedkit.cli.completion import complete_models
+from embedkit.cli.console import input_names, say
+from embedkit.cli.options import Common, Pooling
+from embedkit.cli.train.launch import first_speaks, launched, one_fate, one_voice
+from embedkit.cli.train.progress import TrainingProgress
+from embedkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from embedkit.training.recipe import Recipe
+    from embedkit.training.settings import AnySettings
+
+_BATCH, _STEP, _MODEL, _RUN = "Batches", "Steps", "Model", "Run"
+
+
+def _option(help: str, panel: str, *names: str) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=panel, show_default=False)
+
+
+def _chunk_size(value: str | None) -> str | None:
+    if value is not None and value != "auto" and not (value.isdecimal() and int(value) > 0):
+        raise UsageError(f"{value} is neither auto nor a positive number", where="--chunk-size")
+    return value
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Settings of a run; what is not given comes from --config, then --preset, then the defaults."""
+
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "-m",
+            "--model",
+            help="minilm, a folder, or a hub id.",
+            rich_help_panel=_MODEL,
+            show_default=False,
+            autocompletion=complete_models,
+        ),
+    ] = None
+    pooling: Annotated[Pooling | None, _option("How tokens become one vector [the model's way].", _MODEL)] = (
+        None
+    )
+    dropout: Annotated[float | None, _option("Of hidden layers [the model's].", _MODEL)] = None
+    attention_dropout: Annotated[float | None, _option("Of attention [the model's].", _MODEL)] = None
+    lora: Annotated[
+        int | None, _option("Train matrices of this rank beside frozen weights; merged at the end.", _MODEL)
+    ] = None
+    max_length: Annotated[
+        int | None, _option("Tokens read of a text while training [the model's].", _MODEL)
+    ] = None
+    batch_size: Annotated[int | None, _option("Examples a step, over all processes [64].", _BATCH)] = None
+    chunk_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Examples whose graph is kept at a time, or auto: as memory allows [auto].",
+            rich_help_panel=_BATCH,
+            callback=_chunk_size,
+        ),
+    ] = None
+    accumulate: Annotated[int | None, _option("Batches whose gradients are summed [1].", _BATCH)] = None
+    epochs: Annotated[float | None, _option("Times through the examples [1].", _STEP)] = None
+    max_steps: Annotated[int | None, _option("Steps at most.", _STEP)] = None
+    learning_rate: Annotated[float | None, _option("The highest [3e-5; train-amsoftmax: 1e-4].", _STEP)] = (
+        None
+    )
+    schedule: Annotated[
+        Literal["linear", "cosine", "constant"] | None, _option("How it falls [linear].", _STEP)
+    ] = None
+    warmup: Annotated[
+        float | None, _option("A share of the steps below 1, or a number of steps [0].", _STEP)
+    ] = None
+    weight_decay: Annotated[float | None, _option("Decoupled [0].", _STEP)] = None
+    optimizer: Annotated[Literal["adamw", "adax"] | None, _option("[adamw]", _STEP)] = None
+    max_grad_norm: Annotated[float | None, _option("Longer gradients are shortened [1].", _STEP)] = None
+    eval: Annotated[
+        str | None, _option("A labelled file, scored while training; the best checkpoint is kept.", _RUN)
+    ] = None
+    eval_steps: Annotated[int | None, _option("Steps between evaluations, and checkpoints [125].", _RUN)] = (
+        None
+    )
+    patience: Annotated[int | None, _option("Stop after so many evaluations without a better one.", _RUN)] = (
+        None
+    )
+    log_steps: Annotated[int | None, _option("Steps between lines of log.jsonl [10].", _RUN)] = None
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"] | None, _option("[auto: bf16 where it is fast]", _RUN)
+    ] = None
+    device: Annotated[str | None, _option("cpu, cuda, mps.", _RUN)] = None
+    config: Annotated[Path | None, _option("A train.toml, as every run leaves one.", _RUN)] = None
+    resume: Annotated[bool, _option("Go on where an interrupted run stopped.", _RUN, "--resume")] = False
+    seeds: Annotated[
+        int | None, _option("Train so many times, report mean and deviation, keep the best.", _RUN)
+    ] = None
+    keep_seeds: Annotated[
+        bool, _option("With --seeds: keep the model of each, as NAME.seedN.", _RUN, "--keep-seeds")
+    ] = False
+    check_exact: Annotated[
+        bool,
+        _option("Print how far the accumulated gradient is from the whole one.", _RUN, "--check-exact"),
+    ] = False
+
+    def given(self) -> dict[str, Any]:
+        """Return the settings that were given on the command line, by name."""
+        commands = {"config", "resume", "seeds", "keep_seeds", "check_exact"}
+        values = {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if value is not None and name not in commands
+        }
+        if "chunk_size" in values:
+            values["chunk_size"] = None if values["chunk_size"] == "auto" else int(values["chunk_size"])
+        return values
+
+    def settings(
+        self,
+        kind: type[AnySettings],
+        files: list[str] | None,
+        *,
+        own: dict[str, Any],
+        preset: dict[str, Any] | None = None,
+    ) -> AnySettings:
+        """Put settings together: defaults, then preset, then file, then command line, `own` too."""
+        from embedkit.training.settings import with_given
+        from embedkit.training.toml import read_toml
+
+        settings = kind(model=os.environ.get("EMBEDKIT_MODEL") or kind.model)
+        settings = with_given(settings, preset or {})
+        if self.config is not None:
+            settings = with_given(settings, read_toml(self.config, kind))
+        settings = with_given(settings, {**own, **self.given()})
+        if files or not settings.inputs:
+            settings = dataclasses.replace(settings, inputs=tuple(input_names(files)))
+        if "-" in settings.inputs and launched() > 1:
+            raise UsageError("several processes cannot share standard input", where="-", hint="name a FILE")
+        return settings
+
+
+def given_seed(ctx: typer.Context, common: Common) -> dict[str, int]:
+    """Return the seed if it stands on the command line: 0 is one too, and overrides that of a file."""
+    source = ctx.get_parameter_source("seed")
+    return {"seed": common.seed} if source is not None and source.name != "DEFAULT" else {}
+
+
+def train_together(
+    output: Path | None,
+    read: Callable[[Common], Recipe | None],
+    training: TrainOptions,
+    common: Common,
+) -> None:
+    """Run what `read` makes of the options, in every process of a launch; None: nothing is left to do."""
+    common = first_speaks(common)
+    with one_voice():
+        with one_fate():
+            recipe = read(common)
+        if recipe is not None:
+            run_recipe(output, recipe, training, common)
+
+
+def is_done(output: Path | None, training: TrainOptions, common: Common) -> bool:
+    """Refuse an output that cannot be written, before anything is read; True where nothing is left to do."""
+    if output is None and not training.check_exact:
+        raise UsageError("names no folder", where="--output", hint="name it with -o")
+    if training.check_exact and launched() > 1:
+        raise UsageError("proves what one process does", where="--check-exact", hint="leave the launcher out")
+    if output is None:
+        return False
+    from embedkit.training.run_folder import is_trained, refuse_run
+
+    if training.resume and is_trained(output):
+        if not common.quiet:
+            say(f"{output}: is trained already")
+        return True
+    refuse_run(output, resume=training.resume, force=common.force)
+    return False
+
+
+def run_recipe(output: Path | None, recipe: Recipe, training: TrainOptions, common: Common) -> None:
+    """Prove and train, as the options say."""
+    if training.check_exact:
+        from embedkit.training.exactness import check_exact
+
+        error = check_exact(recipe)
+        if common.json:
+            print(json.dumps({"gradient_error": error}))
+        else:
+            print(f"relative error of the accumulated gradient, float32: {error:.1e}")
+    if output is not None:
+        _train(output, recipe, training, common)
+
+
+def _train(output: Path, recipe: Recipe, training: TrainOptions, common: Common) -> None:
+    from embedkit.training.seeds import train_seeds
+
+    how: dict[str, Any] = {"resume": training.resume, "force": common.force}
+    how |= {"count": 1 if training.seeds is None else training.seeds, "keep_all": training.keep_seeds}
+    progress = TrainingProgress(recipe.measure, quiet=common.quiet)
+    with progress.drawn():
+        runs = train_seeds(output, recipe, watch=progress.watch, **how)
+    if common.json:
+        print(json.dumps(runs.to_json()))
+    elif not common.quiet:
+        for line in runs.lines():
+            say(line)

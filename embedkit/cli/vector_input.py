@@ -1,0 +1,76 @@
+"""Whatever a command is given as one stream of vectors: text is encoded, maps are applied, progress drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from embedkit.cli.console import Progress
+from embedkit.cli.options import Common, EncoderOptions, TextOptions
+
+if TYPE_CHECKING:
+    from embedkit.data.text.records import RecordReader
+    from embedkit.data.vectors.files import VectorFile
+    from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
+    from embedkit.embedding.encoder import Encoder
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Batches of vectors as they pass, what is known of them, and where they come from."""
+
+    meta: VectorMeta
+    batches: Iterable[Batch]
+    progress: Progress
+    source: RecordReader | VectorSet | VectorFile
+
+
+@contextmanager
+def open_as_vectors(
+    names: list[str],
+    reading: TextOptions,
+    encoding: EncoderOptions,
+    common: Common,
+    *,
+    with_text: bool = True,
+    load: Callable[[], Encoder] | None = None,
+) -> Iterator[Vectors]:
+    """Open inputs by name and yield their vectors; text is encoded as `encode` does it, to the same bits.
+
+    `load` gives the encoder where it is not the one that the options name.
+    """
+    from embedkit.data.inputs import open_input
+    from embedkit.data.text.records import RecordReader
+    from embedkit.data.vectors.shards import SHARD_ROWS
+    from embedkit.embedding.encoding import describe, encode_batches, map_batches, require_some
+
+    with open_input(names, reading.format()) as source:
+        if isinstance(source, RecordReader):
+            encoder = (load or encoding.load)()
+            meta = describe(encoder, with_text=with_text)
+            progress = Progress(common.quiet, source)
+            batches: Iterable[Batch] = require_some(
+                encode_batches(encoder, source, block=SHARD_ROWS, with_text=with_text), source
+            )
+        else:
+            meta = _named(source, encoding)
+            meta, batches = map_batches(meta, source, encoding.maps(), encoding.declared())
+            progress = Progress(common.quiet, total=getattr(source, "rows", None))
+        yield Vectors(meta, progress.track(batches), progress, source)
+
+
+def _named(source: VectorSet | VectorFile, encoding: EncoderOptions) -> VectorMeta:
+    """Return what is known of vectors; those of labels are by the encoder that was named, else by the model
+    in their folder. Raises MismatchError when they belong to another.
+    """
+    from embedkit.data.label_input import LabelInput
+    from embedkit.embedding.encoder import load
+
+    if not isinstance(source, LabelInput):
+        return source.meta
+    own = replace(encoding, model=encoding.model or str(source.folder))
+    identity = load(own.settings()).identity
+    source.labels.require_encoder(identity, where=source.name)
+    return replace(source.meta, identity=identity)

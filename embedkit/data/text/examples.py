@@ -1,0 +1,285 @@
+"""Training examples in: sentences, or tables of an anchor, a positive and hard negatives."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, NamedTuple
+
+from embedkit.data.text import pairs
+from embedkit.data.text.field_names import plain, usual, usual_pair
+from embedkit.data.text.pairs import it_has, shown
+from embedkit.data.text.records import ID_FIELDS, TextFormat
+from embedkit.data.text.rows import Row, row_parsers
+from embedkit.data.text.streams import Stream, open_stream, readable
+from embedkit.errors import DataError
+
+ANCHORS = ("anchor", "query", "question")
+POSITIVES = ("positive", "positives", "pos", "posdoc", "positivepassage", "positivepassages", "textpos")
+ANSWERS = ("answer", "response", "document", "passage", "context")
+NEGATIVES = {  # a number may follow each, as in negative_1, negative_2
+    "negative", "negatives", "neg", "negs", "hardnegative", "hardnegatives", "hardneg", "hardnegs", "hard",
+    "negdoc", "negativepassage", "negativepassages", "textneg",
+}  # fmt: skip
+SURE = [(a, b) for a in (*ANCHORS, "text", "sentence") for b in POSITIVES]  # even where there is a `text`
+PAIRS = [
+    *SURE, ("sent0", "sent1"), *pairs.TEXTS, *((a, b) for a in ANCHORS for b in ANSWERS),
+    ("title", "body"), ("title", "abstract"), ("caption1", "caption2"), ("title1", "title2"),
+]  # fmt: skip
+NOT_TEXT = {*ID_FIELDS, "score", "label", "split", "lang", "source"}  # columns that no sentence stands in
+
+_NAMES = {*ANCHORS, *POSITIVES, *ANSWERS, *NEGATIVES, *NOT_TEXT, "text", "sentence", "title"}
+_ENDS = (".", "!", "?", "\u3002", "\uff01", "\uff1f")  # of a sentence
+
+
+class Choice(NamedTuple):
+    """Which columns of a file are trained on."""
+
+    file: str
+    first: str  # the sentence, or the anchor
+    positive: str | None = None  # None: sentences
+    negatives: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()  # not trained on
+    header: bool = True  # False: the first line is data, and columns are numbered
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns in order."""
+        return (self.first, *([] if self.positive is None else [self.positive]), *self.negatives)
+
+    def __str__(self) -> str:
+        parts = [f"anchor = {self.first}", f"positive = {self.positive}"]
+        if self.positive is None:
+            parts = [f"sentences = {self.first}"]
+        if self.negatives:
+            parts.append(f"hard negatives = {', '.join(self.negatives)}")
+        line = f"{self.file}: {'' if self.header else 'no header; '}{', '.join(parts)}"
+        others = ", ".join(name or "a column without a name" for name in self.others)
+        return f"{line}; not trained on: {others}" if others else line
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows of texts: a sentence each, or an anchor, its positive, and its hard negatives, however many."""
+
+    columns: tuple[str, ...]  # of the first file
+    rows: list[tuple[str, ...]]
+    blank: int = 0  # lines passed over
+    skipped: int = 0  # records that could not be read
+    choices: tuple[Choice, ...] = field(default=(), compare=False)  # of files that have columns
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def texts(self) -> Iterator[str]:
+        """Return every text, row by row."""
+        return (text for row in self.rows for text in row)
+
+
+def read_examples(
+    names: Sequence[str], format: TextFormat | None = None, columns: Sequence[str] | None = None
+) -> Examples:
+    """Read examples from paths, URLs or `-`.
+
+    Plain text is sentences. In tables, the anchor, its positive and hard negatives are chosen by the names
+    that they usually have, such as `query`, `pos` and `neg`, in any order, or named in order by `columns`; a
+    column of negatives may hold lists, and rows may differ in how many there are. A row with a list of
+    positives is an example for each. A table with a field `text`, or with one column of text, is sentences.
+    CSV and TSV without a header have an anchor, a positive and hard negatives in this order.
+
+    Raises DataError when there is none, columns have other names, an anchor or a positive is no text or
+    empty, or sentences meet pairs.
+
+    >>> read_examples(["triplets.tsv"]).columns
+    ('sent0', 'sent1', 'hard_neg')
+    """
+    format = format or TextFormat()
+    found: Examples | None = None
+    for name in names:
+        with open_stream(name, format.input_format) as stream, readable(stream.name):
+            part = _read(stream, format, columns)
+        found = part if found is None or not found.rows else _joined(found, part, name, names[0])
+    if found is None or not found.rows:
+        raise DataError("there is no text in the input", where=", ".join(names) or None)
+    return found
+
+
+def _read(stream: Stream, format: TextFormat, wanted: Sequence[str] | None) -> Examples:
+    composed = stream.kind in ("parquet", "arrow") and "vector" in stream.table.schema.names
+    rows: list[tuple[str, Row]] = []
+    examples: list[tuple[str, ...]] = []
+    blank = skipped = 0
+    for place, parse in row_parsers(stream):
+        try:
+            if (row := parse()) is None:
+                blank += 1
+            else:
+                rows.append((place, row))
+        except (DataError, ValueError, OverflowError) as error:
+            skipped += _skipped(error, place, format)
+    if not rows:
+        return Examples((), [], blank, skipped)
+    choice, rows = _choose(stream, rows, format, wanted)
+    titled = not (composed or wanted or format.text_field)
+    for place, row in rows:
+        try:
+            found = _sentence(row, choice.first, titled) if choice.positive is None else _pairs(row, choice)
+            examples += found
+            blank += not found
+        except DataError as error:
+            skipped += _skipped(error, place, format)
+    told = () if stream.kind == "text" else (choice,)
+    return Examples(choice.columns, examples, blank, skipped, told)
+
+
+def _skipped(error: Exception, place: str, format: TextFormat) -> int:
+    if format.on_error == "skip":
+        return 1
+    what = error.what if isinstance(error, DataError) else str(error)
+    hint = getattr(error, "hint", None) or "--on-error skip passes over such records"
+    raise DataError(what, where=place, hint=hint) from None
+
+
+def _choose(
+    stream: Stream, rows: list[tuple[str, Row]], format: TextFormat, wanted: Sequence[str] | None
+) -> tuple[Choice, list[tuple[str, Row]]]:
+    """Return the columns to train on, and the rows, with the first line among them where it is no header."""
+    names = list(dict.fromkeys(name for _, row in rows for name in row))
+    given = wanted or ([format.text_field] if format.text_field else [])
+    for name in [*given, *([format.id_field] if format.id_field else [])]:
+        if name not in names:
+            raise DataError(f"has no column {name!r}", where=stream.name, hint=it_has(names))
+    header = bool(given) or stream.kind not in ("csv", "tsv") or not _is_data(names, rows)
+    if not header:
+        rows, names = _numbered(stream.name, names, rows)
+        given = names
+    first, positive, negatives = _by_order(given) if given else _by_name(stream.name, names, rows, format)
+    taken = {first, positive, *negatives} | ({"title"} if first == "text" and not given else set())
+    others = tuple(name for name in names if name not in taken)
+    return Choice(stream.name, first, positive, negatives, others, header), rows
+
+
+def _by_order(names: Sequence[str]) -> tuple[str, str | None, tuple[str, ...]]:
+    return names[0], names[1] if len(names) > 1 else None, tuple(names[2:])
+
+
+def _by_name(
+    where: str, names: list[str], rows: list[tuple[str, Row]], format: TextFormat
+) -> tuple[str, str | None, tuple[str, ...]]:
+    names = [name for name in names if name not in (*ID_FIELDS, "vector", format.id_field)]
+    if pair := usual_pair(names, SURE if "text" in names else PAIRS):
+        also = {"sent2"} if plain(pair[1]) == "sent1" else set()
+        negatives = tuple(
+            name for name in names if name not in pair and {plain(name), _stem(name)} & (NEGATIVES | also)
+        )
+        return (*pair, negatives)
+    if "text" in names:
+        return "text", None, ()
+    texts = [name for name in names if plain(name) not in NOT_TEXT and _holds_text(name, rows)]
+    if not texts:
+        raise DataError("has no column of text", where=where, hint=it_has(list(rows[0][1])))
+    if len(texts) > 1 or _stem(texts[0]) in NEGATIVES:
+        what = "has no columns with common names for an anchor and a positive"
+        hint = f"{it_has(names)}; name them with --columns ANCHOR,POSITIVE, or name one column of sentences"
+        raise DataError(what, where=where, hint=hint)
+    return texts[0], None, ()
+
+
+def _stem(name: str) -> str:
+    return plain(name).rstrip("0123456789")
+
+
+def _holds_text(name: str, rows: list[tuple[str, Row]]) -> bool:
+    values = (row.get(name) for _, row in rows)
+    each = (inner for value in values for inner in (value if isinstance(value, list) else [value]))
+    return any(isinstance(value, str) and value.strip() and not _is_number(value) for value in each)
+
+
+def _is_data(names: list[str], rows: list[tuple[str, Row]]) -> bool:
+    """Say whether the first line, taken for a header, is data: no cell is a known name, and one is a
+    sentence, at least half as long as the middle one of its column in the next rows.
+    """
+    if usual(names, _NAMES) is not None or usual_pair(names, PAIRS) is not None:
+        return False
+    for name in names:
+        lengths = sorted(len(str(row[name])) for _, row in islice(rows, 8))
+        sentence = name.count(" ") >= 3 or name.endswith(_ENDS) or re.search("[\u2e80-\uffff]{5}", name)
+        if sentence and 2 * len(name) >= lengths[len(lengths) // 2]:
+            return True
+    return False
+
+
+def _numbered(
+    where: str, first: list[str], rows: list[tuple[str, Row]]
+) -> tuple[list[tuple[str, Row]], list[str]]:
+    """Return rows, the first line among them, by the numbers of their columns."""
+    for number, cell in enumerate(first, 1):
+        if not cell.strip() or _is_number(cell):
+            what = f"has no header, and {shown(cell)} in column {number} where a text belongs"
+            raise DataError(what, where=f"{where}:1", hint="name the columns in a first line")
+    names = [f"column {number}" for number in range(1, len(first) + 1)]
+    values = [(f"{where}:1", first), *((place, list(row.values())) for place, row in rows)]
+    return [(place, dict(zip(names, cells, strict=True))) for place, cells in values], names
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _sentence(row: Row, name: str, titled: bool) -> list[tuple[str, ...]]:
+    """Return the text, behind its `title` as records have it; nothing where it is blank."""
+    text = _value(row, name)
+    if text is not None and not isinstance(text, str):
+        raise DataError(f"column {name!r} has {shown(text)} where a text belongs")
+    title = row.get("title") if titled and name == "text" else None
+    text = f"{title} {text or ''}".strip() if isinstance(title, str) and title else text
+    return [(text,)] if text and text.strip() else []
+
+
+def _pairs(row: Row, choice: Choice) -> list[tuple[str, ...]]:
+    """Return an example for each positive of a row."""
+    assert choice.positive is not None
+    (anchor,) = _texts(row, choice.first, least=1, lists=False)
+    positives = _texts(row, choice.positive, least=1)
+    negatives = [text for name in choice.negatives for text in _texts(row, name, least=0)]
+    return [(anchor, positive, *negatives) for positive in positives]
+
+
+def _texts(row: Row, name: str, *, least: int, lists: bool = True) -> list[str]:
+    """Return the texts in a column, one or a list of them, without blank ones; at `least` so many."""
+    value = _value(row, name) if least else row.get(name)
+    values = value if isinstance(value, list) and lists else [value]
+    for each in values:
+        if not isinstance(each, str) and not _is_absent(each):
+            what = f"column {name!r} has {shown(each)} where a text belongs"
+            raise DataError(what, hint="--columns names the columns of text")
+    texts = [each for each in values if isinstance(each, str) and each.strip()]
+    if len(texts) < least:
+        raise DataError(f"column {name!r} is empty", hint="--columns names the columns of text")
+    return texts
+
+
+def _is_absent(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))  # which pandas writes for None
+
+
+def _value(row: Row, name: str) -> Any:
+    if name not in row:
+        raise DataError(f"has no column {name!r}", hint=it_has(list(row)))
+    return row[name]
+
+
+def _joined(one: Examples, other: Examples, name: str, first: str) -> Examples:
+    if other.rows and (len(other.columns) > 1) != (len(one.columns) > 1):
+        kinds = ("sentences", "anchors and positives")
+        sides = kinds[len(other.columns) > 1], kinds[len(one.columns) > 1]
+        raise DataError(f"has {sides[0]}, and {first} has {sides[1]}", where=name, hint="train on one kind")
+    counts = (one.blank + other.blank, one.skipped + other.skipped)
+    return Examples(one.columns, one.rows + other.rows, *counts, (*one.choices, *other.choices))

@@ -1,0 +1,173 @@
+"""Scored pairs in: two texts and how alike people found them, in the layouts that such data comes in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from embedkit.data.text.field_names import usual, usual_pair
+from embedkit.data.text.rows import Row, cell_rows, json_rows
+from embedkit.data.text.streams import Stream, open_stream, readable, require_distinct
+from embedkit.errors import DataError
+
+
+class Pair(NamedTuple):
+    """Two texts and a score, larger for more alike: 0 to 5, or a label 0 or 1."""
+
+    first: str
+    second: str
+    score: float
+
+
+class Columns(NamedTuple):
+    """The fields of a pair, by name."""
+
+    first: str
+    second: str
+    score: str
+
+
+TEXTS = (  # in order of preference; spaces, hyphens, underscores and capitals do not count
+    ("sentence1", "sentence2"), ("texta", "textb"), ("text1", "text2"), ("question1", "question2"),
+    ("s1", "s2"), ("sent1", "sent2"), ("sentencea", "sentenceb"), ("anchor", "positive"),
+    ("premise", "hypothesis"), ("query1", "query2"), ("first", "second"), ("a", "b"),
+)  # fmt: skip
+SCORES = ("score", "label", "similarityscore", "similarity", "isduplicate", "relatednessscore", "goldscore")
+
+
+class Layout(NamedTuple):
+    """Where the two texts and the score stand in a row of cells."""
+
+    places: Sequence[int]
+    cells: int  # of a row
+    more: bool = False  # or more of them
+    header: bool = False  # the first row is one
+
+
+PLAIN = Layout((0, 1, 2), 3)
+STS_BENCHMARK = Layout((5, 6, 4), 7, more=True)  # genre, file, year, id, score, a, b, and at times a licence
+
+
+def read_pairs(name: str | Path, columns: Columns | None = None) -> list[Pair]:
+    """Read scored pairs from a path, a URL or `-`; `columns` names the fields where they are not common ones.
+
+    Understood are tab files, in which a quote is a letter like others: with a header, or without as first,
+    second, score, or in the seven columns and more of STS-Benchmark (whose `.csv` holds tabs); CSV; JSONL;
+    Parquet and Arrow; all of them compressed too. Raises DataError naming the line at fault, and when there
+    is no pair.
+
+    >>> read_pairs("sts-dev.tsv")[0]
+    Pair(first='A man is dancing.', second='A man dances.', score=5.0)
+    """
+    with open_stream(str(name)) as stream, readable(stream.name):
+        pairs = [_pair(place, values) for place, values in _rows(stream, columns)]
+    if not pairs:
+        raise DataError("there is no pair in the input", where=stream.name)
+    return pairs
+
+
+def _rows(stream: Stream, columns: Columns | None) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Yield the place of each row and its two texts and score, as they stand there."""
+    if stream.kind == "npy":
+        raise DataError("holds npy data, not pairs", where=stream.name)
+    if stream.kind in ("parquet", "arrow"):
+        return _named(_table_rows(stream), columns)
+    if stream.kind == "jsonl":
+        return _named(json_rows(stream.file, stream.name), columns)
+    _, first_line = stream.first_line()
+    return _cells(replace(stream, kind="tsv" if b"\t" in first_line else "csv"), columns)
+
+
+def _named(rows: Iterator[tuple[str, Row]], columns: Columns | None) -> Iterator[tuple[str, Sequence[Any]]]:
+    for place, row in rows:
+        columns = columns or _known(list(row), place)
+        if missing := [name for name in columns if name not in row]:
+            raise DataError(f"has no field {missing[0]!r}", where=place, hint=it_has(list(row)))
+        yield place, [row[name] for name in columns]
+
+
+def _cells(stream: Stream, columns: Columns | None) -> Iterator[tuple[str, Sequence[Any]]]:
+    rows = cell_rows(stream)
+    head = next(rows, None)
+    if head is None:
+        return
+    layout = _layout(head[1], columns, place=head[0])
+    for place, row in rows if layout.header else chain([head], rows):
+        if len(row) < layout.cells or (len(row) > layout.cells and not layout.more):
+            what = "the header has" if layout.header else "a row wants"
+            raise DataError(f"has {len(row)} cells, {what} {layout.cells}", where=place)
+        yield place, [row[cell] for cell in layout.places]
+
+
+def _layout(first: list[str], columns: Columns | None, place: str) -> Layout:
+    """Tell the layout from the first row, which is a header unless a number stands where the score would."""
+    layout = {3: PLAIN}.get(len(first), STS_BENCHMARK if len(first) >= STS_BENCHMARK.cells else None)
+    if columns is None and layout is not None:
+        score = first[layout.places[-1]]
+        if _is_number(score):
+            return layout
+        if not _is_known(first):
+            hint = "a header would name sentence1, sentence2, score or the like"
+            raise DataError(f"has the score {shown(score)}, which is not a number", where=place, hint=hint)
+    require_distinct(first, place)
+    found = columns or _known(first, place)
+    if missing := [name for name in found if name not in first]:
+        raise DataError(f"has no column {missing[0]!r}", where=place, hint=it_has(first))
+    return Layout([first.index(name) for name in found], len(first), header=True)
+
+
+def _known(names: list[str], place: str) -> Columns:
+    """Return the columns that bear common names."""
+    texts, score = _common(names)
+    if texts is None or score is None:
+        what = "two texts" if texts is None else "a score"
+        hint = f"{it_has(names)}; common ones are sentence1, sentence2, score"
+        raise DataError(f"has no common names for {what}", where=place, hint=hint)
+    return Columns(*texts, score)
+
+
+def _is_known(names: list[str]) -> bool:
+    return any(_common(names))
+
+
+def _common(names: list[str]) -> tuple[tuple[str, str] | None, str | None]:
+    """Return the names of the two texts, and of the score, as far as they are common ones."""
+    return usual_pair(names, TEXTS), usual(names, SCORES)
+
+
+def _table_rows(stream: Stream) -> Iterator[tuple[str, Row]]:
+    rows = (row for batch in stream.table.batches for row in batch.to_pylist())
+    for number, row in enumerate(rows, 1):
+        yield f"{stream.name}:{number}", row
+
+
+def _pair(place: str, values: Sequence[Any]) -> Pair:
+    first, second, score = values
+    for text in (first, second):
+        if not isinstance(text, str):
+            raise DataError(f"has {shown(text)} where a text belongs", where=place)
+    if not _is_number(score):
+        raise DataError(f"has the score {shown(score)}, which is not a number", where=place)
+    return Pair(first, second, float(score))
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return value is not None and math.isfinite(float(value))
+    except (ValueError, TypeError, OverflowError):
+        return False
+
+
+def shown(value: Any) -> str:
+    """Return a value as an error shows it, cut short."""
+    return "null" if value is None else repr(value) if len(repr(value)) < 40 else f"{value!r:.36}..."
+
+
+def it_has(names: Sequence[str]) -> str:
+    """Return what a row has, as a hint."""
+    some = ", ".join(name if len(name) < 24 else f"{name:.20}..." for name in names[:12])
+    return f"it has {some or 'nothing'}{', ...' if len(names) > 12 else ''}"

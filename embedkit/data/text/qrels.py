@@ -1,0 +1,138 @@
+"""Judgements in: which documents are relevant to a query, and how much, in the layouts of TREC and BEIR."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from embedkit.data.text.field_names import plain, usual
+from embedkit.data.text.pairs import it_has, shown
+from embedkit.data.text.rows import cell_rows, json_rows
+from embedkit.data.text.streams import Stream, open_stream, readable, require_distinct
+from embedkit.errors import DataError
+
+Qrels = dict[str, dict[str, int]]  # grades by document by query
+
+GRADES = range(-1000, 1001)  # of use; what computes with them holds a number for each up to the highest
+QUERY = ("query-id", "qid", "topic")
+DOCUMENT = ("corpus-id", "document-id", "docid", "docno", "passageid", "id")
+_GRADE = ("score", "relevance", "grade", "rel", "label")
+_FIELDS = (QUERY, DOCUMENT, _GRADE)
+_PLACES = {3: (0, 1, 2), 4: (0, 2, 3)}  # of query, document and grade in a row; four cells are TREC's
+
+
+def read_qrels(name: str | Path) -> Qrels:
+    """Read judgements from a path, a URL or `-`: a grade of 1 or more is relevant, and more is better.
+
+    Understood are TREC's four columns (query, 0, document, grade), the three without the second, BEIR's tab
+    files with a header (query-id, corpus-id, score), and JSONL of such fields; all compressed too. Ids lose
+    the blanks around them. Raises DataError naming the line at fault, such as one that judges a document
+    again, and when there is none.
+
+    >>> read_qrels("qrels.tsv")["1"]
+    {'31715818': 1}
+    """
+    qrels: Qrels = {}
+    with open_stream(str(name)) as stream, readable(stream.name):
+        for place, (query, document, grade) in _rows(stream):
+            put(qrels, place, query, document, _grade(grade, place))
+    if not qrels:
+        raise DataError("there is no judgement in the input", where=str(name))
+    return qrels
+
+
+def put(values: dict[str, dict[str, Any]], place: str, query: Any, document: Any, value: float) -> str:
+    """Keep a document's value for a query, and return the query's id; raises DataError for what is no id, and
+    for a second value.
+    """
+    query_id, document = _identifier(query, place), _identifier(document, place)
+    documents = values.setdefault(query_id, {})
+    if document in documents:
+        raise DataError(f"has document {shown(document)} for query {shown(query_id)} again", where=place)
+    documents[document] = value
+    return query_id
+
+
+def field_of(known: Sequence[str], given: Iterable[str], place: str) -> str:
+    """Return the given name that is known, the first known one first; raises DataError when none is.
+
+    Capitals, spaces, hyphens and underscores do not count.
+    """
+    given = list(given)
+    if (name := usual(given, map(plain, known))) is None:
+        raise DataError(f"has no field like {known[0]}", where=place, hint=it_has(given))
+    return name
+
+
+def words(rows: Iterable[tuple[str, list[str]]]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the place and the words of each row of cells; rows of white space are passed over."""
+    for place, cells in rows:
+        if row := [word for cell in cells for word in cell.split()]:
+            yield place, row
+
+
+def _rows(stream: Stream) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Yield the place of each row, and its query, document and grade as they stand there."""
+    if stream.kind == "jsonl":
+        for place, row in json_rows(stream.file, stream.name):
+            yield place, [row[field_of(known, row, place)] for known in _FIELDS]
+        return
+    if stream.kind not in ("text", "tsv"):
+        raise DataError(f"holds {stream.kind} data, not judgements", where=stream.name)
+    yield from _cells(stream)
+
+
+def _cells(stream: Stream) -> Iterator[tuple[str, Sequence[str]]]:
+    rows = _split(cell_rows(stream))
+    first = next(rows, None)
+    if first is None:
+        return
+    place, cells = first
+    header = len(cells) > 2 and not any(map(_is_number, cells))
+    places = _header(cells, place) if header else _PLACES.get(len(cells), ())
+    if not places:
+        what = f"has {len(cells)} columns; judgements have three or four"
+        raise DataError(what, where=place, hint="query, document, grade; TREC has a 0 behind the query")
+    for place, row in rows if header else chain([first], rows):
+        if len(row) != len(cells):
+            raise DataError(f"has {len(row)} columns, the first line {len(cells)}", where=place)
+        yield place, [row[cell] for cell in places]
+
+
+def _split(rows: Iterable[tuple[str, list[str]]]) -> Iterator[tuple[str, list[str]]]:
+    """Yield cells between tabs where a row has three or more, for ids of several words, or else words."""
+    for place, cells in rows:
+        yield from [(place, cells)] if len(cells) > 2 else words([(place, cells)])
+
+
+def _header(cells: list[str], place: str) -> tuple[int, ...]:
+    require_distinct(cells, place)
+    return tuple(cells.index(field_of(known, cells, place)) for known in _FIELDS)
+
+
+def _is_number(value: Any) -> bool:
+    with suppress(ValueError, TypeError, OverflowError):
+        return not isinstance(value, bool) and math.isfinite(float(value))
+    return False
+
+
+def _grade(value: Any, place: str) -> int:
+    if not _is_number(value) or float(value) not in GRADES:
+        what = f"has the grade {shown(value)}; a grade is a whole number from {GRADES[0]} to {GRADES[-1]}"
+        raise DataError(what, where=place)
+    return int(float(value))
+
+
+def _identifier(value: Any, place: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int) or not compared(value):
+        raise DataError(f"has {shown(value)} where an id belongs", where=place)
+    return compared(value)
+
+
+def compared(value: str | int) -> str:
+    """Return an id as it is compared with others: as text, without blanks around it."""
+    return str(value).strip()

@@ -1,0 +1,170 @@
+"""Text in: every kind of input becomes records, one at a time, with the place known for errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from types import NoneType
+from typing import Literal, NamedTuple
+
+from embedkit.data.text.rows import Row, has_vectors_beside, json_type, require_header, row_parsers
+from embedkit.data.text.streams import Kind, Stream, open_stream, readable
+from embedkit.data.vectors.columns import VECTOR
+from embedkit.errors import DataError
+
+ID_FIELDS = ("_id", "id")
+
+
+class Record(NamedTuple):
+    """One passage: what is embedded, its name, and whatever else came with it."""
+
+    id: str
+    text: str
+    fields: Row
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """How inputs are read; None means: as the input itself says."""
+
+    input_format: Kind | None = None
+    id_field: str | None = None
+    text_field: str | None = None
+    on_error: Literal["stop", "skip"] = "stop"
+
+
+class RecordReader:
+    """The records of one or more open inputs, in order, with counts of what was passed over.
+
+    Ids come from the id field; without one they are the line (or row) number, behind the input's name when
+    there are several inputs; or where `number_from` was called, numbers that go on through all of them.
+    """
+
+    def __init__(
+        self,
+        streams: Iterable[Stream],
+        format: TextFormat,
+        *,
+        names: Sequence[str] = (),
+        size: int | None = None,
+    ) -> None:
+        self.format, self.name = format, ", ".join(names) or None
+        self.read = self.blank = self.skipped = 0
+        self.bytes_read, self.size = 0, size  # of the inputs as they are stored; size is None when unknown
+        self._streams, self._several = streams, len(names) > 1
+        self._first: int | None = None
+        self._numbered = 0
+
+    def number_from(self, first: int) -> None:
+        """Give records without ids the numbers from `first` on."""
+        self._first = first
+
+    @property
+    def first_number(self) -> int | None:
+        """The number that `number_from` gave to the first record without an id; None when there was none."""
+        return self._first if self._numbered else None
+
+    def __iter__(self) -> Iterator[Record]:
+        done = 0
+        for stream in self._streams:
+            name = stream.name.encode("utf-8", "backslashreplace").decode()  # a path may be any bytes
+            prefix = f"{name}:" if self._several else ""
+            with readable(stream.name):
+                for record in self._records(stream, prefix):
+                    self.read += 1
+                    if self.read & 255 == 0:
+                        self.bytes_read = done + stream.tell()
+                    yield record
+            done += stream.size or 0
+            self.bytes_read = done
+
+    def _records(self, stream: Stream, prefix: str) -> Iterator[Record]:
+        if stream.kind in ("csv", "tsv") and self.format.text_field is None:
+            require_header(stream)
+        composed = has_vectors_beside(stream)
+        for number, (place, parse) in enumerate(row_parsers(stream), stream.rows_before + 1):
+            try:
+                row = parse()
+                if row is None:
+                    self.blank += 1
+                    continue
+                record = self._record(row, f"{prefix}{number}", composed)
+            except (DataError, ValueError, OverflowError) as error:
+                if self.format.on_error == "skip":
+                    self.skipped += 1
+                    continue
+                what = error.what if isinstance(error, DataError) else str(error)
+                hint = getattr(error, "hint", None) or "--on-error skip passes over such records"
+                raise DataError(what, where=place, hint=hint) from None
+            yield record
+
+    def _record(self, row: Row, default_id: str, composed: bool) -> Record:
+        """Take a row apart; the text of a `composed` one, which comes with a vector, has its title in it
+        already.
+        """
+        fields = dict(row)
+        if (vector := fields.get(VECTOR)) is not None:
+            if not isinstance(vector, list) or not {int, float, NoneType} >= set(map(type, vector)):
+                kind = json_type(vector) if not isinstance(vector, list) else "a list of something else"
+                what = f"field {VECTOR!r} is {kind}, expected a list of numbers"
+                raise DataError(what, hint="convert it, or rename it to have the text encoded")
+            if not composed:
+                hint = f"remove the field {VECTOR!r} to have the text encoded"
+                raise DataError("has a vector, and the first record has none", hint=hint)
+            del fields[VECTOR]
+        return Record(self._take_id(fields, default_id), self._take_text(fields, composed), fields)
+
+    def _take_id(self, fields: Row, default: str) -> str:
+        candidates = (name for name in ID_FIELDS if name in fields and name != self.format.text_field)
+        name = self.format.id_field or next(candidates, None)
+        if name is None:
+            return self._number(default)
+        if name not in fields:
+            raise DataError(f"has no id field {name!r}", hint=_columns(fields))
+        value = fields.pop(name)
+        if not isinstance(value, str | int) or isinstance(value, bool):
+            raise DataError(
+                f"field {name!r} is {json_type(value)}", hint="an id is text or a whole number of 64 bits"
+            )
+        return str(value)
+
+    def _number(self, default: str) -> str:
+        if self._first is None:
+            return default
+        self._numbered += 1
+        return str(self._first + self._numbered - 1)
+
+    def _take_text(self, fields: Row, composed: bool) -> str:
+        """Remove the text from the fields and return it; BEIR's title goes before the text, and stays a
+        field.
+        """
+        name = self.format.text_field
+        if name is None:
+            name = "text" if "text" in fields or len(fields) != 1 else next(iter(fields))
+        if name not in fields:
+            raise DataError(
+                f"has no text field {name!r}", hint=f"{_columns(fields)}; --text-field names another"
+            )
+        text = fields.pop(name)
+        if not isinstance(text, str):
+            raise DataError(f"field {name!r} is not text but {json_type(text)}")
+        title = None if composed or self.format.text_field else fields.get("title")
+        return f"{title} {text}".strip() if isinstance(title, str) and title else text
+
+
+def open_records(names: Sequence[str], format: TextFormat = TextFormat()) -> RecordReader:
+    """Read records from paths, URLs or `-`.
+
+    >>> for record in open_records(["corpus.jsonl"]): print(record.id, record.text)
+    """
+
+    def streams() -> Iterator[Stream]:
+        for name in names:
+            with open_stream(name, format.input_format) as stream:
+                yield stream
+
+    return RecordReader(streams(), format, names=names)
+
+
+def _columns(fields: Row) -> str:
+    return f"it has {', '.join(fields) or 'nothing'}"

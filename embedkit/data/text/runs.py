@@ -1,0 +1,101 @@
+"""Runs in: the documents that a search found for each query, with scores, as TREC or `embedkit search` write
+them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from embedkit.data.text.pairs import shown
+from embedkit.data.text.qrels import DOCUMENT, QUERY, field_of, put, words
+from embedkit.data.text.rows import cell_rows, json_rows
+from embedkit.data.text.streams import Stream, open_stream, readable
+from embedkit.errors import DataError
+
+Run = dict[str, dict[str, float]]  # scores by document by query
+
+_FIELDS = (QUERY, DOCUMENT, ("score",))
+_HINT = "give each question an id of its own"
+_COLUMNS = 6  # query Q0 document rank score name
+_PLACES = (0, 2, 4, 3)
+
+
+def read_run(name: str | Path) -> Run:
+    """Read a run from a path, a URL or `-`: TREC's six columns (query, Q0, document, rank, score, name), or
+    the JSONL of `embedkit search -i`; compressed too.
+
+    As for trec_eval only scores count, never ranks, and ids lose the blanks around them. Raises DataError
+    naming the line at fault, such as one with a document again, a query that was answered before, or a score
+    that is not a finite number, and when there is none.
+
+    >>> read_run("run.trec")["1"]
+    {'31715818': 0.71, '4983': 0.42}
+    """
+    run: Run = {}
+    answers = _Answers()
+    with open_stream(str(name)) as stream, readable(stream.name):
+        for place, (query, document, score, rank, text) in _rows(stream):
+            number = _score(score, place)
+            answers.follow(place, put(run, place, query, document, number), rank, number, text)
+    if not run:
+        raise DataError("there is no hit in the input", where=str(name))
+    return run
+
+
+class _Answers:
+    """The rows of a run as they pass, those of a query together: none is answered twice.
+
+    Two questions with one id would be taken for one, whose hits are those of both.
+    """
+
+    def __init__(self) -> None:
+        self._done: set[str] = set()
+        self._query: str | None = None
+        self._text: Any = None
+        self._ranks: dict[Any, float] = {}
+
+    def follow(self, place: str, query: str, rank: Any, score: float, text: Any) -> None:
+        """Take the next row; raises DataError for one of a query that was answered before."""
+        if query != self._query:
+            if query in self._done:
+                hint = f"{_HINT}; the rows of a query must stand together"
+                raise DataError(f"has query {shown(query)} again", where=place, hint=hint)
+            self._done.add(query)
+            self._query, self._text, self._ranks = query, None, {}
+        self._text = text if self._text is None else self._text
+        first = self._ranks.setdefault(rank, score)
+        if text is not None and text != self._text:
+            raise DataError(f"has another text for query {shown(query)}", where=place, hint=_HINT)
+        if len(self._ranks) > 1 and first != score:  # where all ranks are equal, they say nothing
+            raise DataError(f"has rank {rank} of query {shown(query)} again", where=place, hint=_HINT)
+
+
+def _rows(stream: Stream) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Yield the place of each row, its query, document and score as they stand there, and its rank and the
+    text of its query, None where it has none.
+    """
+    if stream.kind == "jsonl":
+        for place, fields in json_rows(stream.file, stream.name):
+            ids_and_score = [fields[field_of(known, fields, place)] for known in _FIELDS]
+            yield place, [*ids_and_score, str(fields.get("rank")), fields.get("query")]
+        return
+    if stream.kind not in ("text", "tsv"):
+        raise DataError(f"holds {stream.kind} data, not a run", where=stream.name)
+    for place, row in words(cell_rows(stream)):
+        if len(row) != _COLUMNS:
+            hint = "query, Q0, document, rank, score, name; ids are single words"
+            raise DataError(f"has {len(row)} columns, a run has {_COLUMNS}", where=place, hint=hint)
+        yield place, [*(row[column] for column in _PLACES), None]
+
+
+def _score(value: Any, place: str) -> float:
+    try:
+        score = math.nan if isinstance(value, bool) else float(value)
+    except (ValueError, TypeError, OverflowError):
+        score = math.nan
+    if not math.isfinite(score):
+        raise DataError(f"has the score {shown(value)}, which is not a finite number", where=place)
+    return score

@@ -1,0 +1,149 @@
+"""Vectors in `.parquet` and `.arrow` files and Arrow streams, in and out; the schema says what is known of
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from embedkit.data.atomic import whole_file
+from embedkit.data.text.streams import Stream
+from embedkit.data.vectors import tables
+from embedkit.data.vectors.columns import VECTOR, vectors_of
+from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet, stored
+from embedkit.errors import DataError, FormatError
+
+_META_KEY, _MAP_KEY = b"embedkit", b"embedkit-map"
+
+
+def read_table(stream: Stream) -> tuple[VectorMeta, Iterator[Batch]]:
+    """Read tables with a column `vector`; raises DataError when there is no row and none is announced."""
+    schema = stream.table.schema
+    annotation = (schema.metadata or {}).get(_META_KEY)
+    if annotation:
+        try:
+            map_file = schema.metadata.get(_MAP_KEY)
+            meta = VectorMeta.from_json(orjson.loads(annotation), map_file, where=stream.name)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FormatError(
+                f"what it says of its vectors is damaged: {error!r}", where=stream.name
+            ) from None
+        return meta, _table_batches(stream, meta.dimension)
+    batches = _table_batches(stream, None)
+    first = next(batches, None)
+    if first is None:
+        raise DataError("holds no vectors", where=stream.name)
+    meta = VectorMeta(first.vectors.shape[1], has_text="text" in schema.names)
+    return meta, chain([first], batches)
+
+
+def _table_batches(stream: Stream, dimension: int | None) -> Iterator[Batch]:
+    import pyarrow as pa
+
+    number = 0
+    for batch in filter(len, stream.table.batches):
+        table = tables.plain(pa.Table.from_batches([batch]))
+        vectors = vectors_of(table, dimension, where=stream.name, before=number)
+        dimension = vectors.shape[1]
+        yield Batch(_with_ids(table.drop_columns([VECTOR]), stream.name, number), vectors)
+        number += batch.num_rows
+
+
+def _with_ids(table: Any, where: str, before: int) -> Any:
+    """Bring id and text to plain strings in front; rows without an id column are numbered."""
+    import pyarrow as pa
+
+    names = {ours: name for ours, name in _NAMES if name in table.schema.names}
+    front = {ours: _strings(table.column(name), name, where, before) for ours, name in names.items()}
+    if "id" not in front:
+        ids = pa.array([str(before + row + 1) for row in range(table.num_rows)], pa.string())
+        front = {"id": ids, **front}
+    elif front["id"].null_count:
+        row = front["id"].to_pylist().index(None)
+        raise DataError("has no id", where=f"{where}:{before + row + 1}")
+    rest = table.drop_columns(list(names.values()))
+    fields = [pa.field(name, pa.string()) for name in front]
+    return pa.table([*front.values(), *rest.columns], schema=pa.schema([*fields, *rest.schema]))
+
+
+_NAMES = (
+    ("id", "_id"),
+    ("id", "id"),
+    ("text", "text"),
+)  # our names and those in the input, the last one wins
+
+
+def _strings(column: Any, name: str, where: str, before: int) -> Any:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = pa.array(column.to_pylist())
+    types = pa.types
+    strings = (types.is_string, types.is_large_string, types.is_string_view, types.is_null)
+    if not any(is_one(column.type) for is_one in (types.is_integer, *strings)):
+        raise DataError(f"column {name!r} is {column.type}, not text", where=where)
+    return column.cast(pa.string())
+
+
+def write_arrow_stream(meta: VectorMeta, batches: Iterable[Batch], file: IO[bytes]) -> None:
+    """Write an Arrow IPC stream; the first batch settles the columns, and a later one that has others is
+    refused.
+    """
+    import pyarrow as pa
+
+    writer = columns = None
+    for table, vectors in batches:
+        if columns is None:
+            columns = table.schema
+        elif not tables.unify([columns, table.schema]).equals(columns, check_metadata=True):
+            id = table.column("id")[0].as_py()
+            raise DataError(
+                f"field types change at id {id!r}, which an Arrow stream cannot follow",
+                hint="write a vector set with -o",
+            )
+        whole = _annotated(stored(tables.conform(table, columns), vectors, meta), meta)
+        writer = writer or pa.ipc.new_stream(pa.PythonFile(file, mode="w"), whole.schema)
+        writer.write_table(whole)
+        file.flush()
+    if writer is not None:
+        writer.close()
+        file.flush()
+
+
+def write_parquet(source: VectorSet, path: Path) -> None:
+    """Write a vector set as one Parquet file."""
+    from pyarrow import parquet
+
+    with whole_file(path) as file:
+        _write_batches(source, lambda schema: parquet.ParquetWriter(file, schema))
+
+
+def write_arrow(source: VectorSet, path: Path) -> None:
+    """Write a vector set as one Arrow IPC file."""
+    import pyarrow as pa
+
+    with whole_file(path) as file:
+        _write_batches(source, lambda schema: pa.ipc.new_file(file, schema))
+
+
+def _write_batches(source: VectorSet, open_writer: Callable[[Any], Any]) -> None:
+    writer = None
+    for table, vectors in source:
+        whole = _annotated(stored(table, vectors, source.meta), source.meta)
+        writer = writer or open_writer(whole.schema)
+        writer.write_table(whole)
+    if writer is not None:
+        writer.close()
+
+
+def _annotated(table: Any, meta: VectorMeta) -> Any:
+    """Put what is known of the vectors into the schema's metadata."""
+    metadata = {_META_KEY: orjson.dumps(meta.to_json())}
+    if meta.map_file is not None:
+        metadata[_MAP_KEY] = meta.map_file
+    return table.replace_schema_metadata(metadata)

@@ -1,0 +1,161 @@
+"""The column `vector` of an Arrow table: float32 or float16 numbers, or codes of one byte each."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.data.vectors.arrow_types import is_list, plain
+from embedkit.data.vectors.codes import CodeName, Codes
+from embedkit.errors import DataError, FormatError, MismatchError
+
+VECTOR = "vector"
+
+FloatName = Literal["float32", "float16"]
+DType = FloatName | CodeName
+
+_CODES = b"embedkit-codes"  # metadata of a column of codes, so that nobody takes them for numbers
+
+
+def with_vectors(table: Any, vectors: NDArray[np.float32], dtype: FloatName = "float32") -> Any:
+    """Return a table with a fixed-size-list column `vector` behind the others; raises DataError as `halves`
+    does.
+    """
+    rows = halves(table, vectors) if dtype == "float16" else vectors
+    return _with_column(table, np.ascontiguousarray(rows, dtype=dtype), None)
+
+
+def halves(table: Any, vectors: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Return the vectors of a table's rows as float16; raises DataError naming the first id whose vector has
+    a number that is too large for it.
+    """
+    with np.errstate(over="ignore"):
+        rounded = vectors.astype(np.float16)
+    finite = np.isfinite(rounded).all(axis=1)
+    if not finite.all():
+        id = table.column("id")[int(np.argmin(finite))].as_py()
+        what = f"the vector of id {id!r} has a number that is too large for float16"
+        raise DataError(what, hint="store the vectors as float32")
+    return rounded
+
+
+def with_codes(table: Any, vectors: NDArray[np.float32], codes: Codes) -> Any:
+    """Return a table with the codes of vectors as its column `vector`, which says that it is codes."""
+    return _with_column(table, codes.encode(vectors), {_CODES: codes.name.encode()})
+
+
+def vectors_of(table: Any, dimension: int | None, *, where: str, before: int = 0) -> NDArray[np.float32]:
+    """Return the `vector` column as float32 `(rows, dimension)`, without copying where it already is float32.
+
+    Raises DataError for a null, NaN or infinite vector (by row, `before` rows came earlier) and MismatchError
+    for another width.
+    """
+    if not table.num_rows:
+        return np.empty((0, dimension or 0), dtype=np.float32)
+    vectors = as_float32(_numbers(table, dimension, where=where, before=before))
+    require_finite(vectors, where=where, before=before)
+    return vectors
+
+
+def codes_in(table: Any, codes: Codes, *, where: str) -> NDArray[Any]:
+    """Return the `vector` column as codes `(rows, width)`, without copying.
+
+    Raises FormatError when it holds anything else.
+    """
+    import pyarrow as pa
+
+    field = table.schema.field(VECTOR)
+    if not holds_codes(field, codes.name) or field.type.value_type not in (pa.uint8(), pa.int8()):
+        raise FormatError(f"should hold {codes.name} codes, holds {field.type}", where=where)
+    if not table.num_rows:
+        return np.empty((0, codes.width), dtype=field.type.value_type.to_pandas_dtype())
+    return _numbers(table, codes.width, where=where, before=0)
+
+
+def holds_codes(field: Any, name: CodeName | None = None) -> bool:
+    """Say whether a column says that it is codes (of this name), not numbers."""
+    said = (field.metadata or {}).get(_CODES)
+    return said is not None if name is None else said == name.encode()
+
+
+def require_vectors(schema: Any, *, where: str) -> bool:
+    """Say whether a table has a column `vector`; raises DataError where that is not one column of lists of
+    numbers.
+    """
+    import pyarrow as pa
+
+    if VECTOR not in schema.names:
+        return False
+    if schema.names.count(VECTOR) > 1:
+        raise DataError(f"has more than one column {VECTOR!r}", where=where, hint="keep one of them")
+    field = schema.field(VECTOR)
+    if holds_codes(field):
+        raise DataError("holds codes", where=where, hint="name the folder of its vector set")
+    types, kind = pa.types, plain(field.type)
+    inner = kind.value_type if is_list(kind) else pa.null()
+    if not (types.is_floating(inner) or types.is_integer(inner) or types.is_decimal(inner)):
+        raise DataError(
+            f"column {VECTOR!r} is {field.type}, expected lists of numbers",
+            where=where,
+            hint="convert it, or rename it to have the text encoded",
+        )
+    return True
+
+
+def as_float32(numbers: Any) -> NDArray[np.float32]:
+    """Return numbers as float32; what is too large becomes infinite, for `require_finite` to find."""
+    with np.errstate(over="ignore"):
+        return np.asarray(numbers, dtype=np.float32)
+
+
+def require_finite(vectors: NDArray[np.float32], *, where: str, before: int = 0) -> None:
+    """Raise DataError naming the first row of `(rows, dimension)` that holds NaN or infinity."""
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        raise DataError("the vector is not finite", where=f"{where}:{before + int(np.argmin(finite)) + 1}")
+
+
+def _with_column(table: Any, rows: NDArray[Any], metadata: dict[bytes, bytes] | None) -> Any:
+    import pyarrow as pa
+
+    column = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
+    return table.append_column(pa.field(VECTOR, column.type, metadata=metadata), column)
+
+
+def _numbers(table: Any, dimension: int | None, *, where: str, before: int) -> NDArray[Any]:
+    """Return the lists of the `vector` column as one matrix, whatever its numbers are."""
+    import pyarrow as pa
+
+    column = table.column(VECTOR).combine_chunks()
+    if isinstance(column, pa.ChunkedArray):
+        column = pa.concat_arrays(column.chunks)
+    if column.null_count:
+        row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+        raise DataError("has no vector", where=f"{where}:{before + row + 1}")
+    width = _width(column, dimension, where, before)
+    flat = column.flatten()
+    if pa.types.is_decimal(flat.type):
+        flat = flat.cast(pa.float64())
+    numbers: NDArray[Any] = flat.to_numpy(zero_copy_only=False)
+    return numbers.reshape(len(column), width)
+
+
+def _width(column: Any, dimension: int | None, where: str, before: int) -> int:
+    """Return the one length of all lists; raises MismatchError where they differ, DataError where it is 0."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if pa.types.is_fixed_size_list(column.type):
+        lengths = np.array([column.type.list_size])
+    else:
+        lengths = compute.list_value_length(column).to_numpy()
+    if not lengths.all():
+        place = f"{where}:{before + int(np.argmin(lengths)) + 1}"
+        raise DataError("the vector has no columns, expected at least one", where=place)
+    widths = set(lengths.tolist())
+    if len(widths) > 1 or (dimension is not None and widths != {dimension}):
+        found = " and ".join(map(str, sorted(widths)))
+        raise MismatchError(f"vectors have {found} columns, expected {dimension or 'one width'}", where=where)
+    return int(lengths[0])

@@ -1,0 +1,96 @@
+"""Vectors at the edges: `.npy`, `.parquet`, `.arrow`, `.jsonl` and Arrow streams, in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from embedkit.data.text.rows import has_vectors_beside
+from embedkit.data.text.streams import Stream
+from embedkit.data.vectors.arrow import read_table, write_arrow, write_arrow_stream, write_parquet
+from embedkit.data.vectors.columns import require_vectors
+from embedkit.data.vectors.jsonl import read_jsonl, write_jsonl, write_jsonl_file
+from embedkit.data.vectors.npy import ids_beside, read_npy, write_npy
+from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
+from embedkit.errors import UsageError
+
+__all__ = [
+    "VectorFile", "export", "holds_vectors", "ids_beside", "is_file_output", "read_vectors",
+    "require_numbers", "write_arrow_stream", "write_jsonl",
+]  # fmt: skip
+
+
+@dataclass
+class VectorFile:
+    """Vectors read from one open input, like a vector set but only once."""
+
+    name: str
+    meta: VectorMeta
+    batches: Iterator[Batch]
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.batches
+
+
+def holds_vectors(stream: Stream) -> bool:
+    """Say whether an open input holds vectors rather than text: whether its rows have a `vector`, which the
+    first row of JSONL decides. Nothing of it is consumed. Raises DataError for a table whose column `vector`
+    is anything but vectors.
+    """
+    if stream.kind == "npy":
+        return True
+    if stream.kind in ("parquet", "arrow"):
+        return require_vectors(stream.table.schema, where=stream.name)
+    if stream.kind == "jsonl":
+        return has_vectors_beside(stream)
+    return False
+
+
+def read_vectors(stream: Stream) -> VectorFile:
+    """Read vectors from an open input that `holds_vectors`.
+
+    Raises DataError (by row) for a missing, NaN or infinite vector and MismatchError when widths differ.
+    """
+    readers: dict[str, Callable[[Stream], tuple[VectorMeta, Iterator[Batch]]]] = {
+        "npy": read_npy, "parquet": read_table, "arrow": read_table, "jsonl": read_jsonl,
+    }  # fmt: skip
+    return VectorFile(stream.name, *readers[stream.kind](stream))
+
+
+def export(source: VectorSet, path: Path) -> None:
+    """Write a vector set as the one file that `path`'s extension says, whole or not at all.
+
+    `.npy` gets the ids and fields beside it, in `NAME.npy.ids.jsonl`.
+    """
+    require_numbers(source.meta, path)
+    writers: dict[str, Callable[[VectorSet, Path], None]] = {
+        ".npy": write_npy, ".parquet": write_parquet, ".arrow": write_arrow, ".jsonl": write_jsonl_file,
+    }  # fmt: skip
+    writers[path.suffix](source, path)
+
+
+def is_file_output(path: Path) -> bool:
+    """Say whether an output name asks for one file rather than a vector set; raises UsageError where
+    unclear.
+    """
+    if path.suffix in (".csv", ".tsv", ".txt", ".npz", ".gz", ".zst", ".faiss", ".safetensors"):
+        raise UsageError(
+            f"vectors are not written as {path.suffix}",
+            where=str(path),
+            hint="end the name in .npy, .parquet, .arrow or .jsonl, or in anything else for a vector set",
+        )
+    return path.suffix in (".npy", ".parquet", ".arrow", ".jsonl")
+
+
+def require_numbers(meta: VectorMeta, path: Path | None) -> None:
+    """Raise UsageError where codes would go to anything but a vector set; a path of None is standard
+    output.
+    """
+    if meta.holds_codes and (path is None or is_file_output(path)):
+        raise UsageError(
+            f"{meta.dtype} codes are kept in a vector set, not "
+            + (f"as {path.suffix}" if path else "on standard output"),
+            where=str(path) if path else None,
+            hint="name a folder with -o",
+        )

@@ -1,0 +1,268 @@
+"""Vector sets: a folder of Arrow shards and a `meta.json`, streamed in and out; ids, text and fields
+travel with the vectors.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.data.atomic import discard, hold, put_in_place, whole_folder
+from embedkit.data.vectors import tables
+from embedkit.data.vectors.codes import calibrate
+from embedkit.data.vectors.columns import VECTOR, DType, codes_in, vectors_of, with_codes, with_vectors
+from embedkit.data.vectors.meta import FORMAT, MAP, META, Batch, VectorMeta, read_meta, write_meta
+from embedkit.data.vectors.shards import (
+    JOURNAL,
+    SHARD_ROWS,
+    Shard,
+    ShardWriter,
+    check_shard,
+    drop_journal,
+    read_table,
+    write_table,
+)
+from embedkit.errors import DataError, ExistsError, FormatError, MismatchError
+
+__all__ = [
+    "META", "Batch", "DType", "VectorMeta", "VectorSet", "VectorSetWriter", "checked", "partial_folder",
+    "write_meta",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class VectorSet:
+    """A vector set on disk, read by memory map."""
+
+    path: Path
+    meta: VectorMeta
+    shards: tuple[Shard, ...] = field(repr=False)
+
+    @classmethod
+    def open(cls, path: str | Path) -> VectorSet:
+        """Open a folder; raises FormatError when it is no vector set, of another version, or shards are
+        missing.
+        """
+        path = Path(path)
+        return cls(path, *read_meta(path))
+
+    @property
+    def rows(self) -> int:
+        """Rows in all shards."""
+        return sum(shard.rows for shard in self.shards)
+
+    @cached_property
+    def schema(self) -> Any:
+        """One Arrow schema for id, text and fields of all shards."""
+        return tables.unify(
+            schema.remove(schema.get_field_index(VECTOR))
+            for schema in (table.schema for table in self._tables())
+        )
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield a batch a shard, in order; halves and codes come back as float32."""
+        row = 0
+        for table in self._tables():
+            vectors = self._vectors(table, before=row)
+            row += len(vectors)
+            yield Batch(self._documents(table), vectors)
+
+    def coded_batches(self) -> Iterator[Batch]:
+        """Yield a batch a shard, in order, with codes `(rows, width)` as they are stored instead of vectors;
+        nothing is unpacked.
+        """
+        codes = self.meta.codes
+        if codes is None:
+            raise MismatchError(f"stores {self.meta.dtype}, not codes", where=str(self.path))
+        for table in self._tables():
+            yield Batch(self._documents(table), codes_in(table, codes, where=str(self.path)))
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.batches()
+
+    def column(self, name: str, shard: int) -> Any:
+        """Return one column of one shard, by memory map."""
+        return self._table(shard).column(name)
+
+    def vectors(self, shard: int) -> NDArray[np.float32]:
+        """Return the vectors of one shard, `(rows, dimension)`, by memory map where they are stored as
+        float32.
+        """
+        return self._vectors(self._table(shard))
+
+    def verify(self) -> None:
+        """Raise FormatError naming the first shard whose size or checksum is not what was written."""
+        for shard in self.shards:
+            check_shard(self.path, shard)
+
+    def _vectors(self, table: Any, before: int = 0) -> NDArray[np.float32]:
+        where, codes = str(self.path), self.meta.codes
+        if codes is not None:
+            return codes.decode(codes_in(table, codes, where=where))
+        return vectors_of(table, self.meta.dimension, where=where, before=before)
+
+    def _documents(self, table: Any) -> Any:
+        return tables.conform(table.drop_columns([VECTOR]), self.schema)
+
+    def _tables(self) -> Iterator[Any]:
+        return map(self._table, range(len(self.shards)))
+
+    def _table(self, place: int) -> Any:
+        shard = self.shards[place]
+        table = read_table(self.path / shard.file)
+        if table.num_rows != shard.rows or VECTOR not in table.schema.names:
+            raise FormatError(f"{shard.file} is not the shard that was written", where=str(self.path))
+        return table
+
+
+class VectorSetWriter(ShardWriter):
+    """Writes a vector set: shards beside `path`, then the whole folder at once when it is closed.
+
+    The unfinished folder is `NAME.partial`; it is kept when rows have been sealed, so that `resume` can go
+    on. `settings` is whatever else must be the same for that (the input's names, the precision). int8 codes
+    need the ranges of all rows: the unfinished folder holds float32, and is coded when it is finished. Raises
+    ExistsError when an unfinished run is there and neither `resume` nor `force` was asked for.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        meta: VectorMeta,
+        *,
+        settings: dict[str, Any] | None = None,
+        resume: bool = False,
+        force: bool = False,
+        shard_rows: int = SHARD_ROWS,
+    ) -> None:
+        self.path, self.meta = path, meta
+        partial = partial_folder(path)
+        _refuse_strangers(partial)
+        partial.mkdir(exist_ok=True)
+        self._lock = hold(partial)
+        if force and not resume:
+            for file in partial.iterdir():
+                file.unlink()
+        elif not resume and any(partial.glob("*.arrow")):
+            os.close(self._lock)
+            raise ExistsError(
+                "an unfinished run is here",
+                where=str(partial),
+                hint="encode --resume continues it, --force starts again",
+            )
+        header = {
+            "format": FORMAT,
+            "version": meta.version,
+            "rows": shard_rows,
+            **meta.to_json(),
+            **(settings or {}),
+        }
+        try:
+            super().__init__(partial, header, shard_rows=shard_rows, resume=resume)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def write(self, batch: Batch) -> None:
+        """Append a batch; raises DataError naming the first row that holds NaN or infinity."""
+        for table, vectors in checked([batch], self.meta.dimension):
+            self.append(stored(table, vectors, self.meta))
+
+    def complete(self) -> VectorSet:
+        """Seal the last shard and write the meta file; the set is whole, but still in its unfinished
+        folder, and what is to become int8 codes is float32.
+        """
+        spooled = self.meta.holds_codes and self.meta.codes is None
+        write_meta(self.folder, self.meta.decoded() if spooled else self.meta, self.close())
+        return VectorSet.open(self.folder)
+
+    def finish(self) -> VectorSet:
+        """Complete the set and put the folder in its place."""
+        made = self.complete()
+        if made.meta.dtype != self.meta.dtype:
+            code_int8(made, self.path)
+            discard(self.folder)
+        else:
+            put_in_place(self.folder, self.path)
+            drop_journal(self.path)
+        os.close(self._lock)
+        return VectorSet.open(self.path)
+
+    def remove(self) -> None:
+        """Remove the unfinished folder, once its content has gone elsewhere."""
+        discard(self.folder)
+        os.close(self._lock)
+
+    def abandon(self) -> int:
+        """Leave an unfinished run: keep sealed shards and return their rows, or remove an empty folder."""
+        if not self.sealed:
+            discard(self.folder)
+        os.close(self._lock)
+        return self.sealed_rows
+
+    def _shape(self, table: Any) -> Any:
+        return kept(table, self.meta)
+
+
+def kept(table: Any, meta: VectorMeta) -> Any:
+    """Return a table without the texts, where `meta` says that none are kept."""
+    return table if meta.has_text or "text" not in table.schema.names else table.drop_columns(["text"])
+
+
+def stored(table: Any, vectors: NDArray[np.float32], meta: VectorMeta) -> Any:
+    """Return a table with vectors behind its columns as `meta` says: as numbers, or as codes; what is to
+    become int8 codes waits for its ranges as float32.
+    """
+    if meta.codes is not None:
+        return with_codes(table, vectors, meta.codes)
+    return with_vectors(table, vectors, "float16" if meta.dtype == "float16" else "float32")
+
+
+def code_int8(source: VectorSet, path: Path) -> VectorSet:
+    """Write a set of floats as int8 codes at `path`, whole or not at all; it is read twice, a shard at a
+    time: for the ranges of its columns, then for the codes.
+    """
+    ranges = calibrate(source.vectors(shard) for shard in range(len(source.shards)))
+    meta = replace(source.meta, dtype="int8", ranges=ranges)
+    with whole_folder(path) as folder:
+        shards = []
+        for place, shard in enumerate(source.shards):
+            table = source._table(place)
+            coded = with_codes(table.drop_columns([VECTOR]), source.vectors(place), ranges)
+            size, digest = write_table(folder / shard.file, coded)
+            shards.append(replace(shard, bytes=size, sha256=digest))
+        write_meta(folder, meta, shards)
+    return VectorSet.open(path)
+
+
+def partial_folder(path: Path) -> Path:
+    """Return where an unfinished vector set for `path` is kept."""
+    return path.with_name(f"{path.name}.partial")
+
+
+def _refuse_strangers(partial: Path) -> None:
+    ours = (META, MAP, JOURNAL, "part-")
+    if partial.is_dir() and not all(file.name.lstrip(".").startswith(ours) for file in partial.iterdir()):
+        raise ExistsError(
+            "is a folder that holds something else", where=str(partial), hint="choose another name"
+        )
+
+
+def checked(batches: Iterable[Batch], dimension: int) -> Iterator[Batch]:
+    """Pass batches on; raises DataError naming the first id whose vector holds NaN or infinity, and for
+    another width.
+    """
+    for batch in batches:
+        if batch.vectors.shape[1] != dimension:
+            raise MismatchError(f"vectors have {batch.vectors.shape[1]} columns, not {dimension}")
+        finite = np.isfinite(batch.vectors).all(axis=1)
+        if not finite.all():
+            row = int(np.argmin(finite))
+            raise DataError(f"the vector of id {batch.table.column('id')[row].as_py()!r} is not finite")
+        yield batch

@@ -1,0 +1,171 @@
+"""A corpus becomes vectors: as a stream of batches, or as an output that a later run can continue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import reduce
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from embedkit.data.affine import Affine
+from embedkit.data.atomic import refuse_existing
+from embedkit.data.identity import Identity
+from embedkit.data.text.records import Record
+from embedkit.data.vectors import tables
+from embedkit.data.vectors.files import export, ids_beside, is_file_output
+from embedkit.data.vectors.shards import SHARD_ROWS
+from embedkit.data.vectors.slices import parse_part, part_of
+from embedkit.data.vectors.vector_set import (
+    META,
+    Batch,
+    DType,
+    VectorMeta,
+    VectorSetWriter,
+    checked,
+    partial_folder,
+)
+from embedkit.embedding.batching import WINDOW_ROWS, encode_records, windows
+from embedkit.embedding.encoder import Encoder, unit_length
+from embedkit.errors import DataError, MismatchError
+
+
+def describe(encoder: Encoder, *, dtype: DType = "float32", with_text: bool = True) -> VectorMeta:
+    """Return what is known of the vectors an encoder makes."""
+    identity = encoder.identity
+    return VectorMeta(identity.dimension, identity, dtype, with_text, getattr(encoder, "map_file", None))
+
+
+def encode_batches(
+    encoder: Encoder,
+    records: Iterable[Record],
+    *,
+    first: int = WINDOW_ROWS,
+    block: int | None = None,
+    with_text: bool = True,
+) -> Iterator[Batch]:
+    """Encode records into batches, in order; `first` and `block` are those of `batching.windows`.
+
+    Raises DataError when the encoder gives NaN or infinity, naming the id.
+    """
+    batches = (
+        Batch(tables.to_table(window, with_text=with_text), vectors)
+        for window, vectors in encode_records(encoder, records, first=first, block=block)
+    )
+    return checked(batches, encoder.identity.dimension)
+
+
+def require_some(batches: Iterable[Batch], records: object, what: str = "the input") -> Iterator[Batch]:
+    """Pass batches on; raises DataError at the end if there was none, naming where the records came from."""
+    some = False
+    for batch in batches:
+        some = True
+        yield batch
+    if not some:
+        raise DataError(f"there is no text in {what}", where=getattr(records, "name", None))
+
+
+def map_batches(
+    meta: VectorMeta, batches: Iterable[Batch], transforms: Sequence[Affine], declared: Identity | None
+) -> tuple[VectorMeta, Iterable[Batch]]:
+    """Put maps behind vectors that are there already, and return what is then known of them, and the batches.
+
+    `declared` says who made vectors that do not say so themselves. Raises MismatchError when that contradicts
+    what they say, or a map does not fit.
+    """
+    if declared is not None and meta.identity is not None:
+        meta.identity.require_same_space(
+            declared, where="--model", mine="the input", others="the model named"
+        )
+    identity = meta.identity or declared
+    if identity is not None and identity.dimension != meta.dimension:
+        raise MismatchError(
+            f"vectors have {meta.dimension} columns, {identity.model} gives {identity.dimension}"
+        )
+    if not transforms:
+        return replace(meta, identity=identity), batches
+    chain = reduce(Affine.then, transforms)
+    before = Affine.from_bytes(meta.map_file, where="the input's map") if meta.map_file else None
+    identity, kept = chain.place(identity, before)
+    mapped = replace(
+        meta.decoded(),
+        dimension=chain.output_dimension,
+        identity=identity,
+        map_file=kept.to_bytes() if kept is not None else None,
+    )
+    return mapped, checked(_apply(chain, batches, unit=mapped.normalized), mapped.dimension)
+
+
+def _apply(chain: Affine, batches: Iterable[Batch], *, unit: bool) -> Iterator[Batch]:
+    for table, vectors in batches:
+        mapped = chain.apply(vectors)
+        yield Batch(table, unit_length(mapped) if unit else mapped)
+
+
+def refuse_output(path: Path, *, resume: bool, force: bool) -> None:
+    """Raise ExistsError or UsageError for an output that `encode_to` would refuse, before anything is
+    loaded.
+    """
+    marker = None if is_file_output(path) else META
+    force = force or (resume and partial_folder(path).exists())
+    refuse_existing(path, force=force, marker=marker)
+    if path.suffix == ".npy":
+        refuse_existing(ids_beside(path), force=force)
+
+
+def is_complete(path: Path) -> bool:
+    """Say whether the output of `encode_to` is there, and no unfinished run that would replace it."""
+    there = path.is_file() if is_file_output(path) else (path / META).is_file()
+    return there and not partial_folder(path).exists()
+
+
+def encode_to(
+    path: str | Path,
+    encoder: Encoder,
+    records: Iterable[Record],
+    *,
+    dtype: DType = "float32",
+    with_text: bool = True,
+    resume: bool = False,
+    force: bool = False,
+    part: str | None = None,
+    settings: dict[str, Any] | None = None,
+    shard_rows: int = SHARD_ROWS,
+) -> Iterator[Batch]:
+    """Encode records into `path` (a vector set, or one file by its extension), yielding each batch once it is
+    kept.
+
+    The output is there, whole, when the iterator ends; left early, what has been sealed stays in
+    `NAME.partial` and `resume` goes on from it, to the same bytes. `settings` must then be the same. `part`
+    ("2/4") takes every fourth run of records only, for `parts.merge` to join; a set of them may have no rows.
+    Raises DataError when the input is empty or has changed, ExistsError when there is an output already.
+    """
+    path = Path(path)
+    refuse_output(path, resume=resume, force=force)
+    meta = describe(encoder, dtype=dtype, with_text=with_text)
+    source = records
+    if part is not None:
+        meta = replace(meta, part=part)
+        records = part_of(records, *parse_part(part))
+    writer = VectorSetWriter(path, meta, settings=settings, resume=resume, force=force, shard_rows=shard_rows)
+    done = False
+    try:
+        rest = iter(records)
+        writer.replay(map(tables.to_table, windows(islice(rest, writer.sealed_rows), block=shard_rows)))
+        batches = encode_batches(encoder, rest, block=shard_rows)
+        mergeable = part is not None and not is_file_output(path)  # and so it may have no rows
+        if not (mergeable or writer.sealed):
+            batches = require_some(batches, source, f"part {part}" if part else "the input")
+        for batch in batches:
+            writer.write(batch)
+            yield batch
+        if is_file_output(path):
+            export(writer.complete(), path)
+            writer.remove()
+        else:
+            writer.finish()
+        done = True
+    finally:
+        if not done:
+            writer.abandon()

@@ -1,0 +1,1 @@
+"""Models and maps written for other libraries: sentence-transformers, FAISS and torch."""

@@ -1,0 +1,69 @@
+"""The card of a model that embedkit made: what it is, what it was made of, and how to use it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from embedkit.data.affine import Affine
+from embedkit.data.identity import Identity
+from embedkit.embedding.model_folder import MINILM_HUB_ID
+
+_CARD = """---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+tags:
+- sentence-transformers
+- sentence-similarity
+- feature-extraction
+- embedkit
+{base_model}---
+
+# {title}
+
+A [sentence-transformers](https://www.sbert.net) model that turns a text into a vector of {dimension}
+dimensions{unit}. It was {how}.
+
+| | |
+|---|---|
+{facts}
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("path/to/this/folder")
+vectors = model.encode(["one text", "another"])  # (2, {dimension})
+```
+
+In the shell: `embedkit encode -m path/to/this/folder docs.jsonl -o docs.vec`. How it was made, exactly, is in
+`embedkit.json`.
+"""
+
+
+def model_card(base: Identity, made: Identity, *, how: str, facts: dict[str, str]) -> str:
+    """Return the card, Markdown under a YAML head; folders of this machine appear by their last name only.
+
+    `how` ends the sentence "It was ...", `facts` are rows for the table.
+    """
+    name = MINILM_HUB_ID if base.model == "minilm" else base.model
+    shown = Path(name).name if Path(name).is_absolute() else name
+    head = "" if Path(name).is_absolute() else f"base_model: {name}\n"
+    known = {"base model": shown, "base fingerprint": base.fingerprint, "pooling": made.pooling or "its own"}
+    known |= {"tokens read": str(made.max_length)} if made.max_length else {}
+    known |= {"query prompt": f"`{made.query_prompt}`"} if made.query_prompt else {}
+    known |= {"document prompt": f"`{made.document_prompt}`"} if made.document_prompt else {}
+    return _CARD.format(
+        base_model=head,
+        title=f"{Path(name).name}, {made.dimension} dimensions",
+        dimension=made.dimension,
+        unit=" at unit length" if made.normalized else "",
+        how=how,
+        facts="\n".join(f"| {key} | {value} |" for key, value in (known | facts).items()),
+    )
+
+
+def map_facts(transform: Affine) -> dict[str, str]:
+    """Return what a card says of a map."""
+    parts = transform.story.get("parts") or [transform.story]
+    specs = [f"`{part.get('spec', 'of unknown origin')}`" for part in parts]
+    rows = [f"{part['rows']:,}" for part in parts if part.get("rows")]
+    return {"map": ", then ".join(specs)} | ({"map fitted on rows": ", ".join(rows)} if rows else {})

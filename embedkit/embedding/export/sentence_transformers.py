@@ -1,0 +1,193 @@
+"""An encoder and its map become a sentence-transformers folder, which gives the same vectors by itself.
+
+What is there is copied: the transformer's files; what is asked for is written beside them: steps, settings,
+prompts.
+"""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from embedkit.data.affine import Affine
+from embedkit.data.atomic import refuse_existing, whole_file, whole_folder, write_whole
+from embedkit.data.identity import Identity
+from embedkit.data.tensors import rename_tensors
+from embedkit.embedding.encoder import EncoderSettings, Vectors, load, with_maps
+from embedkit.embedding.export.model_card import map_facts, model_card
+from embedkit.embedding.export.steps import Step, reads_all_layers, steps_of, transformer_folder
+from embedkit.embedding.model_folder import ModelFolder
+from embedkit.embedding.model_reading import Reading, read
+from embedkit.errors import ModelError
+from embedkit.version import __version__
+
+MARKER = "modules.json"  # what embedkit and sentence-transformers write into every model's folder
+STORY = "embedkit.json"
+FORMAT, VERSION = "embedkit-model", 1
+TOLERANCE = 1e-5  # of the vectors' length: how far the folder's vectors may be from the encoder's
+
+_TRANSFORMER_FILES = (
+    "model*.safetensors", "model.safetensors.index.json", "config.json", "tokenizer*.json", "vocab*",
+    "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model", "*.spm",
+)  # fmt: skip
+
+
+def export_model(
+    path: Path, settings: EncoderSettings, transforms: Sequence[Affine] = (), *, force: bool = False
+) -> Identity:
+    """Write the encoder of `settings`, followed by the maps, as a sentence-transformers folder.
+
+    Prompts, pooling, length, truncation and unit length are baked in. The folder is read back by plain
+    sentence-transformers and compared before it takes its place. Returns what embedkit opens it as. Raises
+    ModelError when a model cannot become one or does not give the same vectors, ExistsError when something
+    is there.
+    """
+    if settings.model.partition(":")[0] == "hash":
+        raise ModelError(
+            "hashed n-grams are no model that sentence-transformers could load",
+            where=settings.model,
+            hint="-o map.faiss or -o map.safetensors export the map alone",
+        )
+    refuse_existing(path, force=force, marker=MARKER)
+    settings = replace(settings, runtime="torch", precision="fp32", device="cpu")
+    base: Any = load(settings)
+    encoder = with_maps(base, transforms)
+    transform = reduce(Affine.then, transforms) if transforms else None
+    reading = read(base.folder, settings)
+    steps = steps_of(base.folder, reading, settings.pooling, transform)
+    with whole_folder(path) as folder:
+        _write_transformer(
+            folder, base.folder, reading, base.weights_prefix, all_layers=reads_all_layers(steps)
+        )
+        _write_steps(folder, steps)
+        _write_settings(folder, base.folder, reading)
+        _write_story(folder, base, encoder.identity, transform)
+        _require_same(folder, encoder, where=str(path))
+    return load(str(path), runtime="torch", device="cpu").identity
+
+
+def _write_transformer(
+    folder: Path, source: ModelFolder, reading: Reading, prefix: str, *, all_layers: bool
+) -> None:
+    """Copy the tokenizer and the weights, under the model's own names; settings say fp32 in any case."""
+    below = transformer_folder(source)
+    if not any(below.glob("model*.safetensors")):
+        raise ModelError(
+            "its weights are no safetensors, and nothing else is exported",
+            where=source.name,
+            hint="save the model with sentence-transformers first",
+        )
+    for file in sorted({file for pattern in _TRANSFORMER_FILES for file in below.glob(pattern)}):
+        _copy(file, folder / file.name)
+        if prefix and file.suffix == ".safetensors":
+            rename_tensors(folder / file.name, prefix)
+        elif prefix and file.name == "model.safetensors.index.json":
+            index = orjson.loads(file.read_bytes())
+            index["weight_map"] = {
+                name.removeprefix(prefix): place for name, place in index["weight_map"].items()
+            }
+            _write_json(folder / file.name, index)
+    config = orjson.loads((below / "config.json").read_bytes())
+    config |= {key: "float32" for key in ("dtype", "torch_dtype") if key in config or key == "dtype"}
+    if all_layers:
+        config["output_hidden_states"] = True
+    _write_json(folder / "config.json", config)
+    reads: dict[str, Any] = {}
+    if said := sorted(below.glob("sentence_*_config.json")):
+        reads = orjson.loads(said[0].read_bytes())
+    if reading.max_length is not None:
+        reads["max_seq_length"] = reading.max_length
+    _write_json(folder / "sentence_bert_config.json", reads)
+
+
+def _write_steps(folder: Path, steps: Sequence[Step]) -> None:
+    """Write a folder a step, and the list of them."""
+    entries = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]
+    for number, step in enumerate(steps, start=1):
+        name = f"{number}_{step.name}"
+        (folder / name).mkdir()
+        _write_step(folder / name, step)
+        entries.append({"idx": number, "name": str(number), "path": name, "type": step.type})
+    _write_json(folder / MARKER, entries)
+
+
+def _write_step(folder: Path, step: Step) -> None:
+    from safetensors.numpy import save
+
+    if step.source is not None and step.source.is_dir():
+        if any(step.source.glob("*.bin")) and not any(step.source.glob("*.safetensors")):
+            raise ModelError("its weights are a pickle, which is never exported", where=str(step.source))
+        for file in sorted((*step.source.glob("*.json"), *step.source.glob("*.safetensors"))):
+            _copy(file, folder / file.name)
+    if step.config is not None:
+        _write_json(folder / "config.json", step.config)
+    if step.weights is not None:
+        write_whole(folder / "model.safetensors", save(step.weights, {"format": "pt"}))
+
+
+def _write_settings(folder: Path, source: ModelFolder, reading: Reading) -> None:
+    """Write prompts, those of documents for whatever text is not said to be a query."""
+    name = "config_sentence_transformers.json"
+    said = orjson.loads((source.path / name).read_bytes()) if (source.path / name).is_file() else {}
+    said["prompts"] = {"query": reading.query_prompt, "document": reading.document_prompt}
+    said["default_prompt_name"] = "document" if reading.document_prompt else None
+    _write_json(folder / name, said)
+
+
+def _write_story(folder: Path, base: Any, identity: Identity, transform: Affine | None) -> None:
+    """Write how the folder was made, for machines and for people."""
+    story: dict[str, Any] = {"format": FORMAT, "version": VERSION, "made by": "embedkit export"}
+    story |= {"embedkit": __version__, "base": base.identity.to_json(), "dimension": identity.dimension}
+    if (base.folder.path / STORY).is_file():
+        story["base made"] = orjson.loads((base.folder.path / STORY).read_bytes())
+    if transform is not None:
+        story["map"] = {"fingerprint": transform.fingerprint, **transform.story}
+    _write_json(folder / STORY, story)
+    mapped = ", a fitted linear map baked in as its Dense step" if transform is not None else ""
+    how = f"exported by embedkit {__version__}{mapped}"
+    facts = map_facts(transform) if transform is not None else {}
+    card = model_card(base.identity, identity, how=how, facts=facts)
+    write_whole(folder / "README.md", card.encode())
+
+
+def _require_same(folder: Path, encoder: Any, *, where: str) -> None:
+    """Raise ModelError unless plain sentence-transformers gives the encoder's vectors, of both roles."""
+    from embedkit.embedding.conversion import SAMPLE
+
+    expected = [encoder.encode(SAMPLE, role) for role in ("document", "query")]
+    for wanted, found in zip(expected, plain_vectors(folder, SAMPLE), strict=True):
+        length = float(np.linalg.norm(wanted, axis=1).max())
+        apart = float(np.abs(wanted - found).max()) if wanted.shape == found.shape else float("inf")
+        if not apart <= TOLERANCE * max(1.0, length):
+            raise ModelError(f"the folder would give other vectors (by {apart:.2g})", where=where)
+
+
+def plain_vectors(folder: Path, texts: Sequence[str]) -> tuple[Vectors, Vectors]:
+    """Return what plain sentence-transformers gives for texts, taken as documents and as queries."""
+    from embedkit.embedding.torch_runtime import load_sentence_transformer
+
+    model = load_sentence_transformer(ModelFolder(folder.name, folder), EncoderSettings(device="cpu"))
+    how: dict[str, Any] = {"show_progress_bar": False, "convert_to_numpy": True}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of transformers, to those who maintain models
+        documents = np.asarray(model.encode(list(texts), **how), dtype=np.float32)
+        queries = np.asarray(model.encode(list(texts), prompt_name="query", **how), dtype=np.float32)
+    return documents, queries
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file's content, following links, and flush it."""
+    with open(source, "rb") as content, whole_file(target) as file:
+        shutil.copyfileobj(content, file, 1 << 20)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    write_whole(path, orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")

@@ -1,0 +1,166 @@
+"""How many dimensions vectors need, measured: what every way to shrink them keeps of rows it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.data.text.pairs import Pair
+from embedkit.embedding.encoder import Encoder, unit_length
+from embedkit.errors import DataError, UsageError
+from embedkit.evaluation.dimensions.reductions import Reduction, reductions
+from embedkit.evaluation.neighbours import Truth
+from embedkit.evaluation.reservoir import Sample
+from embedkit.evaluation.sts import remember, require_order, spearman
+
+Float32 = NDArray[np.float32]
+
+KEEP_NEIGHBOURS, KEEP_SPEARMAN = 0.95, 0.99
+WORTH = 0.9  # of the full width; a map to more dimensions saves too little
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How the measurement is made; `keep` is the part of the full vectors' figure that is to stay."""
+
+    sample: int = 40_000  # rows drawn; half are fitted on, half measured
+    queries: int = 1_000  # rows of the measured half whose neighbours are compared
+    k: int = 10  # neighbours
+    keep: float | None = None  # None: .95 of the neighbours, with pairs .99 of Spearman
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.keep is not None and not 0 < self.keep <= 1:
+            raise UsageError(f"{self.keep} is not between 0 and 1", where="--keep")
+
+
+class Labelled(NamedTuple):
+    """The full vectors of labelled pairs, `(pairs, dim)` each, and the scores people gave, `(pairs,)`."""
+
+    first: Float32
+    second: Float32
+    gold: NDArray[np.float64]
+
+
+class Point(NamedTuple):
+    """What one way keeps at one number of dimensions."""
+
+    method: str
+    dim: int
+    size: int  # bytes a vector
+    overlap: float  # part of the k nearest neighbours that stays, the mean over queries
+    error: float  # its standard error
+    spearman: float | None  # of cosines to the scores of the pairs
+
+
+class Choice(NamedTuple):
+    """The fewest dimensions that keep enough, with the map's spec; None where full vectors are needed."""
+
+    point: Point
+    spec: str
+    reason: str
+
+
+class Measured(NamedTuple):
+    """All curves, what they were measured on, and what follows."""
+
+    points: list[Point]
+    choice: Choice | None
+    fitted: int  # rows
+    measured: int  # rows
+    queries: int
+    full_spearman: float | None
+
+
+def measure(sample: Sample, protocol: Protocol, labelled: Labelled | None = None) -> Measured:
+    """Measure every way at every step of the ladder.
+
+    Raises DataError where there are too few rows for `protocol.k` neighbours.
+    """
+    half, k = len(sample.vectors) // 2, protocol.k
+    fitted, measured = sample.vectors[:half], sample.vectors[half:]
+    if half <= k:
+        raise DataError(f"{k} neighbours want {2 * (k + 1)} rows or more, there are {sample.rows}")
+    queries = min(protocol.queries, len(measured))
+    truth = Truth(measured, queries, k)
+    ways = reductions(fitted, seed=protocol.seed)
+    points = [point for way in ways for point in curve(way, measured, truth, labelled)]
+    full = rank_correlation(labelled, labelled.first, labelled.second) if labelled else None
+    choice = choose(points, {way.name: way.spec for way in ways if way.spec}, protocol.keep, full)
+    return Measured(points, choice, half, len(measured), queries, full)
+
+
+def curve(way: Reduction, rows: Float32, truth: Truth, labelled: Labelled | None = None) -> Iterator[Point]:
+    """Yield what one way keeps of rows `(rows, dim)`, step by step of the ladder."""
+    columns = way.columns(rows)
+    pairs = (way.columns(labelled.first), way.columns(labelled.second)) if labelled else None
+    for dim in ladder(rows.shape[1], way.most):
+        part = truth.overlap(columns[:, :dim])
+        error = float(part.std(ddof=1) / np.sqrt(len(part)))
+        score = None
+        if labelled is not None and pairs is not None:
+            score = rank_correlation(labelled, pairs[0][:, :dim], pairs[1][:, :dim])
+        yield Point(way.name, dim, way.size(dim), float(part.mean()), error, score)
+
+
+def ladder(width: int, most: int) -> list[int]:
+    """Return 16, 32, 64, 96, 128, 192, 256 ... below `most`, and `most`; from 2 where `width` is small."""
+    start = 16 if width > 64 else 2
+    doubled = [start << step for step in range(32) if start << step < most]
+    between = [3 * step // 2 for step in doubled if step >= 64 and 3 * step // 2 < most]
+    return sorted({*doubled, *between, most})
+
+
+def choose(
+    points: Sequence[Point], specs: dict[str, str], keep: float | None = None, full: float | None = None
+) -> Choice | None:
+    """Return the map of fewest dimensions that keeps enough, of several the one that keeps most.
+
+    Enough is `keep` of the neighbours, within two standard errors, or, where `full` is given, of Spearman
+    with full vectors. Codes, which are not in `specs`, are no maps. None when nothing that saves a tenth of
+    the dimensions is enough.
+    """
+    least = (KEEP_NEIGHBOURS if full is None else KEEP_SPEARMAN) if keep is None else keep
+    widest = max(point.dim for point in points)
+    values = {point: point.overlap if full is None else (point.spearman or 0.0) for point in points}
+    wanted = least if full is None else least * full
+    maps = [point for point in points if point.method in specs and point.dim <= WORTH * widest]
+    enough = [p for p in maps if values[p] + (2 * p.error if full is None else 0) >= wanted]
+    if not enough or wanted <= 0:
+        return None
+    best = min(enough, key=lambda point: (point.dim, -values[point]))
+    what = f"{best.overlap:.1%} of the neighbours, +-{2 * best.error:.1%}"
+    if full is not None:
+        what = f"Spearman {100 * values[best]:.2f} of the full vectors' {100 * full:.2f}"
+    reason = f"the fewest dimensions that keep {least:.0%} or more: {what}"
+    return Choice(best, specs[best.method].format(dim=best.dim), reason)
+
+
+def rank_correlation(labelled: Labelled, first: Float32, second: Float32) -> float:
+    """Return Spearman of the cosines of changed vectors, `(pairs, any)` each, to what people said."""
+    return spearman(cosines_of(first, second), labelled.gold)
+
+
+def cosines_of(first: Float32, second: Float32) -> Float32:
+    """Return the cosine of each row `(rows, dim)` to that in the same place."""
+    return np.asarray(np.einsum("ij,ij->i", unit_length(first), unit_length(second)))
+
+
+def label(encoder: Encoder, pairs: Iterable[Pair], *, where: str | None = None) -> Labelled:
+    """Return the full vectors of pairs by the encoder that made the vectors which are measured.
+
+    `where` names the pairs in errors. Raises DataError for a vector that is not finite, and for scores or
+    cosines that have no correlation, as `require_order` does.
+    """
+    pairs = list(pairs)
+    encoded = remember(encoder, (text for pair in pairs for text in pair[:2]))
+    first = encoded.encode([pair.first for pair in pairs])
+    second = encoded.encode([pair.second for pair in pairs])
+    gold = np.array([pair.score for pair in pairs], dtype=np.float64)
+    require_order(gold, where=where)
+    require_order(cosines_of(first, second), "cosines", where=where)
+    return Labelled(first, second, gold)

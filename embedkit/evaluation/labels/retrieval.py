@@ -1,0 +1,164 @@
+"""Retrieval by label: does a text find others of its label before it finds the rest?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.data.text.labelled import Labelled
+from embedkit.embedding.encoder import Vectors, unit_length
+from embedkit.errors import DataError, MismatchError
+from embedkit.evaluation.bootstrap import RESAMPLES, estimate, share_estimate
+from embedkit.evaluation.labels.tied_ranks import chance_of_hit, precisions, ties_of
+from embedkit.evaluation.means import Result, mean_results
+
+Float64 = NDArray[np.float64]
+Places = NDArray[np.int64]
+LabelSet = tuple[str, ...] | frozenset[str]
+
+FIGURES = ("top-1", "top-5", "top-10", "MAP")
+CUTOFFS = (1, 5, 10)
+
+_BLOCK_CELLS = 2**23  # cosines that are held at a time
+
+
+class LabelFigures(NamedTuple):
+    """What each query found, `(queries,)`, over the queries for which there was something to find."""
+
+    top1: Float64  # chance of a hit in first place: 0 or 1, and between them where texts tie
+    top5: Float64  # of one or more in the first five
+    top10: Float64
+    average_precision: Float64
+    left_out: Places  # queries, by row, that share a label with nothing in the gallery
+    influence: Float64 | None = None  # (figures, texts): see label_influence
+
+    @property
+    def values(self) -> Float64:
+        """The figures of each query, `(figures, queries)`."""
+        return np.array(self[: len(FIGURES)])
+
+
+def label_figures(
+    queries: Vectors,
+    labels: Sequence[LabelSet],
+    gallery: Vectors | None = None,
+    gallery_labels: Sequence[LabelSet] | None = None,
+) -> LabelFigures:
+    """Rank a gallery `(texts, dim)` by cosine for each query `(queries, dim)`; a hit shares a label with it.
+
+    Without a gallery every query looks among the others. Texts of one cosine tie, equal vectors always do,
+    and figures are their expectation over all orders of what ties (McSherry and Najork 2008, ECIR, section
+    3), so that neither the order of files nor luck decides. Raises MismatchError when labels are not those
+    of the rows, and DataError for a vector with a number that is not finite.
+    """
+    figures, left_out = [], []
+    for query, (cosines, relevant) in enumerate(rankings(queries, labels, gallery, gallery_labels)):
+        if len(relevant):
+            figures.append(_figures(cosines, relevant))
+        else:
+            left_out.append(query)
+    top1, top5, top10, precision = np.array(figures, dtype=np.float64).reshape(-1, len(FIGURES)).T
+    return LabelFigures(top1, top5, top10, precision, np.array(left_out, dtype=np.int64))
+
+
+def rankings(
+    queries: Vectors,
+    labels: Sequence[LabelSet],
+    gallery: Vectors | None = None,
+    gallery_labels: Sequence[LabelSet] | None = None,
+) -> Iterator[tuple[Vectors, Places]]:
+    """Yield for each query its cosines to the gallery `(texts,)`, and the rows that share a label with it.
+
+    Without a gallery a query's cosine to itself is minus infinity. Raises what `label_figures` does.
+    """
+    if (gallery is None) != (gallery_labels is None):
+        raise MismatchError("a gallery comes with its labels, or neither does")
+    others = labels if gallery_labels is None else gallery_labels
+    Q = _unit(queries, labels, "queries")
+    G = Q if gallery is None else _unit(gallery, others, "the gallery")
+    if Q.shape[1] != G.shape[1]:
+        raise MismatchError(f"queries have {Q.shape[1]} columns, the gallery has {G.shape[1]}")
+    members = _members(others)
+    for query, cosines in enumerate(_cosines(Q, G)):
+        relevant = _sharing(labels[query], members)
+        if gallery is None:
+            cosines[query], relevant = -np.inf, relevant[relevant != query]
+        yield cosines, relevant
+
+
+def _unit(vectors: Vectors, labels: Sequence[LabelSet], what: str) -> Vectors:
+    if len(vectors) != len(labels):
+        raise MismatchError(f"{what}: there are {len(labels)} rows of labels for {len(vectors)} vectors")
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        row = int(np.argmin(finite)) + 1
+        raise DataError(f"{what}: a vector has a number that is not finite, that of row {row:,}")
+    return unit_length(vectors)
+
+
+def _members(labels: Sequence[LabelSet]) -> dict[str, Places]:
+    """Return the rows of each label, in order."""
+    rows: dict[str, list[int]] = {}
+    for row, names in enumerate(labels):
+        for name in set(names):
+            rows.setdefault(name, []).append(row)
+    return {name: np.array(places, dtype=np.int64) for name, places in rows.items()}
+
+
+def _sharing(names: LabelSet, members: dict[str, Places]) -> Places:
+    """Return the rows that share a label with a text, each once."""
+    found = [members[name] for name in names if name in members]
+    if len(found) == 1:
+        return found[0]
+    return np.unique(np.concatenate([np.empty(0, dtype=np.int64), *found]))
+
+
+def _cosines(Q: Vectors, G: Vectors) -> Iterator[Vectors]:
+    """Yield the cosines of each query to the gallery, `(texts,)`, exactly equal for equal vectors."""
+    rows = np.ascontiguousarray(G).view(f"V{G.shape[1] * G.itemsize}")[:, 0]  # a row's bytes as one value
+    _, first, places = np.unique(rows, return_index=True, return_inverse=True)
+    distinct = G[first].T
+    step = max(1, _BLOCK_CELLS // max(1, len(G)))
+    for start in range(0, len(Q), step):
+        yield from (Q[start : start + step] @ distinct)[:, places]
+
+
+def _figures(cosines: Vectors, relevant: Places) -> tuple[float, ...]:
+    """Return the expected hits in the first 1, 5 and 10, and the expected average precision, of one query."""
+    ties = ties_of(cosines, relevant)
+    first = int(ties.above[0]), int(ties.tied[0]), int(ties.hits[0])
+    precision = precisions(ties.above, ties.tied, ties.hits, ties.before).sum() / ties.hits.sum()
+    return *(chance_of_hit(k, *first) for k in CUTOFFS), float(precision)
+
+
+def evaluate_labels(
+    systems: Sequence[LabelFigures], *, resamples: int = RESAMPLES, seed: int = 0
+) -> list[Result]:
+    """Return each figure of each system with its interval, the same queries drawn for all systems.
+
+    Where the figures come with what each text brings to them, texts are drawn instead of queries. Raises
+    DataError when no query is left, and MismatchError when systems left out different ones.
+    """
+    if any(not np.array_equal(each.left_out, systems[0].left_out) for each in systems):
+        raise MismatchError("the systems left out different queries")
+    if not len(systems[0].top1):
+        raise DataError("no query shares a label with a text that it could find")
+    values = [each.values if each.influence is None else each.influence for each in systems]
+    interval = estimate if systems[0].influence is None else share_estimate
+    return mean_results(FIGURES, np.array(values), resamples=resamples, seed=seed, interval=interval)
+
+
+def held_out(labelled: Labelled, trained: Collection[str]) -> Labelled:
+    """Return the texts none of whose labels was trained on."""
+    known = frozenset(trained)
+    return replace(labelled, rows=[row for row in labelled.rows if known.isdisjoint(row.labels)])
+
+
+def seen_only(labelled: Labelled, trained: Collection[str]) -> Labelled:
+    """Return the texts all of whose labels were trained on."""
+    known = frozenset(trained)
+    return replace(labelled, rows=[row for row in labelled.rows if known.issuperset(row.labels)])

@@ -1,0 +1,1 @@
+"""Plots of evaluations, in a light and a dark theme."""

@@ -1,0 +1,1 @@
+"""Plans: which index kind meets the requirements at the least cost, on one machine or several."""

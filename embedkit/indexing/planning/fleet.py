@@ -1,0 +1,132 @@
+"""Several machines, on paper: what encoding, building and searching take, from the rates of one.
+
+Each machine encodes a run of the corpus and builds a segment of it. A query goes to every segment and the
+best of all answers are merged, so it takes as long as one segment does, and costs as many as there are.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from embedkit.errors import EmbedkitError, UsageError
+from embedkit.indexing.planning.machine import Machine
+from embedkit.indexing.planning.plan import Plan, Wishes, plan_index
+
+_HOUR, _MILLION = 3600, 1_000_000
+_WINDOW = 512  # texts between two looks at the clock
+
+
+class Fleet(NamedTuple):
+    """What a number of equal machines take; `segment` is the plan of one machine's share."""
+
+    rows: int
+    dimension: int
+    machines: int
+    rate: float  # texts a second that one machine encodes
+    segment: Plan
+
+    @property
+    def share(self) -> int:
+        """Rows of one machine, rounded up."""
+        return self.segment.rows
+
+    @property
+    def encode_hours(self) -> float:
+        """Hours until all machines have encoded their share."""
+        return self.share / self.rate / _HOUR
+
+    @property
+    def build_hours(self) -> float:
+        """Hours until all machines have built their segment."""
+        return self.segment.chosen.cost.build_seconds / _HOUR
+
+    @property
+    def machine_hours(self) -> float:
+        """Hours of encoding and building, those of all machines together."""
+        return self.machines * (self.encode_hours + self.build_hours)
+
+    @property
+    def memory(self) -> float:
+        """Bytes in each machine's process, at the peak of building or searching."""
+        cost = self.segment.chosen.cost
+        return self.segment.process + max(cost.build_memory, cost.search_memory)
+
+    @property
+    def vector_bytes(self) -> int:
+        """Bytes of all vectors as encoded, without texts."""
+        return 4 * self.rows * self.dimension
+
+    @property
+    def index_bytes(self) -> float:
+        """Bytes of all segments, without documents."""
+        return self.machines * self.segment.chosen.cost.disk
+
+    @property
+    def query_seconds(self) -> float:
+        """Seconds that a query alone takes, without the network."""
+        return self.segment.chosen.cost.query_seconds
+
+    @property
+    def queries_a_second(self) -> float:
+        """Queries that all machines answer together when they have more than they can do."""
+        return self.segment.machine.threads / self.query_seconds
+
+    @property
+    def query_machine_hours(self) -> float:
+        """Hours of a million queries, those of all machines together."""
+        return self.machines * _MILLION / self.queries_a_second / _HOUR
+
+
+def plan_fleet(
+    rows: int,
+    dimension: int,
+    wishes: Wishes,
+    machine: Machine,
+    *,
+    machines: int,
+    rate: float,
+    process: int = 0,
+    kind: str | None = None,
+) -> Fleet:
+    """Return what `machines` like `machine` take, each within the memory and latency wished for.
+
+    Raises UsageError for more machines than rows, EmbedkitError where a share fits into no machine.
+    """
+    if machines > rows:
+        raise UsageError(f"{machines:,} are more than the {rows:,} rows", where="--machines")
+    share = -(-rows // machines)
+    segment = plan_index(share, dimension, wishes, machine, process=process, kind=kind)
+    return Fleet(rows, dimension, machines, rate, segment)
+
+
+def cost_shape(fleet: Fleet, kind: str | None = None) -> list[Fleet]:
+    """Return what half, as many and twice as many machines take, and one; those that a share fits into."""
+    counts = sorted({1, max(1, fleet.machines // 2), fleet.machines, 2 * fleet.machines})
+    plan, found = fleet.segment, []
+    for count in counts:
+        with suppress(EmbedkitError):
+            found.append(
+                plan_fleet(
+                    fleet.rows, fleet.dimension, plan.wishes, plan.machine,
+                    machines=count, rate=fleet.rate, process=plan.process, kind=kind,
+                )
+            )  # fmt: skip
+    return found
+
+
+def encoding_rate(
+    encode: Callable[[Sequence[str]], object], texts: Sequence[str], *, seconds: float = 5.0
+) -> float:
+    """Return texts a second, of as many windows as `seconds` allow; the first one, which warms up, apart."""
+    encode(texts[:_WINDOW])
+    done, started = 0, time.perf_counter()
+    for start in range(0, len(texts), _WINDOW):
+        window = texts[start : start + _WINDOW]
+        encode(window)
+        done += len(window)
+        if time.perf_counter() - started > seconds:
+            break
+    return done / (time.perf_counter() - started)

@@ -1,0 +1,1 @@
+"""Loss kinds, one per file: frozen settings that turn matrices into one number."""

@@ -1,0 +1,71 @@
+"""The two-view loss of SimCSE: each sentence shall find its other view among those of the whole batch (Gao,
+Yao and Chen 2021, arXiv 2104.08821, equations 1 and 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from embedkit.losses.contrastive import (
+    Contrast,
+    Scale,
+    Texts,
+    absent_columns,
+    cross_entropy,
+    require_settings,
+    unit_rows,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class TwoView:
+    """Settings of `two-view`: cosines over `temperature`, cross-entropy on the diagonal, one direction."""
+
+    temperature: float = 0.05
+    hard_negative_weight: float = 1.0  # alpha of the paper; its code adds log(alpha) to the logit
+    mask_duplicates: bool = True  # equal texts are no negatives of each other
+    scale_with_candidates: int | None = None  # n0: logits times log n / log n0 at n candidates
+
+    def __post_init__(self) -> None:
+        require_settings(self.temperature, self.hard_negative_weight, self.scale_with_candidates)
+
+    def __call__(
+        self,
+        views: Sequence[Tensor],
+        texts: Sequence[Tensor] | None = None,
+        rows: slice = slice(None),
+        counts: Tensor | None = None,
+    ) -> Tensor:
+        """Return the mean over `rows` of the batch (all, without it).
+
+        `views` are anchors, positives and any number of hard negatives, each `(sentences, dim)`; `texts`
+        `(sentences,)` each are numbers, equal where texts are. `counts` `(sentences,)` says how many of the
+        hard negatives each sentence has, where not all; the others only fill their places.
+        log(sentences) when all vectors are equal.
+        """
+        import torch
+
+        unit = [unit_rows(view) for view in views]
+        sentences = len(unit[0])
+        place = torch.arange(sentences, device=unit[0].device)[rows]
+        negatives = torch.arange(1, len(unit) - 1, device=place.device) * sentences + place[:, None]
+        masks = None
+        if texts is not None and self.mask_duplicates:
+            masks = Texts(texts[0][rows], texts[1][rows], torch.cat(list(texts[1:])))
+        return cross_entropy(
+            Contrast(
+                queries=unit[0][rows],
+                candidates=torch.cat(unit[1:]),
+                targets=place,
+                hidden=torch.full_like(place, -1),
+                negatives=negatives,
+                texts=masks,
+                absent=absent_columns(counts, len(unit) - 2, before=1),
+            ),
+            Scale(self.temperature, self.hard_negative_weight, self.scale_with_candidates),
+        )

@@ -1,0 +1,163 @@
+"""A run's folder: what a killed run leaves and a resumed one goes on from, and the model it ends in.
+
+out.partial/     base/ (the model to start from), checkpoints/, sources.json, train.toml, log.jsonl
+out/             the trained model, a sentence-transformers folder, with embedkit.json, train.toml, log.jsonl
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from embedkit.data.atomic import discard, hold, refuse_existing, require_name, whole_folder, write_whole
+from embedkit.data.identity import Identity
+from embedkit.embedding.encoder import load
+from embedkit.embedding.export.model_card import model_card
+from embedkit.embedding.export.sentence_transformers import FORMAT, MARKER, STORY, VERSION
+from embedkit.errors import DataError, ExistsError, MismatchError
+from embedkit.training.checkpoints import require_whole
+from embedkit.training.divergence import require_finite
+from embedkit.training.model import make_base, require_same_base
+from embedkit.training.settings import AnySettings, RunSettings, located
+from embedkit.training.sources import Source, read_sources, require_unchanged, write_sources
+from embedkit.training.toml import read_toml, to_toml
+from embedkit.version import __version__
+
+SETTINGS, LOG, BASE = "train.toml", "log.jsonl", "base"
+
+
+class RunFolder:
+    """The unfinished folder of a run for the output `path`, held against other runs until it is closed.
+
+    Raises ExistsError when the output, or an unfinished run that is neither resumed nor replaced, is there.
+    """
+
+    def __init__(self, path: Path, *, resume: bool, force: bool) -> None:
+        self.path, self.folder = path, unfinished(path)
+        self._force = force
+        refuse_run(path, resume=resume, force=force)
+        if force and not resume:
+            discard(self.folder)
+        self.folder.mkdir(exist_ok=True)
+        self._lock = hold(self.folder)
+
+    @property
+    def base(self) -> Path:
+        """The model to start from."""
+        return self.folder / BASE
+
+    def prepare(self, settings: RunSettings, sources: Sequence[Source]) -> None:
+        """Write the base model.
+
+        Raises MismatchError when a resumed run has other settings, data or another model, and FormatError
+        when its checkpoints are damaged.
+        """
+        require_same(self.folder, settings)
+        require_unchanged(read_sources(self.folder), sources, where=str(self.folder))
+        if self.base.is_dir():
+            require_same_base(self.base, settings)
+        else:
+            make_base(settings, self.base)
+        if not (self.folder / SETTINGS).is_file():
+            write_sources(self.folder, sources)
+        require_whole(self.folder)
+
+    def keep(self, settings: RunSettings, command: str) -> None:
+        """Write the settings that decide the run."""
+        comment = f"embedkit {command} --config {SETTINGS} -o OUT repeats this run"
+        write_whole(self.folder / SETTINGS, to_toml(located(settings), comment))
+
+    def finish(
+        self,
+        model: Any,
+        story: dict[str, Any],
+        facts: dict[str, str],
+        *,
+        beside: Callable[[Path, Identity], None],
+    ) -> None:
+        """Put the model, its story, settings, log and card (of `facts`) in place, and remove the rest.
+
+        `beside` writes what else there is into the folder, whose encoder has the identity it is given.
+        """
+        require_finite(model, where=str(self.path))
+        with whole_folder(self.path) as folder:
+            model.save_pretrained(str(folder), create_model_card=False)
+            for name in (SETTINGS, LOG):
+                if (self.folder / name).is_file():
+                    write_whole(folder / name, (self.folder / name).read_bytes())
+            base = orjson.loads((self.base / STORY).read_bytes())["base"]
+            story = {"format": FORMAT, "version": VERSION, **story, "base": base, "embedkit": __version__}
+            write_whole(folder / STORY, orjson.dumps(story, option=orjson.OPT_INDENT_2) + b"\n")
+            made, how = load(str(folder)).identity, f"trained by embedkit {__version__}"
+            card = model_card(Identity.from_json(base), made, how=how, facts=facts)
+            write_whole(folder / "README.md", card.encode())
+            beside(folder, made)
+        discard(self.folder)
+
+    def close(self) -> None:
+        """Let other runs at the folder; one that holds no settings yet is removed."""
+        if self.folder.is_dir() and not (self.folder / SETTINGS).is_file():
+            discard(self.folder)
+        os.close(self._lock)
+
+
+def require_same(folder: Path, settings: RunSettings) -> None:
+    """Raise MismatchError where the run in a folder, begun or done, has other settings."""
+    kept = kept_settings(folder, settings)
+    for name, value in asdict(located(settings)).items():
+        then = getattr(located(kept), name)
+        if name not in ("chunk_tokens", "passes") and value != then:
+            raise MismatchError(
+                f"the unfinished run has {name} {then!r}, not {value!r}",
+                where=str(folder),
+                hint="--force starts again",
+            )
+
+
+def kept_settings(folder: Path, settings: AnySettings) -> AnySettings:
+    """Return the settings of an unfinished run, with what was worked out; without one, those given."""
+    file = folder / SETTINGS
+    return type(settings)(**read_toml(file, type(settings))) if file.is_file() else settings
+
+
+def require_base(folder: Path) -> None:
+    """Raise DataError where a process does not find the model that the first one has written for all."""
+    if not (folder / BASE).is_dir():
+        raise DataError(
+            "is not there for every process", where=str(folder),
+            hint="the output of several machines is a folder that they share",
+        )  # fmt: skip
+
+
+def unfinished(path: Path) -> Path:
+    """Return the folder of an unfinished run for the output `path`; raises ExistsError without a name."""
+    require_name(path)
+    return path.with_name(f"{path.name}.partial")
+
+
+def is_trained(path: Path) -> bool:
+    """Say whether a run's output is there, and no unfinished run that would replace it."""
+    partial = unfinished(path)
+    return (path / STORY).is_file() and (path / SETTINGS).is_file() and not partial.exists()
+
+
+def refuse_run(path: Path, *, resume: bool, force: bool) -> None:
+    """Raise ExistsError for an output that a run would refuse, before anything is loaded."""
+    partial = unfinished(path)
+    begun = (partial / SETTINGS).is_file()
+    refuse_existing(path, force=force or (resume and begun), marker=MARKER)
+    if partial.is_dir() and not begun and any(partial.iterdir()) and not (partial / BASE).is_dir():
+        raise ExistsError(
+            "is a folder that holds something else", where=str(partial), hint="choose another name"
+        )
+    if begun and not (resume or force):
+        raise ExistsError(
+            "an unfinished run is here",
+            where=str(partial),
+            hint="--resume continues it, --force starts again",
+        )

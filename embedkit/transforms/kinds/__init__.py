@@ -1,0 +1,1 @@
+"""Transform kinds, one per file: frozen settings that fit an affine map."""

@@ -1,0 +1,20 @@
+"""Centring: subtract the mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from embedkit.data.affine import Affine
+from embedkit.transforms.streaming import Rows, centroid_of
+
+
+@dataclass(frozen=True)
+class Centre:
+    """Settings of `centre`: none."""
+
+    def fit(self, rows: Rows) -> Affine:
+        """Return x -> x - mean of all rows, `(rows, dim)` a block."""
+        mean = centroid_of(rows).mean
+        return Affine(np.eye(len(mean)), -mean, {})

@@ -1,0 +1,58 @@
+"""Householder: an orthogonal map that brings the mean direction to the first axis, or to that of other
+vectors (kexue.fm 8453).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from embedkit.data.affine import Affine
+from embedkit.errors import DataError, MismatchError, UsageError
+from embedkit.transforms.moments import Float64
+from embedkit.transforms.streaming import Rows, centroid_of
+
+
+@dataclass(frozen=True)
+class Householder:
+    """Settings of `householder`: whether the first axis, on which the mean then lies, is dropped."""
+
+    drop: bool = False
+
+    def fit(self, rows: Rows, target: Rows | None = None) -> Affine:
+        """Return the map for rows `(rows, dim)`, and for those of a target, in any number, `(rows, dim)`.
+
+        Raises DataError when a mean has no direction, MismatchError when the target is wider or narrower.
+        """
+        if self.drop and target is not None:
+            raise UsageError("drop=true is for the first axis, a target has none", where="householder")
+        a = _direction(rows, "these rows")
+        b = np.eye(len(a))[0] if target is None else _direction(target, "the target")
+        if len(a) != len(b):
+            raise MismatchError(f"vectors have {len(a)} columns, those of the target {len(b)}")
+        if self.drop and len(a) == 1:
+            raise MismatchError("householder:drop=true would leave 0 dimensions, vectors have 1")
+        A = turn(a, b)[int(self.drop) :]
+        return Affine(A, np.zeros(len(A)), {})
+
+
+def turn(a: Float64, b: Float64) -> Float64:
+    """Return an orthogonal T with T a = b, for unit vectors `(dim,)`; exact at b = a and b = -a.
+
+    T1 = I + 2 b a^T - (a+b)(a+b)^T/(1+a.b) is a rotation that leaves alone what is at right angles to both,
+    and fails near b = -a; the reflection T2 = I - (a-b)(a-b)^T/(1-a.b) does so near b = a: the sign of a.b
+    chooses.
+    """
+    identity, cosine = np.eye(len(a)), float(a @ b)
+    if cosine < 0:
+        return np.asarray(identity - np.outer(a - b, a - b) / (1 - cosine))
+    return np.asarray(identity + 2 * np.outer(b, a) - np.outer(a + b, a + b) / (1 + cosine))
+
+
+def _direction(rows: Rows, whose: str) -> Float64:
+    _, mean, mean_square = centroid_of(rows)
+    length = float(np.linalg.norm(mean))
+    if length <= float(np.finfo(np.float32).eps) * mean_square**0.5:
+        raise DataError(f"householder wants a mean with a direction, the mean of {whose} is zero")
+    return mean / length

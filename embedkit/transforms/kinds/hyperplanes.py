@@ -1,0 +1,30 @@
+"""Random hyperplanes: on which sides of them a vector lies are its sign codes (Charikar 2002, section 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from embedkit.data.affine import Affine
+from embedkit.transforms.projection import require_settings
+from embedkit.transforms.streaming import Rows, width_of
+
+
+@dataclass(frozen=True)
+class Hyperplanes:
+    """Settings of `hyperplanes:dim=...`: entries are drawn from N(0, 1/dim), as of `gaussian`; `dim` may
+    be more than the vectors have columns, since more signs tell an angle better.
+    """
+
+    dim: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_settings(self.dim, self.seed)
+
+    def fit(self, rows: Rows) -> Affine:
+        """Return the projection of rows `(rows, columns)` on the normals of `dim` hyperplanes."""
+        generator = np.random.default_rng(self.seed)
+        A = generator.normal(scale=self.dim**-0.5, size=(self.dim, width_of(rows)))
+        return Affine(A, np.zeros(self.dim), {})

@@ -1,0 +1,38 @@
+"""Orthogonal Procrustes: the rotation that brings vectors nearest to those of another encoder (Schoenemann
+1966).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from embedkit.data.affine import Affine
+from embedkit.errors import DataError
+from embedkit.transforms.streaming import Pairs, cross_moments_of
+
+
+@dataclass(frozen=True)
+class Procrustes:
+    """Settings of `procrustes`: whether means are brought together too, and the spread about them."""
+
+    centre: bool = True
+    scale: bool = True
+
+    def fit(self, pairs: Pairs) -> Affine:
+        """Return x -> s A x + b for pairs of blocks `(rows, dim)` and `(rows, target_dim)`, row by row.
+
+        A is the matrix with orthonormal rows or columns whose A x have the largest inner products with their
+        targets, which for `dim <= target_dim` makes it that of least squares. Raises DataError when nothing
+        correlates.
+        """
+        moments = cross_moments_of(pairs)
+        cross, squares = moments.about_means if self.centre else moments.about_zero
+        U, singular, Vt = np.linalg.svd(cross, full_matrices=False)
+        rank = int(np.sum(singular > np.finfo(np.float32).eps * singular[0]))
+        if not rank:
+            raise DataError("procrustes wants vectors that correlate with their targets, these do not")
+        A = U @ Vt * (singular.sum() / squares if self.scale else 1)
+        b = moments.target_mean - A @ moments.mean if self.centre else np.zeros(len(A))
+        return Affine(A, b, {"rank": rank})

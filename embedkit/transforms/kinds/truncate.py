@@ -1,0 +1,30 @@
+"""Truncation: keep the first columns, as Matryoshka-trained models are meant to be cut (arXiv 2205.13147)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.data.affine import Affine
+from embedkit.errors import DataError, MismatchError
+
+
+@dataclass(frozen=True)
+class Truncate:
+    """Settings of `truncate:dim=...`: how many columns stay."""
+
+    dim: int
+
+    def __post_init__(self) -> None:
+        if self.dim < 1:
+            raise ValueError(f"dim={self.dim} is not positive")
+
+    def fit(self, rows: Iterable[NDArray[np.float32]]) -> Affine:
+        """Return the map onto the first `dim` columns; raises MismatchError when there are fewer."""
+        first = next(iter(rows), None)
+        if first is None:
+            raise DataError("there are no vectors to fit a map on")
+        if self.dim > first.shape[1]:
+            raise MismatchError(f"truncate wants {self.dim} columns, vectors have {first.shape[1]}")
+        return Affine(np.eye(self.dim, first.shape[1]), np.zeros(self.dim), {})
