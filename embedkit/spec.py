@@ -1,9 +1,10 @@
-"""Specs: `whitening:dim=256` <-> `Whitening(dim=256)`, and the kinds of a folder listed without importing
+"""Specs: `whitening:dim=256` <-> `Whitening(dim=256)`, and the kinds of each family, listed without importing
 them.
 
 A kind is a frozen dataclass of settings in a file of its own; the file's name is the kind's name, with
-hyphens for underscores. Adding a kind is adding a file. A kind with a language of its own names in `verbatim`
-the field that takes all behind the colon, as `factory:IVF256,SQ8` does.
+hyphens for underscores. Adding a kind is adding a file to the family's `kinds/` folder. A kind whose settings
+have a syntax of their own names in `verbatim` the field that takes everything after the colon, as
+`factory:IVF256,SQ8` does.
 """
 
 import dataclasses
@@ -17,14 +18,10 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from embedkit.errors import UnknownNameError, UsageError
 
-FAMILIES: dict[str, tuple[str, frozenset[str]]] = {
-    # family: (package, files in it that are shared machinery and not kinds)
-    "transform": (
-        "embedkit.transforms",
-        frozenset({"affine", "alignment", "axes", "fitting", "moments", "projection", "streaming"}),
-    ),
-    "loss": ("embedkit.losses", frozenset({"contrast", "margin"})),
-    "index": ("embedkit.indexing.kinds", frozenset()),
+FAMILIES: dict[str, str] = {  # family: the package whose files are its kinds
+    "transform": "embedkit.transforms.kinds",
+    "loss": "embedkit.losses.kinds",
+    "index": "embedkit.indexing.kinds",
 }
 
 Settings = TypeVar("Settings")
@@ -32,15 +29,14 @@ Settings = TypeVar("Settings")
 
 @lru_cache
 def kinds(family: str) -> tuple[str, ...]:
-    """Return the names of a family's kinds, sorted, read from its folder; nothing is imported but the parent
-    package.
+    """Return the names of a family's kinds, sorted, read from its folder; only the parent package is
+    imported.
     """
-    package, machinery = FAMILIES[family]
-    found = find_spec(package)
+    found = find_spec(FAMILIES[family])
     assert found is not None
     assert found.submodule_search_locations is not None
     files = (file.stem for folder in found.submodule_search_locations for file in Path(folder).glob("*.py"))
-    return tuple(sorted(stem.replace("_", "-") for stem in files if stem[0] != "_" and stem not in machinery))
+    return tuple(sorted(stem.replace("_", "-") for stem in files if stem[0] != "_"))
 
 
 def kind_class(family: str, name: str) -> type[Any]:
@@ -51,7 +47,7 @@ def kind_class(family: str, name: str) -> type[Any]:
     stem = name.replace("-", "_")
     if stem.replace("_", "-") not in kinds(family):
         raise UnknownNameError(name, kinds(family), what=f"{family} kind")
-    module = import_module(f"{FAMILIES[family][0]}.{stem}")
+    module = import_module(f"{FAMILIES[family]}.{stem}")
     classes = [
         value
         for value in vars(module).values()

@@ -1,17 +1,18 @@
-"""Rows against class vectors: the cross-entropy that margin losses share, worked in blocks of rows.
+"""Rows against class vectors: the cross-entropy that all margin losses share, computed in blocks of rows.
 
-A margin changes one logit of a row, that of its own class, which is worked out from the row and that class
-vector alone. The matrix of all other logits is computed, used and forgotten, a block of rows at a time, and
-the gradient with it: memory is that of one block and of the gradient, however many classes there are.
+A margin changes one logit per row, the logit of its own class, which depends on the row and that class vector
+alone. The matrix of all other logits is computed, used and dropped one block of rows at a time, and the
+gradient with it: memory is bounded by one block and the gradient, however many classes there are.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from embedkit.losses.contrastive import unit_rows
+from embedkit.losses.registry import Compared
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 BLOCK = 2**24  # logits at a time: 64 MB in float32
 
 
-class Batch(NamedTuple):
-    """Rows with their labels, and the classes that they are told apart by."""
+class LabelledRows(NamedTuple):
+    """Rows with their labels, and the vectors of the classes."""
 
     embeddings: Tensor  # (rows, dim)
     labels: Tensor  # (rows,): the class of each row
@@ -36,8 +37,43 @@ class Angle(NamedTuple):
     sine: Tensor  # (rows,), its gradient finite at cosines of 1 and -1 too
 
 
+class MarginLoss:
+    """A loss over texts with one label each: softmax cross-entropy of scaled cosines to the class vectors,
+    with another value at the label.
+
+    A kind is a frozen dataclass that inherits from it: `scale` is one of its settings, `target` its formula.
+    """
+
+    compares: ClassVar[Compared] = "labels"
+    margin_is_cosine: ClassVar[bool] = False  # whether a margin of the kind is subtracted from a cosine
+    scale: float
+    centres: int = 1  # vectors per class
+
+    def target(self, angle: Angle) -> Tensor:
+        """Return the value that replaces the cosine at the label, `(rows,)`."""
+        raise NotImplementedError
+
+    def __call__(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        class_vectors: Tensor,
+        *,
+        row_weights: Tensor | None = None,
+        log_counts: Tensor | None = None,
+    ) -> Tensor:
+        """Return the mean over rows `(rows, dim)` of weight `(rows,)` times cross-entropy.
+
+        `class_vectors` are `(classes * centres, dim)`, the centres of a class one after the other; `labels`
+        `(rows,)` are class numbers. To rows of other labels a class counts as exp(log_count) classes,
+        `log_counts` `(classes,)`.
+        """
+        batch = LabelledRows(embeddings, labels, class_vectors, row_weights, log_counts)
+        return cross_entropy(batch, self.target, scale=self.scale, centres=self.centres)
+
+
 def cross_entropy(
-    batch: Batch, target: Callable[[Angle], Tensor], *, scale: float, centres: int = 1
+    batch: LabelledRows, target: Callable[[Angle], Tensor], *, scale: float, centres: int = 1
 ) -> Tensor:
     """Return the mean over rows of weight times `-log softmax(logits)` at the label, in float32 or better.
 
@@ -117,7 +153,7 @@ def _angle(unit: Tensor, own: Tensor) -> Angle:
 
 
 def _sum_in_blocks(
-    batch: Batch, unit: Tensor, classes: Tensor, targets: Tensor, *, scale: float, centres: int
+    batch: LabelledRows, unit: Tensor, classes: Tensor, targets: Tensor, *, scale: float, centres: int
 ) -> Tensor:
     """Return the weighted sum over rows; where tensors want a gradient, it is in their `grad` afterwards."""
     import torch

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from embedkit import spec
 from embedkit.errors import UnknownNameError, UsageError
+from embedkit.losses.registry import has_cosine_margin, losses_comparing, settings_of
 
 Schedule = Literal["linear", "cosine", "constant"]
 Optimizer = Literal["adamw", "adax"]
@@ -65,6 +66,9 @@ class RunSettings:
             raise UsageError("1 leaves nothing to compare with", where="--batch-size")
 
 
+_CONTRAST = ("temperature", "hard_negative_weight", "scale_with_candidates", "mask_duplicates")
+
+
 @dataclass(frozen=True)
 class SimCSESettings(RunSettings):
     """What `train-simcse` can be told beside."""
@@ -83,18 +87,19 @@ class SimCSESettings(RunSettings):
 
     def contrast(self) -> Any:
         """Return the loss with these settings; raises UsageError when there is none such."""
-        if self.loss not in (known := ("two-view", "nt-xent")):
-            raise UnknownNameError(self.loss, known, what="loss", where="--loss")
-        names = ("temperature", "hard_negative_weight", "scale_with_candidates", "mask_duplicates")
+        _require_loss(self.loss, losses_comparing("views"))
+        known = settings_of(self.loss)
+        changed = {name for name in _CONTRAST if getattr(self, name) != getattr(SimCSESettings, name)}
+        if lacking := sorted(changed - known):
+            raise UsageError(f"loss {self.loss} has no {lacking[0]}", where=_option(lacking[0]))
+        given = {name: getattr(self, name) for name in _CONTRAST if name in known}
         try:
-            return replace(spec.parse("loss", self.loss), **{name: getattr(self, name) for name in names})
+            return replace(spec.parse("loss", self.loss), **given)
         except ValueError as error:
             raise UsageError(str(error)) from None
 
 
 Balance = Literal["none", "loss", "batches"]
-MARGINS = ("am-softmax", "arc-face", "sub-centre")  # losses that have one; softmax is that of none
-LABEL_LOSSES = (*MARGINS, "softmax", "simpler-a-softmax", "zlpr")
 
 
 @dataclass(frozen=True)
@@ -139,17 +144,19 @@ class AMSoftmaxSettings(RunSettings):
         Raises UsageError for a setting that the loss does not have.
         """
         name = self.loss or ("zlpr" if multiple else "am-softmax")
-        if name not in LABEL_LOSSES:
-            raise UnknownNameError(name, LABEL_LOSSES, what="loss", where="--loss")
-        if self.margin is not None and name not in (MARGINS if self.margin != "auto" else MARGINS[:1]):
-            raise UsageError(f"--loss {name} has none to set to {self.margin}", where="--margin")
-        if self.centres is not None and name != "sub-centre":
-            raise UsageError(f"--loss {name} has one for each class", where="--centres")
-        given = {"scale": None if name == "zlpr" else self.scale, "centres": self.centres}
-        given["margin"] = 0.0 if self.margin == "auto" else self.margin
+        _require_loss(name, losses_comparing("labels", "label sets"))
+        known = settings_of(name)
+        if self.margin is not None and "margin" not in known:
+            raise UsageError(f"loss {name} has no margin", where="--margin")
+        if self.margin == "auto" and not has_cosine_margin(name):
+            raise UsageError(f"auto sets a margin in cosine, loss {name} has none", where="--margin")
+        if self.centres is not None and "centres" not in known:
+            raise UsageError(f"loss {name} uses one centre per class", where="--centres")
+        margin = 0.0 if self.margin == "auto" else self.margin
+        given = {"scale": self.scale, "centres": self.centres, "margin": margin}
         try:
-            known = {field: value for field, value in given.items() if value is not None}
-            return replace(spec.parse("loss", name), **known)
+            given = {field: value for field, value in given.items() if field in known and value is not None}
+            return replace(spec.parse("loss", name), **given)
         except ValueError as error:
             raise UsageError(str(error)) from None
 
@@ -198,6 +205,11 @@ def located(settings: AnySettings) -> AnySettings:
 
 def _absolute(name: str) -> str:
     return name if name == "-" or "://" in name else str(Path(name).absolute())
+
+
+def _require_loss(name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise UnknownNameError(name, known, what="loss", where="--loss")
 
 
 def _require(settings: RunSettings, name: str, holds: Any, wanted: str) -> None:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from embedkit.cli.app import COMMANDS, app
 from embedkit.spec import kinds
-from embedkit.training.settings import LABEL_LOSSES, PRESETS
+from embedkit.training.settings import PRESETS
 
 PROGRAM = str(Path(sys.executable).with_name("embedkit"))
 
@@ -57,8 +57,11 @@ def files(folder):
         ("embedkit fit whi", ["whitening"]),
         ("embedkit index build --kind ", list(kinds("index"))),
         ("embedkit index docs.jsonl --kind hn", ["hnsw"]),
-        ("embedkit train-amsoftmax --loss ", list(LABEL_LOSSES)),
-        ("embedkit train-simcse --loss ", ["two-view", "nt-xent"]),
+        (
+            "embedkit train-amsoftmax --loss s",
+            ["simpler-a-softmax", "softmax", "sub-centre"],
+        ),
+        ("embedkit train-simcse --loss ", ["nt-xent", "two-view"]),
         ("embedkit train-simcse --preset ", list(PRESETS)),
         ("embedkit encode -m ", ["minilm", "hash:dim=512", "org/model"]),
         ("embedkit train-simcse -m org", ["org/model"]),

@@ -153,7 +153,7 @@ def test_check_exact_alone_trains_nothing(run):
         (["labelled.csv", "-o", "out", "--margin", "wide"], 2, "--margin: wide is neither auto nor a number"),
         (
             ["labelled.csv", "-o", "out", "--loss", "softmax", "--margin", "0.1"], 2,
-            "--margin: --loss softmax has none to set to 0.1",
+            "--margin: loss softmax has no margin",
         ),
         (
             ["labelled.csv", "-o", "out", "--holdout-labels", "3"], 2,

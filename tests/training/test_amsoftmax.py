@@ -287,9 +287,12 @@ def test_what_cannot_train_is_refused_before_a_model_is_loaded(settings, rows, g
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"loss": "softmax", "margin": 0.2}, "--margin: --loss softmax has none to set to 0.2"),
-        ({"loss": "arc-face", "margin": "auto"}, "--margin: --loss arc-face has none to set to auto"),
-        ({"centres": 2}, "--centres: --loss am-softmax has one for each class"),
+        ({"loss": "softmax", "margin": 0.2}, "--margin: loss softmax has no margin"),
+        (
+            {"loss": "arc-face", "margin": "auto"},
+            "--margin: auto sets a margin in cosine, loss arc-face has none",
+        ),
+        ({"centres": 2}, "--centres: loss am-softmax uses one centre per class"),
         ({"loss": "cosface"}, "--loss: unknown loss 'cosface'"),
         ({"scale": 0.0}, "--scale: 0.0 is not a positive number"),
         ({"calibrate": 1.0}, "--calibrate: 1.0 is not at least 0 and below 1"),

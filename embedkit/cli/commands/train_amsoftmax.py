@@ -15,6 +15,7 @@ from embedkit.cli.console import passed_over, say
 from embedkit.cli.options import Common, Files, TextOptions
 from embedkit.cli.train.options import TrainOptions, given_seed, is_done, train_together
 from embedkit.errors import UsageError
+from embedkit.losses.registry import losses_comparing
 
 if TYPE_CHECKING:
     from embedkit.data.text.labelled import Labelled
@@ -42,13 +43,19 @@ def _margin(value: str | None) -> str | None:
     raise UsageError(f"{value} is neither auto nor a number", where="--margin")
 
 
+if TYPE_CHECKING:
+    LossName = str
+else:  # the choices are the kinds in their folder
+    LossName = Literal[losses_comparing("labels", "label sets")]
+
+
 @dataclass(frozen=True)
 class LabelOptions:
     """What labels there are, and how hard they are told apart."""
 
     label_field: Annotated[str | None, _option("Field with the label, or the labels.")] = None
     loss: Annotated[
-        Literal["am-softmax", "arc-face", "sub-centre", "softmax", "simpler-a-softmax", "zlpr"] | None,
+        LossName | None,
         _option(_LOSSES),
     ] = None
     margin: Annotated[

@@ -12,6 +12,7 @@ from embedkit.cli.command import command_app
 from embedkit.cli.console import passed_over, say
 from embedkit.cli.options import Common, Files, TextOptions
 from embedkit.cli.train.options import TrainOptions, given_seed, is_done, train_together
+from embedkit.losses.registry import losses_comparing
 
 if TYPE_CHECKING:
     from embedkit.data.text.examples import Examples
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 OUTPUT = "The trained model: a sentence-transformers folder."
 _LOSS = "Loss"
+
+if TYPE_CHECKING:
+    LossName = str
+else:  # the choices are the kinds in their folder
+    LossName = Literal[losses_comparing("views")]
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class LossOptions:
         ),
     ] = None
     loss: Annotated[
-        Literal["two-view", "nt-xent"] | None,
+        LossName | None,
         typer.Option(help="[two-view]", rich_help_panel=_LOSS, show_default=False),
     ] = None
     temperature: Annotated[

@@ -1,12 +1,12 @@
-"""The article's loss: both views of every sentence in one batch, each shall find the other (kexue.fm 8348;
-NT-Xent of SimCLR, arXiv 2002.05709, section 2.1).
+"""NT-Xent: all views of all sentences in one batch; each view is the other's positive (kexue.fm 8348; SimCLR,
+arXiv 2002.05709, section 2.1).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from embedkit.losses.contrastive import (
     Contrast,
@@ -17,6 +17,7 @@ from embedkit.losses.contrastive import (
     require_settings,
     unit_rows,
 )
+from embedkit.losses.registry import Compared
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,8 +29,9 @@ class NTXent:
 
     temperature: float = 0.05
     hard_negative_weight: float = 1.0  # multiplies the exponential of a sentence's own hard negatives
-    mask_duplicates: bool = True  # equal texts are no negatives of each other
+    mask_duplicates: bool = True  # equal texts are not negatives of each other
     scale_with_candidates: int | None = None  # n0: logits times log n / log n0 at n candidates
+    compares: ClassVar[Compared] = "views"
 
     def __post_init__(self) -> None:
         require_settings(self.temperature, self.hard_negative_weight, self.scale_with_candidates)

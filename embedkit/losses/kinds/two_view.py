@@ -1,12 +1,12 @@
-"""The two-view loss of SimCSE: each sentence shall find its other view among those of the whole batch (Gao,
-Yao and Chen 2021, arXiv 2104.08821, equations 1 and 5).
+"""The two-view loss of SimCSE: each sentence must retrieve its second view among all candidates of the batch
+(Gao, Yao and Chen 2021, arXiv 2104.08821, equations 1 and 5).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from embedkit.losses.contrastive import (
     Contrast,
@@ -17,6 +17,7 @@ from embedkit.losses.contrastive import (
     require_settings,
     unit_rows,
 )
+from embedkit.losses.registry import Compared
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,8 +29,9 @@ class TwoView:
 
     temperature: float = 0.05
     hard_negative_weight: float = 1.0  # alpha of the paper; its code adds log(alpha) to the logit
-    mask_duplicates: bool = True  # equal texts are no negatives of each other
+    mask_duplicates: bool = True  # equal texts are not negatives of each other
     scale_with_candidates: int | None = None  # n0: logits times log n / log n0 at n candidates
+    compares: ClassVar[Compared] = "views"
 
     def __post_init__(self) -> None:
         require_settings(self.temperature, self.hard_negative_weight, self.scale_with_candidates)

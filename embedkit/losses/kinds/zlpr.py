@@ -1,11 +1,13 @@
-"""ZLPR: texts with several labels, or with weights of labels; those above 0 shall be the right ones (kexue.fm
-7359 and 9064; arXiv 2208.02955).
+"""ZLPR: texts with several labels, or with weighted labels. The scores of right labels must be above 0, the
+others below (kexue.fm 7359 and 9064; arXiv 2208.02955).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+
+from embedkit.losses.registry import Compared
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class ZLPR:
     """Settings of `zlpr`: none. `log(1 + sum t e^-s) + log(1 + sum (1 - t) e^s)` for scores s, targets t."""
+
+    compares: ClassVar[Compared] = "label sets"
 
     def __call__(self, scores: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the mean over rows, in float32 or better; all are `(rows, classes)`.
