@@ -32,7 +32,7 @@ _PUBLIC = {
     "Wishes": "embedkit.indexing.planning.plan",
     "plan_index": "embedkit.indexing.planning.plan",
     "this_machine": "embedkit.indexing.planning.machine",
-    "at_recall": "embedkit.indexing.operating_points",
+    "at_recall": "embedkit.indexing.query",
     "find_truth": "embedkit.evaluation.index.truth",
     "export_model": "embedkit.embedding.export.sentence_transformers",
     "Pair": "embedkit.data.text.pairs",

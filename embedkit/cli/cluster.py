@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embedkit.cli.console import Progress, report
+from embedkit.cli.console import Progress, kept_when_interrupted, report
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
 from embedkit.errors import UsageError
 
@@ -40,7 +40,6 @@ def encode_spread(
     options: dict[str, Any],
 ) -> None:
     """Encode files into an output, and report it as `encode` does."""
-    from embedkit.cli.commands.encode import kept_when_interrupted
     from embedkit.cluster.encoding import encode_on, survey_texts
     from embedkit.cluster.session import connected
     from embedkit.data.vectors.vector_set import VectorSet
@@ -51,7 +50,7 @@ def encode_spread(
     with connected(address) as cluster:
         texts = survey_texts(cluster, names, reading.format())
         progress = Progress(common.quiet, total=texts.corpus.records)
-        with kept_when_interrupted(output, common):
+        with kept_when_interrupted(output, common.quiet):
             progress.run(encode_on(cluster, output, recipe, texts, settings=settings, **options))
     rows = VectorSet.open(output).rows if output.is_dir() else texts.corpus.records
     report(common, progress, output, rows=rows, dimension=dimension, reader=texts.corpus)

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embedkit.errors import EmbedkitError, UsageError
@@ -157,3 +158,16 @@ def passed_over(reader: object) -> str:
     parts = [f"{blank:,} blank line{'s' * (blank != 1)}"] if blank else []
     parts += [f"{skipped:,} unreadable record{'s' * (skipped != 1)}"] if skipped else []
     return f"{' and '.join(parts)} skipped" if parts else ""
+
+
+@contextlib.contextmanager
+def kept_when_interrupted(output: Path, quiet: bool) -> Iterator[None]:
+    """Name the part of an output that is kept when the user interrupts."""
+    from embedkit.data.vectors.vector_set import partial_folder
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        if partial_folder(output).exists() and not quiet:
+            say(f"interrupted; {partial_folder(output)} keeps what is done, --resume continues it")
+        raise

@@ -65,7 +65,7 @@ class Narrowing:
         how, or nothing was measured that reaches the recall.
         """
         if self.recall is not None:
-            from embedkit.indexing.operating_points import at_recall
+            from embedkit.indexing.query import at_recall
 
             self._require_share()
             return at_recall(index, self.recall, k)

@@ -21,7 +21,7 @@ from embedkit.data.atomic import discard, flush_folder, write_whole
 from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
 from embedkit.indexing.building import default_kind, unit_rows
 from embedkit.indexing.files import stored
-from embedkit.indexing.kind import Floats, Kind, Metric, Space
+from embedkit.indexing.kind import Floats, IndexKind, Layout, Metric
 from embedkit.indexing.manifest import SEGMENTS, Manifest, write_manifest
 from embedkit.indexing.segment import Segment
 from embedkit.indexing.segment_writing import write_segment
@@ -55,8 +55,8 @@ class Plan:
     folder: Path
     shards: MappedShards
     schema: Any  # of the documents of all shards
-    settings: Kind
-    space: Space
+    settings: IndexKind
+    layout: Layout
     unit: bool  # whether rows are brought to unit length
     declared: bool  # whether they are said to have it
     coded: bool
@@ -92,11 +92,11 @@ def build_on(
     path, meta = Path(path), shards.known()
     settings = spec.parse("index", kind or default_kind(meta))
     settings = replace(settings, rescore=None) if coded else settings
-    space = Space(meta.dimension, metric, meta.codes if coded else None)
+    layout = Layout(meta.dimension, metric, meta.codes if coded else None)
     unit = metric == "cosine" and not coded
     with replacing(path) as (folder, first):
-        plan = Plan(folder, shards, shards.source.schema, settings, space, unit, meta.normalized, coded)
-        plan = replace(plan, space=_taught(plan))
+        plan = Plan(folder, shards, shards.source.schema, settings, layout, unit, meta.normalized, coded)
+        plan = replace(plan, layout=_pretrained(plan))
         (folder / HASHES).mkdir()
         share = of_vectors(cluster, shards).share
         tasks = _tasks(shards.source, first, cluster.workers(share))
@@ -111,14 +111,13 @@ def _tasks(source: VectorSet, first: int, workers: int) -> list[Task]:
     return [Task(first + n, run) for n, run in enumerate(cut_evenly(len(source.shards), count))]
 
 
-def _taught(plan: Plan) -> Space:
-    """Return the space with what the kind has learnt of a sample, where it learns."""
-    learn = getattr(plan.settings, "learn", None)
-    if learn is None or plan.coded:
-        return plan.space
+def _pretrained(plan: Plan) -> Layout:
+    """Return the layout with what the kind has learnt from a sample, where it learns."""
+    if not plan.settings.sample_rows or plan.coded:
+        return plan.layout
     file = plan.folder / TAUGHT
-    learn(sample(plan, plan.settings.sample_rows, plan.settings.seed), file)  # type: ignore[attr-defined]
-    return plan.space._replace(taught=file)
+    plan.settings.learn(sample(plan, plan.settings.sample_rows, plan.settings.seed), file)
+    return plan.layout._replace(pretrained=file)
 
 
 def sample(plan: Plan, size: int, seed: int) -> Floats:
@@ -144,7 +143,7 @@ def _build(task: Task, plan: Plan) -> Built:
     beside = place.with_name(f".{place.name}.{uuid4().hex}")
     rows = sum(shard.rows for shard in islice(plan.shards.source.shards, task.shards.start, task.shards.stop))
     batches = plan.batches(task.shards)
-    segment = write_segment(beside, plan.settings, batches, plan.space._replace(rows=rows))
+    segment = write_segment(beside, plan.settings, batches, plan.layout._replace(rows=rows))
     write_hashes(plan.folder / HASHES / f"{task.number:05d}.npy", segment)
     discard(place)  # of a worker that was lost just then
     os.rename(beside, place)
@@ -164,6 +163,6 @@ def _commit(plan: Plan, meta: VectorMeta, segments: list[Segment]) -> None:
     kept_map = stored(folder / MAP) if meta.map_file is not None else None
     number = int(segments[-1].folder.name)
     manifest = Manifest(
-        plan.settings, plan.space.metric, meta.dimension, meta.identity, tuple(segments), kept_map, number
+        plan.settings, plan.layout.metric, meta.dimension, meta.identity, tuple(segments), kept_map, number
     )
     write_manifest(folder, manifest)

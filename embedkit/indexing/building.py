@@ -15,7 +15,7 @@ from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.encoder import unit_length
 from embedkit.errors import UsageError
 from embedkit.indexing.files import stored
-from embedkit.indexing.kind import Metric, Rehearsal, Space
+from embedkit.indexing.kind import Layout, Metric, Rehearsal
 from embedkit.indexing.manifest import SEGMENTS, Manifest, write_manifest
 from embedkit.indexing.segment_writing import write_segment
 from embedkit.indexing.store import MAP, Index
@@ -51,10 +51,10 @@ def build_index(
         settings = replace(settings, rescore=None)
     unit = metric == "cosine" and not coded
     codes = meta.codes if coded else None
-    space = Space(meta.dimension, metric, codes, rows, rehearsal=rehearsal)
+    layout = Layout(meta.dimension, metric, codes, rows, rehearsal=rehearsal)
     with replacing(path) as (folder, number):
         scaled = unit_rows(batches, declared=meta.normalized) if unit else batches
-        segment = write_segment(folder / SEGMENTS / f"{number:05d}", settings, scaled, space)
+        segment = write_segment(folder / SEGMENTS / f"{number:05d}", settings, scaled, layout)
         if meta.map_file is not None:
             write_whole(folder / MAP, meta.map_file)
         kept_map = stored(folder / MAP) if meta.map_file is not None else None

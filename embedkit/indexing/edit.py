@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +10,9 @@ from typing import NamedTuple
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.errors import MismatchError
 from embedkit.indexing.building import takes_codes, unit_rows
-from embedkit.indexing.kind import Space
+from embedkit.indexing.kind import Layout
+from embedkit.indexing.manifest import write_manifest
+from embedkit.indexing.operating_points import Tuning
 from embedkit.indexing.segment import warn_of_mixed_fields
 from embedkit.indexing.segment_writing import write_segment
 from embedkit.indexing.store import Index
@@ -54,9 +56,9 @@ def add(
         if number_from is not None:
             number_from(first_free_number(index))
         unit = index.metric == "cosine" and not coded
-        space = Space(index.dimension, index.metric, meta.codes if coded else None)
+        layout = Layout(index.dimension, index.metric, meta.codes if coded else None)
         scaled = unit_rows(batches, declared=meta.normalized) if unit else batches
-        segment = write_segment(writer.folder, index.settings, scaled, space)
+        segment = write_segment(writer.folder, index.settings, scaled, layout)
         ids = segment.ids()
         found = [old.find(ids) for old in index.segments]
         kept = [writer.bury(old, rows) for old, rows in zip(index.segments, found, strict=True)]
@@ -120,5 +122,17 @@ def compact(path: str | Path) -> Index:
         if not index.rows:
             return writer.commit([])
         batches = (batch for segment in index.segments for batch in segment.batches(index.dimension))
-        space = Space(index.dimension, index.metric)
-        return writer.commit([write_segment(writer.folder, index.settings, batches, space)])
+        layout = Layout(index.dimension, index.metric)
+        return writer.commit([write_segment(writer.folder, index.settings, batches, layout)])
+
+
+def keep_tuning(path: str | Path, tuning: Tuning, settings: Mapping[str, int] | None = None) -> Index:
+    """Write operating points into the manifest of an index, and with `settings` the defaults of its searches.
+
+    Raises ExistsError while another process writes.
+    """
+    with writing(path) as writer:
+        index = writer.index.tuned(**settings) if settings else writer.index
+        changed = replace(index.manifest, tuning=tuning, generation=writer.generation)
+        write_manifest(index.path, changed)
+    return Index.open(path)

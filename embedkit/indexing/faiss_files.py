@@ -11,7 +11,7 @@ import numpy as np
 
 from embedkit.data.atomic import whole_file
 from embedkit.errors import FormatError
-from embedkit.indexing.kind import Blocks, Mask, Space
+from embedkit.indexing.kind import Blocks, Layout, Mask
 from embedkit.indexing.soundness import faults
 
 _READING = threading.Lock()  # the limit is that of the whole process
@@ -54,9 +54,9 @@ def save_index(file: Path, index: Any) -> None:
         faiss.write_index(index, writer(out.write))
 
 
-def fill(index: Any, blocks: Blocks, space: Space) -> None:
+def fill(index: Any, blocks: Blocks, layout: Layout) -> None:
     """Add blocks of rows to a FAISS index, and rehearse when as many are in it as the rehearsal wants."""
-    asked = space.rehearsal
+    asked = layout.rehearsal
     for block in blocks:
         rest = np.ascontiguousarray(block, dtype=np.float32)
         if asked is not None and index.ntotal < asked.rows <= index.ntotal + len(rest):

@@ -1,15 +1,20 @@
-"""What an index kind is: settings that build a segment's files, open them, and search them."""
+"""An index kind: settings that build, open and search the files of a segment, and state its cost."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.vectors.codes import Codes
+from embedkit.indexing.planning.costs import Cost
+from embedkit.indexing.planning.machine import Machine
+
+if TYPE_CHECKING:
+    from typing import Self
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -19,53 +24,83 @@ Metric = Literal["cosine", "dot"]
 
 
 class Rehearsal(NamedTuple):
-    """What is done when an index that is being built holds the first `rows` and no more: `ask` gets what
-    `Kind.search` takes as opened.
+    """A measurement while an index is built: `ask` is called once, when the index holds the first `rows`,
+    with the object that `IndexKind.search` takes as opened.
     """
 
     rows: int
     ask: Callable[[Any], None]
 
 
-class Space(NamedTuple):
-    """What the rows of a segment are: under `cosine` they have unit length, and so have the queries."""
+class Layout(NamedTuple):
+    """The rows of a segment: under `cosine` they have unit length, and so have the queries."""
 
     dimension: int
     metric: Metric
-    codes: Codes | None = None  # rows come as these codes `(rows, width)`, and as floats where this is None
-    rows: int | None = (
-        None  # that will come, where it is known: memory is taken once, and not again as it grows
-    )
-    taught: Path | None = (
-        None  # a file of what the kind has learnt before of a sample of more rows than these
-    )
-    rehearsal: Rehearsal | None = None  # for kinds that say that they `rehearse`
+    codes: Codes | None = None  # rows come as these codes `(rows, width)`; as floats where this is None
+    rows: int | None = None  # the number of rows to come, where it is known, so that memory is taken once
+    pretrained: Path | None = None  # a file that `learn` wrote, of a sample of more rows than these
+    rehearsal: Rehearsal | None = None  # for kinds that `rehearse`
 
 
-class Kind(Protocol):
-    """An index kind: one frozen dataclass in a file of `indexing/kinds/`, files and search in three methods.
+class IndexKind:
+    """An index kind: a frozen dataclass of settings in a file of `indexing/kinds/` that inherits from it.
 
-    What is opened does not depend on the settings named in `per_query`: other values of those search the same
-    files.
+    It must build, open and search a segment. It may also learn from a sample once for many segments, and
+    state its costs, without which the planner leaves it alone. An opened segment does not depend on the
+    settings named in `per_query`: searches with other values of those read the same files.
     """
 
-    per_query: ClassVar[frozenset[str]]
+    per_query: ClassVar[frozenset[str]] = frozenset()
+    rehearses: ClassVar[bool] = False  # whether `build` calls the rehearsal of its layout
+    seed: int = 0
 
-    def build(self, blocks: Blocks, space: Space, folder: Path) -> None:
+    def build(self, blocks: Blocks, layout: Layout, folder: Path) -> None:
         """Write files into `folder` from blocks of rows, which come once and are held one at a time.
 
-        Raises UsageError for a space in which the kind cannot say similarities.
+        Raises UsageError for a layout in which the kind cannot compute similarities.
         """
+        raise NotImplementedError
 
     def open(self, folder: Path, rows: int) -> Any:
-        """Map the files into memory; raises FormatError when one is damaged or holds not that many rows."""
+        """Map the files into memory; raises FormatError when one is damaged or does not hold `rows`."""
+        raise NotImplementedError
 
     def search(
         self, opened: Any, queries: Floats, k: int, allowed: Mask | None = None
     ) -> tuple[Floats, Rows]:
-        """Return similarities and rows, each `(queries, k)`, best first; only rows are found where
-        `allowed`, `(rows,)`, is true, and `k` is at most the number of those.
+        """Return similarities and rows, each `(queries, k)`, best first.
+
+        Only rows where `allowed`, `(rows,)`, is true are returned; `k` is at most the number of those.
         """
+        raise NotImplementedError
 
     def vectors(self, opened: Any, rows: Rows, dimension: int) -> Floats:
-        """Return some stored rows, `(len(rows), dimension)`, decoded where nothing but codes is kept."""
+        """Return some stored rows, `(len(rows), dimension)`, decoded where only codes are kept."""
+        raise NotImplementedError
+
+    @property
+    def sample_rows(self) -> int:
+        """The rows of the sample that `learn` needs; 0 for a kind that learns nothing."""
+        return 0
+
+    def learn(self, sample: Floats, file: Path) -> None:
+        """Write to `file` what the kind learns from a sample `(rows, dimension)`, for `Layout.pretrained`."""
+        raise NotImplementedError
+
+    def limits(self, k: int) -> Mapping[str, tuple[int, int]]:
+        """Return the least and the greatest value of each per-query setting, for the nearest `k`."""
+        return {}
+
+    @classmethod
+    def proposals(cls, rows: int, dimension: int) -> Iterator[Self]:
+        """Yield the settings that the planner should compare for so many rows."""
+        return iter(())
+
+    def settled(self, rows: int, dimension: int) -> Self:
+        """Return these settings, with the numbers filled in that building would choose by itself."""
+        return self
+
+    def cost(self, rows: int, dimension: int, machine: Machine) -> Cost:
+        """Return what `rows` of these settings cost; raises NotImplementedError where it is unknown."""
+        raise NotImplementedError

@@ -15,7 +15,7 @@ from embedkit.data.formats import require_format
 from embedkit.data.identity import Identity
 from embedkit.errors import FormatError, UsageError
 from embedkit.indexing.files import StoredFile
-from embedkit.indexing.kind import Kind, Metric
+from embedkit.indexing.kind import IndexKind, Metric
 from embedkit.indexing.operating_points import Tuning
 from embedkit.indexing.segment import Segment
 
@@ -28,7 +28,7 @@ MANIFEST, SEGMENTS = "manifest.json", "segments"
 class Manifest:
     """One generation of an index. `identity` is None when nobody said which encoder made the vectors."""
 
-    settings: Kind
+    settings: IndexKind
     metric: Metric
     dimension: int
     identity: Identity | None

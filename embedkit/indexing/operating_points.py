@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from embedkit.errors import UsageError
-
-if TYPE_CHECKING:
-    from embedkit.indexing.store import Index
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 
 class OperatingPoint(NamedTuple):
@@ -70,42 +64,3 @@ def ladder(most: int = 4096) -> Iterator[int]:
         if value > 1 and value * 3 // 2 <= most:
             yield value * 3 // 2
         value *= 2
-
-
-def at_recall(index: Index, recall: float, k: int) -> Index:
-    """Return the index, searched at the quickest point that was measured to reach `recall` of the nearest
-    `k`; a flat index as it is.
-
-    Raises UsageError naming the points where there is none.
-    """
-    where, tuning = str(index.path), index.manifest.tuning
-    if index.kind == "flat":
-        return index
-    if tuning is None:
-        what = "its recall has not been measured"
-        raise UsageError(what, where=where, hint=f"embedkit index tune {where}")
-    if k > tuning.k:
-        what = f"its recall was measured for {tuning.k:,} hits, {k:,} are asked for"
-        raise UsageError(what, where=where, hint=f"embedkit index tune {where} -k {k}")
-    point = tuning.cheapest(recall)
-    if point is None:
-        what = f"no point reaches recall {recall:g}; measured: {'; '.join(map(str, tuning.points))}"
-        raise UsageError(what, where=where, hint="ask for less, or --exact")
-    return index.tuned(**point.settings)
-
-
-def keep_tuning(path: str | Path, tuning: Tuning, settings: Mapping[str, int] | None = None) -> Index:
-    """Write operating points into the manifest of an index, and with `settings` what it is searched with when
-    nothing else is asked for.
-
-    Raises ExistsError while another process writes.
-    """
-    from embedkit.indexing.manifest import write_manifest
-    from embedkit.indexing.store import Index
-    from embedkit.indexing.writing import writing
-
-    with writing(path) as writer:
-        index = writer.index.tuned(**settings) if settings else writer.index
-        changed = replace(index.manifest, tuning=tuning, generation=writer.generation)
-        write_manifest(index.path, changed)
-    return Index.open(path)

@@ -103,3 +103,25 @@ def blocks_of(index: Index, passing: Mask | None = None) -> Iterator[Rows]:
         for first in range(0, len(rows), _BLOCK_ROWS):
             yield rows[first : first + _BLOCK_ROWS] + start
         start += segment.rows
+
+
+def at_recall(index: Index, recall: float, k: int) -> Index:
+    """Return the index, searched at the quickest point that was measured to reach `recall` of the nearest
+    `k`; a flat index as it is.
+
+    Raises UsageError naming the points where there is none.
+    """
+    where, tuning = str(index.path), index.manifest.tuning
+    if index.kind == "flat":
+        return index
+    if tuning is None:
+        what = "its recall has not been measured"
+        raise UsageError(what, where=where, hint=f"embedkit index tune {where}")
+    if k > tuning.k:
+        what = f"its recall was measured for {tuning.k:,} hits, {k:,} are asked for"
+        raise UsageError(what, where=where, hint=f"embedkit index tune {where} -k {k}")
+    point = tuning.cheapest(recall)
+    if point is None:
+        what = f"no point reaches recall {recall:g}; measured: {'; '.join(map(str, tuning.points))}"
+        raise UsageError(what, where=where, hint="ask for less, or --exact")
+    return index.tuned(**point.settings)

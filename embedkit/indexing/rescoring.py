@@ -16,6 +16,7 @@ from embedkit.indexing.kind import Blocks, Floats, Rows
 
 VECTORS = "vectors.npy"
 LEAST_CANDIDATES = 100  # found by the first pass even for a small k; reading them costs a millisecond
+MOST_OVERSAMPLED = 1024  # times k, that a plan or a measurement tries
 
 Precision = Literal["float32", "float16"]
 

@@ -18,7 +18,7 @@ from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import FormatError
 from embedkit.indexing.documents import DOCUMENTS, Documents
 from embedkit.indexing.files import StoredFile
-from embedkit.indexing.kind import Floats, Kind, Mask, Rows
+from embedkit.indexing.kind import Floats, IndexKind, Mask, Rows
 from embedkit.indexing.tombstones import read_tombstones
 
 
@@ -28,14 +28,14 @@ class Segment:
 
     folder: Path
     rows: int
-    kind: Kind
+    kind: IndexKind
     files: tuple[StoredFile, ...]
     shards: tuple[Shard, ...]
     tombstones: StoredFile | None = None
     deleted: int = 0
 
     @classmethod
-    def from_json(cls, folder: Path, value: dict[str, Any], kind: Kind) -> Segment:
+    def from_json(cls, folder: Path, value: dict[str, Any], kind: IndexKind) -> Segment:
         """Read what `to_json` wrote, or earlier versions; `folder` is the index's folder of segments."""
         if "files" in value:
             files = tuple(StoredFile(**file) for file in value["files"])

@@ -14,11 +14,11 @@ from embedkit.data.vectors.vector_set import Batch, checked
 from embedkit.errors import DataError
 from embedkit.indexing.documents import DOCUMENTS
 from embedkit.indexing.files import stored
-from embedkit.indexing.kind import Kind, Space
+from embedkit.indexing.kind import IndexKind, Layout
 from embedkit.indexing.segment import Segment
 
 
-def write_segment(folder: Path, kind: Kind, batches: Iterable[Batch], space: Space) -> Segment:
+def write_segment(folder: Path, kind: IndexKind, batches: Iterable[Batch], layout: Layout) -> Segment:
     """Write a segment of all batches into a new folder, one batch in memory at a time.
 
     Raises DataError when there is no row, a vector is not finite, or an id comes twice.
@@ -26,7 +26,7 @@ def write_segment(folder: Path, kind: Kind, batches: Iterable[Batch], space: Spa
     folder.mkdir()
     documents = ShardWriter(folder / DOCUMENTS, {})
     ids: list[NDArray[np.uint64]] = []
-    width = space.dimension if space.codes is None else space.codes.width
+    width = layout.dimension if layout.codes is None else layout.codes.width
 
     def blocks() -> Iterator[NDArray[Any]]:
         for table, vectors in checked(batches, width):
@@ -36,7 +36,7 @@ def write_segment(folder: Path, kind: Kind, batches: Iterable[Batch], space: Spa
         if not ids:
             raise DataError("there is nothing to index")
 
-    kind.build(blocks(), space, folder)
+    kind.build(blocks(), layout, folder)
     shards = documents.close()
     drop_journal(documents.folder)
     _refuse_repeated(documents.folder, shards, np.concatenate(ids))

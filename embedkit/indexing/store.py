@@ -23,7 +23,7 @@ from embedkit import spec
 from embedkit.data.identity import Identity
 from embedkit.embedding.encoder import Encoder, unit_length
 from embedkit.errors import DataError, FormatError, MismatchError, UsageError
-from embedkit.indexing.kind import Floats, Kind, Mask, Metric, Rows
+from embedkit.indexing.kind import Floats, IndexKind, Mask, Metric, Rows
 from embedkit.indexing.lock import Lease
 from embedkit.indexing.manifest import Manifest, read_manifest
 from embedkit.indexing.segment import Segment
@@ -69,7 +69,7 @@ class Index:
                     raise _missing(error) from None  # else a writer has cleared that generation away
 
     @property
-    def settings(self) -> Kind:
+    def settings(self) -> IndexKind:
         """The settings of the index kind."""
         return self.manifest.settings
 

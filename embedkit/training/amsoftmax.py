@@ -26,7 +26,8 @@ from embedkit.training.labels.auto_margin import AutoMargin
 from embedkit.training.labels.class_means import class_means, class_weights, first_offset
 from embedkit.training.labels.objectives import Classified, Tagged, Targets
 from embedkit.training.labels.split import Split, split
-from embedkit.training.recipe import Made, Recipe, Trained, load_model, settle_plan, train
+from embedkit.training.objective import Made
+from embedkit.training.recipe import Recipe, Trained, load_model, settle_plan, train
 from embedkit.training.run_log import Measure, Watch
 from embedkit.training.scoring import LabelScore, encode
 from embedkit.training.settings import AMSoftmaxSettings

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from embedkit.training.gradcache import (
     padded_left,
     two_passes,
 )
+from embedkit.training.settings import RunSettings
 from embedkit.training.sparse_embeddings import sparse_gradients
 
 
@@ -185,3 +186,11 @@ def refuse_batch_norm(model: nn.Module) -> None:
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             what = f"{name} is a {type(module).__name__}" if name else f"it is a {type(module).__name__}"
             raise ModelError(f"{what}: its output depends on the chunk, so no gradient is exact")
+
+
+class Made(NamedTuple):
+    """An objective around the model to start from, and the settings that were completed while it was made."""
+
+    objective: Objective
+    bf16: bool
+    settings: RunSettings  # completed: chunk sizes, number of passes

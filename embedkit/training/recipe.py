@@ -21,7 +21,7 @@ from embedkit.training.distributed import join, one_fate
 from embedkit.training.gradcache import Features, cut
 from embedkit.training.lora import add_lora, merge_lora
 from embedkit.training.model import Dropout, bf16_is_fast, load_trainable
-from embedkit.training.objective import Objective
+from embedkit.training.objective import Made, Objective
 from embedkit.training.processes.agreement import agreed, require_same_rows
 from embedkit.training.run_folder import BASE, RunFolder, kept_settings, require_base, unfinished
 from embedkit.training.run_log import Measure, Watch
@@ -55,14 +55,6 @@ class Trained(NamedTuple):
         known = {*own, *Plan._fields}
         found = {name: value for name, value in figures.items() if name not in known}
         return cls(path=path, found=found, plan=Plan(figures["chunk_tokens"], figures["passes"]), **own)
-
-
-class Made(NamedTuple):
-    """What a recipe made of the model to start from."""
-
-    objective: Objective
-    bf16: bool
-    settings: RunSettings  # with what was worked out
 
 
 AnyRecipe = TypeVar("AnyRecipe", bound="Recipe")

@@ -18,8 +18,8 @@ from embedkit.data.text.pairs import Pair
 from embedkit.training.advice import about_data, about_dropout, about_plan, about_run, require_data
 from embedkit.training.gradcache import Features
 from embedkit.training.model import Head
-from embedkit.training.objective import Contrastive, stacked
-from embedkit.training.recipe import Made, Recipe, Trained, load_model, settle_plan, train
+from embedkit.training.objective import Contrastive, Made, stacked
+from embedkit.training.recipe import Recipe, Trained, load_model, settle_plan, train
 from embedkit.training.run_log import Measure, Watch
 from embedkit.training.scoring import PairScore
 from embedkit.training.settings import SimCSESettings

@@ -18,7 +18,7 @@ from embedkit.embedding.encoder import EncoderSettings
 from embedkit.embedding.encoding import encode_to, map_batches
 from embedkit.errors import ClusterError, DataError, UsageError
 from embedkit.indexing.building import build_index
-from embedkit.indexing.kind import Space
+from embedkit.indexing.kind import Layout
 from embedkit.indexing.store import Index
 
 RECIPE = Recipe(EncoderSettings("hash:dim=16"))
@@ -139,7 +139,7 @@ def test_what_a_kind_learns_is_learnt_once_of_rows_of_all_shards(here, storage):
 def test_a_sample_is_of_all_rows_as_they_are_indexed(here):
     source = vectors(lines(400))
     turn = Affine(3 * np.eye(16), np.ones(16), {})
-    plan = Plan(Path(), MappedShards(source, (turn.to_bytes(),)), None, None, Space(16, "dot"), *[False] * 3)
+    plan = Plan(Path(), MappedShards(source, (turn.to_bytes(),)), None, None, Layout(16, "dot"), *[False] * 3)
     rows = np.concatenate([batch.vectors for batch in map_batches(source.meta, source, [turn], None)[1]])
     np.testing.assert_array_equal(sample(plan, 1000, 0), rows)
     drawn = sample(plan, 40, 0)

@@ -13,7 +13,7 @@ from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.errors import UsageError
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import delete
-from embedkit.indexing.kind import Space
+from embedkit.indexing.kind import Layout
 
 ROWS = np.random.default_rng(0).normal(size=(400, 16)).astype(np.float32)
 
@@ -125,6 +125,6 @@ def test_a_graph_whose_memory_was_taken_at_once_is_the_same_graph(folder, kind):
     settings = spec.parse("index", kind)
     for name, rows in (("grown", None), ("known", 400), ("fewer", 100)):
         Path(name).mkdir()
-        settings.build(np.array_split(ROWS, 7), Space(16, "dot", rows=rows), Path(name))
+        settings.build(np.array_split(ROWS, 7), Layout(16, "dot", rows=rows), Path(name))
     files = [Path(name, "graph.faiss").read_bytes() for name in ("grown", "known", "fewer")]
     assert files[0] == files[1] == files[2]

@@ -9,9 +9,10 @@ import pytest
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.errors import UsageError
 from embedkit.indexing.building import build_index
-from embedkit.indexing.edit import add, compact, delete
+from embedkit.indexing.edit import add, compact, delete, keep_tuning
 from embedkit.indexing.merging import merge
-from embedkit.indexing.operating_points import OperatingPoint, Tuning, at_recall, keep_tuning, ladder
+from embedkit.indexing.operating_points import OperatingPoint, Tuning, ladder
+from embedkit.indexing.query import at_recall
 from embedkit.indexing.store import Index
 
 ROWS = np.random.default_rng(0).normal(size=(300, 16)).astype(np.float32)

@@ -11,7 +11,7 @@ from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import DataError, FormatError, MismatchError
 from embedkit.indexing import segment_writing
 from embedkit.indexing.files import StoredFile
-from embedkit.indexing.kind import Space
+from embedkit.indexing.kind import Layout
 from embedkit.indexing.segment import Segment
 from embedkit.indexing.segment_writing import write_segment
 
@@ -24,7 +24,7 @@ def written(ids="abcdefghi", vectors=VECTORS, dimension=3):
         Batch(pa.table({"id": list(ids[start : start + 4])}), vectors[start : start + 4])
         for start in range(0, len(ids), 4)
     ]
-    return write_segment(Path("s"), FLAT, batches, Space(dimension, "cosine"))
+    return write_segment(Path("s"), FLAT, batches, Layout(dimension, "cosine"))
 
 
 def test_documents_come_back_in_the_order_asked(folder, monkeypatch):

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from embedkit.cli.command import command_app
-from embedkit.cli.console import Progress, input_names, passed_over, relay_warnings, report, say
+from embedkit.cli.console import (
+    Progress,
+    input_names,
+    kept_when_interrupted,
+    passed_over,
+    relay_warnings,
+    report,
+    say,
+)
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions, named
 from embedkit.errors import UsageError
 
@@ -81,7 +87,7 @@ def encode(
             _stream(encoder, reader, format, text=text, dtype=dtype, common=common)
             return
         progress = Progress(common.quiet, reader)
-        with kept_when_interrupted(output, common):
+        with kept_when_interrupted(output, common.quiet):
             progress.run(encode_to(output, encoder, reader, settings=settings, part=shard, **options))
         if isinstance(encoder, Reusing) and not common.quiet:
             say(f"{encoder.reused:,} vector{'s' * (encoder.reused != 1)} copied from {reuse}")
@@ -130,19 +136,6 @@ def _stream(
         write_jsonl(batches, sys.stdout.buffer, dtype)
     if (line := passed_over(reader)) and not common.quiet:
         say(line)
-
-
-@contextmanager
-def kept_when_interrupted(output: Path, common: Common) -> Iterator[None]:
-    """Say what is kept of an output when the user interrupts."""
-    from embedkit.data.vectors.vector_set import partial_folder
-
-    try:
-        yield
-    except KeyboardInterrupt:
-        if partial_folder(output).exists() and not common.quiet:
-            say(f"interrupted; {partial_folder(output)} keeps what is done, --resume continues it")
-        raise
 
 
 def _tidy(output: Path, common: Common) -> None:

@@ -90,7 +90,7 @@ def build_planned(
         progress = Progress(common.quiet, total=vectors.rows)
         spec, rows, corpus = chosen.chosen.spec, vectors.rows, corpus_of(vectors, metric)
         unseen = None
-        if wishing.recall is not None and queries is None and getattr(chosen.chosen.kind, "rehearses", False):
+        if wishing.recall is not None and queries is None and chosen.chosen.kind.rehearses:
             unseen = Unseen.drawn(corpus, rows, chosen.chosen.kind, common.seed)
         batches = progress.track(
             vectors.batches() if unseen is None else held_last(vectors, unseen.held.rows)

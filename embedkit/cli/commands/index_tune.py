@@ -111,7 +111,7 @@ def settle(index: Index, found: Tuning, recall: float | None) -> tuple[Index, Op
     """Keep what was measured in the index, searched from then on at the quickest point that reaches the
     recall, at the best where none does, or as before where no recall was asked for.
     """
-    from embedkit.indexing.operating_points import keep_tuning
+    from embedkit.indexing.edit import keep_tuning
 
     if recall is None:
         return keep_tuning(index.path, found), None

@@ -95,7 +95,7 @@ def arithmetic(plan: Plan) -> Iterator[str]:
     """Yield the arithmetic of the chosen kind, a line a sum."""
     cost = plan.chosen.cost
     yield f"{plan.chosen.spec}: for {plan.rows:,} rows of {plan.dimension} columns"
-    yield f"  on disk    {_sum((*cost.mapped, *cost.beside))}, without the documents"
+    yield f"  on disk    {_sum((*cost.mapped, *cost.unmapped))}, without the documents"
     yield f"  building   {in_bytes(plan.process)} for the process + {_sum(cost.building)}"
     yield f"  searching  {in_bytes(plan.process)} for the process + {_sum(cost.mapped)}"
     if plan.chosen.fails:

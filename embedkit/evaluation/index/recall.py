@@ -11,7 +11,7 @@ import numpy as np
 
 from embedkit.evaluation.bootstrap import Estimate, mean_estimate
 from embedkit.evaluation.index.truth import Truth
-from embedkit.indexing.kind import Floats, Kind, Rows
+from embedkit.indexing.kind import Floats, IndexKind, Rows
 from embedkit.indexing.operating_points import OperatingPoint, ladder
 from embedkit.indexing.query import exact_search
 from embedkit.indexing.store import Index
@@ -27,7 +27,7 @@ class Searched(Protocol):
     """What is measured: an index, or one that is being built."""
 
     @property
-    def settings(self) -> Kind:
+    def settings(self) -> IndexKind:
         """The settings of the kind."""
 
     def tuned(self, **settings: Any) -> Searched:
@@ -41,7 +41,7 @@ class Searched(Protocol):
 class Unfinished:
     """An index that is being built: what its kind searches, as far as it has come."""
 
-    settings: Kind
+    settings: IndexKind
     opened: Any
 
     def tuned(self, **settings: Any) -> Unfinished:
@@ -104,9 +104,10 @@ def curve(index: Searched, truth: Truth, *, seed: int = 0) -> Iterator[Measured]
         yield measure(index, truth, {}, seed=seed)
         return
     best: list[float] = []
+    least, _ = index.settings.limits(truth.searched)[names[0]]
     for value in ladder():
-        if names[0] == "ef_search" and value < truth.searched:
-            continue  # it would be searched with as many
+        if value < least:
+            continue
         point = measure(index, truth, {names[0]: value}, seed=seed)
         yield point
         best.append(point.recall.value)

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from embedkit.data.vectors.codes import SignCodes, cosine_from_agreement
 from embedkit.errors import UsageError
 from embedkit.indexing.faiss_files import map_index, selecting, write_index
-from embedkit.indexing.kind import Blocks, Floats, Mask, Rows, Space
+from embedkit.indexing.kind import Blocks, Floats, IndexKind, Layout, Mask, Rows
+from embedkit.indexing.planning.costs import (
+    CALL,
+    WRITTEN,
+    Cost,
+    K,
+    Term,
+    blocks_in_memory,
+    rescored_rows,
+    rescoring_seconds,
+)
+from embedkit.indexing.planning.machine import Machine
 from embedkit.indexing.rescoring import (
+    LEAST_CANDIDATES,
+    MOST_OVERSAMPLED,
     Precision,
     TwoPass,
     candidates,
@@ -22,11 +36,14 @@ from embedkit.indexing.rescoring import (
     rescore,
 )
 
+if TYPE_CHECKING:
+    from typing import Self
+
 FILE = "codes.faiss"
 
 
 @dataclass(frozen=True)
-class Binary:
+class Binary(IndexKind):
     """Settings of `binary`: `k * oversample` rows (100 at least) nearest by Hamming distance are scored again
     with vectors kept on disk as `rescore` says.
 
@@ -41,15 +58,15 @@ class Binary:
     def __post_init__(self) -> None:
         require_oversample(self.oversample)
 
-    def build(self, blocks: Blocks, space: Space, folder: Path) -> None:
+    def build(self, blocks: Blocks, layout: Layout, folder: Path) -> None:
         """Write the codes of all rows, and the rows beside them; one pass."""
         import faiss
 
-        if space.metric == "dot" and self.rescore is None:
+        if layout.metric == "dot" and self.rescore is None:
             raise UsageError("sign codes know angles, not dot products", hint="--metric cosine")
-        signs = SignCodes(space.dimension)
+        signs = SignCodes(layout.dimension)
         rows = keep(blocks, folder, self.rescore)
-        codes = rows if space.codes is not None else map(signs.encode, rows)
+        codes = rows if layout.codes is not None else map(signs.encode, rows)
         write_index(folder / FILE, faiss.IndexBinaryFlat(8 * signs.width), codes, binary=True)
 
     def open(self, folder: Path, rows: int) -> TwoPass:
@@ -75,3 +92,27 @@ class Binary:
             return np.asarray(opened.vectors[rows], dtype=np.float32)
         codes = np.stack([opened.codes.reconstruct(row) for row in rows.tolist()])
         return SignCodes(dimension).decode(codes)
+
+    def limits(self, k: int) -> Mapping[str, tuple[int, int]]:
+        """Return the range of `oversample`."""
+        return {"oversample": (1, MOST_OVERSAMPLED)}
+
+    @classmethod
+    def proposals(cls, rows: int, dimension: int) -> Iterator[Self]:
+        """Yield the kind with its vectors for a second pass."""
+        yield cls()
+
+    def cost(self, rows: int, dimension: int, machine: Machine) -> Cost:
+        """Return what `rows` rows cost: every search reads all codes, and rows for the candidates."""
+        codes = Term("rows x columns / 8", rows, dimension / 8)
+        scan = 4 * codes.bytes / machine.scanned + rescoring_seconds(self.oversample, dimension) + CALL
+        kept = rescored_rows(self.rescore, rows, dimension)
+        recall = binary_recall(max(K * self.oversample, LEAST_CANDIDATES), rows, dimension)
+        building, written = blocks_in_memory(rows, dimension), 4 * rows * dimension
+        return Cost((codes,), kept, building, written / WRITTEN, scan, recall)
+
+
+def binary_recall(candidates: float, rows: int, dimension: int) -> float:
+    """Return the expected recall of sign codes of which `candidates` are scored again."""
+    missed = 0.10 * (candidates / 100) ** -1.1 * (rows / 1e5) ** 0.4 * (384 / dimension)
+    return float(1 - min(1.0, missed))

@@ -13,7 +13,7 @@ import numpy as np
 from embedkit.data.apart import DiedError, apart
 from embedkit.errors import FormatError, UsageError
 from embedkit.indexing.faiss_files import map_index, save_index, search_parameters
-from embedkit.indexing.kind import Blocks, Floats, Mask, Rows, Space
+from embedkit.indexing.kind import Blocks, Floats, IndexKind, Layout, Mask, Rows
 from embedkit.indexing.rescoring import read_rows, write_rows
 from embedkit.indexing.sampling import SAMPLE_ROWS, SPOOL, draw
 
@@ -24,7 +24,7 @@ _ASKED = 64  # rows that a new index is asked for, before it is believed
 
 
 @dataclass(frozen=True)
-class Factory:
+class Factory(IndexKind):
     """Settings of `factory`: FAISS's own description, with its commas, and nothing behind it, as in
     `factory:IVF256,SQ8`; trained on a random sample of 65,536 rows.
 
@@ -33,14 +33,13 @@ class Factory:
 
     description: str
     verbatim: ClassVar[str] = "description"  # the field that a spec's text is, whatever it holds
-    per_query: ClassVar[frozenset[str]] = frozenset()
 
-    def build(self, blocks: Blocks, space: Space, folder: Path) -> None:
+    def build(self, blocks: Blocks, layout: Layout, folder: Path) -> None:
         """Write the FAISS index of all rows `(rows, dimension)`; it is in memory while it is filled.
 
         FAISS is in a process of its own meanwhile: some descriptions crash it, and those are refused.
         """
-        self._apart(_require_known, space.dimension)  # before anything is read
+        self._apart(_require_known, layout.dimension)  # before anything is read
         for _ in write_rows(folder / SPOOL, blocks, "float32"):
             pass
         self._apart(_build, str(folder))

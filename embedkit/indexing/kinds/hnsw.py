@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
 from embedkit.indexing.faiss_files import fill, map_index, save_index, selecting
-from embedkit.indexing.kind import Blocks, Floats, Mask, Rows, Space
-from embedkit.indexing.sampling import sampled
+from embedkit.indexing.kind import Blocks, Floats, IndexKind, Layout, Mask, Rows
+from embedkit.indexing.planning.costs import (
+    CALL,
+    STORED_BYTES,
+    STORED_RECALL,
+    Cost,
+    K,
+    Term,
+    blocks_in_memory,
+    sample_in_memory,
+)
+from embedkit.indexing.planning.machine import Machine
+from embedkit.indexing.sampling import SAMPLE_ROWS, sampled
+
+if TYPE_CHECKING:
+    from typing import Self
 
 FILE = "graph.faiss"
 Storage = Literal["flat", "fp16", "sq8"]
+_CACHED = 3e7  # bytes beyond which a step in a graph waits for memory
+_WAITING = 1.3  # times longer
 
 
 @dataclass(frozen=True)
-class Hnsw:
+class Hnsw(IndexKind):
     """Settings of `hnsw`: `m` neighbours a node, 2 m at the lowest level; `ef_construction` candidates looked
     at while it is built and `ef_search` while it is searched, `k` at least.
 
@@ -40,16 +58,16 @@ class Hnsw:
         if self.m < 2:
             raise ValueError(f"m={self.m} is not at least 2")
 
-    def build(self, blocks: Blocks, space: Space, folder: Path) -> None:
+    def build(self, blocks: Blocks, layout: Layout, folder: Path) -> None:
         """Write the FAISS graph of all rows `(rows, dimension)`; it is in memory while it is built."""
-        index = self._empty(space.dimension)
+        index = self._empty(layout.dimension)
         if self.storage == "sq8":
             sample, blocks = sampled(blocks, folder, self.seed)
             index.train(sample)
             del sample
-        if space.rows is not None:
-            _reserve(index, space.rows)
-        fill(index, blocks, space)
+        if layout.rows is not None:
+            _reserve(index, layout.rows)
+        fill(index, blocks, layout)
         save_index(folder / FILE, index)
 
     def open(self, folder: Path, rows: int) -> Any:
@@ -73,6 +91,33 @@ class Hnsw:
     def vectors(self, opened: Any, rows: Rows, dimension: int) -> Floats:
         """Return stored rows, `(len(rows), dimension)`."""
         return np.asarray(opened.storage.reconstruct_batch(rows), dtype=np.float32)
+
+    def limits(self, k: int) -> Mapping[str, tuple[int, int]]:
+        """Return the range of `ef_search`, which a search raises to `k` by itself."""
+        return {"ef_search": (k, 4096)}
+
+    @classmethod
+    def proposals(cls, rows: int, dimension: int) -> Iterator[Self]:
+        """Yield graphs of several densities, over each storage."""
+        for storage in get_args(Storage):
+            for m in (16, 32):
+                yield from (cls(m=m, ef_construction=ef, storage=storage) for ef in (40, 100, 200))
+
+    def cost(self, rows: int, dimension: int, machine: Machine) -> Cost:
+        """Return what `rows` rows cost: distances along walks, each of which waits for memory."""
+        vectors = Term(f"rows x {self.storage} vector", rows, STORED_BYTES[self.storage] * dimension)
+        edges = self.m * (2 + 1 / (self.m - 1))  # the levels above the lowest hold one row in m
+        graph = Term("rows x (edges x 4 + 12)", rows, 4 * edges + 12)
+        waiting = _WAITING if vectors.bytes + graph.bytes > _CACHED else 1
+        step = (0.5 + dimension / 256) / machine.walked * waiting
+        walked = max(self.ef_search, K)
+        growth = max(0.3, (rows / 1e5) ** 0.1) * math.sqrt(self.m / 32)
+        build = rows * (250 + 23.6 * self.ef_construction) * growth * step
+        query = (250 + 23.6 * walked) * growth * step * machine.threads + CALL
+        sample = (sample_in_memory(rows, SAMPLE_ROWS, dimension),) if self.storage == "sq8" else ()
+        recall = hnsw_recall(walked, rows, self.m, self.ef_construction) * STORED_RECALL[self.storage]
+        building = (vectors, graph, *sample, *blocks_in_memory(rows, dimension))
+        return Cost((vectors, graph), (), building, build, query, recall)
 
     def _empty(self, dimension: int) -> Any:
         import faiss
@@ -100,3 +145,10 @@ def _reserve(index: Any, rows: int) -> None:
     for vector, size in ((storage.codes, rows * storage.code_size), (index.hnsw.neighbors, edges)):
         vector.resize(size)
         vector.resize(0)
+
+
+def hnsw_recall(ef: float, rows: int, m: int, ef_construction: int) -> float:
+    """Return the expected recall of a graph: the misses fall with `ef` and grow with the rows."""
+    missed = 0.18 * (ef / 10) ** -0.93 * (rows / 1e5) ** 0.38
+    missed *= (40 / ef_construction) ** 0.4 * (32 / m) ** 1.5
+    return float(1 - min(1.0, missed))

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.vectors.codes import Int8Codes, calibrate
 from embedkit.indexing.faiss_files import map_index, selecting, write_index
-from embedkit.indexing.kind import Blocks, Floats, Mask, Rows, Space
+from embedkit.indexing.kind import Blocks, Floats, IndexKind, Layout, Mask, Rows
+from embedkit.indexing.planning.costs import (
+    CALL,
+    WRITTEN,
+    Cost,
+    Term,
+    blocks_in_memory,
+    rescored_rows,
+    rescoring_seconds,
+)
+from embedkit.indexing.planning.machine import Machine
 from embedkit.indexing.rescoring import (
+    MOST_OVERSAMPLED,
     VECTORS,
     Precision,
     TwoPass,
@@ -26,11 +37,14 @@ from embedkit.indexing.rescoring import (
     write_rows,
 )
 
+if TYPE_CHECKING:
+    from typing import Self
+
 FILE, SPOOL = "codes.faiss", "spool.npy"
 
 
 @dataclass(frozen=True)
-class Int8:
+class Int8(IndexKind):
     """Settings of `int8`: `k * oversample` rows (100 at least) nearest by their codes are scored again with
     vectors kept on disk as `rescore` says; with `rescore=none` a score is that of the decoded vector.
     """
@@ -42,10 +56,10 @@ class Int8:
     def __post_init__(self) -> None:
         require_oversample(self.oversample)
 
-    def build(self, blocks: Blocks, space: Space, folder: Path) -> None:
+    def build(self, blocks: Blocks, layout: Layout, folder: Path) -> None:
         """Write the codes of all rows; rows are spooled to disk, since ranges are those of all of them."""
-        if isinstance(space.codes, Int8Codes):
-            _write(folder, space.codes, blocks)
+        if isinstance(layout.codes, Int8Codes):
+            _write(folder, layout.codes, blocks)
             return
         spool = folder / (VECTORS if self.rescore == "float32" else SPOOL)
         codes = calibrate(write_rows(spool, blocks, "float32"))
@@ -71,6 +85,24 @@ class Int8:
         """Return stored rows, `(len(rows), dimension)`; decoded where only codes are kept."""
         kept = opened.codes.reconstruct_batch(rows) if opened.vectors is None else opened.vectors[rows]
         return np.asarray(kept, dtype=np.float32)
+
+    def limits(self, k: int) -> Mapping[str, tuple[int, int]]:
+        """Return the range of `oversample`."""
+        return {"oversample": (1, MOST_OVERSAMPLED)}
+
+    @classmethod
+    def proposals(cls, rows: int, dimension: int) -> Iterator[Self]:
+        """Yield the kind with and without vectors for a second pass."""
+        yield from (cls(), cls(rescore=None))
+
+    def cost(self, rows: int, dimension: int, machine: Machine) -> Cost:
+        """Return what `rows` rows cost: every search reads all codes, and rows for the candidates."""
+        codes = Term("rows x columns", rows, dimension)
+        written = codes.bytes + 2 * 4 * rows * dimension
+        scan = rows * dimension * 2 / machine.scanned + rescoring_seconds(self.oversample, dimension) + CALL
+        kept = rescored_rows(self.rescore, rows, dimension)
+        recall = 0.993 if self.rescore is None else 0.999
+        return Cost((codes,), kept, blocks_in_memory(rows, dimension), written / WRITTEN, scan, recall)
 
 
 def _write(folder: Path, codes: Int8Codes, blocks: Blocks) -> None:

@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from embedkit.errors import UsageError
 from embedkit.indexing.faiss_files import fill, map_index, save_index, search_parameters
-from embedkit.indexing.kind import Blocks, Floats, Mask, Rows, Space
+from embedkit.indexing.kind import Blocks, Floats, IndexKind, Layout, Mask, Rows
+from embedkit.indexing.planning.costs import (
+    CALL,
+    STORED_BYTES,
+    STORED_RECALL,
+    WRITTEN,
+    Cost,
+    Term,
+    blocks_in_memory,
+    sample_in_memory,
+)
+from embedkit.indexing.planning.machine import Machine
 from embedkit.indexing.sampling import SAMPLE_ROWS, sampled
+
+if TYPE_CHECKING:
+    from typing import Self
 
 FILE = "lists.faiss"
 ROWS_A_LIST = 39  # of the sample, at least: what k-means of FAISS asks for
 OPQ_ROWS = 16384  # of the sample, of which a rotation is learnt
 OPQ_ROUNDS = 20
 Storage = Literal["flat", "sq8", "pq"]
+_MOST_LISTS = 1 << 20
+_KMEANS_ROUNDS = 10
+_OPQ_ROUNDS = 100  # as they are timed; OPQ_ROUNDS rounds each train a quantizer of their own
 
 
 @dataclass(frozen=True)
-class Ivf:
+class Ivf(IndexKind):
     """Settings of `ivf`: `lists` by k-means on a random sample (by default 4 sqrt(rows of the sample)), of
     which a search reads the `probes` nearest, all where those hold too few rows.
 
@@ -50,25 +68,25 @@ class Ivf:
         if self.storage != "pq" and (self.m, self.bits, self.opq) != (None, 8, True):
             raise ValueError(f"m, bits and opq are of storage=pq, not of storage={self.storage}")
 
-    def build(self, blocks: Blocks, space: Space, folder: Path) -> None:
+    def build(self, blocks: Blocks, layout: Layout, folder: Path) -> None:
         """Write the FAISS lists of all rows `(rows, dimension)`; they are in memory while they are filled."""
         if self.storage == "pq":
-            numbers_a_row(self.m, space.dimension, opq=self.opq)  # refused before anything is read
-        if space.taught is None:
+            numbers_a_row(self.m, layout.dimension, opq=self.opq)  # refused before anything is read
+        if layout.pretrained is None:
             sample, rows = sampled(blocks, folder, self.seed, self.sample_rows)
             index = self._trained(sample)
         else:
-            index, rows = map_index(space.taught, 0), iter(blocks)
-        fill(index, rows, space)
+            index, rows = map_index(layout.pretrained, 0), iter(blocks)
+        fill(index, rows, layout)
         save_index(folder / FILE, index)
 
     @property
     def sample_rows(self) -> int:
-        """Rows of the sample that it learns of."""
+        """The rows of the sample that the centroids, ranges and codes are learnt from."""
         return max(SAMPLE_ROWS, ROWS_A_LIST * (self.lists or 0), int(2**self.bits) * ROWS_A_LIST)
 
     def learn(self, sample: Floats, file: Path) -> None:
-        """Write what is learnt of a sample `(rows, dimension)`, to be `taught` to segments made apart."""
+        """Write the trained, empty index, for segments that are built apart."""
         save_index(file, self._trained(sample))
 
     def open(self, folder: Path, rows: int) -> Any:
@@ -91,6 +109,56 @@ class Ivf:
         """Return stored rows, `(len(rows), dimension)`; decoded where they are codes."""
         _lists_of(opened).make_direct_map()
         return np.asarray(opened.reconstruct_batch(rows), dtype=np.float32)
+
+    def limits(self, k: int) -> Mapping[str, tuple[int, int]]:
+        """Return the range of `probes`."""
+        return {"probes": (1, self.lists or _MOST_LISTS)}
+
+    @classmethod
+    def proposals(cls, rows: int, dimension: int) -> Iterator[Self]:
+        """Yield several numbers of lists, over each storage."""
+        sizes = sorted({max(1, dimension // part) for part in (2, 4, 5, 6, 8, 16)})
+        for lists in sorted({_lists(rows, times) for times in (1, 2, 4, 8)}):
+            yield from (cls(lists=lists), cls(lists=lists, storage="sq8"))
+            yield from (cls(lists=lists, storage="pq", m=m) for m in sizes)
+
+    def settled(self, rows: int, dimension: int) -> Self:
+        """Return these settings with the numbers of lists and of product codes that building would choose."""
+        m = numbers_a_row(self.m, dimension, opq=self.opq) if self.storage == "pq" else None
+        lists = self.lists or round(4 * math.sqrt(min(rows, SAMPLE_ROWS)))
+        return replace(self, lists=max(1, min(lists, rows // ROWS_A_LIST)), m=m)
+
+    def cost(self, rows: int, dimension: int, machine: Machine) -> Cost:
+        """Return what `rows` rows cost; raises ValueError unless the settings are `settled`."""
+        if self.lists is None or (self.storage == "pq" and self.m is None):
+            raise ValueError("the cost of ivf depends on its lists and on m")
+        codes, learnt = self._codes(rows, dimension)
+        centroids = Term("lists x columns x 4", self.lists, 4 * dimension)
+        sampled = min(rows, max(SAMPLE_ROWS, ROWS_A_LIST * self.lists))
+        lists = self.lists * dimension
+        work = _KMEANS_ROUNDS * sampled * lists + rows * lists
+        read = rows * min(self.probes, self.lists) / self.lists
+        scan, tables = 4 * dimension * read / machine.scanned, 0.0
+        stored = STORED_RECALL.get(self.storage, 1.0)
+        if self.m is not None:
+            work += 2**self.bits * dimension * (rows + _OPQ_ROUNDS * OPQ_ROWS * self.opq)
+            scan, tables = 16 * self.m * read / machine.scanned, 2**self.bits * dimension / machine.products
+            stored = pq_recall(self.m, dimension)
+        query = 4 * lists / machine.scanned + scan + tables + CALL
+        sample = sample_in_memory(rows, sampled, dimension)
+        building = (codes, centroids, learnt, sample, *blocks_in_memory(rows, dimension))
+        seconds = work / machine.products + 2 * 4 * rows * dimension / WRITTEN
+        recall = ivf_recall(self.probes, self.lists) * stored
+        return Cost((codes, centroids, learnt), (), building, seconds, query, recall)
+
+    def _codes(self, rows: int, dimension: int) -> tuple[Term, Term]:
+        """Return the terms of the codes and of what they are decoded with."""
+        if self.m is None:
+            codes = Term("rows x (code + 8 of its number)", rows, STORED_BYTES[self.storage] * dimension + 8)
+            return codes, Term("ranges", 1, 8 * dimension)
+        codes = Term("rows x (code + 8 of its number)", rows, self.m * self.bits / 8 + 8)
+        book = 4 * (2**self.bits * dimension + dimension**2 * self.opq)
+        return codes, Term("codebook and rotation", 1, book)
 
     def _probed(
         self, opened: Any, queries: Floats, k: int, allowed: Mask | None, probes: int
@@ -173,6 +241,23 @@ def numbers_a_row(m: int | None, dimension: int, *, opq: bool) -> int:
         )
         raise UsageError(f"m={m} {fault}", where="storage=pq", hint=f"m={max(1, dimension // 4)}")
     return m
+
+
+def ivf_recall(probes: float, lists: int) -> float:
+    """Return the expected recall of lists: 1 where every one of them is read."""
+    rate = 0.754 * (lists / 316) ** -0.243
+    return 1.0 if probes >= lists else 1 - math.exp(-rate * probes**0.4)
+
+
+def pq_recall(m: int, dimension: int) -> float:
+    """Return the expected recall of product codes of `m` bytes when all of them are compared."""
+    columns = dimension / m / 4  # columns per byte, in fours
+    return float(1 - min(1.0, 0.18 * columns ** (1.66 if columns < 1 else 0.71)))
+
+
+def _lists(rows: int, times: float) -> int:
+    """Return a number of lists near `times` the root of the rows, with at least 39 rows each."""
+    return max(1, min(round(times * math.sqrt(rows)), rows // ROWS_A_LIST, _MOST_LISTS))
 
 
 def _lists_of(opened: Any) -> Any:

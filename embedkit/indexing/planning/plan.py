@@ -9,18 +9,15 @@ from typing import Any, NamedTuple
 
 from embedkit import spec
 from embedkit.errors import EmbedkitError, UsageError
-from embedkit.indexing.kinds.ivf import ROWS_A_LIST, numbers_a_row
+from embedkit.indexing.kind import IndexKind
 from embedkit.indexing.operating_points import ladder
-from embedkit.indexing.planning.costs import COSTED, Cost, K, cost_of, expected_recall
+from embedkit.indexing.planning.costs import Cost, K, cost_of, expected_recall
 from embedkit.indexing.planning.machine import Machine
-from embedkit.indexing.sampling import SAMPLE_ROWS
 
 RECALL = 0.95  # wished for where nothing is said
 LATENCY = 0.1  # seconds that a query may take where nothing is said
 SIMPLE = 1e-3  # seconds of a query up to which a flat index, which is exact, is good enough
 QUERIES = 1_000_000  # searched for one by one over the life of an index: the work that a plan keeps small
-_MOST = {"ef_search": 4096, "oversample": 1024}  # of settings for search
-_MOST_LISTS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -123,59 +120,36 @@ def _memory(candidate: Candidate) -> float:
     return max(candidate.cost.build_memory, candidate.cost.search_memory)
 
 
-def _kinds(rows: int, dimension: int, wishes: Wishes, named: str | None) -> Iterator[Any]:
-    """Yield settings worth a look, or those that the named kind leaves open."""
+def _kinds(rows: int, dimension: int, wishes: Wishes, named: str | None) -> Iterator[IndexKind]:
+    """Yield the settings to compare: what all kinds propose, or what the named kind leaves open."""
     if named is not None:
-        kind = _settled(spec.parse("index", named), rows, dimension)
-        yield from _searched(kind, rows, dimension, wishes.recall)
+        kind = spec.parse("index", named)
+        if not _states_cost(type(kind)):
+            known = [name for name in spec.kinds("index") if _states_cost(spec.kind_class("index", name))]
+            raise UsageError(
+                "its costs are unknown",
+                where=f"--kind {spec.render(kind)}",
+                hint=f"known: {', '.join(known)}",
+            )
+        yield from _searched(kind.settled(rows, dimension), rows, dimension, wishes.recall)
         return
-    yield spec.parse("index", "flat")
-    for each in _built(rows, dimension):
-        yield from _searched(spec.parse("index", each), rows, dimension, wishes.recall)
+    for name in spec.kinds("index"):
+        for kind in spec.kind_class("index", name).proposals(rows, dimension):
+            yield from _searched(kind, rows, dimension, wishes.recall)
 
 
-def _built(rows: int, dimension: int) -> Iterator[str]:
-    yield from ("int8", "int8:rescore=none", "binary")
-    for storage in ("flat", "fp16", "sq8"):
-        for m in (16, 32):
-            yield from (f"hnsw:m={m},ef_construction={ef},storage={storage}" for ef in (40, 100, 200))
-    for lists in sorted({_lists(rows, times) for times in (1, 2, 4, 8)}):
-        yield from (f"ivf:lists={lists},storage={storage}" for storage in ("flat", "sq8"))
-        for m in sorted({max(1, dimension // part) for part in (2, 4, 5, 6, 8, 16)}):
-            yield f"ivf:lists={lists},storage=pq,m={m}"
+def _states_cost(kind: type[IndexKind]) -> bool:
+    return kind.cost is not IndexKind.cost
 
 
-def _lists(rows: int, times: float) -> int:
-    """Return a number of lists near `times` the root of the rows, with 39 rows each at least."""
-    return max(1, min(round(times * math.sqrt(rows)), rows // ROWS_A_LIST, _MOST_LISTS))
-
-
-def _settled(kind: Any, rows: int, dimension: int) -> Any:
-    """Return a kind that somebody named with the numbers that it would choose for itself while it is built.
-
-    Raises UsageError for one whose costs nobody knows.
+def _searched(kind: IndexKind, rows: int, dimension: int, recall: float) -> Iterator[IndexKind]:
+    """Yield the kind with the first per-query setting that is expected to reach the recall; with every one
+    where none is.
     """
-    name = spec.render(kind)
-    if name.partition(":")[0] not in COSTED:
-        raise UsageError(
-            "its costs are not known", where=f"--kind {name}", hint=f"known: {', '.join(COSTED)}"
-        )
-    if not hasattr(kind, "lists"):
-        return kind
-    m = numbers_a_row(kind.m, dimension, opq=kind.opq) if kind.storage == "pq" else None
-    lists = kind.lists or round(4 * math.sqrt(min(rows, SAMPLE_ROWS)))
-    return replace(kind, lists=max(1, min(lists, rows // ROWS_A_LIST)), m=m)
-
-
-def _searched(kind: Any, rows: int, dimension: int, recall: float) -> Iterator[Any]:
-    """Yield the kind with the first setting for search that is expected to reach the recall; where none is,
-    with every one.
-    """
-    tried = [kind]
-    for name in kind.per_query:
-        most, least = (kind.lists if name == "probes" else _MOST[name]), (K if name == "ef_search" else 1)
+    tried: list[Any] = [kind]
+    for name, (least, most) in kind.limits(K).items():
         values = [value for value in ladder(most - 1) if value >= least]
-        tried = [replace(kind, **{name: value}) for value in (*values, most)]
+        tried = [replace(kind, **{name: value}) for value in (*values, most)]  # type: ignore[type-var]
     reaching = (each for each in tried if expected_recall(each, rows, dimension) >= recall)
     first = next(reaching, None)
     yield from tried if first is None else [first]

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from datasets import Dataset
 
 from embedkit.errors import DataError
 from embedkit.training.distributed import of_all, one_fate
 from embedkit.training.gather import processes
-
-if TYPE_CHECKING:
-    from embedkit.training.recipe import Made
+from embedkit.training.objective import Made
 
 
 def agreed(made: Made) -> Made:

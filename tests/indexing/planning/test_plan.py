@@ -10,14 +10,10 @@ from embedkit import spec
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.errors import EmbedkitError, UsageError
 from embedkit.indexing.building import build_index
-from embedkit.indexing.planning.costs import (
-    binary_recall,
-    cost_of,
-    expected_recall,
-    hnsw_recall,
-    ivf_recall,
-    pq_recall,
-)
+from embedkit.indexing.kinds.binary import binary_recall
+from embedkit.indexing.kinds.hnsw import hnsw_recall
+from embedkit.indexing.kinds.ivf import ivf_recall, pq_recall
+from embedkit.indexing.planning.costs import cost_of, expected_recall
 from embedkit.indexing.planning.machine import Machine
 from embedkit.indexing.planning.plan import Wishes, plan_index
 
@@ -91,7 +87,7 @@ def test_a_named_kind_is_kept_and_its_settings_for_search_are_chosen():
     assert planned(10**5, 384, kind="hnsw:m=24", recall=0.3).chosen.spec == "hnsw:m=24,ef_search=12"
     ef = planned(10**5, 384, kind="hnsw:m=24", recall=0.999).chosen.kind.ef_search
     assert ef > planned(10**5, 384, kind="hnsw:m=24", recall=0.9).chosen.kind.ef_search
-    with pytest.raises(UsageError, match=r"^--kind factory:Flat: its costs are not known; known: flat"):
+    with pytest.raises(UsageError, match=r"^--kind factory:Flat: its costs are unknown; known: binary"):
         planned(10**5, 384, kind="factory:Flat")
 
 

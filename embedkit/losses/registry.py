@@ -1,0 +1,31 @@
+"""The loss kinds, by what they compare."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, Literal
+
+from embedkit import spec
+
+Compared = Literal["views", "labels", "label sets"]
+
+
+def losses_comparing(*compared: Compared) -> tuple[str, ...]:
+    """Return the names of the losses that compare views of a text, texts with one label each, or texts with
+    sets of labels.
+    """
+    return tuple(name for name in spec.kinds("loss") if _class(name).compares in compared)
+
+
+def settings_of(name: str) -> frozenset[str]:
+    """Return the names of a loss's settings."""
+    return frozenset(field.name for field in fields(_class(name)))
+
+
+def has_cosine_margin(name: str) -> bool:
+    """Return True for a loss whose margin is subtracted from a cosine, which a measured diameter can set."""
+    return bool(getattr(_class(name), "margin_is_cosine", False))
+
+
+def _class(name: str) -> Any:
+    return spec.kind_class("loss", name)

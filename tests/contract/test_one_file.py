@@ -1,0 +1,152 @@
+"""A kind is one file: a copy of the package with a file more in each family uses the new kind everywhere."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import embedkit
+
+NEGATED = '''"""Negation: a transform for this test."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from embedkit.data.affine import Affine
+
+
+@dataclass(frozen=True)
+class Negated:
+    """Settings of `negated`: none."""
+
+    def fit(self, rows):
+        """Return x -> -x."""
+        dimension = next(iter(rows)).shape[1]
+        return Affine(-np.eye(dimension), np.zeros(dimension), {})
+'''
+
+HALF_MARGIN = '''"""A margin for this test: half of the cosine is taken away at the label."""
+
+from dataclasses import dataclass
+
+from embedkit.losses.margin import MarginLoss
+
+
+@dataclass(frozen=True)
+class HalfMargin(MarginLoss):
+    """Settings of `half-margin`: the scale."""
+
+    scale: float = 30.0
+
+    def target(self, angle):
+        """Return half of the cosine."""
+        return angle.cosine / 2
+'''
+
+NUMPY_ROWS = '''"""Rows in a numpy file, for this test."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from embedkit.indexing.kind import IndexKind
+from embedkit.indexing.planning.costs import Cost, Term
+
+
+@dataclass(frozen=True)
+class NumpyRows(IndexKind):
+    """Settings of `numpy-rows`: none."""
+
+    def build(self, blocks, layout, folder):
+        np.save(folder / "rows.npy", np.concatenate(list(blocks)).astype(np.float32))
+
+    def open(self, folder, rows):
+        return np.load(folder / "rows.npy", mmap_mode="r")
+
+    def search(self, opened, queries, k, allowed=None):
+        scores = queries @ opened.T
+        scores = scores if allowed is None else np.where(allowed, scores, -np.inf)
+        rows = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(scores, rows, axis=1), rows
+
+    def vectors(self, opened, rows, dimension):
+        return np.asarray(opened[rows])
+
+    @classmethod
+    def proposals(cls, rows, dimension):
+        yield cls()
+
+    def cost(self, rows, dimension, machine):
+        return Cost((Term("rows", rows, 4 * dimension),), (), (), 1e-9, 1e-9, 1.0)
+'''
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A function that runs a command of a copy of the package that has one file more in each family."""
+    folder = tmp_path_factory.mktemp("copy")
+    shutil.copytree(
+        Path(embedkit.__file__).parent, folder / "embedkit", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    for family, name, text in (
+        ("transforms", "negated", NEGATED),
+        ("losses", "half_margin", HALF_MARGIN),
+        ("indexing", "numpy_rows", NUMPY_ROWS),
+    ):
+        (folder / "embedkit" / family / "kinds" / f"{name}.py").write_text(text)
+    rng = np.random.default_rng(0)
+    np.save(folder / "rows.npy", rng.normal(size=(50, 8)).astype(np.float32))
+    (folder / "labelled.csv").write_text(
+        "text,label\n" + "".join(f"{word} {n},{word}\n" for word in ("red", "blue") for n in range(8))
+    )
+
+    def command(*words):
+        done = subprocess.run(
+            [sys.executable, "-m", "embedkit", *words],
+            check=False,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(folder)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    command.folder = folder
+    return command
+
+
+def test_a_new_transform_is_fitted_and_applied(run):
+    assert "negated" in run("fit", "--help")
+    run("fit", "negated", "rows.npy", "-o", "map.safetensors", "-q")
+    run("apply", "-t", "map.safetensors", "rows.npy", "-o", "turned.npy", "-q")
+    np.testing.assert_array_equal(np.load(run.folder / "turned.npy"), -np.load(run.folder / "rows.npy"))
+
+
+def test_a_new_index_kind_is_built_searched_and_planned(run):
+    assert "numpy-rows" in run("index", "build", "--help")
+    run("index", "build", "rows.npy", "--kind", "numpy-rows", "-o", "rows.idx", "-q")
+    rows = np.load(run.folder / "rows.npy")
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    expected = np.argsort(-(unit @ unit[7]), kind="stable")[1:4]
+    hits = run("search", "rows.idx", "--more-like", "8", "-k", "3", "--format", "jsonl").splitlines()
+    assert [int(json.loads(hit)["id"]) - 1 for hit in hits] == expected.tolist()
+    planned = json.loads(run("index", "plan", "--rows", "1e6", "--dim", "64", "--json"))
+    assert planned["kind"] == "numpy-rows"
+
+
+def test_a_new_loss_trains(run):
+    assert "half-margin" in run("train-amsoftmax", "--help")
+    run(
+        *("train-amsoftmax", "labelled.csv", "-m", "minilm", "-o", "model", "-q", "--max-length", "8"),
+        *("--loss", "half-margin", "--batch-size", "8", "--calibrate", "0"),
+    )
+    made = json.loads((run.folder / "model" / "embedkit.json").read_text())
+    assert "half-margin" in json.dumps(made)
