@@ -53,4 +53,4 @@ def test_the_program_leaves_at_once_and_nothing_registered_for_the_end_is_lost(o
 def test_what_is_printed_at_the_end_is_not_lost_in_the_buffer(tmp_path):
     with (tmp_path / "out").open("w") as out:
         subprocess.run([sys.executable, "-m", "embedkit", "--help"], stdout=out, check=True)
-    assert "Commands" in (tmp_path / "out").read_text()
+    assert "Inspect:" in (tmp_path / "out").read_text()

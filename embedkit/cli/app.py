@@ -18,32 +18,43 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from embedkit.cli.command import HELP_NAMES
+from embedkit.cli.command import CONTEXT, write_section
 from embedkit.cli.console import explain, say
 from embedkit.cli.options import print_version
 from embedkit.errors import UnknownNameError
 
-COMMANDS = {  # in the order in which a person meets them; a file each, with the same first line
-    "train-simcse": "Train an encoder on sentences, pairs or triplets, exactly at any batch size.",
-    "train-amsoftmax": "Train an encoder on labelled texts, by margin softmax, to retrieve by label.",
-    "encode": "Turn text into vectors, in order, in constant memory.",
-    "whiten": "Fit a whitening map on vectors, or on text, which is encoded first.",
-    "reduce": "Make a map to fewer dimensions, random or fitted, or codes of fewer bits.",
-    "fit": "Fit a map of any kind on vectors, or on text, which is encoded first.",
-    "apply": "Apply maps to vectors, one after the other, in constant memory; text is encoded first.",
-    "advise": "Say how many dimensions the vectors need, by rules of thumb and measured.",
-    "export": "Write a model with its maps baked in as a sentence-transformers folder, or a map alone.",
-    "index": "Build an index of documents, and look after it.",
-    "search": "Find the documents nearest to a question, or to each of many.",
-    "dedupe": "Find near-duplicates: documents as near as the threshold to one before them.",
-    "label": "Name the labels of texts, with probabilities; none where none applies.",
-    "eval": "Measure how good an encoder is, with intervals and the protocol.",
-    "report": "Make one HTML page of evaluations: tables, bars, curves, protocols; it is readable offline.",
-    "merge": "Join vector sets of one encoder into one.",
-    "info": "Say what things are, how they were made, and which of them go together.",
-    "doctor": "Say what is installed, what of the machine is used, and what is wrong.",
-    "demo": "Index the documentation of Python's standard library, and ask it questions.",
+GROUPS = {  # a file per command in commands/; its docstring begins with the same line
+    "Search": {
+        "demo": "Index the documentation of Python's standard library, and answer a few questions from it.",
+        "encode": "Turn text into vectors, in order, in constant memory.",
+        "index": "Build an index of documents, change it, measure it and check it.",
+        "search": "Find the documents nearest to one query or to many.",
+        "dedupe": "Find near-duplicates: documents that are similar enough to an earlier one.",
+        "label": "Assign labels to texts, with probabilities; no label where none is probable.",
+    },
+    "Train": {
+        "train-simcse": "Train an encoder on sentences, pairs or triplets, exactly at any batch size.",
+        "train-amsoftmax": "Train an encoder on labelled texts, by margin softmax, to retrieve by label.",
+    },
+    "Maps": {
+        "whiten": "Fit a whitening map on vectors, or on text, which is encoded first.",
+        "reduce": "Make a map to fewer dimensions, random or fitted, or codes of fewer bits.",
+        "fit": "Fit a map of any kind on vectors, or on text, which is encoded first.",
+        "apply": "Apply maps to vectors, one after the other, in constant memory.",
+        "export": "Write a model with its maps baked in as a sentence-transformers folder, or a map alone.",
+        "merge": "Join vector sets of one encoder into one.",
+    },
+    "Evaluate": {
+        "eval": "Measure the quality of encoders, maps and indexes, with confidence intervals.",
+        "advise": "Estimate how many dimensions the vectors need, by rules of thumb and by measurement.",
+        "report": "Turn the JSON of evaluations into one HTML page that needs no network.",
+    },
+    "Inspect": {
+        "info": "Describe files, folders and models, how they were made, and which fit together.",
+        "doctor": "Check the installation, the processor features in use, and what is wrong.",
+    },
 }
+COMMANDS = {name: line for group in GROUPS.values() for name, line in group.items()}
 
 
 class Commands(TyperGroup):
@@ -65,9 +76,15 @@ class Commands(TyperGroup):
         return self.commands[cmd_name]
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the list of commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        """Write the commands, group by group, without importing them."""
+        for title, commands in GROUPS.items():
+            write_section(formatter, title, commands.items())
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options after the commands."""
+        self.format_commands(ctx, formatter)
+        records = (parameter.get_help_record(ctx) for parameter in self.get_params(ctx))
+        write_section(formatter, "Options", filter(None, records))
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         """Parse the options before the command."""
@@ -110,7 +127,7 @@ def _one_line(message: str) -> str:
 app = typer.Typer(
     cls=Commands,
     invoke_without_command=True,
-    context_settings=HELP_NAMES,
+    context_settings=CONTEXT,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     epilog="Start with: embedkit demo",
@@ -126,7 +143,7 @@ def root(
 ) -> None:
     """Sentence embeddings and retrieval: text to vectors to index to hits, in constant memory."""
     if ctx.invoked_subcommand is None:
-        print(ctx.get_help())
+        typer.echo(ctx.get_help(), color=ctx.color)
 
 
 def main() -> NoReturn:

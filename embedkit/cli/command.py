@@ -8,7 +8,8 @@ import dataclasses
 import functools
 import inspect
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import typer
@@ -16,11 +17,17 @@ from typer.core import TyperCommand
 
 from embedkit.errors import UsageError
 
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
+CONTEXT = {"help_option_names": ["-h", "--help"], "color": False if os.environ.get("NO_COLOR") else None}
+
+
+def write_section(formatter: Any, title: str, records: Iterable[tuple[str, str]]) -> None:
+    """Write a titled list of names and their help, in colour where the output is a terminal."""
+    with formatter.section(typer.style(title, bold=True)):
+        formatter.write_dl([(typer.style(name, fg="cyan"), text) for name, text in records])
 
 
 class GroupedHelp(TyperCommand):
-    """Plain help, options under the heading of their group; numbers are finite."""
+    """Help with the options under the title of their group; numbers must be finite."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command line; raises UsageError for NaN and infinity, which pass comparisons."""
@@ -40,9 +47,8 @@ class GroupedHelp(TyperCommand):
             if record is not None:
                 default = "Arguments" if parameter.param_type_name == "argument" else "Options"
                 groups.setdefault(getattr(parameter, "rich_help_panel", None) or default, []).append(record)
-        for name, records in groups.items():
-            with formatter.section(name):
-                formatter.write_dl(records)
+        for title, records in groups.items():
+            write_section(formatter, title, records)
 
 
 class TakesText(GroupedHelp):
@@ -62,7 +68,7 @@ def command_app(
 ) -> typer.Typer:
     """Return a program of one command."""
     app = typer.Typer(rich_markup_mode=None, add_completion=False)
-    app.command(cls=cls, context_settings=HELP_NAMES, epilog=epilog)(spread(function))
+    app.command(cls=cls, context_settings=CONTEXT, epilog=epilog)(spread(function))
     return app
 
 

@@ -47,7 +47,10 @@ def advise(
     encoding: EncoderOptions,
     common: Common,
 ) -> None:
-    """Say how many dimensions the vectors need, by rules of thumb and measured; text is encoded first."""
+    """Estimate how many dimensions the vectors need, by rules of thumb and by measurement.
+
+    Text is encoded first.
+    """
     from embedkit.data.vectors.vector_set import checked
     from embedkit.evaluation.dimensions.curves import Protocol, label, measure
     from embedkit.evaluation.dimensions.rules import rules_for

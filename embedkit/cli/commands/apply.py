@@ -32,7 +32,10 @@ def apply(
     encoding: EncoderOptions,
     common: Common,
 ) -> None:
-    """Apply maps to vectors, one after the other, in constant memory; text is encoded first."""
+    """Apply maps to vectors, one after the other, in constant memory.
+
+    Text is encoded first.
+    """
     from embedkit.embedding.encoding import refuse_output
 
     relay_warnings(common.quiet)

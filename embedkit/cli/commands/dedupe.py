@@ -32,7 +32,7 @@ def dedupe(
     encoding: EncoderOptions,
     common: Common,
 ) -> None:
-    """Find near-duplicates: documents as near as the threshold to one before them.
+    """Find near-duplicates: documents that are similar enough to an earlier one.
 
     A line each, with the nearest of those before it. No pair is missed: from 20,000 documents on, bounds on
     angles leave out pairs that are far apart. Vectors lie in a temporary folder meanwhile.

@@ -38,7 +38,7 @@ def demo(
     encoding: EncoderOptions,
     common: Common,
 ) -> None:
-    """Index the documentation of Python's standard library, and ask it questions."""
+    """Index the documentation of Python's standard library, and answer a few questions from it."""
     from embedkit.data.text.records import Record
     from embedkit.indexing.query import Query
 

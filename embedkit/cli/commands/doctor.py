@@ -23,7 +23,7 @@ def doctor(
     *,
     common: Common,
 ) -> None:
-    """Say what is installed, what of the machine is used, and what is wrong."""
+    """Check the installation, the processor features in use, and what is wrong."""
     findings = examine(full=full)
     wrong = [finding for finding in findings if finding.wrong]
     if common.json:

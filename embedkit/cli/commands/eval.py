@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from embedkit.cli.command import HELP_NAMES, GroupedHelp, spread
+from embedkit.cli.command import CONTEXT, GroupedHelp, spread
 from embedkit.cli.commands.eval_geometry import geometry
 from embedkit.cli.commands.eval_index import index
 from embedkit.cli.commands.eval_labels import labels
@@ -22,7 +22,7 @@ INDEX_EPILOG = "Example: embedkit eval index docs.idx --queries questions.txt --
 
 app = typer.Typer(
     add_completion=False,
-    context_settings=HELP_NAMES,
+    context_settings=CONTEXT,
     rich_markup_mode=None,
     invoke_without_command=True,
     epilog=EPILOG,
@@ -31,7 +31,7 @@ app = typer.Typer(
 
 @app.callback()
 def group(ctx: typer.Context) -> None:
-    """Measure how good an encoder is, with intervals and the protocol."""
+    """Measure the quality of encoders, maps and indexes, with confidence intervals."""
     if ctx.invoked_subcommand is None:
         print(ctx.get_help())
 
@@ -43,4 +43,4 @@ for _function, _epilog in (
     (retrieval, RETRIEVAL_EPILOG),
     (index, INDEX_EPILOG),
 ):
-    app.command(cls=GroupedHelp, context_settings=HELP_NAMES, epilog=_epilog)(spread(_function))
+    app.command(cls=GroupedHelp, context_settings=CONTEXT, epilog=_epilog)(spread(_function))

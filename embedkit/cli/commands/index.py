@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from embedkit.cli.command import HELP_NAMES, GroupedHelp, spread
+from embedkit.cli.command import CONTEXT, GroupedHelp, spread
 from embedkit.cli.commands import index_edit
 from embedkit.cli.commands.index_edit import IndexPath
 from embedkit.cli.commands.index_plan import PLAN_EPILOG, plan
@@ -141,13 +141,14 @@ def verify(
 app = typer.Typer(
     cls=BuildByDefault,
     add_completion=False,
-    context_settings=HELP_NAMES,
+    context_settings=CONTEXT,
     rich_markup_mode=None,
-    help="Build an index of documents, and look after it. `index FILE -o DIR` is short for `index build`.",
+    help="Build an index of documents, change it, measure it and check it. "
+    "`index FILE -o DIR` is short for `index build`.",
     epilog=EPILOG,
 )
 _functions: tuple[Callable[..., None], ...] = (build, plan, tune, *index_edit.COMMANDS, verify, info)
 _EXAMPLES: dict[Callable[..., None], str] = {**index_edit.EXAMPLES, plan: PLAN_EPILOG, tune: TUNE_EPILOG}
 for _function in _functions:
     _example = _EXAMPLES.get(_function, EPILOG)
-    app.command(cls=GroupedHelp, context_settings=HELP_NAMES, epilog=_example)(spread(_function))
+    app.command(cls=GroupedHelp, context_settings=CONTEXT, epilog=_example)(spread(_function))

@@ -27,7 +27,7 @@ def info(
     *,
     common: Common,
 ) -> None:
-    """Say what things are, how they were made, and which of them go together."""
+    """Describe files, folders and models, how they were made, and which fit together."""
     from embedkit.cli.info.compatible import fit
     from embedkit.cli.info.recognise import read_thing
 

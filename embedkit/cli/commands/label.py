@@ -57,7 +57,7 @@ def label(
     encoding: EncoderOptions,
     common: Common,
 ) -> None:
-    """Name the labels of texts, with probabilities; none where none applies."""
+    """Assign labels to texts, with probabilities; no label where none is probable."""
     from embedkit.data.atomic import refuse_existing
     from embedkit.data.inputs import open_text
     from embedkit.embedding.labelling import Labeller, label_records, load_labels

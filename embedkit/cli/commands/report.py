@@ -33,7 +33,7 @@ def report(
     *,
     common: Common,
 ) -> None:
-    """Make one HTML page of evaluations: tables, bars, curves, protocols; it is readable offline."""
+    """Turn the JSON of evaluations into one HTML page that needs no network."""
     from embedkit.data.atomic import refuse_existing, write_whole
     from embedkit.evaluation.report import page
 

@@ -54,7 +54,7 @@ def search(
     encoding: EncoderOptions,
     common: Common,
 ) -> None:
-    """Find the documents nearest to a question, or to each of many."""
+    """Find the documents nearest to one query or to many."""
     from embedkit.cli.cluster import spread_indexes
     from embedkit.data.text.records import Record
     from embedkit.embedding.encoder import prepare
