@@ -32,10 +32,11 @@ check: $(VENV)/.installed-dev
 # AUTOFAISS_PYTHON names an environment with autofaiss, whose pins clash with ours: see benchmarks/autotune.py.
 bench: $(VENV)/.installed-dev
 	rm -f $(RESULTS)
-	for run in $(filter-out measure.py table.py index.py,$(notdir $(wildcard benchmarks/*.py))) \
+	for run in $(filter-out measure.py table.py chart.py index.py,$(notdir $(wildcard benchmarks/*.py))) \
 		"encode.py --whole-process" "contrastive.py --memory" "index.py --million --max-memory 1GB"; do \
 		echo "benchmarks/$$run" >&2; $(BIN)/python benchmarks/$$run >> $(RESULTS) || exit 1; done
 	$(BIN)/python benchmarks/table.py $(RESULTS) -o benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/chart.py $(RESULTS) -o docs/speed.svg
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/python docs/generate.py
