@@ -139,7 +139,7 @@ def test_a_new_index_kind_is_built_searched_and_planned(run):
     hits = run("search", "rows.idx", "--more-like", "8", "-k", "3", "--format", "jsonl").splitlines()
     assert [int(json.loads(hit)["id"]) - 1 for hit in hits] == expected.tolist()
     planned = json.loads(run("index", "plan", "--rows", "1e6", "--dim", "64", "--json"))
-    assert planned["kind"] == "numpy-rows"
+    assert planned["chosen"]["kind"] == "numpy-rows"
 
 
 def test_a_new_loss_trains(run):
