@@ -197,19 +197,23 @@ def _lines(stream: Stream) -> Lines:
 
 def _decode(line: bytes) -> str:
     try:
-        text = line.decode("utf-8")
+        return line.decode("utf-8")
     except UnicodeDecodeError as error:
         hint = "convert the file from its own encoding, as iconv -f LATIN1 -t UTF-8 does"
         raise DataError(f"is not UTF-8 (byte {error.start + 1})", hint=hint) from None
-    if "\0" in text:
-        hint = "text has no such bytes; the file is damaged, or no text"
-        raise DataError(f"has a NUL byte (byte {line.index(0) + 1})", hint=hint)
-    return text
 
 
 def _text_row(line: bytes) -> Row | None:
     text = _decode(line).rstrip("\r\n")
+    _require_more_than_nul(text)
     return {"text": text} if text.strip() else None
+
+
+def _require_more_than_nul(text: str) -> None:
+    """Raise DataError for a text of NUL characters only, which a crash leaves at the end of a file."""
+    if text.startswith("\0") and not text.strip("\0"):
+        hint = "the end of the file may be damaged"
+        raise DataError("holds nothing but NUL characters, expected text", hint=hint)
 
 
 def _json_row(line: bytes) -> Row | None:
@@ -370,9 +374,11 @@ def _csv_row(header: list[str], row: list[str] | csv.Error, whose: str) -> Row |
         raise DataError(f"is not CSV: {row}")
     if not row:
         return None
+    if len(row) == 1:
+        _require_more_than_nul(row[0])
     if len(row) != len(header):
         raise DataError(f"has {len(row)} cells, {whose} {len(header)}")
     for cell in row:
-        if not cell.isascii() or "\0" in cell:
+        if not cell.isascii():
             _decode(_undecoded(cell))
     return dict(zip(header, row, strict=True))

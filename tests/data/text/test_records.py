@@ -7,6 +7,7 @@ import io
 import json
 import lzma
 import re
+import sys
 from datetime import datetime
 
 import fsspec
@@ -164,12 +165,12 @@ def test_a_last_line_needs_no_newline(folder):
     assert pairs(put("a.txt", "a\nb")) == [("1", "a"), ("2", "b")]
 
 
-@pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\r"])
+@pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\r", "\0"])
 def test_only_a_newline_ends_a_line(folder, character):
     text = f"a{character}b"
     assert pairs(put("a.txt", f"{text}\n")) == [("1", text)]
     assert pairs(put("a.tsv", f"text\n{text}\n")) == [("1", text)]
-    assert pairs(put("a.jsonl", json.dumps({"text": text}, ensure_ascii=False))) == [
+    assert pairs(put("a.jsonl", json.dumps({"text": text}, ensure_ascii=False).replace("\0", "\\u0000"))) == [
         ("1", orjson.loads(orjson.dumps(text)))
     ]
 
@@ -281,16 +282,15 @@ def test_reading_may_stop_early(folder):
 SKIP = "; --on-error skip passes over such records"
 IDS = "; an id is text or a whole number of 64 bits"
 LATIN1 = "; convert the file from its own encoding, as iconv -f LATIN1 -t UTF-8 does"
-NUL = "; text has no such bytes; the file is damaged, or no text"
+NUL = "holds nothing but NUL characters, expected text; the end of the file may be damaged"
 ARRAY = "; write its elements as JSON lines, as jq -c '.[]' does"
 NAN = "; JSON has no NaN and no Infinity; write null"
 OTHER = "; --text-field names another"
 FAULTS = [
     ("a.txt", b"ok\nbad \xff\n", "a.txt:2: is not UTF-8 (byte 5)" + LATIN1),
-    ("a.txt", b"a\0b\n", "a.txt:1: has a NUL byte (byte 2)" + NUL),
-    ("a.txt", b"ok\na\0b\n", "a.txt:2: has a NUL byte (byte 2)" + NUL),
+    ("a.txt", b"ok\n\0\0\0\n", "a.txt:2: " + NUL),
+    ("a.csv", b"id,text\n1,a\n\0\0\n", "a.csv:3: " + NUL),
     ("a.jsonl", b'"ok"\n{"text": "\xff"}\n', "a.jsonl:2: is not UTF-8 (byte 11)" + LATIN1),
-    ("a.jsonl", b'"ok"\n\0\0\0\n', "a.jsonl:2: has a NUL byte (byte 1)" + NUL),
     ("a.jsonl", "[1]\n", "a.jsonl:1: is a list, not a JSON object" + ARRAY),
     (
         "a.jsonl",
@@ -322,7 +322,7 @@ FAULTS = [
     ("a.csv", b"id,text\n1,\xff\n", "a.csv:2: is not UTF-8 (byte 1)" + LATIN1),
     ("a.csv", 'id,text\n1,"a\nb"\n2,a,b\n', "a.csv:4: has 3 cells, the header has 2" + SKIP),
     ("a.tsv", b"id\ttext\n1\ta\n2\t\xff\n", "a.tsv:3: is not UTF-8 (byte 1)" + LATIN1),
-    ("a.tsv", b"id\ttext\n1\ta\n2\t\0\n", "a.tsv:3: has a NUL byte (byte 1)" + NUL),
+    ("a.tsv", b"id\ttext\n1\ta\n\0\0\n", "a.tsv:3: " + NUL),
     ("a.tsv", "id\ttext\n1\n", "a.tsv:2: has 1 cells, the header has 2" + SKIP),
 ]  # fmt: skip
 
@@ -620,9 +620,8 @@ def test_vectors_are_not_read_from_csv(folder):
 
 # Round trips
 
-in_texts = st.characters(codec="utf-8", exclude_characters="\0")
-texts = st.text(in_texts, max_size=20)
-ids = st.text(in_texts, min_size=1, max_size=8)
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+ids = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
 written = st.lists(st.tuples(ids, texts), max_size=8)
 
 
@@ -633,7 +632,11 @@ def test_jsonl_reads_back_as_written(tmp_path_factory, rows):
     assert pairs(str(name)) == rows
 
 
-@given(written, st.sampled_from(["\n", "\r\n"]))
+NUL_IN_CSV = sys.version_info >= (3, 11)  # before, Python's csv neither writes nor reads it
+in_csv = written if NUL_IN_CSV else written.filter(lambda rows: "\0" not in "".join(map("".join, rows)))
+
+
+@given(in_csv, st.sampled_from(["\n", "\r\n"]))
 def test_csv_reads_back_as_written(tmp_path_factory, rows, newline):
     name = tmp_path_factory.getbasetemp() / "trip.csv"
     with open(name, "w", newline="", encoding="utf-8") as file:
