@@ -122,10 +122,10 @@ def test_a_header_that_arrives_in_two_parts_is_one_header(monkeypatch):
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_a_header_of_csv_may_hold_a_line_break(monkeypatch, newline):
-    data = f'{newline}"the{newline}anchor",positive{newline}a dog,a hound{newline}'.encode()
+    data = f'{newline}"an{newline}chor",positive{newline}a dog,a hound{newline}'.encode()
     with piped(monkeypatch, one_by_one(data), 1e-4):
         found = read_examples(["-"], TextFormat("csv"))
-    assert found.columns == (f"the{newline}anchor", "positive")
+    assert found.columns == (f"an{newline}chor", "positive")
     assert found.rows == [("a dog", "a hound")]
 
 
