@@ -20,7 +20,8 @@ import pyarrow as pa
 from measure import data, embedkit, emit, run
 
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
-from embedkit.embedding.encoder import load, unit_length
+from embedkit.embedding.encoder import unit_length
+from embedkit.embedding.loading import load
 from embedkit.indexing.building import build_index
 from embedkit.indexing.store import Index
 

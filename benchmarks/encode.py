@@ -112,7 +112,7 @@ def embedkit(runtime: str, precision: str) -> Encode:
     """Return embedkit, encoding as the `encode` command does, loaded and warm."""
     from embedkit.data.text.records import Record
     from embedkit.embedding.batching import encode_records
-    from embedkit.embedding.encoder import load
+    from embedkit.embedding.loading import load
 
     encoder = load("minilm", device="cpu", runtime=runtime, precision=precision)
     encoder.encode(WARM_UP)

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from embedkit import spec
 from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet, VectorSetWriter
-from embedkit.embedding.encoder import load, unit_length
+from embedkit.embedding.encoder import unit_length
+from embedkit.embedding.loading import load
 from embedkit.transforms.fitting import fit_map
 from embedkit.transforms.kinds.procrustes import Procrustes
 

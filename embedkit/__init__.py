@@ -10,7 +10,7 @@ from typing import Any
 from embedkit.version import __version__
 
 _PUBLIC = {
-    "load": "embedkit.embedding.encoder",
+    "load": "embedkit.embedding.loading",
     "Encoder": "embedkit.embedding.encoder",
     "EncoderSettings": "embedkit.embedding.encoder",
     "Mapped": "embedkit.embedding.encoder",

@@ -177,7 +177,8 @@ class EncoderOptions:
 
     def settings_like(self, identity: Identity) -> EncoderSettings:
         """Return settings for queries to vectors of `identity`: its own, where nothing else was asked for."""
-        from embedkit.embedding.encoder import EncoderSettings, settings_of
+        from embedkit.embedding.encoder import EncoderSettings
+        from embedkit.embedding.loading import settings_of
 
         if self.model is not None:
             return EncoderSettings(**self._given())
@@ -185,7 +186,8 @@ class EncoderOptions:
 
     def load(self) -> Encoder:
         """Load the encoder with its maps."""
-        from embedkit.embedding.encoder import load, with_maps
+        from embedkit.embedding.encoder import with_maps
+        from embedkit.embedding.loading import load
 
         return with_maps(load(self.settings()), self.maps())
 
@@ -195,7 +197,8 @@ class EncoderOptions:
         Raises UsageError when nobody knows which encoder made the vectors and none was named.
         """
         from embedkit.data.affine import Affine
-        from embedkit.embedding.encoder import load, with_maps
+        from embedkit.embedding.encoder import with_maps
+        from embedkit.embedding.loading import load
 
         if identity is None:
             if self.model is None:
@@ -214,7 +217,7 @@ class EncoderOptions:
 
     def declared(self) -> Identity | None:
         """Return the identity of the encoder that was named, for vectors that do not say who made them."""
-        from embedkit.embedding.encoder import load
+        from embedkit.embedding.loading import load
 
         return load(self.settings()).identity if self.model is not None else None
 

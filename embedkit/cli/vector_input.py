@@ -66,7 +66,7 @@ def _named(source: VectorSet | VectorFile, encoding: EncoderOptions) -> VectorMe
     in their folder. Raises MismatchError when they belong to another.
     """
     from embedkit.data.label_input import LabelInput
-    from embedkit.embedding.encoder import load
+    from embedkit.embedding.loading import load
 
     if not isinstance(source, LabelInput):
         return source.meta

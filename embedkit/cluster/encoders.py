@@ -8,7 +8,8 @@ from functools import cache, partial
 
 from embedkit.cluster.session import Cluster, Share
 from embedkit.data.affine import Affine
-from embedkit.embedding.encoder import Encoder, EncoderSettings, load, with_maps
+from embedkit.embedding.encoder import Encoder, EncoderSettings, with_maps
+from embedkit.embedding.loading import load
 
 CPUS = 4  # of a worker at most: more encode faster in several processes than in one
 

@@ -8,12 +8,9 @@ Memory is bounded by two windows.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from embedkit.data.text.records import Record
 from embedkit.embedding.encoder import Encoder, Role, Vectors
@@ -82,24 +79,6 @@ def windows(
             window, size, limit = [], 0, min(limit * 4, WINDOW_ROWS)
     if window:
         yield window
-
-
-def token_batches(lengths: Sequence[int], budget: int, *, alike: bool = False) -> Iterator[NDArray[np.intp]]:
-    """Yield the rows of each batch, longest texts first; rows x longest stays within `budget` tokens.
-
-    A text longer than the budget is a batch of its own. In a batch rows are in order of length, then place;
-    `alike` ends a batch where the length changes.
-    """
-    sizes = np.asarray(lengths, dtype=np.int64)
-    order = np.argsort(-sizes, kind="stable")
-    start = 0
-    while start < len(order):
-        longest = int(sizes[order[start]])
-        end = start + max(1, budget // max(1, longest))
-        if alike:
-            end = min(end, start + int(np.searchsorted(-sizes[order[start:]], -longest, side="right")))
-        yield order[start:end]
-        start = end
 
 
 def _finish(window: list[Record], future: Future[Vectors]) -> Encoded:

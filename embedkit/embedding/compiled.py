@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
-import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,12 +21,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from embedkit.data.atomic import whole_folder, write_whole
-from embedkit.data.cache import cache_folder
-from embedkit.embedding.encoder import EncoderSettings, Precision, Vectors
-from embedkit.embedding.fingerprint import file_sha256, fingerprint
-from embedkit.embedding.model_folder import ModelFolder
-from embedkit.embedding.model_reading import read
+from embedkit.data.atomic import write_whole
+from embedkit.embedding.encoder import Precision, Vectors
+from embedkit.embedding.fingerprint import file_sha256
 from embedkit.embedding.telemetry import silence
 from embedkit.embedding.tokens import FastTokenizer, TokenBatch
 from embedkit.errors import MissingPackageError, ModelError
@@ -42,7 +37,6 @@ MODEL, WEIGHTS, TOKENIZER, ENTRY = "model.xml", "model.bin", "tokenizer.json", "
 FAILURE = "failure.json"
 
 logger = logging.getLogger("embedkit")
-_loading = threading.Lock()
 
 
 class Kind(NamedTuple):
@@ -131,48 +125,6 @@ class CompiledRuntime:
         finally:
             self._queue.wait_all()
         yield from done
-
-
-def load_compiled(folder: ModelFolder, settings: EncoderSettings) -> CompiledRuntime:
-    """Return the encoder compiled for the processor, from the cache or converted now.
-
-    Raises ModelError when the model will not convert, and remembers that in the cache. A cache that cannot be
-    written costs a warning.
-    """
-    kind = current_kind(read(folder, settings).fingerprint(folder))
-    path = cache_folder("compiled") / f"{kind.fingerprint}-{fingerprint(kind.processor)[:8]}"
-    with _loading:
-        require_no_failure(path, kind, where=folder.name)
-        return open_entry(path, kind, settings.precision) or _convert(path, kind, folder, settings)
-
-
-def _convert(path: Path, kind: Kind, folder: ModelFolder, settings: EncoderSettings) -> CompiledRuntime:
-    """Convert, and open the result from the cache; where that cannot be written, from a passing folder."""
-    from embedkit.embedding.conversion_process import convert_apart
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_folder(path) as beside:
-            try:
-                convert_apart(beside, kind, folder, settings)
-            except UnfitError as error:
-                write_failure(beside, kind, error)
-        require_no_failure(path, kind, where=folder.name)
-        if runtime := open_entry(path, kind, settings.precision):
-            return runtime
-    except OSError as error:
-        reason = error.strerror or error
-        logger.warning(
-            "%s: cannot be written (%s); the model is compiled anew each time", path.parent, reason
-        )
-    try:
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as passing:
-            convert_apart(Path(passing), kind, folder, settings)
-            if runtime := open_entry(Path(passing), kind, settings.precision):
-                return runtime
-    except OSError as error:
-        raise ModelError(f"cannot be compiled: {error}", where=folder.name) from error
-    raise ModelError("cannot be compiled: what was written does not read back", where=folder.name)
 
 
 def openvino() -> Any:

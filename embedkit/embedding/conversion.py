@@ -33,9 +33,9 @@ from embedkit.embedding.encoder import EncoderSettings, Vectors
 from embedkit.embedding.faults import reason
 from embedkit.embedding.fingerprint import file_sha256
 from embedkit.embedding.model_folder import ModelFolder
+from embedkit.embedding.runtime import Runtime, compute
 from embedkit.embedding.tokens import FastTokenizer
 from embedkit.embedding.torch_runtime import TorchRuntime
-from embedkit.embedding.transformer import Runtime, compute
 from embedkit.errors import ModelError
 
 LOWEST_FIDELITY = (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import asdict
@@ -19,9 +20,22 @@ from typing import Any
 
 import orjson
 
-from embedkit.embedding.compiled import Kind, UnfitError
+from embedkit.data.atomic import whole_folder
+from embedkit.data.cache import cache_folder
+from embedkit.embedding.compiled import (
+    CompiledRuntime,
+    Kind,
+    UnfitError,
+    current_kind,
+    logger,
+    open_entry,
+    require_no_failure,
+    write_failure,
+)
 from embedkit.embedding.encoder import EncoderSettings
+from embedkit.embedding.fingerprint import fingerprint
 from embedkit.embedding.model_folder import ModelFolder
+from embedkit.embedding.model_reading import read
 from embedkit.errors import ModelError
 
 LONGEST = 3600  # seconds: a conversion that takes longer hangs
@@ -31,7 +45,6 @@ _FROM_OUTSIDE = ("SIGHUP", "SIGINT", "SIGKILL", "SIGTERM")  # SIGKILL where memo
 _START = """
 import sys
 sys.path[:] = sys.argv[1:]
-from embedkit.embedding.conversion_process import main
 main()
 """
 
@@ -111,3 +124,47 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
+
+
+_loading = threading.Lock()
+
+
+def load_compiled(folder: ModelFolder, settings: EncoderSettings) -> CompiledRuntime:
+    """Return the encoder compiled for the processor, from the cache or converted now.
+
+    Raises ModelError when the model will not convert, and remembers that in the cache. A cache that cannot be
+    written costs a warning.
+    """
+    kind = current_kind(read(folder, settings).fingerprint(folder))
+    path = cache_folder("compiled") / f"{kind.fingerprint}-{fingerprint(kind.processor)[:8]}"
+    with _loading:
+        require_no_failure(path, kind, where=folder.name)
+        return open_entry(path, kind, settings.precision) or _convert(path, kind, folder, settings)
+
+
+def _convert(path: Path, kind: Kind, folder: ModelFolder, settings: EncoderSettings) -> CompiledRuntime:
+    """Convert, and open the result from the cache; where that cannot be written, from a passing folder."""
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_folder(path) as beside:
+            try:
+                convert_apart(beside, kind, folder, settings)
+            except UnfitError as error:
+                write_failure(beside, kind, error)
+        require_no_failure(path, kind, where=folder.name)
+        if runtime := open_entry(path, kind, settings.precision):
+            return runtime
+    except OSError as error:
+        reason = error.strerror or error
+        logger.warning(
+            "%s: cannot be written (%s); the model is compiled anew each time", path.parent, reason
+        )
+    try:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as passing:
+            convert_apart(Path(passing), kind, folder, settings)
+            if runtime := open_entry(Path(passing), kind, settings.precision):
+                return runtime
+    except OSError as error:
+        raise ModelError(f"cannot be compiled: {error}", where=folder.name) from error
+    raise ModelError("cannot be compiled: what was written does not read back", where=folder.name)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.identity import Identity
 from embedkit.data.text.pairs import shown
-from embedkit.errors import DataError, MismatchError, MissingPackageError, UnknownNameError, UsageError
+from embedkit.errors import DataError, MismatchError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from embedkit.data.affine import Affine
@@ -68,47 +67,6 @@ class EncoderSettings:
         for name, number in (("--max-length", self.max_length), ("--truncate-dim", self.truncate_dim)):
             if number is not None and number < 1:
                 raise UsageError(f"{number} is not a positive number", where=name)
-
-
-def load(model: str | EncoderSettings = DEFAULT_MODEL, **settings: Any) -> Encoder:
-    """Load an encoder: `minilm`, a folder, a hub id, or `hash:dim=512`.
-
-    Takes the fields of `EncoderSettings`. Raises ModelError when there is no such model or it cannot do what
-    is asked. Nothing is computed yet, and the weights are not read before the first text.
-
-    >>> load("hash:dim=64").encode(["one line"]).shape
-    (1, 64)
-    """
-    wanted = model if isinstance(model, EncoderSettings) else EncoderSettings(model, **settings)
-    if wanted.model.partition(":")[0] == "hash":
-        from embedkit.embedding.hashed import load_hashed
-
-        return load_hashed(wanted)
-    from embedkit.embedding.transformer import Transformer
-
-    return Transformer(wanted)
-
-
-def prepare(settings: EncoderSettings) -> None:
-    """Import what an encoder of these settings computes with, so that it can be done beside other work."""
-    if settings.model.partition(":")[0] != "hash" and settings.runtime != "torch":
-        from embedkit.embedding.compiled import openvino
-
-        with suppress(MissingPackageError):
-            openvino()
-
-
-def settings_of(identity: Identity) -> EncoderSettings:
-    """Return settings that load the encoder of `identity` again (its maps not included)."""
-    return EncoderSettings(
-        identity.model,
-        pooling=identity.pooling if identity.pooling in get_args(PoolingName) else None,  # type: ignore[arg-type]
-        max_length=identity.max_length,
-        truncate_dim=identity.truncate_dim,
-        document_prompt=identity.document_prompt,
-        query_prompt=identity.query_prompt,
-        normalize=identity.normalized,
-    )
 
 
 def with_maps(encoder: Encoder, transforms: Sequence[Affine]) -> Encoder:

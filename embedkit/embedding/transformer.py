@@ -7,40 +7,17 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
 
 from embedkit.data.identity import Identity
-from embedkit.embedding.batching import token_batches
 from embedkit.embedding.encoder import EncoderSettings, Role, Vectors
 from embedkit.embedding.faults import as_model_error
 from embedkit.embedding.model_folder import ModelFolder, find_model
 from embedkit.embedding.model_reading import identify, read
-from embedkit.embedding.tokens import TokenBatch, Tokenize, Tokens, pad
+from embedkit.embedding.runtime import Runtime, compute
 from embedkit.errors import MissingPackageError, ModelError
 
 logger = logging.getLogger("embedkit")
-
-
-class Runtime(Protocol):
-    """Where a model is computed."""
-
-    pad_id: int
-    dimension: int
-    token_budget: int  # bounds rows x tokens of a batch
-    shortest: int  # the fewest tokens that a batch may have
-    pads: bool  # False where padding changes the vectors: a batch then holds texts of one length
-    known_ids: int | None  # ids from here on have no embedding; None where the tokenizer gives no such id
-
-    @property
-    def tokenize(self) -> Tokenize:
-        """What turns texts into rows of token ids."""
-
-    def run(self, batches: Iterable[TokenBatch]) -> Iterator[tuple[NDArray[np.intp], Vectors]]:
-        """Yield each batch's rows and its vectors, in whatever order they are done; one caller at a time."""
 
 
 class Transformer:
@@ -104,35 +81,6 @@ class Transformer:
             )
 
 
-def compute(runtime: Runtime, texts: Sequence[str], turn: threading.Lock) -> Vectors:
-    """Tokenise texts, wait for one's turn, and compute their vectors, `(len(texts), runtime.dimension)`.
-
-    Raises ValueError for a token that the model has no embedding for.
-    """
-    tokens = runtime.tokenize(texts)
-    if runtime.known_ids is not None:
-        _require_known(tokens, runtime.known_ids)
-    vectors = np.empty((len(texts), runtime.dimension), dtype=np.float32)
-    lengths = [max(len(text.ids), runtime.shortest) for text in tokens]
-    cuts = token_batches(lengths, runtime.token_budget, alike=not runtime.pads)
-    with turn:
-        for rows, part in runtime.run(
-            pad([tokens[row] for row in rows], rows, runtime.pad_id, runtime.shortest) for rows in cuts
-        ):
-            vectors[rows] = part
-    return vectors
-
-
-def _require_known(tokens: Sequence[Tokens], known: int) -> None:
-    """Raise ValueError for an id without an embedding, which a compiled model would read as zeros."""
-    highest = max((int(text.ids.max()) for text in tokens if len(text.ids)), default=0)
-    if highest >= known:
-        raise ValueError(
-            f"its tokenizer gives the token {highest}, its embeddings cover the tokens 0 to {known - 1}; "
-            "use the tokenizer that the model was trained with, or resize the model's token embeddings"
-        )
-
-
 def choose_runtime(folder: ModelFolder, settings: EncoderSettings) -> Runtime:
     """Load the model where its settings say: compiled for the processor, or in torch.
 
@@ -148,7 +96,7 @@ def choose_runtime(folder: ModelFolder, settings: EncoderSettings) -> Runtime:
         )
     if settings.runtime == "torch" or (settings.runtime == "auto" and not on_processor):
         return TorchRuntime(folder, settings)
-    from embedkit.embedding.compiled import load_compiled
+    from embedkit.embedding.conversion_process import load_compiled
 
     try:
         return load_compiled(folder, settings)

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from embedkit.embedding.batching import token_batches
+from embedkit.embedding.runtime import token_batches
 from embedkit.errors import ModelError
 from embedkit.training.random_state import Autocast, RandomState, forget_casts
 

@@ -16,9 +16,9 @@ import orjson
 
 from embedkit.data.atomic import discard, hold, refuse_existing, require_name, whole_folder, write_whole
 from embedkit.data.identity import Identity
-from embedkit.embedding.encoder import load
 from embedkit.embedding.export.model_card import model_card
 from embedkit.embedding.export.sentence_transformers import FORMAT, MARKER, STORY, VERSION
+from embedkit.embedding.loading import load
 from embedkit.errors import DataError, ExistsError, MismatchError
 from embedkit.training.checkpoints import require_whole
 from embedkit.training.divergence import require_finite

@@ -127,7 +127,7 @@ def test_a_search_that_finds_another_text_fails_the_self_test(run, monkeypatch):
         def encode(self, texts):
             return np.ones((len(texts), 4), dtype=np.float32) / 2
 
-    monkeypatch.setattr("embedkit.embedding.encoder.load", lambda *args, **settings: Confused())
+    monkeypatch.setattr("embedkit.embedding.loading.load", lambda *args, **settings: Confused())
     (finding,) = self_test.quick()
     assert finding.wrong
     assert finding.found.startswith("failed: ArithmeticError: texts do not find themselves: rows [0 0]")

@@ -12,7 +12,7 @@ import pytest
 
 from embedkit.data.affine import Affine
 from embedkit.data.vectors.vector_set import VectorSet
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 
 PROGRAM = str(Path(sys.executable).with_name("embedkit"))
 LISTENING = (  # to Ctrl-C, which a shell has its background jobs, and all that they start, ignore

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from embedkit.data.affine import Affine
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 
 PAIRS = "a cat\ta dog\t1\na cat\ta cat\t5\none\ttwo\t3\n"
 LABELLED = "a cat\tpet\na dog\tpet\none\tnumber\ntwo\tnumber\n"
@@ -59,7 +59,7 @@ def ask(run, folder, monkeypatch):
         Path(name).write_text(content)
     Affine(np.eye(3, 8), np.ones(3), {}).save(Path("turn.safetensors"))
     monkeypatch.setenv("EMBEDKIT_CACHE", str(folder / "cache"))
-    monkeypatch.setattr("embedkit.embedding.encoder.load", Model)
+    monkeypatch.setattr("embedkit.embedding.loading.load", Model)
 
     def call(name, *args):
         Model.asked = []

@@ -10,7 +10,8 @@ import pytest
 from embedkit.data.affine import Affine
 from embedkit.data.text.pairs import read_pairs
 from embedkit.data.vectors.vector_set import VectorSet
-from embedkit.embedding.encoder import load, with_maps
+from embedkit.embedding.encoder import with_maps
+from embedkit.embedding.loading import load
 from embedkit.evaluation.geometry.measures import Protocol, agree, geometry
 from embedkit.evaluation.geometry.survey import survey
 from embedkit.evaluation.sts import cosines

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 import pytest
 
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 
 WORDS = "cat dog river stone bread moon tree song night door house garden".split()  # noqa: SIM905
 

@@ -9,7 +9,8 @@ import pytest
 from embedkit.data.affine import Affine
 from embedkit.data.text.labelled import read_labelled
 from embedkit.data.vectors.label_vectors import LabelVectors
-from embedkit.embedding.encoder import load, with_maps
+from embedkit.embedding.encoder import with_maps
+from embedkit.embedding.loading import load
 from embedkit.evaluation.labels.influence import among_themselves
 from embedkit.evaluation.labels.retrieval import evaluate_labels, label_figures, seen_only
 
@@ -215,7 +216,7 @@ def trained(folder, monkeypatch):
     def stand_in(settings):
         return plain("hash:dim=16" if settings.model in ("one", "two") else settings)
 
-    monkeypatch.setattr("embedkit.embedding.encoder.load", stand_in)
+    monkeypatch.setattr("embedkit.embedding.loading.load", stand_in)
 
 
 @pytest.mark.parametrize(

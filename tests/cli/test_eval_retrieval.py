@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from embedkit.data.affine import Affine
-from embedkit.embedding.encoder import load, with_maps
+from embedkit.embedding.encoder import with_maps
+from embedkit.embedding.loading import load
 
 WORDS = "cat dog river stone bread moon tree song night door house garden".split()  # noqa: SIM905
 NAMES = ["nDCG@10", "R@100", "RR@10", "AP"]

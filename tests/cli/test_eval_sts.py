@@ -8,7 +8,8 @@ import pytest
 
 from embedkit.data.affine import Affine
 from embedkit.data.text.pairs import read_pairs
-from embedkit.embedding.encoder import load, with_maps
+from embedkit.embedding.encoder import with_maps
+from embedkit.embedding.loading import load
 from embedkit.evaluation.sts import cosines, pearson, spearman
 
 WORDS = ["red", "green", "blue", "cat", "dog", "house", "tree", "river", "stone", "bread", "milk", "night"]

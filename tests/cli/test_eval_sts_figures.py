@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "sts"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from embedkit.data.affine import Affine
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 from tests.embedding.conftest import _bert
 
 TEXTS = ["the quick brown fox", "how do i copy a whole directory tree?", ""]

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from embedkit.data.vectors.vector_set import VectorSet
-from embedkit.embedding.encoder import load, unit_length
+from embedkit.embedding.encoder import unit_length
+from embedkit.embedding.loading import load
 from embedkit.transforms.kinds.procrustes import Procrustes
 
 TEXTS = [

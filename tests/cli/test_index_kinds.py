@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from embedkit import spec
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 
 ENCODER = load("hash:dim=8")
 DOCUMENTS = {f"d{number}": f"document {number} of words {number * 7 % 11}" for number in range(60)}

@@ -9,7 +9,7 @@ import pytest
 
 from embedkit.data.affine import Affine
 from embedkit.data.vectors.label_vectors import LabelVectors
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 
 RUN = "q1 Q0 tree 1 0.9 x\nq1 Q0 args 2 0.5 x\nq2 Q0 tree 1 0.7 x\n"
 

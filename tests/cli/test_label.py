@@ -9,8 +9,9 @@ import pytest
 
 from embedkit.data.affine import Affine
 from embedkit.data.vectors.label_vectors import Calibration, LabelVectors
-from embedkit.embedding.encoder import load, unit_length
+from embedkit.embedding.encoder import unit_length
 from embedkit.embedding.labelling import Labeller
+from embedkit.embedding.loading import load
 from tests.embedding.conftest import BUILDERS
 
 NAMES = ("animals", "files", "places")

@@ -10,7 +10,8 @@ import pytest
 from embedkit import spec
 from embedkit.data.affine import Affine
 from embedkit.data.vectors.vector_set import VectorSet
-from embedkit.embedding.encoder import load, unit_length
+from embedkit.embedding.encoder import unit_length
+from embedkit.embedding.loading import load
 from embedkit.transforms.kinds.whitening import Whitening
 
 TEXTS = [

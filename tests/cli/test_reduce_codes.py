@@ -10,7 +10,7 @@ import pytest
 from embedkit.data.affine import Affine
 from embedkit.data.vectors.codes import calibrate
 from embedkit.data.vectors.vector_set import VectorSet
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 from embedkit.indexing.store import Index
 from embedkit.transforms.kinds.gaussian import Gaussian
 

@@ -85,7 +85,7 @@ def test_a_mistake_is_one_line(run, idx, args, code, message):
 
 @pytest.mark.parametrize("model", ["hash:dim=8,seed=1", "hash:dim=9"])
 def test_another_encoder_is_refused_naming_both_fingerprints(run, idx, model):
-    from embedkit.embedding.encoder import load
+    from embedkit.embedding.loading import load
 
     done = run("search", idx, "one", "-m", model)
     assert done.code == 1

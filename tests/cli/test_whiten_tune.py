@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from embedkit.data.affine import Affine
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 from embedkit.transforms.kinds.whitening import Whitening
 
 PHRASES = ("as it was in the beginning", "for whatever reason there may be", "needless to say to you")

@@ -6,7 +6,7 @@ import pytest
 
 from embedkit.cluster.searching import cut_evenly, spread_index
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, delete
 from embedkit.indexing.query import Query, hits

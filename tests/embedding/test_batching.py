@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from embedkit.data.identity import Identity
 from embedkit.data.text.records import Record
-from embedkit.embedding.batching import WINDOW_CHARACTERS, WINDOW_ROWS, encode_records, token_batches, windows
+from embedkit.embedding.batching import WINDOW_CHARACTERS, WINDOW_ROWS, encode_records, windows
 from embedkit.embedding.encoder import Role, Vectors
+from embedkit.embedding.runtime import token_batches
 
 
 class Counting:

@@ -8,7 +8,8 @@ import pytest
 from embedkit.data.affine import Affine
 from embedkit.data.vectors.cache import VectorCache
 from embedkit.embedding.cached import Cached, cached, open_cache
-from embedkit.embedding.encoder import EncoderSettings, Mapped, load
+from embedkit.embedding.encoder import EncoderSettings, Mapped
+from embedkit.embedding.loading import load
 
 SETTINGS = EncoderSettings("model", precision="fp32")
 

@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 
 from embedkit.embedding import compiled, conversion, conversion_process
-from embedkit.embedding.compiled import CompiledRuntime, choose_precision, load_compiled
+from embedkit.embedding.compiled import CompiledRuntime, choose_precision
 from embedkit.embedding.conversion import lowest_cosine
-from embedkit.embedding.encoder import load
-from embedkit.embedding.transformer import compute
+from embedkit.embedding.conversion_process import load_compiled
+from embedkit.embedding.loading import load
+from embedkit.embedding.runtime import compute
 from embedkit.errors import ModelError
 from tests.embedding.conftest import TEXTS, ModelMaker, assert_close, sentence_transformers_vectors
 
@@ -365,7 +366,7 @@ def refuse(*given):
     raise AssertionError("a connection was opened")
 
 socket.socket.connect = refuse
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 sys.stdout.buffer.write(load(sys.argv[1], precision="fp32", device="cpu").encode(sys.argv[2:]).tobytes())
 heavy = {"torch", "transformers", "sentence_transformers", "openvino_telemetry.main"} & set(sys.modules)
 assert not heavy, heavy
@@ -381,7 +382,7 @@ assert not heavy, heavy
 def test_two_processes_converting_at_once_both_succeed(tiny: ModelMaker, own_cache: Path) -> None:
     script = """
 import sys
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 print(load(sys.argv[1], device="cpu").encode(["the fox"]).tobytes().hex())
 """
     command = [sys.executable, "-W", "ignore", "-c", script, str(tiny("bert"))]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from embedkit.data.affine import Affine
-from embedkit.embedding.encoder import EncoderSettings, Mapped, load, unit_length, with_maps
+from embedkit.embedding.encoder import EncoderSettings, Mapped, unit_length, with_maps
+from embedkit.embedding.loading import load
 from embedkit.errors import MismatchError, UnknownNameError, UsageError
 
 TEXTS = ["one", "two words", ""]

@@ -16,8 +16,9 @@ from embedkit.data.affine import Affine, Space
 from embedkit.data.text.records import Record
 from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
 from embedkit.embedding import encoding as corpus
-from embedkit.embedding.encoder import load, with_maps
+from embedkit.embedding.encoder import with_maps
 from embedkit.embedding.encoding import describe, encode_batches, encode_to, is_complete, map_batches
+from embedkit.embedding.loading import load
 from embedkit.errors import DataError, EmbedkitError, ExistsError, FormatError, MismatchError
 
 HASH = load("hash:dim=8")

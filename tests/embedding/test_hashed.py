@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.embedding import hashed
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 from embedkit.errors import EmbedkitError
 
 TEXTS = ["Copy a whole directory tree.", "复制整个目录树", "ＦＵＬＬ width\tand  spaces"]

@@ -14,7 +14,6 @@ import pytest
 from embedkit.data.text.records import Record
 from embedkit.data.vectors.label_vectors import Calibration, LabelVectors
 from embedkit.embedding import labelling
-from embedkit.embedding.encoder import load
 from embedkit.embedding.labelling import (
     Labeller,
     Prediction,
@@ -24,6 +23,7 @@ from embedkit.embedding.labelling import (
     nearest,
     usual_threshold,
 )
+from embedkit.embedding.loading import load
 from embedkit.errors import DataError, FormatError, MismatchError, ModelError
 from tests.embedding.conftest import ModelMaker
 

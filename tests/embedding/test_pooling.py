@@ -10,7 +10,8 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from embedkit.embedding.encoder import PoolingName, load
+from embedkit.embedding.encoder import PoolingName
+from embedkit.embedding.loading import load
 from embedkit.errors import ModelError
 from tests.embedding.conftest import TEXTS, ModelMaker, assert_close
 

@@ -9,8 +9,8 @@ import pytest
 import embedkit.embedding.reuse
 from embedkit.data.text.records import Record
 from embedkit.data.vectors.vector_set import VectorSet
-from embedkit.embedding.encoder import load
 from embedkit.embedding.encoding import encode_to
+from embedkit.embedding.loading import load
 from embedkit.embedding.reuse import Reusing
 from embedkit.errors import MismatchError
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from embedkit.embedding import transformer
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 from embedkit.embedding.tokens import SlowTokenizer
 from embedkit.embedding.torch_runtime import TorchRuntime
 from embedkit.embedding.transformer import has_graphics_card

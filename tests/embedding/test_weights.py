@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from embedkit.embedding.encoder import EncoderSettings, load
+from embedkit.embedding.encoder import EncoderSettings
 from embedkit.embedding.export.sentence_transformers import export_model
+from embedkit.embedding.loading import load
 from embedkit.embedding.weights import Report
 from embedkit.errors import ModelError
 from tests.embedding.conftest import TEXTS, ModelMaker, assert_close, sentence_transformers_vectors

@@ -8,7 +8,8 @@ import pytest
 
 from embedkit.data.affine import Affine
 from embedkit.data.text.records import Record
-from embedkit.embedding.encoder import load, unit_length, with_maps
+from embedkit.embedding.encoder import unit_length, with_maps
+from embedkit.embedding.loading import load
 from embedkit.errors import DataError
 from embedkit.evaluation.exact_search import search_corpus
 

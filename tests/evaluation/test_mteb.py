@@ -9,7 +9,8 @@ import pytest
 
 from embedkit.data.affine import Affine
 from embedkit.data.text.pairs import Pair
-from embedkit.embedding.encoder import load, with_maps
+from embedkit.embedding.encoder import with_maps
+from embedkit.embedding.loading import load
 from embedkit.errors import DataError, MissingPackageError
 from embedkit.evaluation.mteb import MTEBEncoder
 from embedkit.evaluation.sts import cosines, pearson, spearman

@@ -8,7 +8,8 @@ from scipy import stats
 
 from embedkit.data.affine import Affine
 from embedkit.data.text.pairs import Pair
-from embedkit.embedding.encoder import load, with_maps
+from embedkit.embedding.encoder import with_maps
+from embedkit.embedding.loading import load
 from embedkit.errors import DataError, MismatchError
 from embedkit.evaluation.bootstrap import draws
 from embedkit.evaluation.ranks import Ranks, weighted_correlation

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from embedkit.data.text.pairs import read_pairs
-from embedkit.embedding.encoder import load, unit_length
+from embedkit.embedding.encoder import unit_length
+from embedkit.embedding.loading import load
 from embedkit.evaluation.sts import remember, spearman, texts_of
 from embedkit.evaluation.whitening_grid import plain_cosines
 from embedkit.evaluation.whitening_tuning import tune, tuned_map

@@ -11,7 +11,7 @@ from embedkit.data.affine import Affine
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.label_vectors import Calibration, LabelVectors, read_names
 from embedkit.data.vectors.vector_set import VectorSet
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 from embedkit.errors import FormatError
 from embedkit.indexing.edit import delete
 from embedkit.indexing.store import Index

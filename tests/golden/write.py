@@ -14,7 +14,7 @@ from embedkit.data.text.records import Record
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.label_vectors import Calibration, LabelVectors
 from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSetWriter
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import delete
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 
 HASH = load("hash:dim=16")
 

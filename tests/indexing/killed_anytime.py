@@ -16,7 +16,7 @@ import faiss
 import pyarrow as pa
 
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, compact, delete
 from embedkit.indexing.merging import merge

@@ -11,7 +11,8 @@ import pytest
 
 from embedkit.data.vectors.codes import calibrate
 from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSetWriter
-from embedkit.embedding.encoder import load, unit_length
+from embedkit.embedding.encoder import unit_length
+from embedkit.embedding.loading import load
 from embedkit.errors import DataError, UsageError
 from embedkit.indexing.building import build_index, default_kind, takes_codes
 

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
-from embedkit.embedding.encoder import load, unit_length
+from embedkit.embedding.encoder import unit_length
+from embedkit.embedding.loading import load
 from embedkit.errors import DataError, FormatError, MismatchError
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, compact, delete

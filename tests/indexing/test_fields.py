@@ -15,8 +15,8 @@ from embedkit.data.text.records import open_records
 from embedkit.data.text.streams import open_stream
 from embedkit.data.vectors.files import read_vectors
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
-from embedkit.embedding.encoder import load
 from embedkit.embedding.encoding import encode_batches
+from embedkit.embedding.loading import load
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, compact
 from embedkit.indexing.merging import merge

@@ -27,7 +27,7 @@ with writer_lock(Path("x.idx")):
 """
 READ = """
 import sys
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 from embedkit.indexing.store import Index
 index = Index.open("x.idx")
 print("opened", flush=True)

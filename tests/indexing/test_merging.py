@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embedkit.data.vectors.vector_set import VectorMeta
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 from embedkit.errors import DataError, MismatchError
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, delete

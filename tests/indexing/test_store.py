@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 from embedkit.errors import DataError, FormatError, MismatchError, UnknownNameError, UsageError
 from embedkit.indexing.building import build_index
 from embedkit.indexing.store import Index

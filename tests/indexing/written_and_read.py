@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 from embedkit.indexing.edit import add, compact, delete
 from embedkit.indexing.store import Index
 

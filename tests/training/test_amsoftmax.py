@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from embedkit.data.text.labelled import Labelled, LabelledText
 from embedkit.data.vectors.label_vectors import LabelVectors
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 from embedkit.errors import DataError, EmbedkitError, UsageError
 from embedkit.training.amsoftmax import AMSoftmax, train_amsoftmax
 from embedkit.training.exactness import check_exact

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from embedkit.data.text.examples import Examples
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 from embedkit.errors import MissingPackageError
 from embedkit.training.exactness import check_exact
 from embedkit.training.settings import SimCSESettings

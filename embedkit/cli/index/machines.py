@@ -71,7 +71,7 @@ class FleetOptions:
         from itertools import islice
 
         from embedkit.data.text.docstrings import standard_library
-        from embedkit.embedding.encoder import load
+        from embedkit.embedding.loading import load
         from embedkit.indexing.planning.fleet import encoding_rate
 
         model = self.model or os.environ.get("EMBEDKIT_MODEL") or DEFAULT_MODEL

@@ -161,7 +161,7 @@ def _hits(path: Path, name: str) -> Thing:
 
 def _model(path: Path, name: str) -> Thing:
     from embedkit.data.vectors.label_vectors import LABELS
-    from embedkit.embedding.encoder import load
+    from embedkit.embedding.loading import load
 
     identity = load(name).identity
     facts = identity_facts(identity)

@@ -21,9 +21,10 @@ from embedkit.data.affine import Affine
 from embedkit.data.atomic import refuse_existing, whole_file, whole_folder, write_whole
 from embedkit.data.identity import Identity
 from embedkit.data.tensors import rename_tensors
-from embedkit.embedding.encoder import EncoderSettings, Vectors, load, with_maps
+from embedkit.embedding.encoder import EncoderSettings, Vectors, with_maps
 from embedkit.embedding.export.model_card import map_facts, model_card
 from embedkit.embedding.export.steps import Step, reads_all_layers, steps_of, transformer_folder
+from embedkit.embedding.loading import load
 from embedkit.embedding.model_folder import ModelFolder
 from embedkit.embedding.model_reading import Reading, read
 from embedkit.errors import ModelError

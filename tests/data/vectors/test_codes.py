@@ -16,7 +16,7 @@ from embedkit.data.vectors import tables
 from embedkit.data.vectors.codes import Int8Codes, SignCodes, calibrate, cosine_from_agreement, sign_cosines
 from embedkit.data.vectors.slices import merge
 from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet, VectorSetWriter
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 from embedkit.errors import DataError, FormatError, MismatchError
 
 NUMBERS = np.random.default_rng(5)

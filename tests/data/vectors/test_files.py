@@ -18,7 +18,7 @@ from embedkit.data.text.records import Record
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.files import export, is_file_output, write_arrow_stream, write_jsonl
 from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSetWriter
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 from embedkit.errors import EmbedkitError, UsageError
 
 IDENTITY = load("hash:dim=3").identity

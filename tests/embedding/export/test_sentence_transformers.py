@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from embedkit.data.affine import Affine
-from embedkit.embedding.encoder import EncoderSettings, load, with_maps
+from embedkit.embedding.encoder import EncoderSettings, with_maps
 from embedkit.embedding.export import sentence_transformers as exporting
 from embedkit.embedding.export.map_file import export_map
 from embedkit.embedding.export.sentence_transformers import export_model
+from embedkit.embedding.loading import load
 from embedkit.errors import ExistsError, FormatError, MismatchError, ModelError
 from tests.embedding.conftest import TEXTS, ModelMaker, assert_close
 

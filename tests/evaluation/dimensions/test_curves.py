@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from embedkit.data.text.pairs import Pair
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 from embedkit.errors import DataError, UsageError
 from embedkit.evaluation.dimensions.curves import (
     Point,

@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score
 
 import embedkit.evaluation.labels.retrieval
 from embedkit.data.text.labelled import Labelled, LabelledText, read_labelled
-from embedkit.embedding.encoder import load
+from embedkit.embedding.loading import load
 from embedkit.errors import DataError, MismatchError
 from embedkit.evaluation.bootstrap import difference, draws, estimate
 from embedkit.evaluation.labels.retrieval import FIGURES, evaluate_labels, held_out, label_figures, seen_only

@@ -1,0 +1,51 @@
+"""Encoders by name: hashed n-grams, or a model as an encoder."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, get_args
+
+from embedkit.data.identity import Identity
+from embedkit.embedding.encoder import DEFAULT_MODEL, Encoder, EncoderSettings, PoolingName
+from embedkit.errors import MissingPackageError
+
+
+def load(model: str | EncoderSettings = DEFAULT_MODEL, **settings: Any) -> Encoder:
+    """Load an encoder: `minilm`, a folder, a hub id, or `hash:dim=512`.
+
+    Takes the fields of `EncoderSettings`. Raises ModelError when there is no such model or it cannot do what
+    is asked. Nothing is computed yet, and the weights are not read before the first text.
+
+    >>> load("hash:dim=64").encode(["one line"]).shape
+    (1, 64)
+    """
+    wanted = model if isinstance(model, EncoderSettings) else EncoderSettings(model, **settings)
+    if wanted.model.partition(":")[0] == "hash":
+        from embedkit.embedding.hashed import load_hashed
+
+        return load_hashed(wanted)
+    from embedkit.embedding.transformer import Transformer
+
+    return Transformer(wanted)
+
+
+def prepare(settings: EncoderSettings) -> None:
+    """Import what an encoder of these settings computes with, so that it can be done beside other work."""
+    if settings.model.partition(":")[0] != "hash" and settings.runtime != "torch":
+        from embedkit.embedding.compiled import openvino
+
+        with suppress(MissingPackageError):
+            openvino()
+
+
+def settings_of(identity: Identity) -> EncoderSettings:
+    """Return settings that load the encoder of `identity` again (its maps not included)."""
+    return EncoderSettings(
+        identity.model,
+        pooling=identity.pooling if identity.pooling in get_args(PoolingName) else None,  # type: ignore[arg-type]
+        max_length=identity.max_length,
+        truncate_dim=identity.truncate_dim,
+        document_prompt=identity.document_prompt,
+        query_prompt=identity.query_prompt,
+        normalize=identity.normalized,
+    )

@@ -1,0 +1,78 @@
+"""A runtime computes a model; texts are tokenised, batched by length, run, and put back in order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.embedding.encoder import Vectors
+from embedkit.embedding.tokens import TokenBatch, Tokenize, Tokens, pad
+
+
+class Runtime(Protocol):
+    """Where a model is computed."""
+
+    pad_id: int
+    dimension: int
+    token_budget: int  # bounds rows x tokens of a batch
+    shortest: int  # the fewest tokens that a batch may have
+    pads: bool  # False where padding changes the vectors: a batch then holds texts of one length
+    known_ids: int | None  # ids from here on have no embedding; None where the tokenizer gives no such id
+
+    @property
+    def tokenize(self) -> Tokenize:
+        """What turns texts into rows of token ids."""
+
+    def run(self, batches: Iterable[TokenBatch]) -> Iterator[tuple[NDArray[np.intp], Vectors]]:
+        """Yield each batch's rows and its vectors, in whatever order they are done; one caller at a time."""
+
+
+def compute(runtime: Runtime, texts: Sequence[str], turn: threading.Lock) -> Vectors:
+    """Tokenise texts, wait for one's turn, and compute their vectors, `(len(texts), runtime.dimension)`.
+
+    Raises ValueError for a token that the model has no embedding for.
+    """
+    tokens = runtime.tokenize(texts)
+    if runtime.known_ids is not None:
+        _require_known(tokens, runtime.known_ids)
+    vectors = np.empty((len(texts), runtime.dimension), dtype=np.float32)
+    lengths = [max(len(text.ids), runtime.shortest) for text in tokens]
+    cuts = token_batches(lengths, runtime.token_budget, alike=not runtime.pads)
+    with turn:
+        for rows, part in runtime.run(
+            pad([tokens[row] for row in rows], rows, runtime.pad_id, runtime.shortest) for rows in cuts
+        ):
+            vectors[rows] = part
+    return vectors
+
+
+def _require_known(tokens: Sequence[Tokens], known: int) -> None:
+    """Raise ValueError for an id without an embedding, which a compiled model would read as zeros."""
+    highest = max((int(text.ids.max()) for text in tokens if len(text.ids)), default=0)
+    if highest >= known:
+        raise ValueError(
+            f"its tokenizer gives the token {highest}, its embeddings cover the tokens 0 to {known - 1}; "
+            "use the tokenizer that the model was trained with, or resize the model's token embeddings"
+        )
+
+
+def token_batches(lengths: Sequence[int], budget: int, *, alike: bool = False) -> Iterator[NDArray[np.intp]]:
+    """Yield the rows of each batch, longest texts first; rows x longest stays within `budget` tokens.
+
+    A text longer than the budget is a batch of its own. In a batch rows are in order of length, then place;
+    `alike` ends a batch where the length changes.
+    """
+    sizes = np.asarray(lengths, dtype=np.int64)
+    order = np.argsort(-sizes, kind="stable")
+    start = 0
+    while start < len(order):
+        longest = int(sizes[order[start]])
+        end = start + max(1, budget // max(1, longest))
+        if alike:
+            end = min(end, start + int(np.searchsorted(-sizes[order[start:]], -longest, side="right")))
+        yield order[start:end]
+        start = end
