@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from embedkit.cli.completion import complete_maps, complete_models
+from embedkit.cli.completion import complete_indexes, complete_maps, complete_models
 from embedkit.errors import UsageError
 from embedkit.version import __version__
 
@@ -225,3 +225,8 @@ class EncoderOptions:
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         del values["transform"]
         return {name: value for name, value in values.items() if value is not None}
+
+
+IndexPath = Annotated[
+    Path, typer.Argument(metavar="INDEX", help="An index folder.", autocompletion=complete_indexes)
+]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,10 +12,11 @@ from embedkit.cli.command import command_app
 from embedkit.cli.console import input_names, passed_over, relay_warnings, report, say
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
 from embedkit.cli.vector_input import Vectors, open_as_vectors
+from embedkit.data.vectors.files import write_to
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from embedkit.data.vectors.vector_set import Batch, VectorMeta
+    pass
 
 OUTPUT = "A vector set (a folder), or one file: .npy, .parquet, .arrow, .jsonl. Without it: standard output."
 
@@ -53,25 +53,6 @@ def apply(
         write_to(output, vectors.meta, vectors.batches, force=common.force)
         rows, dimension = vectors.progress.rows, vectors.meta.dimension
         report(common, vectors.progress, output, rows=rows, dimension=dimension, reader=vectors.source)
-
-
-def write_to(path: Path, meta: VectorMeta, batches: Iterable[Batch], *, force: bool) -> None:
-    """Write batches to `path`, a vector set or one file by its extension, whole or not at all."""
-    from embedkit.data.vectors.files import export, is_file_output
-    from embedkit.data.vectors.vector_set import VectorSetWriter
-
-    writer = VectorSetWriter(path, meta, force=force)
-    try:
-        for batch in batches:
-            writer.write(batch)
-        if not is_file_output(path):
-            writer.finish()
-            return
-        export(writer.complete(), path)
-    except BaseException:
-        writer.remove()
-        raise
-    writer.remove()
 
 
 def _stream(vectors: Vectors, format: str) -> None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from embedkit.cli.command import command_app
-from embedkit.cli.commands.search import answer
 from embedkit.cli.console import Progress, relay_warnings, say
 from embedkit.cli.options import Common, EncoderOptions
 from embedkit.cli.output import write_hits
+from embedkit.cli.searching import answer
 from embedkit.errors import EmbedkitError
 
 if TYPE_CHECKING:

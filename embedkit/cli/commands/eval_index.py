@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from embedkit.cli.commands.index_edit import IndexPath
-from embedkit.cli.commands.index_tune import Asked, Queries, asked_queries
 from embedkit.cli.console import relay_warnings
 from embedkit.cli.eval.protocol import Facts, interval_facts
 from embedkit.cli.figures import print_facts, print_table
-from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.cli.index.queries import Queries, asked_queries
+from embedkit.cli.options import Common, EncoderOptions, IndexPath, TextOptions
 from embedkit.cli.plotting import PlotOptions
+from embedkit.evaluation.index.tuning import Asked
 
 if TYPE_CHECKING:
     from embedkit.evaluation.bootstrap import Estimate

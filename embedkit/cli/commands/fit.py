@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from embedkit import spec
 from embedkit.cli.command import command_app
 from embedkit.cli.completion import complete_kinds
-from embedkit.cli.console import input_names, passed_over, relay_warnings, say
-from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions, named
-from embedkit.cli.vector_input import Vectors, open_as_vectors
-from embedkit.errors import UsageError
+from embedkit.cli.maps.fit import MapOutput, fit_to
+from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions
 
 if TYPE_CHECKING:
-    from embedkit.cli.console import Progress
-    from embedkit.data.affine import Affine
-
-MapOutput = Annotated[
-    Path, typer.Option("-o", "--output", metavar="FILE", help="The map's file, such as map.safetensors.")
-]
+    pass
 
 
 def fit(
@@ -53,108 +44,6 @@ def fit(
     """Fit a map of any kind on vectors, or on text, which is encoded first."""
     cluster = clustering.cluster
     fit_to(output, kind, files, reading, encoding, common, target=target, cluster=cluster)
-
-
-def fit_to(
-    output: Path,
-    kind: str,
-    files: list[str] | None,
-    reading: TextOptions,
-    encoding: EncoderOptions,
-    common: Common,
-    *,
-    target: str | None = None,
-    cluster: str | None = None,
-) -> None:
-    """Fit the kind that a spec says on what is named, here or on a cluster, write the map, and say what it
-    is.
-    """
-    from embedkit.data.atomic import refuse_existing
-
-    relay_warnings(common.quiet)
-    settings = with_seed(spec.parse("transform", kind), common.seed)
-    _check_target(settings, target)
-    names = input_names(files)
-    if target == "-" and "-" in names:
-        raise UsageError("standard input can be read only once", where="--target -")
-    refuse_existing(output, force=common.force)
-    if cluster is not None:
-        from embedkit.cli.cluster import fit_spread
-
-        ClusterOptions(cluster).refuse(*named({"--target": target}))
-        report_map(*fit_spread(cluster, settings, output, names, reading, encoding, common), output, common)
-        return
-    with open_as_vectors(names, reading, encoding, common, with_text=False) as vectors:
-        fitted = _fit(settings, vectors, target)
-        fitted.save(output)
-        report_map(fitted, vectors.progress, vectors.source, output, common)
-
-
-def _fit(settings: Any, vectors: Vectors, target: str | None) -> Affine:
-    from embedkit.data.inputs import open_vectors
-    from embedkit.transforms.fitting import Source, fit_map, fit_towards
-
-    meta, batches = vectors.meta, vectors.batches
-    if target is None:
-        rows = (batch.vectors for batch in batches)
-        return fit_map(settings, rows, dimension=meta.dimension, identity=meta.identity)
-    with open_vectors(target) as others:
-        return fit_towards(settings, Source(meta, batches), Source(others.meta, others))
-
-
-def _check_target(settings: Any, target: str | None) -> None:
-    """Raise UsageError when a kind is given a target that it cannot have, or none where it needs one."""
-    from embedkit.transforms.fitting import need_of_target
-
-    need, kind = need_of_target(type(settings)), spec.render(settings)
-    if target is None and need == "required":
-        raise UsageError(
-            "needs the vectors of the same texts by the other encoder",
-            where=kind,
-            hint="name them with --target",
-        )
-    if target is not None and need == "none":
-        classes = {name: spec.kind_class("transform", name) for name in spec.kinds("transform")}
-        able = [name for name, cls in classes.items() if need_of_target(cls) != "none"]
-        raise UsageError(f"{kind} takes none", where="--target", hint=f"{' and '.join(able)} do")
-
-
-def with_seed(settings: Any, seed: int) -> Any:
-    """Return a kind's settings with the seed of `--seed`, where it leaves anything to chance.
-
-    Raises UsageError when the spec names another one.
-    """
-    given = getattr(settings, "seed", None)
-    if given is None or seed in (0, given):
-        return settings
-    if given:
-        raise UsageError(f"{seed} is not the seed={given} of {spec.render(settings)}", where="--seed")
-    return spec.parse("transform", f"{spec.render(settings)},seed={seed}")
-
-
-def report_map(fitted: Affine, progress: Progress, source: object, output: Path, common: Common) -> None:
-    """Close a command that wrote a map fitted on a source."""
-    story, seconds = fitted.story, progress.seconds
-    facts = {
-        "output": str(output),
-        "spec": story["spec"],
-        "rows": story["rows"],
-        "input_dimension": fitted.input_dimension,
-        "dimension": fitted.output_dimension,
-        "rank": story.get("rank"),
-        "fingerprint": fitted.fingerprint,
-        "seconds": round(seconds, 3),
-        "blank": getattr(source, "blank", 0),
-        "skipped": getattr(source, "skipped", 0),
-    }
-    if common.json:
-        print(json.dumps(facts))
-    elif not common.quiet:
-        rank = f", rank {story['rank']}" if "rank" in story else ""
-        seen = f"{story['rows']:,} rows{rank}, in {seconds:.1f} s" if story["rows"] else "no rows needed"
-        over = f"; {line}" if (line := passed_over(source)) else ""
-        width = f"{fitted.input_dimension} -> {fitted.output_dimension} dimensions"
-        say(f"{story['spec']}: {width}, {seen} -> {output}{over}")
 
 
 app = command_app(

@@ -12,13 +12,12 @@ from typer.core import TyperGroup
 
 from embedkit.cli.command import CONTEXT, GroupedHelp, spread
 from embedkit.cli.commands import index_edit
-from embedkit.cli.commands.index_edit import IndexPath
 from embedkit.cli.commands.index_plan import PLAN_EPILOG, plan
 from embedkit.cli.commands.index_tune import TUNE_EPILOG, tune
 from embedkit.cli.completion import complete_kinds
 from embedkit.cli.console import input_names, relay_warnings, report, say
 from embedkit.cli.index.plan import WishOptions
-from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, IndexPath, TextOptions
 from embedkit.cli.vector_input import open_as_vectors
 from embedkit.errors import UnknownNameError
 from embedkit.spec import kinds
@@ -117,7 +116,7 @@ def info(
     common: Common,
 ) -> None:
     """Say what an index holds and how it was made."""
-    from embedkit.cli.commands.info import show
+    from embedkit.cli.info.show import show
     from embedkit.indexing.store import Index
 
     Index.open(path)

@@ -5,33 +5,30 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from embedkit.cli.commands.index_plan import planned, show_plan
-from embedkit.cli.commands.index_tune import (
-    Asked,
-    asked_queries,
-    drawn_queries,
-    require_recall,
-    settle,
-    tuned_line,
-    tuning_of,
-)
 from embedkit.cli.console import Progress, say
-from embedkit.cli.index.plan import WishOptions, plan_facts, process_bytes, tell_plan
+from embedkit.cli.index.plan import WishOptions, plan_facts, planned, process_bytes, show_plan, tell_plan
+from embedkit.cli.index.queries import asked_queries, tuned_line
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
 from embedkit.cli.quantities import in_bytes, in_seconds
 from embedkit.cli.vector_input import open_as_vectors
 from embedkit.errors import EmbedkitError, UsageError
+from embedkit.evaluation.index.tuning import (
+    Unseen,
+    corpus_of,
+    drawn_queries,
+    held_last,
+    require_recall,
+    settle,
+    tuning_of,
+)
 
 if TYPE_CHECKING:
-    from embedkit.data.vectors.vector_set import Batch, VectorSet
-    from embedkit.evaluation.index.queries import HeldOut
-    from embedkit.evaluation.index.recall import Measured
-    from embedkit.evaluation.index.truth import Corpus, Truth
-    from embedkit.indexing.kind import Metric, Rehearsal, Rows
+    from embedkit.data.vectors.vector_set import VectorSet
+    from embedkit.evaluation.index.truth import Corpus
+    from embedkit.indexing.kind import Metric
     from embedkit.indexing.operating_points import OperatingPoint, Tuning
     from embedkit.indexing.planning.plan import Plan
     from embedkit.indexing.store import Index
@@ -115,78 +112,6 @@ def build_planned(
     if found is not None:
         require_recall(index, found, wishing.recall)
         _require_latency(index, point, wishing)
-
-
-@dataclass(frozen=True)
-class Unseen:
-    """Documents that ask before they are put into the index, what they would find, and what they did find."""
-
-    held: HeldOut
-    truth: Truth
-    kind: Any
-    rows: int  # without them
-    seed: int
-    measured: list[Measured] = field(default_factory=list)
-
-    @classmethod
-    def drawn(cls, corpus: Corpus, rows: int, kind: Any, seed: int) -> Unseen | None:
-        """Draw documents to hold out; None where there are too few."""
-        from embedkit.evaluation.index.queries import QUERIES, held_out, without
-        from embedkit.evaluation.index.recall import K
-        from embedkit.evaluation.index.truth import find_truth
-
-        held = held_out(corpus, QUERIES, rows, seed)
-        if held is None:
-            return None
-        truth = find_truth(held.queries, without(corpus, held.rows), K)
-        return cls(held, truth, kind, rows - len(held.rows), seed)
-
-    @property
-    def rehearsal(self) -> Rehearsal:
-        """Measure as soon as all others are in the index."""
-        from embedkit.evaluation.index.recall import Unfinished, curve
-        from embedkit.indexing.kind import Rehearsal
-
-        def ask(opened: Any) -> None:
-            self.measured.extend(curve(Unfinished(self.kind, opened), self.truth, seed=self.seed))
-
-        return Rehearsal(self.rows, ask)
-
-    def tuning(self, index: Index) -> Tuning:
-        """Return what was measured."""
-        asked = Asked(self.held.queries, "documents that were not in it yet")
-        return tuning_of(index, self.measured, asked, self.truth.k, self.seed)
-
-
-def held_last(vectors: VectorSet, held: Rows) -> Iterator[Batch]:
-    """Yield all rows of a vector set, those held out last."""
-    import numpy as np
-    import pyarrow as pa
-
-    from embedkit.data.vectors.vector_set import Batch
-
-    for last in (False, True):
-        first = 0
-        for table, block in vectors.batches():
-            chosen = np.isin(np.arange(first, first + len(block)), held) == last
-            first += len(block)
-            if chosen.any():
-                yield Batch(table.filter(pa.array(chosen)), block[chosen])
-
-
-def corpus_of(vectors: VectorSet, metric: Metric) -> Corpus:
-    """Return the rows of a vector set as an index of it compares them."""
-    import numpy as np
-
-    from embedkit.embedding.encoder import unit_length
-
-    def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        first = 0
-        for _, block in vectors.batches():
-            yield np.arange(first, first + len(block)), unit_length(block) if metric == "cosine" else block
-            first += len(block)
-
-    return blocks
 
 
 @contextmanager

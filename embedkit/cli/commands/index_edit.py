@@ -8,19 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from embedkit.cli.completion import complete_indexes
 from embedkit.cli.console import input_names, passed_over, relay_warnings, say
-from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.options import Common, EncoderOptions, Files, IndexPath, TextOptions
 from embedkit.cli.output import printable
 from embedkit.cli.vector_input import open_as_vectors
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
     from embedkit.indexing.store import Index
-
-IndexPath = Annotated[
-    Path, typer.Argument(metavar="INDEX", help="An index folder.", autocompletion=complete_indexes)
-]
 
 
 def add(

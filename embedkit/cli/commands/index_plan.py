@@ -10,14 +10,19 @@ import typer
 from embedkit.cli.completion import complete_kinds
 from embedkit.cli.console import relay_warnings
 from embedkit.cli.index.machines import FleetOptions, fleet_facts, print_fleet
-from embedkit.cli.index.plan import WishOptions, plan_facts, planned_process_bytes, print_plan
+from embedkit.cli.index.plan import (
+    WishOptions,
+    planned,
+    planned_process_bytes,
+    show_plan,
+)
 from embedkit.cli.options import Common
 from embedkit.cli.quantities import read_count
 
 PLAN_EPILOG = "Example: embedkit index plan --rows 1e6 --dim 384 --max-memory 2GB --recall .95"
 
 if TYPE_CHECKING:
-    from embedkit.indexing.planning.plan import Plan
+    pass
 
 
 def plan(
@@ -45,15 +50,6 @@ def plan(
         show_fleet(count, dim, wishing, several, kind, common)
 
 
-def planned(rows: int, dimension: int, wishing: WishOptions, kind: str | None) -> Plan:
-    """Return the plan for rows `(rows, dimension)` on this machine, beside what this process holds now."""
-    from embedkit.indexing.planning.machine import this_machine
-    from embedkit.indexing.planning.plan import plan_index
-
-    wishes, machine = wishing.wishes(), this_machine()
-    return plan_index(rows, dimension, wishes, machine, process=planned_process_bytes(), kind=kind)
-
-
 def show_fleet(
     rows: int, dimension: int, wishing: WishOptions, several: FleetOptions, kind: str | None, common: Common
 ) -> None:
@@ -73,11 +69,3 @@ def show_fleet(
         print(json.dumps(fleet_facts(fleet, shape, rate_from)))
     else:
         print_fleet(fleet, shape, rate_from)
-
-
-def show_plan(chosen: Plan, common: Common) -> None:
-    """Print a plan: a table and its arithmetic, or JSON."""
-    if common.json:
-        print(json.dumps(plan_facts(chosen)))
-    else:
-        print_plan(chosen)

@@ -5,39 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from embedkit.cli.commands.index_edit import IndexPath
 from embedkit.cli.console import relay_warnings, say
 from embedkit.cli.figures import print_table
-from embedkit.cli.options import Common, EncoderOptions, TextOptions
-from embedkit.errors import EmbedkitError, MismatchError, UsageError
+from embedkit.cli.index.queries import Queries, asked_queries, tuned_line
+from embedkit.cli.options import Common, EncoderOptions, IndexPath, TextOptions
+from embedkit.errors import UsageError
+from embedkit.evaluation.index.tuning import require_recall, settle, tuning_of
 
 if TYPE_CHECKING:
     from embedkit.evaluation.index.recall import Measured
-    from embedkit.evaluation.index.truth import Corpus
-    from embedkit.indexing.kind import Floats, Rows
     from embedkit.indexing.operating_points import OperatingPoint, Tuning
-    from embedkit.indexing.store import Index
 
 TUNE_EPILOG = "Example: embedkit index tune docs.idx --queries questions.txt --recall .95"
-FROM_DOCUMENTS = "documents, each turned by 45 degrees, its near-copies left out"
-Queries = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Questions like those to come, or their vectors. [from the documents]"),
-]
-
-
-class Asked(NamedTuple):
-    """Queries `(queries, dimension)` as the index compares them, and words for where they come from; of those
-    from documents the near-copies, as `Drawn` has them.
-    """
-
-    vectors: Floats
-    source: str
-    copies: Rows | None = None
 
 
 def tune(
@@ -77,56 +60,6 @@ def tune(
     require_recall(after, found, recall)
 
 
-def asked_queries(
-    index: Index, queries: Path | None, reading: TextOptions, encoding: EncoderOptions, seed: int
-) -> Asked:
-    """Return the queries of a file, or queries drawn from the documents; raises MismatchError for vectors of
-    another width.
-    """
-    from embedkit.evaluation.index.queries import stored
-
-    if queries is None:
-        return drawn_queries(stored(index), index.rows, seed)
-    vectors = _read_vectors(index, str(queries), reading, encoding)
-    return Asked(index.prepared(vectors), str(queries))
-
-
-def drawn_queries(corpus: Corpus, rows: int, seed: int) -> Asked:
-    """Return queries drawn from documents `(rows, dimension)`, a thousand at most."""
-    from embedkit.evaluation.index.queries import QUERIES, turned_queries
-
-    drawn = turned_queries(corpus, min(QUERIES, max(rows, 1)), seed)
-    return Asked(drawn.queries, FROM_DOCUMENTS, drawn.copies)
-
-
-def tuning_of(index: Index, measured: Iterable[Measured], asked: Asked, k: int, seed: int) -> Tuning:
-    """Return measured points with what they were made with."""
-    from embedkit.indexing.operating_points import Tuning
-
-    points = tuple(each.point for each in measured)
-    return Tuning(k, len(asked.vectors), seed, asked.source, index.rows, points)
-
-
-def settle(index: Index, found: Tuning, recall: float | None) -> tuple[Index, OperatingPoint | None]:
-    """Keep what was measured in the index, searched from then on at the quickest point that reaches the
-    recall, at the best where none does, or as before where no recall was asked for.
-    """
-    from embedkit.indexing.edit import keep_tuning
-
-    if recall is None:
-        return keep_tuning(index.path, found), None
-    point = found.cheapest(recall) or found.best
-    return keep_tuning(index.path, found, point.settings), point
-
-
-def require_recall(index: Index, found: Tuning, recall: float | None) -> None:
-    """Raise EmbedkitError where no setting reaches the recall; the index is there nonetheless."""
-    if recall is not None and found.cheapest(recall) is None:
-        what = f"recall {recall:g} is not reached; the best is {found.best}"
-        hint = "it is searched like this now; another kind, or --max-memory, leads further"
-        raise EmbedkitError(what, where=str(index.path), hint=hint)
-
-
 def report_tuning(common: Common, path: Path, found: Tuning, point: OperatingPoint | None) -> None:
     """Print the points as a table or as JSON, and say which one was chosen."""
     if common.json:
@@ -139,11 +72,6 @@ def report_tuning(common: Common, path: Path, found: Tuning, point: OperatingPoi
         say(f"{path}: {found.queries:,} queries from {found.source}")
         if point is not None:
             say(tuned_line(path, found, point))
-
-
-def tuned_line(path: Path, found: Tuning, point: OperatingPoint) -> str:
-    """Return the closing line: how the index is searched from now on."""
-    return f"{path}: searched with {point}, recall@{found.k}, {point.milliseconds:.3g} ms a query"
 
 
 def _cells(point: OperatingPoint) -> list[str]:
@@ -161,29 +89,3 @@ def _told(measured: Iterable[Measured], common: Common) -> Iterator[Measured]:
         if not common.quiet and sys.stderr.isatty():
             say(f"measured {each.point}")
         yield each
-
-
-def _read_vectors(index: Index, name: str, reading: TextOptions, encoding: EncoderOptions) -> Floats:
-    import numpy as np
-
-    from embedkit.data.inputs import open_input
-    from embedkit.data.text.records import RecordReader
-    from embedkit.embedding.encoder import require_finite
-
-    with open_input([name], reading.format()) as source:
-        if not isinstance(source, RecordReader):
-            blocks = [batch.vectors for batch in source if len(batch.vectors)]
-            if not blocks:
-                raise UsageError("there is no query in it", where=name)
-            if blocks[0].shape[1] != index.dimension:
-                what = f"has {blocks[0].shape[1]} columns, the index {index.dimension}"
-                raise MismatchError(what, where=name)
-            return np.concatenate(blocks)
-        texts = [record.text for record in source]
-        if not texts:
-            raise UsageError("there is no query in it", where=name)
-    encoder = encoding.load_for(index.identity, index.map_file, where=str(index.path))
-    index.require_encoder(encoder)
-    vectors = encoder.encode(texts, "query")
-    require_finite(vectors, texts)
-    return vectors

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from embedkit.cli.command import command_app
+from embedkit.cli.info.show import _print, _sentence
 from embedkit.cli.options import Common
 
 if TYPE_CHECKING:
-    from embedkit.cli.info.compatible import Fit
+    pass
 
 
 def info(
@@ -46,41 +47,6 @@ def info(
         print()
     for each in fits:
         print(_sentence(each))
-
-
-def show(path: Path, *, as_json: bool) -> None:
-    """Print what `path` is, a line a fact, or as JSON."""
-    from embedkit.cli.info.recognise import read_thing
-
-    _print(read_thing(path, str(path)).facts, as_json=as_json)
-
-
-def _print(facts: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        import orjson
-
-        print(orjson.dumps(facts, option=orjson.OPT_INDENT_2).decode())
-        return
-    width = max(len(key) for key in facts)
-    for key, value in facts.items():
-        print(f"{key:<{width}}  {_plain(value)}")
-
-
-def _sentence(fit: Fit) -> str:
-    word = {True: "go together", False: "do not go together", None: "cannot be compared"}[fit.together]
-    return f"{fit.one} and {fit.other} {word}: {fit.reason}"
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return "unknown"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {item}" for key, item in value.items())
-    return (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value)
 
 
 app = command_app(info, epilog="Examples: embedkit info docs.idx; embedkit info docs.vec whiten.safetensors")

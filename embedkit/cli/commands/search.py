@@ -16,15 +16,12 @@ from embedkit.cli.console import input_names, relay_warnings
 from embedkit.cli.hit_options import Narrowing, stored_vector
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, TextOptions, named
 from embedkit.cli.output import Answer, write_hits
+from embedkit.cli.searching import _columns, answer
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from embedkit.data.text.records import Record, TextFormat
-    from embedkit.embedding.encoder import Encoder
-    from embedkit.indexing.query import Query
-    from embedkit.indexing.store import Index
 
-_HITS_AT_A_TIME = 100_000  # held in memory, documents and all
 
 HitFormat = Literal["table", "jsonl", "tsv", "trec", "ids"]
 
@@ -96,29 +93,6 @@ def search(
         write_hits(answer(opened, encoder, questions, asked, chosen), chosen, named=query is None)
         for work in beside:
             work.result()
-
-
-def answer(
-    index: Index, encoder: Encoder, questions: Iterator[list[Record]], query: Query, format: str
-) -> Iterator[Answer]:
-    """Search window by window; only the ids are read of the documents where the format shows no more."""
-    from embedkit.embedding.encoder import require_finite
-    from embedkit.indexing.query import hits
-
-    columns = _columns(format)
-    step = max(1, _HITS_AT_A_TIME // max(1, min(query.k, index.rows)))
-    for window in questions:
-        texts = [record.text for record in window]
-        vectors = encoder.encode(texts, "query")
-        require_finite(vectors, texts)
-        for start in range(0, len(window), step):
-            found = hits(index, vectors[start : start + step], query, columns)
-            for record, line in zip(window[start : start + step], found, strict=True):
-                yield Answer(record.id, record.text, line)
-
-
-def _columns(format: str) -> list[str] | None:
-    return ["id"] if format in ("trec", "ids") else None
 
 
 def _questions(names: list[str], format: TextFormat) -> Iterator[list[Record]]:

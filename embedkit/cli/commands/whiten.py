@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from embedkit.cli.command import command_app
-from embedkit.cli.commands.fit import MapOutput, fit_to
 from embedkit.cli.eval.systems import NoCache
+from embedkit.cli.maps.fit import MapOutput, fit_to
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions
 from embedkit.cli.pairs import PairColumns, read_columns
 from embedkit.errors import UsageError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import typer
 
 from embedkit.cli.console import say
 from embedkit.cli.figures import print_table
+from embedkit.cli.options import Common
 from embedkit.cli.quantities import in_bytes, in_seconds, read_bytes, read_seconds
 from embedkit.errors import UsageError
 
@@ -166,3 +168,20 @@ def _sum(terms: tuple[Term, ...]) -> str:
     parts = [f"{term.what}: {term.number:,} x {term.each:,.10g} = {in_bytes(term.bytes)}" for term in terms]
     total = f" = {in_bytes(sum(term.bytes for term in terms))}" if len(terms) > 1 else ""
     return " + ".join(parts) + total
+
+
+def planned(rows: int, dimension: int, wishing: WishOptions, kind: str | None) -> Plan:
+    """Return the plan for rows `(rows, dimension)` on this machine, beside what this process holds now."""
+    from embedkit.indexing.planning.machine import this_machine
+    from embedkit.indexing.planning.plan import plan_index
+
+    wishes, machine = wishing.wishes(), this_machine()
+    return plan_index(rows, dimension, wishes, machine, process=planned_process_bytes(), kind=kind)
+
+
+def show_plan(chosen: Plan, common: Common) -> None:
+    """Print a plan: a table and its arithmetic, or JSON."""
+    if common.json:
+        print(json.dumps(plan_facts(chosen)))
+    else:
+        print_plan(chosen)

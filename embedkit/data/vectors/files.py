@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from embedkit.data.text.rows import has_vectors_beside
 from embedkit.data.text.streams import Stream
@@ -14,6 +15,9 @@ from embedkit.data.vectors.jsonl import read_jsonl, write_jsonl, write_jsonl_fil
 from embedkit.data.vectors.npy import ids_beside, read_npy, write_npy
 from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
 from embedkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from embedkit.data.vectors.vector_set import Batch, VectorMeta
 
 __all__ = [
     "VectorFile", "export", "holds_vectors", "ids_beside", "is_file_output", "read_vectors",
@@ -94,3 +98,21 @@ def require_numbers(meta: VectorMeta, path: Path | None) -> None:
             where=str(path) if path else None,
             hint="name a folder with -o",
         )
+
+
+def write_to(path: Path, meta: VectorMeta, batches: Iterable[Batch], *, force: bool) -> None:
+    """Write batches to `path`, a vector set or one file by its extension, whole or not at all."""
+    from embedkit.data.vectors.vector_set import VectorSetWriter
+
+    writer = VectorSetWriter(path, meta, force=force)
+    try:
+        for batch in batches:
+            writer.write(batch)
+        if not is_file_output(path):
+            writer.finish()
+            return
+        export(writer.complete(), path)
+    except BaseException:
+        writer.remove()
+        raise
+    writer.remove()

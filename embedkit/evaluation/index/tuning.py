@@ -1,0 +1,139 @@
+"""The promise of a recall: queries drawn from documents, settings measured, the quickest one kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from embedkit.errors import EmbedkitError
+
+if TYPE_CHECKING:
+    from embedkit.data.vectors.vector_set import Batch, VectorSet
+    from embedkit.evaluation.index.queries import HeldOut
+    from embedkit.evaluation.index.recall import Measured
+    from embedkit.evaluation.index.truth import Corpus, Truth
+    from embedkit.indexing.kind import Floats, Metric, Rehearsal, Rows
+    from embedkit.indexing.operating_points import OperatingPoint, Tuning
+    from embedkit.indexing.store import Index
+
+
+FROM_DOCUMENTS = "documents, each turned by 45 degrees, its near-copies left out"
+
+
+class Asked(NamedTuple):
+    """Queries `(queries, dimension)` as the index compares them, and words for where they come from; of those
+    from documents the near-copies, as `Drawn` has them.
+    """
+
+    vectors: Floats
+    source: str
+    copies: Rows | None = None
+
+
+def drawn_queries(corpus: Corpus, rows: int, seed: int) -> Asked:
+    """Return queries drawn from documents `(rows, dimension)`, a thousand at most."""
+    from embedkit.evaluation.index.queries import QUERIES, turned_queries
+
+    drawn = turned_queries(corpus, min(QUERIES, max(rows, 1)), seed)
+    return Asked(drawn.queries, FROM_DOCUMENTS, drawn.copies)
+
+
+def tuning_of(index: Index, measured: Iterable[Measured], asked: Asked, k: int, seed: int) -> Tuning:
+    """Return measured points with what they were made with."""
+    from embedkit.indexing.operating_points import Tuning
+
+    points = tuple(each.point for each in measured)
+    return Tuning(k, len(asked.vectors), seed, asked.source, index.rows, points)
+
+
+def settle(index: Index, found: Tuning, recall: float | None) -> tuple[Index, OperatingPoint | None]:
+    """Keep what was measured in the index, searched from then on at the quickest point that reaches the
+    recall, at the best where none does, or as before where no recall was asked for.
+    """
+    from embedkit.indexing.edit import keep_tuning
+
+    if recall is None:
+        return keep_tuning(index.path, found), None
+    point = found.cheapest(recall) or found.best
+    return keep_tuning(index.path, found, point.settings), point
+
+
+def require_recall(index: Index, found: Tuning, recall: float | None) -> None:
+    """Raise EmbedkitError where no setting reaches the recall; the index is there nonetheless."""
+    if recall is not None and found.cheapest(recall) is None:
+        what = f"recall {recall:g} is not reached; the best is {found.best}"
+        hint = "it is searched like this now; another kind, or --max-memory, leads further"
+        raise EmbedkitError(what, where=str(index.path), hint=hint)
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Documents that ask before they are put into the index, what they would find, and what they did find."""
+
+    held: HeldOut
+    truth: Truth
+    kind: Any
+    rows: int  # without them
+    seed: int
+    measured: list[Measured] = field(default_factory=list)
+
+    @classmethod
+    def drawn(cls, corpus: Corpus, rows: int, kind: Any, seed: int) -> Unseen | None:
+        """Draw documents to hold out; None where there are too few."""
+        from embedkit.evaluation.index.queries import QUERIES, held_out, without
+        from embedkit.evaluation.index.recall import K
+        from embedkit.evaluation.index.truth import find_truth
+
+        held = held_out(corpus, QUERIES, rows, seed)
+        if held is None:
+            return None
+        truth = find_truth(held.queries, without(corpus, held.rows), K)
+        return cls(held, truth, kind, rows - len(held.rows), seed)
+
+    @property
+    def rehearsal(self) -> Rehearsal:
+        """Measure as soon as all others are in the index."""
+        from embedkit.evaluation.index.recall import Unfinished, curve
+        from embedkit.indexing.kind import Rehearsal
+
+        def ask(opened: Any) -> None:
+            self.measured.extend(curve(Unfinished(self.kind, opened), self.truth, seed=self.seed))
+
+        return Rehearsal(self.rows, ask)
+
+    def tuning(self, index: Index) -> Tuning:
+        """Return what was measured."""
+        asked = Asked(self.held.queries, "documents that were not in it yet")
+        return tuning_of(index, self.measured, asked, self.truth.k, self.seed)
+
+
+def held_last(vectors: VectorSet, held: Rows) -> Iterator[Batch]:
+    """Yield all rows of a vector set, those held out last."""
+    import numpy as np
+    import pyarrow as pa
+
+    from embedkit.data.vectors.vector_set import Batch
+
+    for last in (False, True):
+        first = 0
+        for table, block in vectors.batches():
+            chosen = np.isin(np.arange(first, first + len(block)), held) == last
+            first += len(block)
+            if chosen.any():
+                yield Batch(table.filter(pa.array(chosen)), block[chosen])
+
+
+def corpus_of(vectors: VectorSet, metric: Metric) -> Corpus:
+    """Return the rows of a vector set as an index of it compares them."""
+    import numpy as np
+
+    from embedkit.embedding.encoder import unit_length
+
+    def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        first = 0
+        for _, block in vectors.batches():
+            yield np.arange(first, first + len(block)), unit_length(block) if metric == "cosine" else block
+            first += len(block)
+
+    return blocks
