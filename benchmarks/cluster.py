@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def _compare(options: argparse.Namespace, address: str, sentences: int) -> None:
-    from embedkit.cluster.encoders import Recipe
+    from embedkit.cluster.encoders import EncoderRecipe
     from embedkit.cluster.encoding import encode_on, survey_texts
     from embedkit.cluster.session import connected
     from embedkit.data.inputs import open_text
@@ -62,7 +62,7 @@ def _compare(options: argparse.Namespace, address: str, sentences: int) -> None:
     from embedkit.embedding.encoder import EncoderSettings
     from embedkit.embedding.encoding import encode_to
 
-    recipe = Recipe(EncoderSettings(options.model))
+    recipe = EncoderRecipe(EncoderSettings(options.model))
     encoder = recipe.load()
     with connected(address) as cluster:
 

@@ -24,7 +24,7 @@ _PUBLIC = {
     "VectorSet": "embedkit.data.vectors.vector_set",
     "VectorSetWriter": "embedkit.data.vectors.vector_set",
     "VectorMeta": "embedkit.data.vectors.vector_set",
-    "Affine": "embedkit.data.affine",
+    "AffineMap": "embedkit.data.affine",
     "fit_map": "embedkit.transforms.fitting",
     "parse": "embedkit.spec",
     "Index": "embedkit.indexing.store",

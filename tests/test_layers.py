@@ -34,6 +34,12 @@ def violations(root: Path) -> list[str]:
                 wrong.append(f"{module} imports {target}, which is above it")
             if is_kind(module, files) and is_kind(target, files) and parent(module) == parent(target):
                 wrong.append(f"{module} imports {target}, another kind")
+            if is_command(module) and is_command(target) and not target.startswith(f"{module}_"):
+                wrong.append(f"{module} imports {target}, another command")
+    running = {(a, b) for a, targets in graph.items() for b, typing in targets.items() if not typing}
+    for module in sorted(graph):
+        if part_reaches(module, module, running):
+            wrong.append(f"{module} is in a circle of imports")
     for one, other in sorted(runs):
         if one != other and part_reaches(other, one, runs):
             wrong.append(f"{one} imports {other}, which imports it back")
@@ -61,9 +67,15 @@ def imports(tree: ast.AST, files: dict[str, Path]) -> dict[str, bool]:
 
 
 def part_reaches(start: str, goal: str, edges: set[tuple[str, str]]) -> bool:
-    reached = {start}
-    while ahead := {b for a, b in edges if a in reached} - reached:
+    """Say whether imports lead from `start` to `goal` in one step or more."""
+    targets: dict[str, set[str]] = {}
+    for a, b in edges:
+        targets.setdefault(a, set()).add(b)
+    reached: set[str] = set()
+    ahead = targets.get(start, set())
+    while ahead:
         reached |= ahead
+        ahead = set().union(*(targets.get(name, set()) for name in ahead)) - reached
     return goal in reached
 
 
@@ -77,6 +89,10 @@ def part(module: str) -> str:
 
 def parent(module: str) -> str:
     return module.rpartition(".")[0]
+
+
+def is_command(module: str) -> bool:
+    return parent(module) == "embedkit.cli.commands"
 
 
 def is_kind(module: str, files: dict[str, Path]) -> bool:
@@ -124,14 +140,27 @@ def test_imports_point_one_way():
             "from embedkit.transforms.fitting import fit",
             "embedding imports transforms, which imports it back",
         ),
+        (
+            "cli/commands/x.py",
+            "from embedkit.cli.commands.y import f",
+            "embedkit.cli.commands.x imports embedkit.cli.commands.y, another command",
+        ),
+        (
+            "data/x.py",
+            "def f():\n    from embedkit.data.z import g",
+            "embedkit.data.x is in a circle of imports",
+        ),
     ],
 )
 def test_a_wrong_import_is_found(tmp_path, file, line, violation):
     for name in ("data/y.py", "transforms/kinds/y.py", "indexing/kinds/y.py", "indexing/kinds/__init__.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
+    (tmp_path / "cli/commands").mkdir(parents=True)
+    (tmp_path / "cli/commands/y.py").touch()
+    (tmp_path / "data/z.py").write_text("import embedkit.data.x")
     (tmp_path / "transforms/fitting.py").write_text("def later():\n    import embedkit.embedding.encoder")
-    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / file).write_text(line)
     assert violation in violations(tmp_path)
 
@@ -140,6 +169,7 @@ def test_a_wrong_import_is_found(tmp_path, file, line, violation):
     ("file", "line"),
     [
         ("cli/x.py", "from embedkit.cli.y import f"),
+        ("cli/commands/index.py", "from embedkit.cli.commands.index_plan import plan"),
         ("transforms/kinds/x.py", "from embedkit.transforms.fitting import fit"),
         ("embedding/x.py", "from embedkit.transforms.fitting import fit"),
         ("transforms/fitting.py", "if TYPE_CHECKING:\n    from embedkit.embedding.encoder import Encoder"),
@@ -149,6 +179,6 @@ def test_a_wrong_import_is_found(tmp_path, file, line, violation):
 def test_a_right_import_is_left_alone(tmp_path, file, line):
     (tmp_path / "embedding").mkdir()
     (tmp_path / "embedding/encoder.py").write_text("import embedkit.transforms.fitting")
-    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / file).write_text(line)
     assert violations(tmp_path) == []

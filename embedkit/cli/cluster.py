@@ -13,20 +13,20 @@ from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
     from embedkit.cluster.corpus import Corpus
-    from embedkit.cluster.encoders import Recipe
+    from embedkit.cluster.encoders import EncoderRecipe
     from embedkit.cluster.sources import MappedShards
-    from embedkit.data.affine import Affine
+    from embedkit.data.affine import AffineMap
     from embedkit.data.vectors.vector_set import VectorSet
     from embedkit.indexing.kind import Metric
     from embedkit.indexing.store import Index
 
 
-def recipe_of(encoding: EncoderOptions) -> Recipe:
+def recipe_of(encoding: EncoderOptions) -> EncoderRecipe:
     """Return what workers load the encoder by; raises what loading it here does."""
-    from embedkit.cluster.encoders import Recipe
+    from embedkit.cluster.encoders import EncoderRecipe
 
     maps = tuple(transform.to_bytes() for transform in encoding.maps())
-    return Recipe(encoding.settings(), maps)
+    return EncoderRecipe(encoding.settings(), maps)
 
 
 def encode_spread(
@@ -64,7 +64,7 @@ def fit_spread(
     reading: TextOptions,
     encoding: EncoderOptions,
     common: Common,
-) -> tuple[Affine, Progress, object]:
+) -> tuple[AffineMap, Progress, object]:
     """Fit a map and write it; return it, the progress, and what it was fitted on."""
     from embedkit.cluster.encoding import survey_texts
     from embedkit.cluster.fitting import fit_on

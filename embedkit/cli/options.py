@@ -16,7 +16,7 @@ from embedkit.errors import UsageError
 from embedkit.version import __version__
 
 if TYPE_CHECKING:
-    from embedkit.data.affine import Affine
+    from embedkit.data.affine import AffineMap
     from embedkit.data.identity import Identity
     from embedkit.data.text.records import TextFormat
     from embedkit.embedding.encoder import Encoder, EncoderSettings
@@ -196,7 +196,7 @@ class EncoderOptions:
 
         Raises UsageError when nobody knows which encoder made the vectors and none was named.
         """
-        from embedkit.data.affine import Affine
+        from embedkit.data.affine import AffineMap
         from embedkit.embedding.encoder import with_maps
         from embedkit.embedding.loading import load
 
@@ -206,14 +206,14 @@ class EncoderOptions:
                     "it is not known which encoder made these vectors", where=where, hint="name it with -m"
                 )
             return self.load()
-        kept = [Affine.from_bytes(map_file, where=where)] if map_file is not None else []
+        kept = [AffineMap.from_bytes(map_file, where=where)] if map_file is not None else []
         return with_maps(load(self.settings_like(identity)), self.maps() or kept)
 
-    def maps(self) -> list[Affine]:
+    def maps(self) -> list[AffineMap]:
         """Read the maps that were named."""
-        from embedkit.data.affine import Affine
+        from embedkit.data.affine import AffineMap
 
-        return [Affine.load(path) for path in self.transform or []]
+        return [AffineMap.load(path) for path in self.transform or []]
 
     def declared(self) -> Identity | None:
         """Return the identity of the encoder that was named, for vectors that do not say who made them."""

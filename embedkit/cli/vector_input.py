@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Vectors:
+class VectorInput:
     """Batches of vectors as they pass, what is known of them, and where they come from."""
 
     meta: VectorMeta
@@ -36,7 +36,7 @@ def open_as_vectors(
     *,
     with_text: bool = True,
     load: Callable[[], Encoder] | None = None,
-) -> Iterator[Vectors]:
+) -> Iterator[VectorInput]:
     """Open inputs by name and yield their vectors; text is encoded as `encode` does it, to the same bits.
 
     `load` gives the encoder where it is not the one that the options name.
@@ -58,7 +58,7 @@ def open_as_vectors(
             meta = _named(source, encoding)
             meta, batches = map_batches(meta, source, encoding.maps(), encoding.declared())
             progress = Progress(common.quiet, total=getattr(source, "rows", None))
-        yield Vectors(meta, progress.track(batches), progress, source)
+        yield VectorInput(meta, progress.track(batches), progress, source)
 
 
 def _named(source: VectorSet | VectorFile, encoding: EncoderOptions) -> VectorMeta:

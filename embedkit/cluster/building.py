@@ -49,7 +49,7 @@ class Task(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan:
+class BuildPlan:
     """What every worker needs to build a segment in `folder`, which is to become the index."""
 
     folder: Path
@@ -95,7 +95,7 @@ def build_on(
     layout = Layout(meta.dimension, metric, meta.codes if coded else None)
     unit = metric == "cosine" and not coded
     with replacing(path) as (folder, first):
-        plan = Plan(folder, shards, shards.source.schema, settings, layout, unit, meta.normalized, coded)
+        plan = BuildPlan(folder, shards, shards.source.schema, settings, layout, unit, meta.normalized, coded)
         plan = replace(plan, layout=_pretrained(plan))
         (folder / HASHES).mkdir()
         share = of_vectors(cluster, shards).share
@@ -111,7 +111,7 @@ def _tasks(source: VectorSet, first: int, workers: int) -> list[Task]:
     return [Task(first + n, run) for n, run in enumerate(cut_evenly(len(source.shards), count))]
 
 
-def _pretrained(plan: Plan) -> Layout:
+def _pretrained(plan: BuildPlan) -> Layout:
     """Return the layout with what the kind has learnt from a sample, where it learns."""
     if not plan.settings.sample_rows or plan.coded:
         return plan.layout
@@ -120,7 +120,7 @@ def _pretrained(plan: Plan) -> Layout:
     return plan.layout._replace(pretrained=file)
 
 
-def sample(plan: Plan, size: int, seed: int) -> Floats:
+def sample(plan: BuildPlan, size: int, seed: int) -> Floats:
     """Return rows drawn from all, `(size, dimension)` or all there are, in their order; only the pages of a
     shard are read on which they lie, where it holds float32.
     """
@@ -135,7 +135,7 @@ def sample(plan: Plan, size: int, seed: int) -> Floats:
     return next(plan.scaled([Batch(None, np.concatenate(found))])).vectors
 
 
-def _build(task: Task, plan: Plan) -> Built:
+def _build(task: Task, plan: BuildPlan) -> Built:
     """Build a segment beside its place, and put it there."""
     if not (plan.folder / SEGMENTS).is_dir():
         raise not_shared(plan.folder)
@@ -150,7 +150,7 @@ def _build(task: Task, plan: Plan) -> Built:
     return Built(replace(segment, folder=place), range(rows))
 
 
-def _commit(plan: Plan, meta: VectorMeta, segments: list[Segment]) -> None:
+def _commit(plan: BuildPlan, meta: VectorMeta, segments: list[Segment]) -> None:
     """Write the manifest that names the segments, and clear away what was needed to build them."""
     folder = plan.folder
     discard(folder / HASHES)

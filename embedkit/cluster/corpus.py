@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)
-class Survey:
+class CorpusSurvey:
     """What is known of one file: its records, what is passed over, and where reading can begin.
 
     `marks` `(places, 3)` are the records, the lines or rows, and the bytes (of parquet: the row groups) in
@@ -51,7 +51,7 @@ class Unit(NamedTuple):
 class Corpus:
     """All files in order, surveyed."""
 
-    surveys: Sequence[Survey]
+    surveys: Sequence[CorpusSurvey]
 
     @property
     def records(self) -> int:
@@ -82,7 +82,7 @@ class Corpus:
             yield Unit(place, tuple(spans))
 
 
-def _runs(surveys: Iterable[Survey], rows: int) -> Iterator[tuple[Survey, int, int]]:
+def _runs(surveys: Iterable[CorpusSurvey], rows: int) -> Iterator[tuple[CorpusSurvey, int, int]]:
     """Yield each file's runs of records, first and count, cut where the whole has multiples of `rows`."""
     before = 0
     for survey in surveys:
@@ -93,7 +93,7 @@ def _runs(surveys: Iterable[Survey], rows: int) -> Iterator[tuple[Survey, int, i
             first, before = first + count, before + count
 
 
-def _span(survey: Survey, first: int, records: int) -> Span:
+def _span(survey: CorpusSurvey, first: int, records: int) -> Span:
     """Return a span that is read from the last mark before its first record."""
     place = int(np.searchsorted(survey.marks[:, 0], first, side="right")) - 1
     before, rows_before, offset = survey.marks[place].tolist()

@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
-from embedkit.cluster.session import Cluster, Share
-from embedkit.data.affine import Affine
+from embedkit.cluster.session import Cluster, WorkerResources
+from embedkit.data.affine import AffineMap
 from embedkit.embedding.encoder import Encoder, EncoderSettings, with_maps
 from embedkit.embedding.loading import load
 
@@ -15,7 +15,7 @@ CPUS = 4  # of a worker at most: more encode faster in several processes than in
 
 
 @dataclass(frozen=True)
-class Recipe:
+class EncoderRecipe:
     """What a worker needs to load an encoder: its settings, and the files of the maps behind it."""
 
     settings: EncoderSettings
@@ -23,10 +23,10 @@ class Recipe:
 
     def load(self) -> Encoder:
         """Return the encoder with its maps."""
-        read = partial(Affine.from_bytes, where="a map behind the encoder")
+        read = partial(AffineMap.from_bytes, where="a map behind the encoder")
         return with_maps(load(self.settings), [read(content) for content in self.maps])
 
-    def share(self, cluster: Cluster) -> Share:
+    def share(self, cluster: Cluster) -> WorkerResources:
         """Return what a worker gets: a graphics card each, where the encoder would compute on one."""
         settings = self.settings
         hashed = settings.model.partition(":")[0] == "hash"
@@ -35,7 +35,7 @@ class Recipe:
 
 
 @cache
-def encoder_of(recipe: Recipe, share: Share) -> Encoder:
+def encoder_of(recipe: EncoderRecipe, share: WorkerResources) -> Encoder:
     """Return this process's encoder, on the threads of its share, or on its graphics card."""
     os.environ["EMBEDKIT_THREADS"] = str(share.cpus)
     settings = recipe.settings

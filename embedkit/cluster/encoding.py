@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from embedkit.cluster.corpus import Corpus, Unit
-from embedkit.cluster.encoders import Recipe, encoder_of
+from embedkit.cluster.encoders import EncoderRecipe, encoder_of
 from embedkit.cluster.reading import records_of, survey
-from embedkit.cluster.session import Cluster, Share, not_shared
+from embedkit.cluster.session import Cluster, WorkerResources, not_shared
 from embedkit.data.inputs import text_files
 from embedkit.data.text.records import Record, TextFormat
 from embedkit.data.vectors import tables
@@ -50,14 +50,14 @@ class Work:
 
     folder: Path
     meta: VectorMeta
-    recipe: Recipe
-    share: Share
+    recipe: EncoderRecipe
+    share: WorkerResources
     format: TextFormat
     several: bool
     pieces: int  # that a unit is dealt out in
 
 
-class Sealed(NamedTuple):
+class EncodedShard(NamedTuple):
     """A shard that is on the disk, and its rows."""
 
     file: str
@@ -79,7 +79,7 @@ def survey_texts(cluster: Cluster, names: Sequence[str], format: TextFormat) -> 
 def encode_on(
     cluster: Cluster,
     path: Path,
-    recipe: Recipe,
+    recipe: EncoderRecipe,
     texts: Texts,
     *,
     dtype: DType = "float32",
@@ -88,7 +88,7 @@ def encode_on(
     force: bool = False,
     settings: dict[str, Any] | None = None,
     shard_rows: int = SHARD_ROWS,
-) -> Iterator[Sealed]:
+) -> Iterator[EncodedShard]:
     """Encode texts into `path` as `encode_to` does, to the same shards, yielding each once it is sealed.
 
     `path` lies where all machines write to it. Shards are sealed in order, so that `resume` goes on from
@@ -111,7 +111,7 @@ def encode_on(
             writer.adopt(shard)
             for piece in range(work.pieces):
                 (writer.folder / piece_name(shard.file, piece)).unlink(missing_ok=True)
-            yield Sealed(shard.file, range(shard.rows))
+            yield EncodedShard(shard.file, range(shard.rows))
         sweep(writer.folder)
         if is_file_output(path):
             export(writer.complete(), path)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from embedkit.cluster.session import Cluster
 from embedkit.cluster.sources import Reader, Spread
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.transforms.fitting import Transform, with_story
 from embedkit.transforms.streaming import Rows
 
@@ -51,7 +51,7 @@ class SpreadRows:
             yield sums
 
 
-def fit_on(cluster: Cluster, settings: Transform, spread: Spread, *, track: Track = iter) -> Affine:
+def fit_on(cluster: Cluster, settings: Transform, spread: Spread, *, track: Track = iter) -> AffineMap:
     """Fit a kind on vectors in parts, as `fit_map` does on one stream: to the same map, but for rounding."""
     rows = SpreadRows(cluster, spread, track)
     fitted = settings.fit(rows)

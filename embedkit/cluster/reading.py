@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from embedkit.cluster.corpus import Span, Survey, Unit
+from embedkit.cluster.corpus import CorpusSurvey, Span, Unit
 from embedkit.data.text.records import Record, RecordReader, TextFormat
 from embedkit.data.text.streams import Stream, open_stream, readable
 
 MARK_RECORDS = 4096  # between two places of a file where reading can begin
 
 
-def survey(name: str, format: TextFormat) -> Survey:
+def survey(name: str, format: TextFormat) -> CorpusSurvey:
     """Read a file and count; raises DataError naming the first record that cannot be read."""
     with open_stream(name, format.input_format) as stream:
         reader = RecordReader([stream], format)
         marks = np.array(list(_marks(reader, stream)), dtype=np.int64)
-        return Survey(name, reader.read, reader.blank, reader.skipped, marks)
+        return CorpusSurvey(name, reader.read, reader.blank, reader.skipped, marks)
 
 
 def records_of(unit: Unit, format: TextFormat, *, several: bool) -> Iterator[Record]:

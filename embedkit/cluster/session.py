@@ -22,14 +22,14 @@ ANSWER = 10  # seconds
 STORE_BYTES = 100_000_000  # of a cluster started here: what passes through it is small
 
 
-class Share(NamedTuple):
+class WorkerResources(NamedTuple):
     """What one worker has of a machine."""
 
     cpus: int
     gpus: int = 0
 
 
-ONE = Share(1)
+ONE = WorkerResources(1)
 
 
 class Cluster:
@@ -39,16 +39,16 @@ class Cluster:
         self._ray = ray
         self.folder = os.getcwd()  # where the workers are to be, so that names mean the same to all
 
-    def share(self, largest: int, *, gpus: bool = False) -> Share:
+    def share(self, largest: int, *, gpus: bool = False) -> WorkerResources:
         """Return what a worker gets: a graphics card where there are some and `gpus` allows it, else at most
         `largest` processors, and no more than the smallest machine has that works at all.
         """
         if gpus and any(_has(node, "GPU") for node in self._machines()):
-            return Share(1, 1)
+            return WorkerResources(1, 1)
         processors = (_has(node, "CPU") for node in self._machines())
-        return Share(min([largest, *filter(None, processors)]))
+        return WorkerResources(min([largest, *filter(None, processors)]))
 
-    def workers(self, share: Share) -> int:
+    def workers(self, share: WorkerResources) -> int:
         """Return how many workers of a share the machines have room for, at least one."""
         room = [
             min(_has(node, "CPU") // share.cpus, _has(node, "GPU") if share.gpus else 1 << 30)
@@ -57,7 +57,7 @@ class Cluster:
         return max(1, sum(room))
 
     def map(
-        self, work: Callable[..., Result], items: Iterable[Item], *common: Any, share: Share = ONE
+        self, work: Callable[..., Result], items: Iterable[Item], *common: Any, share: WorkerResources = ONE
     ) -> Generator[Result]:
         """Yield `work(item, *common)` for each item, in order; what a lost worker did is done again.
 
@@ -74,13 +74,16 @@ class Cluster:
         items: Iterable[Item],
         pieces: int,
         *common: Any,
-        share: Share = ONE,
+        share: WorkerResources = ONE,
     ) -> Generator[Result]:
         """Yield `join(item, found, *common)` for each item, as `map` does, where `found` lists
         `work((item, piece), *common)` for each of some pieces, which others may do.
         """
         task, known = self._task(_at_home, share), self._ray.put((self.folder, work, common))
-        last, joined = self._task(_joined_at_home, Share(0)), self._ray.put((self.folder, join, common))
+        last, joined = (
+            self._task(_joined_at_home, WorkerResources(0)),
+            self._ray.put((self.folder, join, common)),
+        )
         started = (
             last.remote(joined, item, *(task.remote(known, (item, piece)) for piece in range(pieces)))
             for item in items
@@ -115,11 +118,11 @@ class Cluster:
         """Hand a value to the cluster once, for many that get it."""
         return self._ray.put(value)
 
-    def _task(self, work: Callable[..., Any], share: Share) -> Any:
+    def _task(self, work: Callable[..., Any], share: WorkerResources) -> Any:
         options = {"num_cpus": share.cpus, "num_gpus": share.gpus, "max_retries": RETRIES, "max_calls": 0}
         return self._ray.remote(**options, scheduling_strategy="SPREAD")(work)
 
-    def _in_order(self, started: Iterable[Any], share: Share) -> Generator[Any]:
+    def _in_order(self, started: Iterable[Any], share: WorkerResources) -> Generator[Any]:
         """Yield what tasks return, in order, some ahead of the first that is not back; stops what is left."""
         under_way: deque[Any] = deque()
         try:

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.cluster.corpus import Unit
-from embedkit.cluster.encoders import Recipe, encoder_of
+from embedkit.cluster.encoders import EncoderRecipe, encoder_of
 from embedkit.cluster.encoding import Texts
 from embedkit.cluster.reading import records_of
-from embedkit.cluster.session import Cluster, Share
-from embedkit.data.affine import Affine
+from embedkit.cluster.session import Cluster, WorkerResources
+from embedkit.data.affine import AffineMap
 from embedkit.data.identity import Identity
 from embedkit.data.text.records import TextFormat
 from embedkit.data.vectors.shards import SHARD_ROWS
@@ -37,7 +37,7 @@ class Spread(NamedTuple):
     meta: VectorMeta
     parts: Iterable[Any]
     reader: Reader
-    share: Share
+    share: WorkerResources
 
 
 @dataclass(frozen=True)
@@ -76,18 +76,18 @@ class MappedShards:
             vars(one)["schema"] = schema  # else it were that of this shard alone
         return one
 
-    def _transforms(self) -> list[Affine]:
-        return list(map(partial(Affine.from_bytes, where="a map behind the vectors"), self.maps))
+    def _transforms(self) -> list[AffineMap]:
+        return list(map(partial(AffineMap.from_bytes, where="a map behind the vectors"), self.maps))
 
 
 @dataclass(frozen=True)
 class EncodedTexts:
     """Texts that are encoded where they are read; parts are units."""
 
-    recipe: Recipe
+    recipe: EncoderRecipe
     format: TextFormat
     several: bool
-    share: Share
+    share: WorkerResources
 
     def batches(self, part: Unit) -> Iterator[Batch]:
         """Yield the vectors of a unit, without the texts."""
@@ -100,7 +100,7 @@ def of_vectors(cluster: Cluster, shards: MappedShards) -> Spread:
     return Spread(shards.known(), range(len(shards.source.shards)), shards, cluster.share(1))
 
 
-def of_texts(cluster: Cluster, recipe: Recipe, texts: Texts) -> Spread:
+def of_texts(cluster: Cluster, recipe: EncoderRecipe, texts: Texts) -> Spread:
     """Return texts, spread over workers that encode them."""
     share = recipe.share(cluster)
     meta = describe(recipe.load(), with_text=False)

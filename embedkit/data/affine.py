@@ -31,11 +31,11 @@ class Space(NamedTuple):
     """
 
     identity: Identity | None
-    transform: Affine | None = None
+    transform: AffineMap | None = None
 
 
 @dataclass(frozen=True)
-class Affine:
+class AffineMap:
     """`y = A x + b` with A `(out, in)` and b `(out,)`, fitted in float64, and how it came to be.
 
     `story` holds kind and settings (`spec`), rows seen, the fingerprint of the encoder it was fitted on
@@ -89,7 +89,7 @@ class Affine:
         with np.errstate(over="ignore", invalid="ignore"):
             return np.asarray(vectors @ A.T + b, dtype=np.float32)
 
-    def then(self, after: Affine) -> Affine:
+    def then(self, after: AffineMap) -> AffineMap:
         """Return the one map that does this and then `after`."""
         if after.input_dimension != self.output_dimension:
             raise MismatchError(
@@ -103,9 +103,9 @@ class Affine:
             known = {key: self.story.get(key) for key in ("encoder", "maps")}
         story: dict[str, Any] = {"parts": [*self._parts, *after._parts]}
         story |= {key: value for key, value in known.items() if value is not None}
-        return Affine(after.A @ self.A, after.A @ self.b + after.b, story, target)
+        return AffineMap(after.A @ self.A, after.A @ self.b + after.b, story, target)
 
-    def place(self, identity: Identity | None, before: Affine | None = None) -> Space:
+    def place(self, identity: Identity | None, before: AffineMap | None = None) -> Space:
         """Return where vectors of `identity`, whose maps are `before`, lie after this one.
 
         Raises MismatchError, naming both sides, when the map does not take them.
@@ -131,14 +131,14 @@ class Affine:
                 where=where,
             )
 
-    def _common_encoder(self, after: Affine) -> str | None:
+    def _common_encoder(self, after: AffineMap) -> str | None:
         """Return the encoder of a chain; raises MismatchError when its parts know of two."""
         known = {part.story["encoder"] for part in (self, after) if part.story.get("encoder") is not None}
         if len(known) > 1:
             raise MismatchError(f"the maps were fitted on two encoders, {' and '.join(sorted(known))}")
         return known.pop() if known else None
 
-    def _maps_before(self, after: Affine) -> list[str] | None:
+    def _maps_before(self, after: AffineMap) -> list[str] | None:
         """Return the maps before a chain; raises MismatchError when `after` was not fitted behind this."""
         mine, wanted = self.story.get("maps"), after.story.get("maps")
         if wanted is None:
@@ -170,7 +170,7 @@ class Affine:
         write_whole(path, self.to_bytes())
 
     @classmethod
-    def load(cls, path: str | Path) -> Affine:
+    def load(cls, path: str | Path) -> AffineMap:
         """Read a map's file; raises FormatError when there is none, or it is another kind, version, or
         damaged.
         """
@@ -181,7 +181,7 @@ class Affine:
             raise FormatError("no such map", where=str(path)) from None
 
     @classmethod
-    def from_bytes(cls, content: bytes, *, where: str) -> Affine:
+    def from_bytes(cls, content: bytes, *, where: str) -> AffineMap:
         """Read what `to_bytes` gave."""
         from safetensors import SafetensorError
         from safetensors.numpy import load
@@ -213,7 +213,7 @@ def _target(told: dict[str, Any], tensors: dict[str, NDArray[np.float64]]) -> Sp
     identity = Identity.from_json(told["encoder"]) if told["encoder"] else None
     if told["story"] is None:
         return Space(identity)
-    return Space(identity, Affine(tensors["target.A"], tensors["target.b"], told["story"]))
+    return Space(identity, AffineMap(tensors["target.A"], tensors["target.b"], told["story"]))
 
 
 def _listed(maps: Sequence[str]) -> str:

@@ -39,7 +39,7 @@ FAILURE = "failure.json"
 logger = logging.getLogger("embedkit")
 
 
-class Kind(NamedTuple):
+class EntryKey(NamedTuple):
     """What has to be the same for a conversion to be used."""
 
     format: str
@@ -59,7 +59,7 @@ class Check(NamedTuple):
 class Entry(NamedTuple):
     """What `entry.json` says of a conversion."""
 
-    kind: Kind
+    kind: EntryKey
     dimension: int
     pad_id: int
     known_ids: int | None  # ids from here on have no embedding; None where the tokenizer gives no such id
@@ -80,7 +80,7 @@ class Entry(NamedTuple):
     def from_json(cls, content: bytes) -> Entry:
         """Read what `to_json` wrote; raises ValueError, TypeError or AttributeError for anything else."""
         said = orjson.loads(content)
-        kind = Kind(**{name: said.pop(name, None) for name in Kind._fields})
+        kind = EntryKey(**{name: said.pop(name, None) for name in EntryKey._fields})
         files = {name: Check(**check) for name, check in said.pop("files", {}).items()}
         return cls(kind=kind, files=files, **said)
 
@@ -92,7 +92,7 @@ class UnfitError(ModelError):
 class Failure(NamedTuple):
     """What `failure.json` says of a conversion that failed: why, and what it was tried with."""
 
-    kind: Kind
+    kind: EntryKey
     versions: dict[str, str]  # of the packages that convert
     what: str
     hint: str | None
@@ -137,7 +137,7 @@ def openvino() -> Any:
     return library
 
 
-def current_kind(encoder: str) -> Kind:
+def current_kind(encoder: str) -> EntryKey:
     """Return the kind of entry that this process can open for an encoder's fingerprint."""
     library = openvino()
     core = library.Core()
@@ -145,10 +145,10 @@ def current_kind(encoder: str) -> Kind:
         core.get_property("CPU", "FULL_DEVICE_NAME"),
         core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
     )
-    return Kind(FORMAT, VERSION, encoder, library.__version__, f"{name} {' '.join(sorted(features))}")
+    return EntryKey(FORMAT, VERSION, encoder, library.__version__, f"{name} {' '.join(sorted(features))}")
 
 
-def open_entry(path: Path, kind: Kind, precision: Precision) -> CompiledRuntime | None:
+def open_entry(path: Path, kind: EntryKey, precision: Precision) -> CompiledRuntime | None:
     """Open a conversion; None when there is none, or it is damaged or of another kind.
 
     The big file is checked while the model is compiled from it; its size, and all of the other files, before.
@@ -166,7 +166,7 @@ def open_entry(path: Path, kind: Kind, precision: Precision) -> CompiledRuntime 
     return CompiledRuntime(compiled, tokenizer, entry.pad_id, entry.known_ids) if intact else None
 
 
-def read_entry(path: Path, kind: Kind) -> Entry | None:
+def read_entry(path: Path, kind: EntryKey) -> Entry | None:
     """Read `entry.json`; None when it is not there, not one, or of another kind."""
     try:
         entry = Entry.from_json((path / ENTRY).read_bytes())
@@ -175,7 +175,7 @@ def read_entry(path: Path, kind: Kind) -> Entry | None:
     return entry if entry.kind == kind and {MODEL, WEIGHTS, TOKENIZER} <= entry.files.keys() else None
 
 
-def write_failure(folder: Path, kind: Kind, error: UnfitError) -> None:
+def write_failure(folder: Path, kind: EntryKey, error: UnfitError) -> None:
     """Write into a folder why a conversion failed, so that it is not tried in vain in every run."""
     for file in folder.iterdir():
         file.unlink()
@@ -184,11 +184,11 @@ def write_failure(folder: Path, kind: Kind, error: UnfitError) -> None:
     write_whole(folder / FAILURE, orjson.dumps(said, option=orjson.OPT_INDENT_2))
 
 
-def require_no_failure(path: Path, kind: Kind, *, where: str) -> None:
+def require_no_failure(path: Path, kind: EntryKey, *, where: str) -> None:
     """Raise UnfitError when this conversion has failed before, with the same packages."""
     try:
         said = orjson.loads((path / FAILURE).read_bytes())
-        failure = Failure(**{**said, "kind": Kind(**said["kind"])})
+        failure = Failure(**{**said, "kind": EntryKey(**said["kind"])})
     except (OSError, ValueError, TypeError, KeyError):
         return
     if (failure.kind, failure.versions) == (kind, _versions()):

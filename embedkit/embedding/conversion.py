@@ -25,7 +25,7 @@ from embedkit.embedding.compiled import (
     Check,
     CompiledRuntime,
     Entry,
-    Kind,
+    EntryKey,
     compile_model,
     openvino,
 )
@@ -78,7 +78,7 @@ class Converted(NamedTuple):
     expected: Vectors  # of samples, by torch
 
 
-def convert_into(target: Path, kind: Kind, folder: ModelFolder, settings: EncoderSettings) -> None:
+def convert_into(target: Path, kind: EntryKey, folder: ModelFolder, settings: EncoderSettings) -> None:
     """Convert a model and write it into the folder `target` as an entry of the cache.
 
     Raises ModelError when the model will not convert, and OSError when the entry cannot be written.
@@ -163,7 +163,7 @@ def _log_as_it_was() -> Iterator[None]:
         root.filters, root.handlers = filters, handlers
 
 
-def write_entry(folder: Path, kind: Kind, converted: Converted, *, where: str) -> None:
+def write_entry(folder: Path, kind: EntryKey, converted: Converted, *, where: str) -> None:
     """Write a conversion as an entry, with how close bf16 comes to fp32.
 
     Raises OSError when it cannot be written, and ModelError, about the model called `where`, when what was

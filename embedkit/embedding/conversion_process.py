@@ -24,7 +24,7 @@ from embedkit.data.atomic import whole_folder
 from embedkit.data.cache import cache_folder
 from embedkit.embedding.compiled import (
     CompiledRuntime,
-    Kind,
+    EntryKey,
     UnfitError,
     current_kind,
     logger,
@@ -49,7 +49,7 @@ main()
 """
 
 
-def convert_apart(target: Path, kind: Kind, folder: ModelFolder, settings: EncoderSettings) -> None:
+def convert_apart(target: Path, kind: EntryKey, folder: ModelFolder, settings: EncoderSettings) -> None:
     """Write the conversion of a model into the folder `target`, computed in another process.
 
     Raises UnfitError when the model will not convert and would not the next time either, ModelError when it
@@ -111,7 +111,7 @@ def _obey(order: dict[str, Any]) -> dict[str, Any]:
     settings = EncoderSettings(**order["settings"])
     folder = ModelFolder(order["name"], Path(order["path"]), allow_pickle=settings.allow_pickle)
     try:
-        convert_into(Path(order["target"]), Kind(**order["kind"]), folder, settings)
+        convert_into(Path(order["target"]), EntryKey(**order["kind"]), folder, settings)
     except OSError as error:
         return {"error": "disk", "number": error.errno, "what": error.strerror or str(error)}
     except ModelError as error:
@@ -142,7 +142,7 @@ def load_compiled(folder: ModelFolder, settings: EncoderSettings) -> CompiledRun
         return open_entry(path, kind, settings.precision) or _convert(path, kind, folder, settings)
 
 
-def _convert(path: Path, kind: Kind, folder: ModelFolder, settings: EncoderSettings) -> CompiledRuntime:
+def _convert(path: Path, kind: EntryKey, folder: ModelFolder, settings: EncoderSettings) -> CompiledRuntime:
     """Convert, and open the result from the cache; where that cannot be written, from a passing folder."""
 
     try:

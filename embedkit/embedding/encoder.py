@@ -15,7 +15,7 @@ from embedkit.data.text.pairs import shown
 from embedkit.errors import DataError, MismatchError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from embedkit.data.affine import Affine
+    from embedkit.data.affine import AffineMap
 
 Vectors = NDArray[np.float32]
 Role = Literal["document", "query"]
@@ -69,7 +69,7 @@ class EncoderSettings:
                 raise UsageError(f"{number} is not a positive number", where=name)
 
 
-def with_maps(encoder: Encoder, transforms: Sequence[Affine]) -> Encoder:
+def with_maps(encoder: Encoder, transforms: Sequence[AffineMap]) -> Encoder:
     """Return the encoder followed by all of the maps, which are collapsed into one."""
     if not transforms:
         return encoder
@@ -79,7 +79,7 @@ def with_maps(encoder: Encoder, transforms: Sequence[Affine]) -> Encoder:
 class Mapped:
     """An encoder followed by a map, which is an encoder; unit length is kept where the encoder has it."""
 
-    def __init__(self, encoder: Encoder, transform: Affine) -> None:
+    def __init__(self, encoder: Encoder, transform: AffineMap) -> None:
         self.encoder, self.transform = encoder, transform
         identity, self._kept = transform.place(encoder.identity)
         if identity is None:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.atomic import refuse_existing
 from embedkit.data.identity import Identity
 from embedkit.data.text.records import Record
@@ -67,7 +67,7 @@ def require_some(batches: Iterable[Batch], records: object, what: str = "the inp
 
 
 def map_batches(
-    meta: VectorMeta, batches: Iterable[Batch], transforms: Sequence[Affine], declared: Identity | None
+    meta: VectorMeta, batches: Iterable[Batch], transforms: Sequence[AffineMap], declared: Identity | None
 ) -> tuple[VectorMeta, Iterable[Batch]]:
     """Put maps behind vectors that are there already, and return what is then known of them, and the batches.
 
@@ -85,8 +85,8 @@ def map_batches(
         )
     if not transforms:
         return replace(meta, identity=identity), batches
-    chain = reduce(Affine.then, transforms)
-    before = Affine.from_bytes(meta.map_file, where="the input's map") if meta.map_file else None
+    chain = reduce(AffineMap.then, transforms)
+    before = AffineMap.from_bytes(meta.map_file, where="the input's map") if meta.map_file else None
     identity, kept = chain.place(identity, before)
     mapped = replace(
         meta.decoded(),
@@ -97,7 +97,7 @@ def map_batches(
     return mapped, checked(_apply(chain, batches, unit=mapped.normalized), mapped.dimension)
 
 
-def _apply(chain: Affine, batches: Iterable[Batch], *, unit: bool) -> Iterator[Batch]:
+def _apply(chain: AffineMap, batches: Iterable[Batch], *, unit: bool) -> Iterator[Batch]:
     for table, vectors in batches:
         mapped = chain.apply(vectors)
         yield Batch(table, unit_length(mapped) if unit else mapped)

@@ -27,7 +27,7 @@ class Found(NamedTuple):
     rows: Rows  # of the corpus
 
 
-class Searched(NamedTuple):
+class CorpusSearch(NamedTuple):
     """The ids of a corpus, in order and as they are compared, and what each encoder found in it."""
 
     ids: list[str]
@@ -45,7 +45,7 @@ def search_corpus(
     records: Iterable[Record],
     k: int,
     follow: Callable[[Iterable[Any]], Iterable[Any]] = iter,
-) -> Searched:
+) -> CorpusSearch:
     """Find the `k` nearest of the records to each query by cosine, exactly, for each encoder.
 
     A text is encoded once for all maps behind one encoder. Held are the ids, the queries, `k` hits of each
@@ -67,7 +67,7 @@ def search_corpus(
             each.add(X, first)
     if not ids:
         raise DataError("there is no text in the input", where=getattr(records, "name", None))
-    return Searched(list(ids), [each.found for each in nearest])
+    return CorpusSearch(list(ids), [each.found for each in nearest])
 
 
 def _finite(window: Encoded) -> Encoded:

@@ -28,7 +28,7 @@ def nearest(rows: Float32, queries: int, k: int) -> Ids:
     return np.asarray(found[others].reshape(queries, k), dtype=np.int64)
 
 
-class Truth:
+class SampleNeighbours:
     """The nearest neighbours by the full vectors, which every change of them is measured against."""
 
     def __init__(self, rows: Float32, queries: int, k: int) -> None:

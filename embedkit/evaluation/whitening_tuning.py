@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.identity import Identity
 from embedkit.embedding.encoder import Vectors
 from embedkit.errors import DataError
@@ -31,7 +31,7 @@ FOLDS = 10
 SURE = 2.5  # standard errors that a gain over no map must be above zero: 98 % sure with ten folds
 
 
-class Candidate(NamedTuple):
+class WhiteningCandidate(NamedTuple):
     """A map that was tried (None: no map), its Spearman on each fold, and its gains over no map."""
 
     settings: Whitening | None
@@ -55,11 +55,11 @@ class Candidate(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Tuning:
+class TunedWhitening:
     """All candidates, best first, the chosen one, and what the way of choosing is worth."""
 
-    candidates: list[Candidate]
-    chosen: Candidate
+    candidates: list[WhiteningCandidate]
+    chosen: WhiteningCandidate
     best_gains: Float64  # (folds,): the gain on each fold of the best candidate by the others
     held_out: Float64  # (folds,): Spearman on each fold of what is chosen on the others
     held_out_gains: Float64  # (folds,): the same, less that of no map
@@ -74,7 +74,7 @@ def tune(
     grid: Grid = ALL,
     seed: int = 0,
     where: str | None = None,
-) -> Tuning:
+) -> TunedWhitening:
     """Choose a whitening, or none, for pairs of rows X and Y, `(pairs, dim)`, that people scored `gold`.
 
     `where` names the pairs in errors. Raises DataError for fewer than two pairs per fold, and where all
@@ -94,11 +94,13 @@ def tune(
     return _decide(tried, np.concatenate(scores))
 
 
-def tuned_map(tuning: Tuning, moments: Moments, identity: Identity | None, *, pairs: str) -> Affine:
+def tuned_map(
+    tuning: TunedWhitening, moments: Moments, identity: Identity | None, *, pairs: str
+) -> AffineMap:
     """Return the chosen map, the identity if that is none, with the choice on `pairs` in its story."""
     settings = tuning.chosen.settings
     dim = len(moments.mean)
-    fitted = settings.fit_moments(moments) if settings else Affine(np.eye(dim), np.zeros(dim), {})
+    fitted = settings.fit_moments(moments) if settings else AffineMap(np.eye(dim), np.zeros(dim), {})
     tuned = {
         "pairs": pairs,
         "candidates": len(tuning.candidates),
@@ -141,16 +143,16 @@ def _sure(gains: Float64) -> NDArray[np.bool_]:
     return np.asarray(gains.mean(axis=-1) > SURE * standard_error(gains))
 
 
-def _decide(tried: list[Whitening | None], scores: Float64) -> Tuning:
+def _decide(tried: list[Whitening | None], scores: Float64) -> TunedWhitening:
     """Choose on all folds, and judge the way of choosing on each fold by the others."""
     simplicity = [_simplicity(settings) for settings in tried]
     every = range(scores.shape[1])
     chosen = [choose(np.delete(scores, fold, axis=1), simplicity) for fold in every]
     held_out = scores[chosen, every]
-    candidates = [Candidate(*each) for each in zip(tried, scores, scores - scores[0], strict=True)]
+    candidates = [WhiteningCandidate(*each) for each in zip(tried, scores, scores - scores[0], strict=True)]
     choice = candidates[choose(scores, simplicity)]
     candidates.sort(key=lambda candidate: -candidate.score)
-    return Tuning(candidates, choice, _best_gains(scores), held_out, held_out - scores[0])
+    return TunedWhitening(candidates, choice, _best_gains(scores), held_out, held_out - scores[0])
 
 
 def _simplicity(settings: Whitening | None) -> tuple[float, ...]:

@@ -18,7 +18,7 @@ VECTORS = "vectors.npy"
 LEAST_CANDIDATES = 100  # found by the first pass even for a small k; reading them costs a millisecond
 MOST_OVERSAMPLED = 1024  # times k, that a plan or a measurement tries
 
-Precision = Literal["float32", "float16"]
+RescoredType = Literal["float32", "float16"]
 
 _BLOCK_ROWS = 4096
 
@@ -30,12 +30,12 @@ class TwoPass(NamedTuple):
     vectors: NDArray[Any] | None
 
 
-def keep(blocks: Blocks, folder: Path, precision: Precision | None) -> Iterator[NDArray[Any]]:
+def keep(blocks: Blocks, folder: Path, precision: RescoredType | None) -> Iterator[NDArray[Any]]:
     """Pass blocks `(rows, dimension)` on, and write their rows beside; with None nothing is written."""
     return iter(blocks) if precision is None else write_rows(folder / VECTORS, blocks, precision)
 
 
-def write_rows(file: Path, blocks: Blocks, precision: Precision) -> Iterator[NDArray[Any]]:
+def write_rows(file: Path, blocks: Blocks, precision: RescoredType) -> Iterator[NDArray[Any]]:
     """Write rows as a `.npy` file while they are passed on; it is whole when they have ended."""
     rows = dimension = 0
     with whole_file(file) as out:
@@ -59,7 +59,7 @@ def read_rows(file: Path) -> Iterator[Floats]:
             yield np.frombuffer(content, dtype).reshape(-1, dimension)
 
 
-def map_rows(folder: Path, rows: int, precision: Precision | None) -> NDArray[Any] | None:
+def map_rows(folder: Path, rows: int, precision: RescoredType | None) -> NDArray[Any] | None:
     """Map the rows that `keep` wrote; raises FormatError when the file holds anything else."""
     if precision is None:
         return None
@@ -100,7 +100,7 @@ def rescore(vectors: NDArray[Any], queries: Floats, found: Rows, k: int) -> tupl
     return np.take_along_axis(scores, order, axis=1), np.take_along_axis(found, order, axis=1)
 
 
-def _rounded(block: NDArray[Any], precision: Precision) -> NDArray[Any]:
+def _rounded(block: NDArray[Any], precision: RescoredType) -> NDArray[Any]:
     with np.errstate(over="ignore"):
         rounded = np.ascontiguousarray(block, dtype=precision)
     if not np.isfinite(rounded).all():
@@ -109,6 +109,6 @@ def _rounded(block: NDArray[Any], precision: Precision) -> NDArray[Any]:
     return rounded
 
 
-def _write_header(out: Any, shape: tuple[int, int], precision: Precision) -> None:
+def _write_header(out: Any, shape: tuple[int, int], precision: RescoredType) -> None:
     header = {"descr": np.dtype(precision).str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(out, header)

@@ -12,7 +12,7 @@ from embedkit.data.text.examples import Examples
 from embedkit.data.text.labelled import Labelled
 from embedkit.data.text.pairs import Pair
 from embedkit.errors import DataError, UsageError
-from embedkit.training.chunking import Plan
+from embedkit.training.chunking import ChunkPlan
 from embedkit.training.gather import processes
 from embedkit.training.labels.split import Split
 from embedkit.training.model import Dropout
@@ -112,7 +112,7 @@ def about_data(examples: Examples, pairs: Sequence[Pair], settings: RunSettings)
         )
 
 
-def about_run(model: Any, dropout: Dropout, plan: Plan, *, bf16: bool) -> None:
+def about_run(model: Any, dropout: Dropout, plan: ChunkPlan, *, bf16: bool) -> None:
     """Note what the run was settled to."""
     passes = (
         "in one pass" if plan.passes == 1 else f"in two passes over chunks of {plan.chunk_tokens:,} tokens"
@@ -138,7 +138,7 @@ def about_dropout(dropout: Dropout, examples: Examples) -> None:
         )
 
 
-def about_plan(plan: Plan, settings: RunSettings) -> None:
+def about_plan(plan: ChunkPlan, settings: RunSettings) -> None:
     """Warn of a second pass that saves no memory."""
     size = settings.chunk_size
     if size is not None and plan.passes == 2 and settings.batch_size < 2 * size:

@@ -39,7 +39,7 @@ _SAMPLE = 512  # texts that are tokenised to learn how long they are
 
 
 @dataclass(frozen=True)
-class AMSoftmax(Recipe):
+class AMSoftmaxRecipe(Recipe):
     """Texts and their labels; some labels may be held out. `scored` texts are ranked every `eval_steps`."""
 
     settings: AMSoftmaxSettings
@@ -251,4 +251,4 @@ def train_amsoftmax(
     others, and the checkpoint with the best MAP is kept. `watch` sees every step. Raises DataError or
     UsageError for data that cannot train, before a model is loaded.
     """
-    return train(path, AMSoftmax(settings, labelled, scored), resume=resume, force=force, watch=watch)
+    return train(path, AMSoftmaxRecipe(settings, labelled, scored), resume=resume, force=force, watch=watch)

@@ -17,7 +17,7 @@ _CHUNK_TOKENS = 65536  # elsewhere
 _SHARE = 0.5  # of the free memory, for the graphs of a whole batch
 
 
-class Plan(NamedTuple):
+class ChunkPlan(NamedTuple):
     """Chunks of `chunk_tokens` tokens at most; 1 pass keeps all their graphs, 2 passes one at a time."""
 
     chunk_tokens: int
@@ -31,18 +31,18 @@ def plan(
     chunk_size: int | None,
     tokens: float,
     bytes_per_token: Callable[[], int],
-) -> Plan:
+) -> ChunkPlan:
     """Return how batches of `batch_size` examples with `tokens` tokens each are cut.
 
     A `chunk_size` asked for is honoured: chunks of that many average examples, in two passes where the batch
     is larger. None takes one pass where the graphs of the whole batch fit into half of the free memory.
     """
     if chunk_size is not None:
-        return Plan(max(1, round(chunk_size * tokens)), 1 if chunk_size >= batch_size else 2)
+        return ChunkPlan(max(1, round(chunk_size * tokens)), 1 if chunk_size >= batch_size else 2)
     per_token, free = bytes_per_token(), _SHARE * free_memory(device)
     most = CHUNK_TOKENS.get(device.type, _CHUNK_TOKENS)
     fits = max(1, int(free / per_token))
-    return Plan(min(most, fits), 1 if batch_size * tokens * 1.5 <= fits else 2)  # 1.5: batches differ
+    return ChunkPlan(min(most, fits), 1 if batch_size * tokens * 1.5 <= fits else 2)  # 1.5: batches differ
 
 
 def saved_bytes_per_token(encode: Callable[[Any], Tensor], chunk: Chunk) -> int:

@@ -16,7 +16,7 @@ from datasets import Dataset
 from embedkit.data.identity import Identity
 from embedkit.training.advice import about_resumed
 from embedkit.training.checkpoints import last_checkpoint, processes_of
-from embedkit.training.chunking import Plan, plan, saved_bytes_per_token
+from embedkit.training.chunking import ChunkPlan, plan, saved_bytes_per_token
 from embedkit.training.distributed import join, one_fate
 from embedkit.training.gradcache import Features, cut
 from embedkit.training.lora import add_lora, merge_lora
@@ -41,7 +41,7 @@ class Trained(NamedTuple):
     best: float | None  # of the checkpoint that was kept
     best_step: int | None
     found: dict[str, Any]  # what the run found out about its data
-    plan: Plan
+    plan: ChunkPlan
 
     def figures(self) -> dict[str, Any]:
         """Return plain values, all but the path."""
@@ -52,9 +52,9 @@ class Trained(NamedTuple):
     def from_figures(cls, path: Path, figures: dict[str, Any]) -> Trained:
         """Read what `figures` gave."""
         own = {name: figures[name] for name in cls._fields if name not in ("path", "plan", "found")}
-        known = {*own, *Plan._fields}
+        known = {*own, *ChunkPlan._fields}
         found = {name: value for name, value in figures.items() if name not in known}
-        return cls(path=path, found=found, plan=Plan(figures["chunk_tokens"], figures["passes"]), **own)
+        return cls(path=path, found=found, plan=ChunkPlan(figures["chunk_tokens"], figures["passes"]), **own)
 
 
 AnyRecipe = TypeVar("AnyRecipe", bound="Recipe")
@@ -192,7 +192,7 @@ def _train(folder: Path, recipe: Recipe, run: RunFolder | None, watch: Watch) ->
         best=trainer.state.best_metric,
         best_step=trainer.state.best_global_step if scores else None,
         found=recipe.found(made.objective),
-        plan=Plan(made.objective.chunk_tokens, made.objective.passes),
+        plan=ChunkPlan(made.objective.chunk_tokens, made.objective.passes),
     ), made
 
 
@@ -229,10 +229,10 @@ def load_model(base: Path, settings: RunSettings) -> tuple[Any, Dropout, bool]:
 
 def settle_plan(
     objective: Objective, settings: RunSettings, sample: Callable[[], Features], rows: int, *, bf16: bool
-) -> Plan:
+) -> ChunkPlan:
     """Work out how batches are cut, from the tokens of some sample of `rows` examples, and set it."""
     if settings.chunk_tokens is not None and settings.passes is not None:
-        planned = Plan(settings.chunk_tokens, settings.passes)
+        planned = ChunkPlan(settings.chunk_tokens, settings.passes)
     else:
         planned = _measured_plan(objective, settings, sample(), rows, bf16=bf16)
     objective.chunk_tokens, objective.passes = planned
@@ -241,7 +241,7 @@ def settle_plan(
 
 def _measured_plan(
     objective: Objective, settings: RunSettings, features: Features, rows: int, *, bf16: bool
-) -> Plan:
+) -> ChunkPlan:
     device: torch.device = objective.model.device
 
     def measured() -> int:

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.data.affine import Affine, Space
+from embedkit.data.affine import AffineMap, Space
 from embedkit.data.identity import Identity
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.spec import render
@@ -29,21 +29,21 @@ _NEEDS: dict[tuple[str, ...], Need] = {
 class Transform(Protocol):
     """A kind: settings that can be fitted."""
 
-    def fit(self, rows: Rows) -> Affine:
+    def fit(self, rows: Rows) -> AffineMap:
         """Return the map for rows that come in blocks `(rows, dim)`; one look at each is all it gets."""
 
 
 class TargetTransform(Protocol):
     """A kind that can lead towards other vectors."""
 
-    def fit(self, rows: Rows, target: Rows | None = None) -> Affine:
+    def fit(self, rows: Rows, target: Rows | None = None) -> AffineMap:
         """Return the map for rows; those of the target are others, in any number."""
 
 
 class PairTransform(Protocol):
     """A kind that leads each row towards a row of its own."""
 
-    def fit(self, pairs: Pairs) -> Affine:
+    def fit(self, pairs: Pairs) -> AffineMap:
         """Return the map for pairs of blocks `(rows, dim)` and `(rows, target_dim)`, row by row."""
 
 
@@ -60,7 +60,9 @@ def need_of_target(kind: type[Any]) -> Need:
     return _NEEDS[tuple(names)]
 
 
-def fit_map(settings: Transform, rows: Rows, *, dimension: int, identity: Identity | None = None) -> Affine:
+def fit_map(
+    settings: Transform, rows: Rows, *, dimension: int, identity: Identity | None = None
+) -> AffineMap:
     """Fit a kind on rows `(rows, dimension)` made by the encoder `identity`, and write down its story.
 
     A kind that needs the width alone sees no row: its story counts 0 rows, and the map fits behind other maps
@@ -80,8 +82,8 @@ def fit_map(settings: Transform, rows: Rows, *, dimension: int, identity: Identi
 
 
 def with_story(
-    fitted: Affine, settings: Transform | PairTransform, *, rows: int, identity: Identity | None
-) -> Affine:
+    fitted: AffineMap, settings: Transform | PairTransform, *, rows: int, identity: Identity | None
+) -> AffineMap:
     """Return a map fitted on `rows` rows of the encoder `identity`, with all of that written down."""
     versions = {"embedkit": __version__, "numpy": np.__version__}
     story: dict[str, Any] = {"spec": render(settings), "rows": rows, **fitted.story, "versions": versions}
@@ -92,7 +94,7 @@ def with_story(
     return replace(fitted, story=story)
 
 
-def fit_towards(settings: TargetTransform | PairTransform, source: Source, target: Source) -> Affine:
+def fit_towards(settings: TargetTransform | PairTransform, source: Source, target: Source) -> AffineMap:
     """Fit a kind on vectors towards others; what its map gives lies where the target does.
 
     Raises MismatchError when the kind wants pairs of rows and the ids of the two sides differ.
@@ -111,7 +113,7 @@ def fit_towards(settings: TargetTransform | PairTransform, source: Source, targe
     else:
         fitted = fit(_vectors(counted()), _vectors(target.batches))
     content = target.meta.map_file
-    kept = Affine.from_bytes(content, where="the target's map") if content is not None else None
+    kept = AffineMap.from_bytes(content, where="the target's map") if content is not None else None
     told = with_story(fitted, settings, rows=seen, identity=source.meta.identity)
     return replace(told, target=Space(target.meta.identity, kept))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 
 RNG = np.random.default_rng(0)
 
@@ -48,7 +48,7 @@ def test_what_it_says_to_type_makes_the_map(run, plane):
         words = shlex.split(following)
         assert words[0] == "embedkit"
         assert run(*words[1:], "-q", "--force").code == 0
-        chosen = Affine.load(words[words.index("-o") + 1])
+        chosen = AffineMap.load(words[words.index("-o") + 1])
         assert chosen.output_dimension < chosen.input_dimension == 32
 
 

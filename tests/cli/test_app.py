@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from embedkit.cli.app import COMMANDS
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_every_command_has_help_that_begins_with_its_line_and_ends_with_an_examp
 def test_info_knows_each_kind_of_thing(run, docs):
     run("encode", docs, "-o", "x.vec", "-q")
     run("index", docs, "-o", "x.idx", "-q")
-    Affine(np.eye(2, 8), np.zeros(2), {"spec": "truncate:dim=2"}).save(Path("x.safetensors"))
+    AffineMap(np.eye(2, 8), np.zeros(2), {"spec": "truncate:dim=2"}).save(Path("x.safetensors"))
     for thing, what in (
         ("x.vec", "vector set"),
         ("x.idx", "index"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.vectors.vector_set import VectorSet
 from embedkit.embedding.loading import load
 
@@ -75,7 +75,7 @@ def test_an_arrow_stream_is_an_input(run, shell):
 def test_a_map_is_applied(run, docs):
     import numpy as np
 
-    Affine(np.eye(4, 8), np.zeros(4), {}).save(Path("map.safetensors"))
+    AffineMap(np.eye(4, 8), np.zeros(4), {}).save(Path("map.safetensors"))
     assert run("encode", docs, "-t", "map.safetensors", "-o", "x.vec").code == 0
     assert VectorSet.open(Path("x.vec")).meta.dimension == 4
 

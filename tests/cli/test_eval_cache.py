@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.embedding.loading import load
 
 PAIRS = "a cat\ta dog\t1\na cat\ta cat\t5\none\ttwo\t3\n"
@@ -57,7 +57,7 @@ def ask(run, folder, monkeypatch):
     files = {"pairs.tsv": PAIRS, "labelled.tsv": LABELLED, "corpus.jsonl": CORPUS, "queries.jsonl": QUERIES}
     for name, content in {**files, "qrels.tsv": "q\td0\t1\n"}.items():
         Path(name).write_text(content)
-    Affine(np.eye(3, 8), np.ones(3), {}).save(Path("turn.safetensors"))
+    AffineMap(np.eye(3, 8), np.ones(3), {}).save(Path("turn.safetensors"))
     monkeypatch.setenv("EMBEDKIT_CACHE", str(folder / "cache"))
     monkeypatch.setattr("embedkit.embedding.loading.load", Model)
 

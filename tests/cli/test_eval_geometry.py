@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.text.pairs import read_pairs
 from embedkit.data.vectors.vector_set import VectorSet
 from embedkit.embedding.encoder import with_maps
 from embedkit.embedding.loading import load
-from embedkit.evaluation.geometry.measures import Protocol, agree, geometry
+from embedkit.evaluation.geometry.measures import GeometryProtocol, agree, geometry
 from embedkit.evaluation.geometry.survey import survey
 from embedkit.evaluation.sts import cosines
 
@@ -52,7 +52,7 @@ def pairs(folder):
 @pytest.fixture
 def turned(folder):
     """The map `turn.safetensors`, which keeps the first three columns of eight."""
-    Affine(np.eye(3, 8), np.ones(3), {}).save(Path("turn.safetensors"))
+    AffineMap(np.eye(3, 8), np.ones(3), {}).save(Path("turn.safetensors"))
     return "turn.safetensors"
 
 
@@ -61,7 +61,7 @@ def result(done):
 
 
 def test_the_figures_are_those_of_the_library(run, vectors):
-    protocol = Protocol(resamples=200, seed=4)
+    protocol = GeometryProtocol(resamples=200, seed=4)
     found = geometry(survey(VectorSet.open("docs.vec"), protocol.sample, seed=4), protocol)
     facts = result(run("eval", "geometry", vectors, "--json", "--resamples", "200", "--seed", "4"))
     assert (facts["rows"], facts["dimension"], facts["rank"]) == (80, 8, found.spectrum.rank)
@@ -142,14 +142,14 @@ def test_alignment_is_of_pairs_above_a_score_by_the_encoder_of_the_vectors(
     assert lower["alignment"]["value"] == pytest.approx(expected_alignment(encoder, 1.5), abs=1e-6)
     assert lower["alignment"] != result(done)["alignment"]
     mapped = result(run("eval", "geometry", vectors, "-t", turned, "--pairs", pairs, "--json"))
-    behind = with_maps(encoder, [Affine.load(turned)])
+    behind = with_maps(encoder, [AffineMap.load(turned)])
     assert mapped["alignment"]["value"] == pytest.approx(expected_alignment(behind, 4), abs=1e-6)
     run("apply", "-t", turned, vectors, "-o", "turned.vec", "-q")
-    Affine(np.eye(2, 3), np.ones(2), {}).save(Path("again.safetensors"))
+    AffineMap(np.eye(2, 3), np.ones(2), {}).save(Path("again.safetensors"))
     twice = result(
         run("eval", "geometry", "turned.vec", "-t", "again.safetensors", "--pairs", pairs, "--json")
     )
-    behind = with_maps(encoder, [Affine.load(turned), Affine.load("again.safetensors")])
+    behind = with_maps(encoder, [AffineMap.load(turned), AffineMap.load("again.safetensors")])
     assert twice["alignment"]["value"] == pytest.approx(expected_alignment(behind, 4), abs=1e-6)
     assert "\nalignment " in run("eval", "geometry", vectors, "--pairs", pairs).out
 
@@ -161,7 +161,7 @@ def test_two_sets_stand_side_by_side_with_what_neighbours_they_share(run, vector
     alone = result(run("eval", "geometry", "turned.vec", "--pairs", pairs, "--json"))
     assert facts["results"][0]["system"] == "docs.vec"
     assert facts["results"][1] == alone
-    protocol = Protocol()
+    protocol = GeometryProtocol()
     found = [survey(VectorSet.open(name), protocol.sample) for name in ("docs.vec", "turned.vec")]
     shared = agree(*found, protocol)
     for name in ("overlap", "jaccard"):
@@ -246,7 +246,7 @@ def test_a_picture_without_matplotlib_names_the_extra(run, vectors, monkeypatch)
 def test_what_goes_wrong_is_one_line(run, vectors, pairs, args, code, line):
     np.save("one.npy", np.ones((1, 4), dtype=np.float32))
     np.save("few.npy", np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32))
-    Affine(np.eye(9), np.zeros(9), {}).save(Path("other.safetensors"))
+    AffineMap(np.eye(9), np.zeros(9), {}).save(Path("other.safetensors"))
     done = run("eval", "geometry", *args)
     assert (done.code, done.out, done.said.count("\n")) == (code, "", 1)
     assert done.said.startswith(f"embedkit: {line}")

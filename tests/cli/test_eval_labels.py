@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.text.labelled import read_labelled
 from embedkit.data.vectors.label_vectors import LabelVectors
 from embedkit.embedding.encoder import with_maps
@@ -49,7 +49,7 @@ def train(folder):
 @pytest.fixture
 def turned(folder):
     """The map `turn.safetensors`, which keeps the first three columns of eight."""
-    Affine(np.eye(3, 8), np.ones(3), {}).save(Path("turn.safetensors"))
+    AffineMap(np.eye(3, 8), np.ones(3), {}).save(Path("turn.safetensors"))
     return "turn.safetensors"
 
 
@@ -71,7 +71,7 @@ def results(done):
 
 
 def test_the_figures_are_those_of_the_library_times_100(run, test, train, turned):
-    encoder, mapped = load("hash:dim=8"), with_maps(load("hash:dim=8"), [Affine.load(turned)])
+    encoder, mapped = load("hash:dim=8"), with_maps(load("hash:dim=8"), [AffineMap.load(turned)])
     cases = {
         (): expected(encoder, test),
         ("--gallery", train): expected(encoder, test, train),
@@ -150,7 +150,7 @@ def test_systems_stand_side_by_side_with_the_difference(run, test, turned):
     measured = results(run("eval", "labels", test, *compare, "--json"))
     names = ["hash:dim=8", "hash:dim=8 + turn.safetensors", "hash:dim=64", "hash:dim=8"]
     assert [each["system"] for each in measured] == names
-    maps = [Affine.load(turned)]
+    maps = [AffineMap.load(turned)]
     encoders = [load("hash:dim=8"), with_maps(load("hash:dim=8"), maps), load("hash:dim=64")]
     for each, encoder in zip(measured, encoders, strict=False):
         assert figures(each) == pytest.approx(expected(encoder, test), abs=1e-5)
@@ -288,7 +288,7 @@ def test_a_mistake_is_one_line(run, test, args, code, message):
     Path("one.tsv").write_text("a\tx\n")
     Path("all").mkdir()
     LabelVectors(tuple(TOPICS), np.eye(4, 8, dtype=np.float32)).save(Path("all"))
-    Affine(np.eye(9), np.zeros(9), {}).save(Path("other.safetensors"))
+    AffineMap(np.eye(9), np.zeros(9), {}).save(Path("other.safetensors"))
     done = run("eval", "labels", *args)
     assert (done.code, done.out, done.said.count("\n")) == (code, "", 1)
     assert done.said.startswith(f"embedkit: {message}")

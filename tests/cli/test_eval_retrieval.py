@@ -7,7 +7,7 @@ import ir_measures
 import numpy as np
 import pytest
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.embedding.encoder import with_maps
 from embedkit.embedding.loading import load
 
@@ -74,7 +74,7 @@ CORPUS = ("--corpus", "corpus.jsonl", "--queries", "queries.jsonl")
 @pytest.fixture
 def turned(folder):
     """The map `turn.safetensors`, which keeps the first three columns of eight."""
-    Affine(np.eye(3, 8), np.ones(3), {}).save(Path("turn.safetensors"))
+    AffineMap(np.eye(3, 8), np.ones(3), {}).save(Path("turn.safetensors"))
     return "turn.safetensors"
 
 
@@ -121,7 +121,7 @@ def test_maps_and_depth_change_what_is_found(evaluate, task, turned):
     assert plain != mapped
     assert shallow["nDCG@10"]["value"] == plain[0]
     assert shallow["AP"]["value"] < plain[3]
-    encoder = with_maps(load("hash:dim=8"), [Affine.load(turned)])
+    encoder = with_maps(load("hash:dim=8"), [AffineMap.load(turned)])
     texts = [json.loads(line)["text"] for line in Path("corpus.jsonl").read_text().splitlines()]
     asked = [json.loads(line)["text"] for line in Path("queries.jsonl").read_text().splitlines()]
     cosines = encoder.encode(asked, "query") @ encoder.encode(texts).T
@@ -481,7 +481,7 @@ def test_a_mistake_is_one_line(evaluate, task, args, code, message):
     Path("nan.trec").write_text("q0 Q0 d 1 nan a\n")
     Path("other.trec").write_text("Q0 Q0 d 1 1 a\n")
     Path("empty").touch()
-    Affine(np.eye(9), np.zeros(9), {}).save(Path("other.safetensors"))
+    AffineMap(np.eye(9), np.zeros(9), {}).save(Path("other.safetensors"))
     done = evaluate(*args)
     assert (done.code, done.out, done.said.count("\n")) == (code, "", 1)
     assert done.said.startswith(f"embedkit: {message}")

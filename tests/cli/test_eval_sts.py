@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.text.pairs import read_pairs
 from embedkit.embedding.encoder import with_maps
 from embedkit.embedding.loading import load
@@ -30,7 +30,7 @@ def pairs(folder):
 @pytest.fixture
 def turned(folder):
     """The map `turn.safetensors`, which keeps the first three columns of eight."""
-    Affine(np.eye(3, 8), np.ones(3), {}).save(Path("turn.safetensors"))
+    AffineMap(np.eye(3, 8), np.ones(3), {}).save(Path("turn.safetensors"))
     return "turn.safetensors"
 
 
@@ -48,7 +48,7 @@ def test_the_figures_are_those_of_the_library_times_100(run, pairs, turned):
     plain = json.loads(run("eval", "sts", pairs, "--json").out)["results"]
     assert figures(plain[0]) == pytest.approx(expected(pairs, load("hash:dim=8")), abs=1e-5)
     mapped = json.loads(run("eval", "sts", pairs, "-t", turned, "--json").out)["results"]
-    encoder = with_maps(load("hash:dim=8"), [Affine.load(turned)])
+    encoder = with_maps(load("hash:dim=8"), [AffineMap.load(turned)])
     assert figures(mapped[0]) == pytest.approx(expected(pairs, encoder), abs=1e-5)
     assert figures(mapped[0]) != figures(plain[0])
 
@@ -58,7 +58,7 @@ def test_the_table_and_the_protocol_are_on_standard_output(run, pairs, turned):
     assert (done.code, done.said) == (0, "")
     head, row, blank, *protocol = done.out.splitlines()
     assert head.split() == ["file", "pairs", "Spearman", "95", "%", "Pearson", "95", "%"]
-    encoder = with_maps(load("hash:dim=8"), [Affine.load(turned)])
+    encoder = with_maps(load("hash:dim=8"), [AffineMap.load(turned)])
     spearman_100, pearson_100 = expected(pairs, encoder)
     cells = row.split()
     assert cells[:3] == ["pairs.tsv", "60", f"{spearman_100:.2f}"]
@@ -108,7 +108,7 @@ def test_systems_stand_side_by_side_with_the_difference(run, pairs, turned):
     results = json.loads(done.out)["results"]
     names = ["hash:dim=8", "hash:dim=8 + turn.safetensors", "hash:dim=64", "hash:dim=8"]
     assert [each["system"] for each in results] == names
-    maps = [Affine.load(turned)]
+    maps = [AffineMap.load(turned)]
     encoders = [load("hash:dim=8"), with_maps(load("hash:dim=8"), maps), load("hash:dim=64")]
     first = results[0]["spearman"]["value"]
     for each, encoder in zip(results, encoders, strict=False):
@@ -189,7 +189,7 @@ def test_columns_are_named_by_an_option(run, folder):
 )
 def test_a_mistake_is_one_line(run, pairs, args, code, message):
     Path("bad.tsv").write_text("a\tb\t1\na\tb\tx\n")
-    Affine(np.eye(9), np.zeros(9), {}).save(Path("other.safetensors"))
+    AffineMap(np.eye(9), np.zeros(9), {}).save(Path("other.safetensors"))
     done = run("eval", "sts", *args)
     assert (done.code, done.out, done.said.count("\n")) == (code, "", 1)
     assert done.said.startswith(f"embedkit: {message}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.embedding.loading import load
 from tests.embedding.conftest import _bert
 
@@ -23,7 +23,7 @@ def model(folder, tmp_path_factory):
 @pytest.fixture
 def turn(folder):
     """The file `turn.safetensors` of a map of 32 columns to 5."""
-    Affine(np.random.default_rng(0).normal(size=(5, 32)), np.ones(5), {}).save(Path("turn.safetensors"))
+    AffineMap(np.random.default_rng(0).normal(size=(5, 32)), np.ones(5), {}).save(Path("turn.safetensors"))
     return Path("turn.safetensors")
 
 
@@ -101,4 +101,4 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(run, turn, args, cod
     assert run("export", *args) == (code, "", f"embedkit: {line}\n")
     assert sorted(os.listdir()) == before
     assert Path("mine.faiss").read_text() == "mine"
-    assert Affine.load(turn).output_dimension == 5
+    assert AffineMap.load(turn).output_dimension == 5

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.vectors.label_vectors import LabelVectors
 from embedkit.embedding.loading import load
 
@@ -41,7 +41,7 @@ def make(run, docs):
     run("fit", "procrustes", "a.vec", "--target", "b.vec", "-o", "a-to-b.safetensors", "-q")
     run("encode", docs, "-o", "a.npy", "-q")
     run("index", docs, "-o", "a.idx", "-q")
-    Affine(np.eye(2, 3), np.zeros(2), {}).save(Path("three.safetensors"))
+    AffineMap(np.eye(2, 3), np.zeros(2), {}).save(Path("three.safetensors"))
     of_a = load("hash:dim=8").identity.fingerprint
     LabelVectors(("x", "y"), np.eye(2, 8, dtype=np.float32), fingerprint=of_a).save("labels.safetensors")
     Path("run.trec").write_text(RUN)
@@ -125,7 +125,7 @@ def test_several_things_are_compared_each_with_each(run, things):
 
 def test_a_map_says_what_it_was_fitted_with_in_words(run, folder):
     story = {"spec": "centre", "maps": [], "versions": {"embedkit": "0.1.0", "numpy": "2.4.6"}}
-    Affine(np.eye(3), np.zeros(3), story).save(folder / "map.safetensors")
+    AffineMap(np.eye(3), np.zeros(3), story).save(folder / "map.safetensors")
     lines = run("info", "map.safetensors").out.splitlines()
     assert lines[-2:] == ["maps         none", "versions     embedkit 0.1.0, numpy 2.4.6"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.vectors.label_vectors import Calibration, LabelVectors
 from embedkit.embedding.encoder import unit_length
 from embedkit.embedding.labelling import Labeller
@@ -269,7 +269,7 @@ def test_label_vectors_alone_go_with_the_model_that_is_named(run, write, tiny):
 def test_maps_apply_to_label_vectors_as_to_others(run, write, tiny):
     labels = write()
     A = np.random.default_rng(0).normal(size=(4, 32))
-    Affine(A, np.ones(4), {"encoder": labels.fingerprint, "maps": []}).save(Path("turn.safetensors"))
+    AffineMap(A, np.ones(4), {"encoder": labels.fingerprint, "maps": []}).save(Path("turn.safetensors"))
     done = run("apply", "-t", "turn.safetensors", tiny / "labels.safetensors")
     mapped = labels.vectors @ A.T + 1
     expected = mapped / np.linalg.norm(mapped, axis=1, keepdims=True)  # the model gives unit length

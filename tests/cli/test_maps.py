@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from embedkit import spec
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.vectors.vector_set import VectorSet
 from embedkit.embedding.encoder import unit_length
 from embedkit.embedding.loading import load
@@ -47,7 +47,7 @@ def test_whiten_writes_the_map_of_the_library_and_reports_it(run, vectors):
     assert (done.code, done.out) == (0, "")
     assert done.said.startswith("embedkit: whitening:dim=3: 8 -> 3 dimensions, 16 rows, rank 8, in ")
     assert done.said.endswith(" s -> w.safetensors\n")
-    fitted = Affine.load(Path("w.safetensors"))
+    fitted = AffineMap.load(Path("w.safetensors"))
     np.testing.assert_array_equal(fitted.A, Whitening(dim=3).fit([rows()]).A)
     assert fitted.story["encoder"] == load("hash:dim=8").identity.fingerprint
 
@@ -55,7 +55,7 @@ def test_whiten_writes_the_map_of_the_library_and_reports_it(run, vectors):
 def test_options_of_whiten_are_settings_of_the_kind(run, vectors):
     args = ("--dim", "3", "--beta", "0.5", "--gamma", "0.25", "--shrinkage", "ledoit-wolf")
     assert run("whiten", vectors, *args, "-o", "w.safetensors").code == 0
-    said = Affine.load(Path("w.safetensors")).story["spec"]
+    said = AffineMap.load(Path("w.safetensors")).story["spec"]
     assert said == "whitening:dim=3,beta=0.5,gamma=0.25,shrinkage=ledoit-wolf"
     assert spec.parse("transform", said) == Whitening(3, 0.5, 0.25, "ledoit-wolf")
 
@@ -76,7 +76,7 @@ def test_reduce_is_fit_of_that_kind(run, vectors, method):
     assert run("reduce", vectors, "--method", method, "--dim", "4", "-o", "r.safetensors").code == 0
     assert run("fit", f"{method}:dim=4", vectors, "-o", "f.safetensors").code == 0
     assert Path("r.safetensors").read_bytes() == Path("f.safetensors").read_bytes()
-    assert Affine.load(Path("r.safetensors")).output_dimension == 4
+    assert AffineMap.load(Path("r.safetensors")).output_dimension == 4
 
 
 def test_the_seed_reaches_the_kind(run, vectors):
@@ -84,7 +84,7 @@ def test_the_seed_reaches_the_kind(run, vectors):
         kind = "gaussian:dim=4" if args else "gaussian:dim=4,seed=5"
         assert run("fit", kind, vectors, *args, "-o", f"{name}.safetensors").code == 0
     assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
-    assert Affine.load(Path("a.safetensors")).story["spec"] == "gaussian:dim=4,seed=5"
+    assert AffineMap.load(Path("a.safetensors")).story["spec"] == "gaussian:dim=4,seed=5"
 
 
 def test_a_projection_encodes_no_text(run, texts):
@@ -103,7 +103,7 @@ def test_apply_is_the_formula_and_keeps_ids_texts_and_length(run, vectors):
     run("whiten", vectors, "-o", "w.safetensors")
     done = run("apply", "-t", "w.safetensors", vectors, "-o", "docs.w.vec")
     assert done.said.startswith("embedkit: 16 rows of 8 dimensions in ")
-    expected = unit_length(Affine.load(Path("w.safetensors")).apply(rows()))
+    expected = unit_length(AffineMap.load(Path("w.safetensors")).apply(rows()))
     np.testing.assert_allclose(all_vectors("docs.w.vec"), expected, atol=1e-6)
     mapped = VectorSet.open(Path("docs.w.vec"))
     assert (mapped.meta.normalized, len(mapped.meta.identity.maps)) == (True, 1)
@@ -128,10 +128,11 @@ def test_two_maps_at_once_are_one_after_the_other(run, vectors):
     run("apply", "-t", "p.safetensors", "docs.w.vec", "-o", "stepwise.vec")
     run("fit", "centre", "-t", "w.safetensors", vectors, "-o", "c.safetensors")
     assert (
-        Affine.load(Path("c.safetensors")).story["maps"] == Affine.load(Path("p.safetensors")).story["maps"]
+        AffineMap.load(Path("c.safetensors")).story["maps"]
+        == AffineMap.load(Path("p.safetensors")).story["maps"]
     )
-    raw = [Affine.load(Path(name)).A for name in ("w.safetensors", "p.safetensors")]
-    chain = Affine.load(Path("stepwise.vec/map.safetensors"))
+    raw = [AffineMap.load(Path(name)).A for name in ("w.safetensors", "p.safetensors")]
+    chain = AffineMap.load(Path("stepwise.vec/map.safetensors"))
     np.testing.assert_allclose(chain.A, raw[1] @ raw[0], atol=1e-12)
 
 
@@ -146,9 +147,9 @@ def test_vectors_of_nobody_stay_as_long_as_the_map_makes_them(run):
 @pytest.mark.parametrize("suffix", ["npy", "parquet", "arrow", "jsonl", "vec"])
 def test_vectors_of_every_kind_go_in_and_out(run, vectors, suffix):
     run("whiten", vectors, "-o", "w.safetensors")
-    expected = unit_length(Affine.load(Path("w.safetensors")).apply(rows()))
+    expected = unit_length(AffineMap.load(Path("w.safetensors")).apply(rows()))
     assert run("apply", "-t", "w.safetensors", vectors, "-o", f"y.{suffix}").code == 0
-    Affine(np.eye(8), np.zeros(8), {}).save(Path("same.safetensors"))
+    AffineMap(np.eye(8), np.zeros(8), {}).save(Path("same.safetensors"))
     done = run("apply", "-t", "same.safetensors", f"y.{suffix}")
     lines = [json.loads(line) for line in done.out.splitlines()]
     np.testing.assert_allclose([line["vector"] for line in lines], expected, atol=1e-6)
@@ -240,13 +241,13 @@ def test_a_failure_half_way_leaves_no_output(run, name):
     numbers = np.ones((20_000, 2), dtype=np.float32)  # more than a shard
     numbers[-1] = np.nan
     np.save("x.npy", numbers)
-    Affine(np.eye(2), np.zeros(2), {}).save(Path("same.safetensors"))
+    AffineMap(np.eye(2), np.zeros(2), {}).save(Path("same.safetensors"))
     assert run("apply", "-t", "same.safetensors", "x.npy", "-o", name).code == 1
     assert sorted(os.listdir()) == ["same.safetensors", "x.npy"]
 
 
 def test_info_knows_a_map_by_its_content_whatever_its_name(run, folder):
-    Affine(np.eye(2, 3), np.zeros(2), {}).save(folder / "turn.bin")
+    AffineMap(np.eye(2, 3), np.zeros(2), {}).save(folder / "turn.bin")
     done = run("info", "turn.bin")
     assert done[0] == 0
     assert done[1].startswith("type         map, format version 1\ntakes        3\ngives        2\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.vectors.codes import calibrate
 from embedkit.data.vectors.vector_set import VectorSet
 from embedkit.embedding.loading import load
@@ -62,7 +62,7 @@ def test_a_projection_goes_before_the_signs_and_stays_beside_them(run, vectors):
     assert run("reduce", vectors, "--method", "sign", "--dim", "20", "--seed", "3", "-o", "s.vec").code == 0
     A = np.random.default_rng(3).normal(size=(20, 8))
     np.testing.assert_array_equal(all_vectors("s.vec") > 0, rows() @ A.T > 0)
-    kept = Affine.load("s.vec/map.safetensors")
+    kept = AffineMap.load("s.vec/map.safetensors")
     assert (kept.output_dimension, VectorSet.open("s.vec").meta.identity.maps) == (20, kept.fingerprints)
 
 
@@ -100,7 +100,7 @@ def test_text_and_pipes_are_coded_too(run, shell, vectors):
 @pytest.mark.parametrize("command", ["apply", "fit", "whiten", "index"])
 def test_every_command_takes_codes_as_vectors(run, vectors, command):
     run("reduce", vectors, "--method", "sign", "-o", "s.vec")
-    Affine(np.eye(4, 8), np.zeros(4), {}).save(Path("m.safetensors"))
+    AffineMap(np.eye(4, 8), np.zeros(4), {}).save(Path("m.safetensors"))
     args = {
         "apply": ("apply", "-t", "m.safetensors", "s.vec", "-o", "out.vec"),
         "fit": ("fit", "centre", "s.vec", "-o", "out.vec"),

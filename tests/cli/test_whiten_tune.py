@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.embedding.loading import load
 from embedkit.transforms.kinds.whitening import Whitening
 
@@ -56,7 +56,7 @@ def tuned(run, *args):
 
 def test_the_map_that_is_written_is_the_one_that_was_chosen(run, vectors):
     facts = tuned(run, vectors, "--tune", "pairs.tsv", "--gamma", "1", "--beta", "1", "--shrinkage", "0.1")
-    fitted = Affine.load("map.safetensors")
+    fitted = AffineMap.load("map.safetensors")
     assert facts["chosen"] == facts["spec"] == fitted.story["spec"]
     assert fitted.story["tuned"]["pairs"] == "pairs.tsv"
     assert fitted.story["encoder"] == load("hash:dim=64").identity.fingerprint
@@ -85,7 +85,7 @@ def test_the_table_shows_the_best_the_chosen_and_no_map(run, vectors):
     assert rows[-1].endswith(" candidates)")
     for fact in ("chosen ", "why ", "held out ", "pairs ", "fitted on  800 rows"):
         assert f"\n{fact}" in done.out
-    spec = Affine.load("map.safetensors").story["spec"]
+    spec = AffineMap.load("map.safetensors").story["spec"]
     assert done.said.startswith(f"embedkit: {spec}: 64 -> ")
     assert done.said.endswith(" -> map.safetensors\n")
 
@@ -94,7 +94,7 @@ def test_where_nothing_is_gained_the_map_is_the_identity_and_says_so(run, vector
     chance = rescored("chance.tsv", np.random.default_rng(5).normal(size=400))
     done = run("whiten", vectors, "--tune", chance, "-o", "map.safetensors")
     assert "\nchosen     no map\nwhy        no gain is sure: " in done.out
-    fitted = Affine.load("map.safetensors")
+    fitted = AffineMap.load("map.safetensors")
     np.testing.assert_array_equal(fitted.A, np.eye(64))
     assert (fitted.story["spec"], fitted.story["tuned"]["pairs"]) == ("identity", "chance.tsv")
     assert run("apply", "-t", "map.safetensors", vectors, "-o", "same.vec", "-q").code == 0
@@ -132,13 +132,13 @@ def test_text_and_its_vectors_are_tuned_alike(run, vectors, docs):
 
 
 def test_pairs_go_through_the_maps_that_the_vectors_went_through(run, vectors):
-    Affine(np.eye(20, 64) * 2, np.ones(20), {}).save(Path("first.safetensors"))
+    AffineMap(np.eye(20, 64) * 2, np.ones(20), {}).save(Path("first.safetensors"))
     run("apply", "-t", "first.safetensors", vectors, "-o", "mapped.vec", "-q")
     one = tuned(run, "mapped.vec", "--tune", "pairs.tsv")
     other = tuned(run, vectors, "-t", "first.safetensors", "--tune", "pairs.tsv")
     assert one == other
     assert one["dimension"] <= 20
-    Affine(np.eye(10, 20), np.zeros(10), {}).save(Path("second.safetensors"))
+    AffineMap(np.eye(10, 20), np.zeros(10), {}).save(Path("second.safetensors"))
     both = ("-t", "first.safetensors", "-t", "second.safetensors")
     chained = tuned(run, "mapped.vec", "-t", "second.safetensors", "--tune", "pairs.tsv")
     at_once = tuned(run, vectors, *both, "--tune", "pairs.tsv")
@@ -146,7 +146,9 @@ def test_pairs_go_through_the_maps_that_the_vectors_went_through(run, vectors):
         at_once["candidates"][0]["spearman"], abs=0.1
     )
     tuned(run, "mapped.vec", "--tune", "pairs.tsv")
-    assert Affine.load("map.safetensors").story["maps"] == [Affine.load("first.safetensors").fingerprint]
+    assert AffineMap.load("map.safetensors").story["maps"] == [
+        AffineMap.load("first.safetensors").fingerprint
+    ]
 
 
 def test_vectors_of_nobody_want_the_encoder_named(run, vectors):

@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from embedkit.cluster.session import ONE, Share
+from embedkit.cluster.session import ONE, WorkerResources
 
 
 class Here:
@@ -16,7 +16,7 @@ class Here:
         self.done = []  # the names of the work, in order
 
     def share(self, largest, *, gpus=False):
-        return Share(1)
+        return WorkerResources(1)
 
     def workers(self, share):
         return self._workers

@@ -4,7 +4,7 @@ import resource
 import sys
 from pathlib import Path
 
-from embedkit.cluster.encoders import Recipe
+from embedkit.cluster.encoders import EncoderRecipe
 from embedkit.cluster.encoding import encode_on, survey_texts
 from embedkit.cluster.session import connected
 from embedkit.data.text.records import TextFormat
@@ -13,7 +13,7 @@ from embedkit.embedding.encoder import EncoderSettings
 
 def main(address: str, path: str) -> None:
     """Encode into `path` on the cluster at `address`."""
-    recipe = Recipe(EncoderSettings("hash:dim=64"))
+    recipe = EncoderRecipe(EncoderSettings("hash:dim=64"))
     with connected(address) as cluster:
         texts = survey_texts(cluster, ["a.txt"], TextFormat())
         for _ in encode_on(cluster, Path(path), recipe, texts, shard_rows=100):

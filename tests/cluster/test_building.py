@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from embedkit.cluster import building
-from embedkit.cluster.building import Plan, build_on, sample
-from embedkit.cluster.encoders import Recipe
+from embedkit.cluster.building import BuildPlan, build_on, sample
+from embedkit.cluster.encoders import EncoderRecipe
 from embedkit.cluster.repeated import hash_of
 from embedkit.cluster.sources import MappedShards
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.inputs import open_text
 from embedkit.data.text.records import TextFormat
 from embedkit.data.vectors.vector_set import Batch, VectorSet, VectorSetWriter
@@ -21,7 +21,7 @@ from embedkit.indexing.building import build_index
 from embedkit.indexing.kind import Layout
 from embedkit.indexing.store import Index
 
-RECIPE = Recipe(EncoderSettings("hash:dim=16"))
+RECIPE = EncoderRecipe(EncoderSettings("hash:dim=16"))
 QUERIES = RECIPE.load().encode([f"document {n} of some" for n in range(20)])
 
 
@@ -94,7 +94,7 @@ def test_one_worker_builds_the_index_of_one_process_byte_for_byte(here):
 
 def test_a_map_is_put_behind_and_kept(here):
     source = vectors(lines(120))
-    turn = Affine(np.random.default_rng(2).normal(size=(6, 16)), np.ones(6), {})
+    turn = AffineMap(np.random.default_rng(2).normal(size=(6, 16)), np.ones(6), {})
     many = build_on(here, "many.idx", MappedShards(source, (turn.to_bytes(),)))
     meta, batches = map_batches(source.meta, source, [turn], None)
     one = build_index("one.idx", meta, batches)
@@ -138,8 +138,10 @@ def test_what_a_kind_learns_is_learnt_once_of_rows_of_all_shards(here, storage):
 
 def test_a_sample_is_of_all_rows_as_they_are_indexed(here):
     source = vectors(lines(400))
-    turn = Affine(3 * np.eye(16), np.ones(16), {})
-    plan = Plan(Path(), MappedShards(source, (turn.to_bytes(),)), None, None, Layout(16, "dot"), *[False] * 3)
+    turn = AffineMap(3 * np.eye(16), np.ones(16), {})
+    plan = BuildPlan(
+        Path(), MappedShards(source, (turn.to_bytes(),)), None, None, Layout(16, "dot"), *[False] * 3
+    )
     rows = np.concatenate([batch.vectors for batch in map_batches(source.meta, source, [turn], None)[1]])
     np.testing.assert_array_equal(sample(plan, 1000, 0), rows)
     drawn = sample(plan, 40, 0)
@@ -199,4 +201,4 @@ def test_a_segment_that_a_lost_worker_began_is_made_again(here, monkeypatch):
 
 def test_a_folder_that_is_not_shared_is_named(folder):
     with pytest.raises(ClusterError, match=r"^x: is not on machine \S+; work in a folder that all machines"):
-        building._build(building.Task(0, range(1)), Plan(Path("x"), *[None] * 7))
+        building._build(building.Task(0, range(1)), BuildPlan(Path("x"), *[None] * 7))

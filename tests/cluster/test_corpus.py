@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from embedkit.cluster import reading
-from embedkit.cluster.corpus import Corpus, Survey
+from embedkit.cluster.corpus import Corpus, CorpusSurvey
 from embedkit.cluster.reading import records_of, survey
 from embedkit.data.text.records import TextFormat, open_records
 from embedkit.errors import DataError
@@ -24,7 +24,7 @@ def surveyed(counts, step):
     """Surveys of files of so many records, with a mark every `step` records; a row each, ten bytes long."""
     starts = [np.arange(0, max(count, 1), step) for count in counts]
     return [
-        Survey(f"{n}.txt", count, 0, 0, np.stack([start, start, 10 * start], axis=1))
+        CorpusSurvey(f"{n}.txt", count, 0, 0, np.stack([start, start, 10 * start], axis=1))
         for n, (count, start) in enumerate(zip(counts, starts, strict=True))
     ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from embedkit.cluster import encoding
-from embedkit.cluster.encoders import Recipe
+from embedkit.cluster.encoders import EncoderRecipe
 from embedkit.cluster.encoding import Work, encode_on, survey_texts
 from embedkit.data.inputs import open_text
 from embedkit.data.text.records import TextFormat
@@ -18,7 +18,7 @@ from embedkit.embedding.encoder import EncoderSettings
 from embedkit.embedding.encoding import encode_to
 from embedkit.errors import ClusterError, DataError, ExistsError, FormatError
 
-RECIPE = Recipe(EncoderSettings("hash:dim=8"))
+RECIPE = EncoderRecipe(EncoderSettings("hash:dim=8"))
 NAMES = ["a.jsonl", "b.txt", "c.txt"]
 FORMAT = TextFormat()
 

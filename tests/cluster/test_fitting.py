@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit import spec
-from embedkit.cluster.encoders import Recipe
+from embedkit.cluster.encoders import EncoderRecipe
 from embedkit.cluster.encoding import survey_texts
 from embedkit.cluster.fitting import fit_on, merged_in_pairs
 from embedkit.cluster.sources import MappedShards, of_texts, of_vectors
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.inputs import open_text
 from embedkit.data.text.records import TextFormat
 from embedkit.data.vectors.vector_set import VectorSet
@@ -19,7 +19,7 @@ from embedkit.embedding.encoding import encode_batches, encode_to
 from embedkit.errors import DataError, MismatchError
 from embedkit.transforms.fitting import fit_map
 
-RECIPE = Recipe(EncoderSettings("hash:dim=12"))
+RECIPE = EncoderRecipe(EncoderSettings("hash:dim=12"))
 KINDS = [
     "whitening:dim=5", "whitening:dim=5,shrinkage=ledoit-wolf,beta=0.5", "pca:dim=4", "zca", "centre",
     "top-components:components=2", "householder", "gaussian:dim=3", "truncate:dim=4", "sparse:dim=3",
@@ -75,7 +75,7 @@ def test_text_is_encoded_where_it_is_read(here, monkeypatch):
 
 
 def test_maps_are_put_behind_the_vectors(here, vectors):
-    turn = Affine(np.random.default_rng(2).normal(size=(6, 12)), np.ones(6), {})
+    turn = AffineMap(np.random.default_rng(2).normal(size=(6, 12)), np.ones(6), {})
     spread = of_vectors(here, MappedShards(vectors, (turn.to_bytes(),)))
     fitted = fit_on(here, spec.parse("transform", "centre"), spread)
     mapped = turn.apply(np.concatenate([batch.vectors for batch in vectors]))
@@ -83,7 +83,7 @@ def test_maps_are_put_behind_the_vectors(here, vectors):
     np.testing.assert_allclose(-fitted.b, mapped.mean(axis=0, dtype=np.float64), rtol=1e-6)
     assert fitted.story["maps"] == [turn.fingerprint]
     with pytest.raises(MismatchError, match="wants 13 columns"):
-        of_vectors(here, MappedShards(vectors, (Affine(np.eye(13), np.zeros(13), {}).to_bytes(),)))
+        of_vectors(here, MappedShards(vectors, (AffineMap(np.eye(13), np.zeros(13), {}).to_bytes(),)))
 
 
 def test_what_is_not_finite_is_named_with_its_shard(here, vectors, monkeypatch):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.vectors.vector_set import VectorSet
 from embedkit.indexing.store import Index
 
@@ -140,7 +140,7 @@ def test_a_map_is_that_of_one_process(corpus, machines, given):
     embedkit("encode", *corpus, "-o", "x.vec")
     for name, more in (("one", ()), ("many", ("--cluster", machines.address))):
         embedkit("whiten", *source, "--dim", 16, "-o", f"{name}.safetensors", *more)
-    one, many = (Affine.load(f"{name}.safetensors") for name in ("one", "many"))
+    one, many = (AffineMap.load(f"{name}.safetensors") for name in ("one", "many"))
     np.testing.assert_allclose(many.A, one.A, rtol=0, atol=1e-10 * np.abs(one.A).max())
     np.testing.assert_allclose(many.b, one.b, rtol=0, atol=1e-10 * np.abs(one.b).max())
     assert many.story == one.story

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Negated:
     def fit(self, rows):
         """Return x -> -x."""
         dimension = next(iter(rows)).shape[1]
-        return Affine(-np.eye(dimension), np.zeros(dimension), {})
+        return AffineMap(-np.eye(dimension), np.zeros(dimension), {})
 '''
 
 HALF_MARGIN = '''"""A margin for this test: half of the cosine is taken away at the label."""

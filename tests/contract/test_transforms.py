@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from embedkit import spec
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.transforms.fitting import need_of_target
 from embedkit.transforms.kinds.householder import Householder
 from embedkit.transforms.kinds.procrustes import Procrustes
@@ -66,7 +66,7 @@ def test_it_is_affine(example):
 
 def test_it_is_the_same_after_a_round_trip(example):
     transform = fitted(example[0])
-    again = Affine.from_bytes(transform.to_bytes(), where="")
+    again = AffineMap.from_bytes(transform.to_bytes(), where="")
     np.testing.assert_array_equal(again.apply(ROWS), transform.apply(ROWS))
 
 

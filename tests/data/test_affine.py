@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embedkit.data.affine import Affine, Space
+from embedkit.data.affine import AffineMap, Space
 from embedkit.data.identity import Identity
 from embedkit.errors import DataError, FormatError, MismatchError
 
 
 def random_map(rows, columns, **story):
     numbers = np.random.default_rng(rows)
-    return Affine(numbers.normal(size=(rows, columns)), numbers.normal(size=rows), story)
+    return AffineMap(numbers.normal(size=(rows, columns)), numbers.normal(size=rows), story)
 
 
 ROWS = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
@@ -43,13 +43,13 @@ def test_a_chain_is_one_after_the_other():
 
 def test_a_chain_read_back_still_knows_its_parts():
     chain = random_map(6, 4).then(random_map(5, 6))
-    assert Affine.from_bytes(chain.to_bytes(), where="").fingerprints == chain.fingerprints
+    assert AffineMap.from_bytes(chain.to_bytes(), where="").fingerprints == chain.fingerprints
 
 
 def test_a_file_gives_the_same_map(folder):
     transform = random_map(3, 4, spec="identity", seen=7)
     transform.save(folder / "map.safetensors")
-    again = Affine.load(folder / "map.safetensors")
+    again = AffineMap.load(folder / "map.safetensors")
     np.testing.assert_array_equal(again.apply(ROWS), transform.apply(ROWS))
     assert (again.fingerprint, again.story) == (transform.fingerprint, transform.story)
 
@@ -71,26 +71,26 @@ def test_safetensors_reads_the_file_as_it_is(folder):
 @pytest.mark.parametrize("length", [0, 7, 8, 40, -1])
 def test_a_file_cut_short_is_refused(length):
     with pytest.raises(FormatError, match=r"^m: is not a whole map file: "):
-        Affine.from_bytes(random_map(3, 4).to_bytes()[:length], where="m")
+        AffineMap.from_bytes(random_map(3, 4).to_bytes()[:length], where="m")
 
 
 def test_another_version_or_format_is_refused():
     content = random_map(3, 4).to_bytes()
     with pytest.raises(FormatError, match=r"^m: is a map of version 2, this embedkit reads version 1$"):
-        Affine.from_bytes(content.replace(b'"version":"1"', b'"version":"2"'), where="m")
+        AffineMap.from_bytes(content.replace(b'"version":"1"', b'"version":"2"'), where="m")
     with pytest.raises(FormatError, match=r"^m: is not a map$"):
-        Affine.from_bytes(content.replace(b"embedkit-map", b"embedkit-mop"), where="m")
+        AffineMap.from_bytes(content.replace(b"embedkit-map", b"embedkit-mop"), where="m")
 
 
 def test_no_file_is_refused(folder):
     with pytest.raises(FormatError, match=r"^m: no such map$"):
-        Affine.load(folder.relative_to(folder) / "m")
+        AffineMap.load(folder.relative_to(folder) / "m")
 
 
 @pytest.mark.parametrize(("b", "error"), [(np.zeros(2), MismatchError), (np.full(3, np.nan), FormatError)])
 def test_numbers_that_make_no_map_are_refused(b, error):
     with pytest.raises(error):
-        Affine(np.eye(3), b, {})
+        AffineMap(np.eye(3), b, {})
 
 
 def test_widths_that_do_not_meet_are_refused():
@@ -117,7 +117,7 @@ def test_without_a_target_vectors_stay_with_their_encoder_and_one_map_more():
 @pytest.mark.parametrize("behind", [None, random_map(3, 7)])
 def test_a_target_is_where_vectors_lie_and_goes_with_the_file(behind):
     transform = replace(random_map(3, 4, encoder="aa"), target=space(3, behind))
-    again = Affine.from_bytes(transform.to_bytes(), where="")
+    again = AffineMap.from_bytes(transform.to_bytes(), where="")
     for map in (transform, again):
         identity, kept = map.place(Identity("old", "aa", 4, False), random_map(4, 9))
         assert identity == transform.target.identity
@@ -128,7 +128,7 @@ def test_a_target_is_where_vectors_lie_and_goes_with_the_file(behind):
 
 def test_a_target_that_nobody_made_stays_nobody():
     transform = replace(random_map(3, 4), target=Space(None))
-    again = Affine.from_bytes(transform.to_bytes(), where="")
+    again = AffineMap.from_bytes(transform.to_bytes(), where="")
     assert again.target == again.place(Identity("old", "aa", 4, False)) == Space(None)
 
 
@@ -157,4 +157,4 @@ def test_a_damaged_target_is_refused(name):
     content = replace(random_map(3, 4), target=space(3, random_map(3, 7))).to_bytes()
     assert name in content
     with pytest.raises(FormatError, match=r"^m: is not a whole map file: "):
-        Affine.from_bytes(content.replace(name, name.replace(b"e", b"o")), where="m")
+        AffineMap.from_bytes(content.replace(name, name.replace(b"e", b"o")), where="m")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.inputs import open_input, open_vectors
 from embedkit.data.text.records import TextFormat
 from embedkit.data.vectors import tables
@@ -58,7 +58,7 @@ def test_they_are_one_input_without_options_for_text(folder):
 
 
 def test_a_map_is_no_file_of_label_vectors(folder):
-    Affine(np.eye(2), np.zeros(2), {}).save(Path("map.safetensors"))
+    AffineMap(np.eye(2), np.zeros(2), {}).save(Path("map.safetensors"))
     with (
         pytest.raises(FormatError, match=r"^map\.safetensors: is not a file of label vectors$"),
         open_input(["map.safetensors"], TextFormat()),

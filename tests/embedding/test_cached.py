@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.vectors.cache import VectorCache
 from embedkit.embedding.cached import Cached, cached, open_cache
 from embedkit.embedding.encoder import EncoderSettings, Mapped
@@ -98,7 +98,7 @@ def test_a_vector_that_is_not_finite_is_not_kept(path):
 
 
 def test_a_map_comes_after_the_cache(path):
-    maps = [Affine(np.eye(3, 16) * factor, np.ones(3), {}) for factor in (1, 2)]
+    maps = [AffineMap(np.eye(3, 16) * factor, np.ones(3), {}) for factor in (1, 2)]
     encoder, cache = Counting(), VectorCache(path)
     for transform in maps:
         mapped = cached(Mapped(encoder, transform), SETTINGS, cache)

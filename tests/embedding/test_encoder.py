@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.embedding.encoder import EncoderSettings, Mapped, unit_length, with_maps
 from embedkit.embedding.loading import load
 from embedkit.errors import MismatchError, UnknownNameError, UsageError
@@ -14,7 +14,7 @@ HASH = load("hash:dim=8")
 
 def random_map(rows, columns, **story):
     numbers = np.random.default_rng(rows)
-    return Affine(numbers.normal(size=(rows, columns)), numbers.normal(size=rows), story)
+    return AffineMap(numbers.normal(size=(rows, columns)), numbers.normal(size=rows), story)
 
 
 def test_a_mapped_encoder_gives_mapped_unit_vectors():
@@ -60,7 +60,7 @@ def test_a_mapped_encoder_says_who_it_is():
 
 def test_the_map_is_kept_as_its_file():
     transform = random_map(4, 8)
-    kept = Affine.from_bytes(Mapped(HASH, transform).map_file, where="")
+    kept = AffineMap.from_bytes(Mapped(HASH, transform).map_file, where="")
     np.testing.assert_array_equal(kept.A, transform.A)
 
 

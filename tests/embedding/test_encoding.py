@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.affine import Affine, Space
+from embedkit.data.affine import AffineMap, Space
 from embedkit.data.text.records import Record
 from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
 from embedkit.embedding import encoding as corpus
@@ -23,7 +23,7 @@ from embedkit.errors import DataError, EmbedkitError, ExistsError, FormatError, 
 
 HASH = load("hash:dim=8")
 RECORDS = [Record(str(n), f"text {n}", {"n": n}) for n in range(10)]
-TURN = Affine(np.array([[0.0, 1.0], [1.0, 0.0]]) @ np.eye(2, 8), np.zeros(2), {})
+TURN = AffineMap(np.array([[0.0, 1.0], [1.0, 0.0]]) @ np.eye(2, 8), np.zeros(2), {})
 
 
 class StopError(Exception):
@@ -207,7 +207,7 @@ def test_a_vector_that_is_not_finite_stops_every_stream():
 
 
 def test_a_map_that_leads_beyond_float32_is_no_stream_of_infinities(capfd):
-    vast = Affine(np.eye(8) * 1e30, np.zeros(8), {})
+    vast = AffineMap(np.eye(8) * 1e30, np.zeros(8), {})
     table, vectors = next(encode_batches(HASH, iter(RECORDS)))
     _, batches = map_batches(VectorMeta(8), [Batch(table, vectors * np.float32(1e20))], [vast], None)
     with pytest.raises(DataError, match=r"^the vector of id '0' is not finite$"):

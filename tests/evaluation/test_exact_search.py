@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.text.records import Record
 from embedkit.embedding.encoder import unit_length, with_maps
 from embedkit.embedding.loading import load
@@ -22,7 +22,7 @@ def records(rows=300, seed=0):
 
 
 QUERIES = [" ".join(pair) for pair in pairwise(WORDS)]
-TURN = Affine(np.random.default_rng(1).normal(size=(5, 16)), np.ones(5), {})
+TURN = AffineMap(np.random.default_rng(1).normal(size=(5, 16)), np.ones(5), {})
 
 
 class Counting:
@@ -74,7 +74,7 @@ def test_hits_by_id():
 def test_a_text_is_encoded_once_for_all_maps_and_queries_as_queries():
     plain, corpus = Counting(), records()
     search_corpus(
-        [plain, with_maps(plain, [TURN]), with_maps(plain, [TURN, Affine(np.eye(5), np.ones(5), {})])],
+        [plain, with_maps(plain, [TURN]), with_maps(plain, [TURN, AffineMap(np.eye(5), np.ones(5), {})])],
         QUERIES,
         corpus,
         5,

@@ -7,7 +7,7 @@ import ir_measures
 import numpy as np
 import pytest
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.text.pairs import Pair
 from embedkit.embedding.encoder import with_maps
 from embedkit.embedding.loading import load
@@ -119,7 +119,7 @@ def judge(mteb):
     return call
 
 
-TURN = Affine(NUMBERS.normal(size=(20, 64)), NUMBERS.normal(size=20), {})
+TURN = AffineMap(NUMBERS.normal(size=(20, 64)), NUMBERS.normal(size=20), {})
 
 
 @pytest.mark.parametrize("maps", [[], [TURN]])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.text.pairs import Pair
 from embedkit.embedding.encoder import with_maps
 from embedkit.embedding.loading import load
@@ -157,7 +157,7 @@ def test_a_vector_that_is_not_finite_is_no_cosine_of_zero(number):
 
 
 def test_cosines_are_those_of_the_formula():
-    encoder = with_maps(load("hash:dim=16"), [Affine(np.diag(np.arange(16.0)), np.ones(16), {})])
+    encoder = with_maps(load("hash:dim=16"), [AffineMap(np.diag(np.arange(16.0)), np.ones(16), {})])
     for pair, cosine in zip(PAIRS, cosines(encoder, PAIRS), strict=True):
         x, y = encoder.encode(pair[:2]).astype(float)
         assert cosine == pytest.approx(x @ y / np.linalg.norm(x) / np.linalg.norm(y), abs=1e-12)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.label_vectors import Calibration, LabelVectors, read_names
 from embedkit.data.vectors.vector_set import VectorSet
@@ -54,7 +54,7 @@ def test_codes_of_version_2_are_read(name, expected):
 
 
 def test_a_map_of_version_1_is_read():
-    transform = Affine.load(GOLDEN / "map-v1.safetensors")
+    transform = AffineMap.load(GOLDEN / "map-v1.safetensors")
     assert (transform.A.tolist(), transform.b.tolist(), transform.story) == (
         [[1, 2]],
         [0.5],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.text.records import Record
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.label_vectors import Calibration, LabelVectors
@@ -33,7 +33,7 @@ def write_all(folder: Path) -> None:
         writer = VectorSetWriter(folder / dtype, VectorMeta(2, dtype=dtype))
         writer.write(Batch(tables.to_table(RECORDS), codes))
         writer.finish()
-    Affine(np.array([[1.0, 2.0]]), np.array([0.5]), {"spec": "example"}).save(folder / "map.safetensors")
+    AffineMap(np.array([[1.0, 2.0]]), np.array([0.5]), {"spec": "example"}).save(folder / "map.safetensors")
     for name in ("index", "deleted"):
         build_index(folder / name, made.meta, made)
     delete(folder / "deleted", ["a"])

@@ -16,7 +16,7 @@ from embedkit.data.text.labelled import Labelled, LabelledText
 from embedkit.data.vectors.label_vectors import LabelVectors
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError, EmbedkitError, UsageError
-from embedkit.training.amsoftmax import AMSoftmax, train_amsoftmax
+from embedkit.training.amsoftmax import AMSoftmaxRecipe, train_amsoftmax
 from embedkit.training.exactness import check_exact
 from embedkit.training.seeds import train_seeds
 from embedkit.training.settings import AMSoftmaxSettings
@@ -191,7 +191,7 @@ def test_lists_of_labels_train_by_zlpr(settings):
 
 def test_batches_in_balance_have_labels_as_often(settings):
     uneven = Labelled([*labelled(40, [0]).rows, *labelled(4, [1]).rows], multiple=False)
-    recipe = AMSoftmax(replace(settings, class_balance="batches", holdout_labels=0), uneven)
+    recipe = AMSoftmaxRecipe(replace(settings, class_balance="batches", holdout_labels=0), uneven)
     from embedkit.training.trainer import _sampler
 
     made = recipe.make(_base(settings), resumed=False)
@@ -227,7 +227,7 @@ def test_its_settings_repeat_it(settings):
 
 
 def test_seeds_hold_out_the_same_labels(settings):
-    runs = train_seeds("out", AMSoftmax(settings, TEXTS), count=2, keep_all=True)
+    runs = train_seeds("out", AMSoftmaxRecipe(settings, TEXTS), count=2, keep_all=True)
     assert len(runs.scores) == 2
     first, second = (LabelVectors.load(f"out.seed{seed}") for seed in (0, 1))
     assert first.held_out == second.held_out
@@ -237,7 +237,7 @@ def test_seeds_hold_out_the_same_labels(settings):
 
 @pytest.mark.parametrize("given", [{}, {"loss": "zlpr"}, {"loss": "arc-face"}])
 def test_the_gradient_is_exact_on_the_users_model(settings, given):
-    assert check_exact(AMSoftmax(replace(settings, **given), TEXTS)) < 1e-5
+    assert check_exact(AMSoftmaxRecipe(replace(settings, **given), TEXTS)) < 1e-5
 
 
 def test_chunks_do_not_change_the_result(settings):
@@ -253,7 +253,7 @@ def test_chunks_do_not_change_the_result(settings):
 def test_warnings_teach(settings, caplog):
     rows = [*TEXTS.rows, LabelledText("alone", ("fox",), (1.0,)), TEXTS.rows[0]._replace(labels=("bee",))]
     scored = Labelled(TEXTS.rows[:20], multiple=False)
-    AMSoftmax(
+    AMSoftmaxRecipe(
         replace(settings, holdout_labels=0, eval="dev.csv"), Labelled(rows, multiple=False), scored
     ).advise()
     assert caplog.messages == [

@@ -20,7 +20,7 @@ from embedkit.cli.vector_input import open_as_vectors
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from embedkit.evaluation.dimensions.curves import Choice, Measured, Point, Protocol
+    from embedkit.evaluation.dimensions.curves import Choice, CurveProtocol, MeasuredCurves, Point
     from embedkit.evaluation.dimensions.rules import Rules
 
 _REDUCE = ("pca", "gaussian", "truncate")
@@ -52,12 +52,12 @@ def advise(
     Text is encoded first.
     """
     from embedkit.data.vectors.vector_set import checked
-    from embedkit.evaluation.dimensions.curves import Protocol, label, measure
+    from embedkit.evaluation.dimensions.curves import CurveProtocol, label, measure
     from embedkit.evaluation.dimensions.rules import rules_for
     from embedkit.evaluation.reservoir import draw
 
     relay_warnings(common.quiet)
-    protocol = Protocol(keep=keep, seed=common.seed)
+    protocol = CurveProtocol(keep=keep, seed=common.seed)
     planned = _rows(rows)
     names = input_names(files)
     picture.require(common)
@@ -120,7 +120,7 @@ def _command(choice: Choice | None, names: list[str], encoding: EncoderOptions) 
 
 
 def _facts(
-    rules: Rules, measured: Measured, protocol: Protocol, rows: int, following: str | None
+    rules: Rules, measured: MeasuredCurves, protocol: CurveProtocol, rows: int, following: str | None
 ) -> dict[str, Any]:
     choice = measured.choice
     said = {**choice.point._asdict(), "spec": choice.spec, "reason": choice.reason} if choice else None
@@ -138,7 +138,9 @@ def _facts(
     }
 
 
-def _lines(rules: Rules, measured: Measured, protocol: Protocol, following: str | None) -> Iterator[str]:
+def _lines(
+    rules: Rules, measured: MeasuredCurves, protocol: CurveProtocol, following: str | None
+) -> Iterator[str]:
     """Yield the page that people read, no line longer than 100 columns."""
     widest = max(point.dim for point in measured.points)
     near = f"{rules.distortion:.0%}"

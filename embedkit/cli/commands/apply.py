@@ -11,7 +11,7 @@ import typer
 from embedkit.cli.command import command_app
 from embedkit.cli.console import input_names, passed_over, relay_warnings, report, say
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
-from embedkit.cli.vector_input import Vectors, open_as_vectors
+from embedkit.cli.vector_input import VectorInput, open_as_vectors
 from embedkit.data.vectors.files import write_to
 from embedkit.errors import UsageError
 
@@ -55,7 +55,7 @@ def apply(
         report(common, vectors.progress, output, rows=rows, dimension=dimension, reader=vectors.source)
 
 
-def _stream(vectors: Vectors, format: str) -> None:
+def _stream(vectors: VectorInput, format: str) -> None:
     from embedkit.data.vectors.files import write_arrow_stream, write_jsonl
 
     if format == "arrow":

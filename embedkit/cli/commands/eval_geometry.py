@@ -10,8 +10,8 @@ import typer
 
 from embedkit.cli.console import Progress, input_names, passed_over, relay_warnings, say
 from embedkit.cli.eval.geometry_table import (
-    Asked,
-    Measured,
+    GeometryRequest,
+    GeometryResult,
     Positives,
     agreement_facts,
     geometry_facts,
@@ -65,13 +65,13 @@ def geometry(
     common: Common,
 ) -> None:
     """Measure how vectors lie: directions, spectrum, effective rank, hubs; text is encoded first."""
-    from embedkit.evaluation.geometry.measures import Protocol, agree
+    from embedkit.evaluation.geometry.measures import GeometryProtocol, agree
 
     relay_warnings(common.quiet)
     _refuse_idle(picture, colour=colour, pairs=pairs, above=above, columns=columns)
     picture.require(common)
-    protocol = Protocol(resamples=resamples, seed=common.seed)
-    asked = Asked(protocol, _positives(pairs, above, columns), colour)
+    protocol = GeometryProtocol(resamples=resamples, seed=common.seed)
+    asked = GeometryRequest(protocol, _positives(pairs, above, columns), colour)
     names = input_names(files)
     with open_as_vectors(names, reading, encoding, common, with_text=False) as vectors:
         sets = [_measure(", ".join(names), vectors.meta, vectors.batches, asked, encoding)]
@@ -114,8 +114,8 @@ def _positives(name: str | None, above: float | None, columns: str | None) -> Po
 
 
 def _measure(
-    name: str, meta: VectorMeta, batches: Iterable[Batch], asked: Asked, encoding: EncoderOptions
-) -> Measured:
+    name: str, meta: VectorMeta, batches: Iterable[Batch], asked: GeometryRequest, encoding: EncoderOptions
+) -> GeometryResult:
     from embedkit.evaluation.geometry.measures import geometry
     from embedkit.evaluation.geometry.survey import survey
 
@@ -123,14 +123,16 @@ def _measure(
     aligned = _alignment(meta, asked, encoding, where=name)  # before the vectors: it may be refused
     try:
         found = survey(batches, protocol.sample, seed=protocol.seed, field=asked.colour)
-        return Measured(name, meta, found, geometry(found, protocol), aligned)
+        return GeometryResult(name, meta, found, geometry(found, protocol), aligned)
     except DataError as error:
         if error.where is None:
             raise DataError(error.what, where=name, hint=error.hint) from None
         raise
 
 
-def _measure_other(name: str, asked: Asked, encoding: EncoderOptions, common: Common) -> Measured:
+def _measure_other(
+    name: str, asked: GeometryRequest, encoding: EncoderOptions, common: Common
+) -> GeometryResult:
     """Measure the set to compare with; its encoder is its own, run in the way that was asked for."""
     from embedkit.data.inputs import open_vectors
 
@@ -141,7 +143,9 @@ def _measure_other(name: str, asked: Asked, encoding: EncoderOptions, common: Co
         return _measure(name, source.meta, progress.track(source), known, EncoderOptions(**run))
 
 
-def _alignment(meta: VectorMeta, asked: Asked, encoding: EncoderOptions, *, where: str) -> Estimate | None:
+def _alignment(
+    meta: VectorMeta, asked: GeometryRequest, encoding: EncoderOptions, *, where: str
+) -> Estimate | None:
     """Measure positive pairs with the encoder, and the map, that made the vectors."""
     from embedkit.evaluation.geometry.measures import alignment
     from embedkit.evaluation.sts import cosines
@@ -157,7 +161,7 @@ def _alignment(meta: VectorMeta, asked: Asked, encoding: EncoderOptions, *, wher
     return alignment(similarity, resamples=asked.protocol.resamples, seed=asked.protocol.seed)
 
 
-def _draw(picture: PlotOptions, sets: Sequence[Measured], colour: str | None) -> None:
+def _draw(picture: PlotOptions, sets: Sequence[GeometryResult], colour: str | None) -> None:
     from embedkit.evaluation.plots.geometry import TITLE, Drawn, draw
 
     drawn = [Drawn(each.name, each.found, each.geometry.spectrum) for each in sets]

@@ -14,11 +14,11 @@ from embedkit.cli.figures import print_facts, print_table
 from embedkit.cli.index.queries import Queries, asked_queries
 from embedkit.cli.options import Common, EncoderOptions, IndexPath, TextOptions
 from embedkit.cli.plotting import PlotOptions
-from embedkit.evaluation.index.tuning import Asked
+from embedkit.evaluation.index.tuning import QuerySet
 
 if TYPE_CHECKING:
     from embedkit.evaluation.bootstrap import Estimate
-    from embedkit.evaluation.index.recall import Measured
+    from embedkit.evaluation.index.recall import MeasuredPoint
     from embedkit.indexing.store import Index
 
 TIMES = "a query alone: median and 95th percentile of 200; queries/s: all at once"
@@ -72,13 +72,13 @@ def index(
     print_facts(protocol)
 
 
-def _cells(each: Measured, exact: Measured) -> list[str]:
+def _cells(each: MeasuredPoint, exact: MeasuredPoint) -> list[str]:
     times = [f"{each.milliseconds:.3g} ms", f"{each.p95:.3g} ms", f"{each.queries_a_second:,.0f}"]
     ratio = f"{each.queries_a_second / exact.queries_a_second:.2f}"
     return [setting_of(each, exact), *_share(each.first), *_share(each.recall), *times, ratio]
 
 
-def setting_of(each: Measured, exact: Measured) -> str:
+def setting_of(each: MeasuredPoint, exact: MeasuredPoint) -> str:
     """Return words for a setting: exact search has none, nor has a kind without settings for search."""
     words = ",".join(f"{name}={value}" for name, value in each.settings.items())
     return "exact search" if each is exact else words or "as it is"
@@ -88,7 +88,7 @@ def _share(figure: Estimate) -> list[str]:
     return [f"{figure.value:.4f}", f"{figure.low:.3f} to {figure.high:.3f}"]
 
 
-def _facts(each: Measured, exact: Measured, k: int) -> dict[str, Any]:
+def _facts(each: MeasuredPoint, exact: MeasuredPoint, k: int) -> dict[str, Any]:
     """Return one setting as JSON values: recall as a share of 1 with its interval, milliseconds, queries a
     second.
     """
@@ -102,7 +102,7 @@ def _facts(each: Measured, exact: Measured, k: int) -> dict[str, Any]:
     return facts | {"queries_a_second": round(rate, 1), "ratio": round(rate / exact.queries_a_second, 4)}
 
 
-def _protocol(opened: Index, path: Path, asked: Asked, k: int, seed: int) -> Facts:
+def _protocol(opened: Index, path: Path, asked: QuerySet, k: int, seed: int) -> Facts:
     import os
     from importlib.metadata import version
 

@@ -15,7 +15,7 @@ from embedkit.cli.console import relay_warnings
 from embedkit.cli.eval.protocol import Facts, interval_facts, version_facts
 from embedkit.cli.eval.results import mean_facts, print_means, print_results
 from embedkit.cli.eval.search_options import SearchOptions, measure_searches
-from embedkit.cli.eval.searches import Asked, Search, numbered
+from embedkit.cli.eval.searches import RetrievalRequest, Search, numbered
 from embedkit.cli.eval.systems import Comparison
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, TextOptions
 from embedkit.errors import DataError
@@ -71,7 +71,7 @@ def retrieval(
     if per_query is not None:
         refuse_existing(per_query, force=common.force)
     measures = parse_measures(measure or DEFAULTS)
-    asked = Asked(measures, _task(qrels, keep_self=keep_self))
+    asked = RetrievalRequest(measures, _task(qrels, keep_self=keep_self))
     if not search.index:
         clustering.refuse("--run" if search.run else "--corpus", hint="it searches an --index")
     done = measure_searches(
@@ -114,7 +114,7 @@ def _facts(results: Sequence[Result], search: Search, system: int, task: Task) -
     return facts | mean_facts(results, system)
 
 
-def _lines(searches: Sequence[Search], asked: Asked) -> Iterator[bytes]:
+def _lines(searches: Sequence[Search], asked: RetrievalRequest) -> Iterator[bytes]:
     """Yield a line of JSON for each search and query, figures times 100."""
     names = [measure.name for measure in asked.measures]
     for search in searches:

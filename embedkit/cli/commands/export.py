@@ -68,7 +68,7 @@ def _export_folder(output: Path, encoding: EncoderOptions, common: Common) -> No
 def _export_map(output: Path, kind: Format, encoding: EncoderOptions, common: Common) -> None:
     from functools import reduce
 
-    from embedkit.data.affine import Affine
+    from embedkit.data.affine import AffineMap
     from embedkit.embedding.export.map_file import export_map
 
     _refuse(encoding, _BAKED, f"has no place in a {kind} file, which holds the map alone")
@@ -76,7 +76,7 @@ def _export_map(output: Path, kind: Format, encoding: EncoderOptions, common: Co
         raise UsageError("names no map", where="--transform", hint="name it with -t")
     if output.resolve() in [path.resolve() for path in encoding.transform]:
         raise UsageError("is the map that is exported", where=str(output), hint="choose another name")
-    transform = reduce(Affine.then, encoding.maps())
+    transform = reduce(AffineMap.then, encoding.maps())
     if (identity := encoding.declared()) is not None:
         transform.require_input(identity)
     export_map(output, transform, cast("MapFormat", kind), force=common.force)

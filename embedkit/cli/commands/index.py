@@ -79,7 +79,7 @@ def build(
     With a recall, memory or latency to keep, the kind is chosen as `index plan` does; a recall is measured
     once the index is there.
     """
-    from embedkit.cli.commands import index_build
+    from embedkit.cli.index import build as index_build
     from embedkit.data.atomic import refuse_existing
     from embedkit.data.vectors.vector_set import VectorSet
     from embedkit.indexing.building import build_index, takes_codes

@@ -17,7 +17,7 @@ from embedkit.errors import UsageError
 from embedkit.evaluation.index.tuning import require_recall, settle, tuning_of
 
 if TYPE_CHECKING:
-    from embedkit.evaluation.index.recall import Measured
+    from embedkit.evaluation.index.recall import MeasuredPoint
     from embedkit.indexing.operating_points import OperatingPoint, Tuning
 
 TUNE_EPILOG = "Example: embedkit index tune docs.idx --queries questions.txt --recall .95"
@@ -81,7 +81,7 @@ def _cells(point: OperatingPoint) -> list[str]:
     return [setting, f"{point.recall:.4f}", interval, f"{point.milliseconds:.3g} ms", rate]
 
 
-def _told(measured: Iterable[Measured], common: Common) -> Iterator[Measured]:
+def _told(measured: Iterable[MeasuredPoint], common: Common) -> Iterator[MeasuredPoint]:
     """Pass points on, each said on a terminal as it comes."""
     import sys
 

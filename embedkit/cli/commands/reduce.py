@@ -13,12 +13,12 @@ from embedkit.cli.command import command_app
 from embedkit.cli.console import input_names, relay_warnings, report
 from embedkit.cli.maps.fit import fit_to, with_seed
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions
-from embedkit.cli.vector_input import Vectors, open_as_vectors
+from embedkit.cli.vector_input import VectorInput, open_as_vectors
 from embedkit.data.vectors.files import write_to
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from embedkit.data.affine import Affine
+    from embedkit.data.affine import AffineMap
     from embedkit.data.vectors.codes import CodeName
 
 CODES: dict[str, CodeName] = {"sign": "binary", "int8": "int8"}  # methods that code, and how it is stored
@@ -106,8 +106,8 @@ def _code(
 
 
 def _maps(
-    vectors: Vectors, encoding: EncoderOptions, dim: int | None, centre: bool, seed: int
-) -> list[Affine]:
+    vectors: VectorInput, encoding: EncoderOptions, dim: int | None, centre: bool, seed: int
+) -> list[AffineMap]:
     """Return what comes before the signs: the mean taken away, and the projection, each where asked for."""
     from embedkit.transforms.fitting import fit_map
 
@@ -119,7 +119,7 @@ def _maps(
     return maps
 
 
-def _centred(vectors: Vectors, encoding: EncoderOptions) -> Affine:
+def _centred(vectors: VectorInput, encoding: EncoderOptions) -> AffineMap:
     """Fit the mean on a pass of its own; raises UsageError for what can be read only once."""
     from embedkit.data.vectors.vector_set import VectorSet
     from embedkit.embedding.encoding import map_batches

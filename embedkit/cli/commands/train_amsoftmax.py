@@ -112,9 +112,9 @@ def train_amsoftmax(
         if is_done(output, training, common):
             return None
         labelled, scored = _read(settings, reading, common)
-        from embedkit.training.amsoftmax import AMSoftmax
+        from embedkit.training.amsoftmax import AMSoftmaxRecipe
 
-        return AMSoftmax(settings, labelled, scored)
+        return AMSoftmaxRecipe(settings, labelled, scored)
 
     train_together(output, read, training, common)
 

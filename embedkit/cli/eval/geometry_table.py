@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from embedkit.data.vectors.vector_set import VectorMeta
     from embedkit.evaluation.bootstrap import Estimate
     from embedkit.evaluation.geometry.agreement import Agreement
-    from embedkit.evaluation.geometry.measures import Geometry, Protocol
+    from embedkit.evaluation.geometry.measures import Geometry, GeometryProtocol
     from embedkit.evaluation.geometry.survey import Survey
 
 READS = {  # what a figure says, in the order of the table
@@ -42,15 +42,15 @@ class Positives(NamedTuple):
     total: int
 
 
-class Asked(NamedTuple):
+class GeometryRequest(NamedTuple):
     """What to measure of every set."""
 
-    protocol: Protocol
+    protocol: GeometryProtocol
     positives: Positives | None
     colour: str | None
 
 
-class Measured(NamedTuple):
+class GeometryResult(NamedTuple):
     """One set of vectors, named, and its figures; `alignment` is None where it was not asked for."""
 
     name: str
@@ -60,7 +60,7 @@ class Measured(NamedTuple):
     alignment: Estimate | None
 
 
-def print_geometry(sets: Sequence[Measured], shared: Agreement | None) -> None:
+def print_geometry(sets: Sequence[GeometryResult], shared: Agreement | None) -> None:
     """Print the table: a figure, what it says, its value and its interval."""
     several = len(sets) > 1
     figures = [(each.name, _figures(each)) for each in sets]
@@ -76,7 +76,7 @@ def print_geometry(sets: Sequence[Measured], shared: Agreement | None) -> None:
     print_table(heads, rows, texts=2 + several)
 
 
-def _figures(each: Measured) -> dict[str, Estimate | float]:
+def _figures(each: GeometryResult) -> dict[str, Estimate | float]:
     """Return the figures that there are, by their names in the table."""
     found, spectrum, norms = each.geometry, each.geometry.spectrum, each.geometry.norms
     figures: dict[str, Estimate | float] = {
@@ -106,7 +106,7 @@ def _shown(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 10 else f"{value:,.1f}"
 
 
-def geometry_facts(each: Measured) -> dict[str, Any]:
+def geometry_facts(each: GeometryResult) -> dict[str, Any]:
     """Return the figures of one set as JSON values, as they are."""
     found = each.geometry
     facts: dict[str, Any] = {"system": each.name, "rows": found.rows, "dimension": found.dimension}
@@ -135,7 +135,7 @@ def _rounded(figure: Estimate) -> dict[str, float]:
     return {key: round(value, 8) for key, value in figure._asdict().items()}
 
 
-def protocol_of(sets: Sequence[Measured], asked: Asked, shared: Agreement | None) -> Facts:
+def protocol_of(sets: Sequence[GeometryResult], asked: GeometryRequest, shared: Agreement | None) -> Facts:
     """Return what must be known to make the figures again."""
     facts: Facts = {}
     for number, each in enumerate(sets, 1):
@@ -160,7 +160,7 @@ def protocol_of(sets: Sequence[Measured], asked: Asked, shared: Agreement | None
     return facts | version_facts(models)
 
 
-def _neighbours(found: Geometry, protocol: Protocol) -> str:
+def _neighbours(found: Geometry, protocol: GeometryProtocol) -> str:
     if found.hubness is None:
         return f"too few rows: they want {protocol.k + 1} that are not zero"
     return f"hubs and anti-hubs among {found.hubness.rows:,} rows"

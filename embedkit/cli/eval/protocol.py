@@ -8,14 +8,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from embedkit.data.affine import Affine
+    from embedkit.data.affine import AffineMap
     from embedkit.data.identity import Identity
     from embedkit.embedding.encoder import EncoderSettings
 
 Facts = dict[str, str]
 
 
-def encoder_facts(identity: Identity, settings: EncoderSettings, maps: Sequence[Affine]) -> Facts:
+def encoder_facts(identity: Identity, settings: EncoderSettings, maps: Sequence[AffineMap]) -> Facts:
     """Say which encoder, how it was run, and what its maps were fitted on."""
     unit = "unit length" if identity.normalized else "not of unit length"
     return {
@@ -38,7 +38,7 @@ def version_facts(models: Iterable[str]) -> Facts:
     return {"versions": ", ".join(f"{name} {version(name)}" for name in names)}
 
 
-def _map(transform: Affine) -> str:
+def _map(transform: AffineMap) -> str:
     story = transform.story
     parts = story.get("parts") or [{**story, "fingerprint": transform.fingerprint}]
     return ", then ".join(

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from embedkit.cli.eval.searches import Asked, Searched, of_indexes, of_models, of_runs, read_queries
+from embedkit.cli.eval.searches import (
+    RetrievalRequest,
+    SystemRun,
+    of_indexes,
+    of_models,
+    of_runs,
+    read_queries,
+)
 from embedkit.cli.eval.systems import named_systems
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
 from embedkit.errors import UsageError
@@ -85,7 +92,7 @@ class SearchOptions:
 
 def measure_searches(
     options: SearchOptions,
-    asked: Asked,
+    asked: RetrievalRequest,
     compare: Sequence[str] | None,
     encoding: EncoderOptions,
     reading: TextOptions,
@@ -93,7 +100,7 @@ def measure_searches(
     *,
     no_cache: bool,
     cluster: str | None = None,
-) -> Searched:
+) -> SystemRun:
     """Measure the searches that were named; indexes are searched on a cluster, where one is named.
 
     Raises UsageError for an option that has no part in them.

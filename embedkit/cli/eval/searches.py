@@ -15,7 +15,7 @@ from embedkit.data.text.qrels import compared
 from embedkit.errors import DataError
 
 if TYPE_CHECKING:
-    from embedkit.data.affine import Affine
+    from embedkit.data.affine import AffineMap
     from embedkit.data.text.records import Record
     from embedkit.embedding.encoder import Encoder
     from embedkit.evaluation.measures import Measure
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from embedkit.indexing.store import Index
 
 
-class Asked(NamedTuple):
+class RetrievalRequest(NamedTuple):
     """What is measured, and on which judgements."""
 
     measures: list[Measure]
@@ -37,7 +37,7 @@ class Search(NamedTuple):
     figures: RunFigures
 
 
-class Searched(NamedTuple):
+class SystemRun(NamedTuple):
     """All searches, words on what they were, and the models that encoded their queries."""
 
     searches: list[Search]
@@ -52,7 +52,7 @@ class Queries(NamedTuple):
     told: str
 
 
-def of_runs(names: Sequence[str], asked: Asked) -> Searched:
+def of_runs(names: Sequence[str], asked: RetrievalRequest) -> SystemRun:
     """Measure runs, which are files."""
     from embedkit.data.text.runs import read_run
 
@@ -61,7 +61,7 @@ def of_runs(names: Sequence[str], asked: Asked) -> Searched:
         if not search.figures.judged_hits:
             what = "%s: no document in it is judged for its query; are its ids those of the judgements?"
             logging.getLogger("embedkit").warning(what, name)
-    return Searched(searches, numbered("run", names), [])
+    return SystemRun(searches, numbered("run", names), [])
 
 
 def of_indexes(
@@ -69,11 +69,11 @@ def of_indexes(
     indexes: Sequence[Index],
     queries: Queries,
     k: int,
-    asked: Asked,
+    asked: RetrievalRequest,
     encoding: EncoderOptions,
     *,
     no_cache: bool,
-) -> Searched:
+) -> SystemRun:
     """Search indexes, each with the encoder of its vectors, `k` hits a query."""
     encoders = [_encoder_for(index, encoding, no_cache=no_cache) for index in indexes]
     searches: list[Search] = []
@@ -86,7 +86,7 @@ def of_indexes(
         told = f"{name} ({index.kind}, {index.metric}, {index.rows:,} documents{absent}), {k:,} hits a query"
         about = encoder_facts(encoder.identity, settings_for(encoding, index.identity), _maps(encoder))
         facts |= {f"{key}{number}": fact for key, fact in {"index": told, **about}.items()}
-    return Searched(searches, facts, [encoder.identity.model for encoder in encoders])
+    return SystemRun(searches, facts, [encoder.identity.model for encoder in encoders])
 
 
 def of_models(
@@ -94,12 +94,12 @@ def of_models(
     corpus: Sequence[str],
     queries: Queries,
     k: int,
-    asked: Asked,
+    asked: RetrievalRequest,
     reading: TextOptions,
     common: Common,
     *,
     no_cache: bool,
-) -> Searched:
+) -> SystemRun:
     """Search a corpus exactly with each encoder and map, `k` hits a query."""
     from embedkit.data.inputs import open_text
     from embedkit.evaluation.exact_search import search_corpus
@@ -118,7 +118,7 @@ def of_models(
     told = f"{', '.join(corpus)} ({len(found.ids):,} documents{f'; {over}' if over else ''}{absent})"
     facts = {"queries": queries.told, "corpus": told, "search": f"exact, by cosine, {k:,} hits a query"}
     facts |= system_facts(systems, encoders)
-    return Searched(searches, facts, [system.settings.model for system in systems])
+    return SystemRun(searches, facts, [system.settings.model for system in systems])
 
 
 def read_queries(names: Sequence[str], task: Task, reading: TextOptions) -> Queries:
@@ -152,7 +152,7 @@ def numbered(name: str, told: Sequence[str]) -> Facts:
 
 
 def _search(
-    name: str, names: Sequence[str], answers: Answers, asked: Asked, depth: int | None = None
+    name: str, names: Sequence[str], answers: Answers, asked: RetrievalRequest, depth: int | None = None
 ) -> Search:
     """Measure the first `depth` hits of answers, or all, under a path's last part, where that tells it from
     the other names.
@@ -182,7 +182,7 @@ def _encoder_for(index: Index, encoding: EncoderOptions, *, no_cache: bool) -> E
     return encoder
 
 
-def _maps(encoder: Encoder) -> list[Affine]:
+def _maps(encoder: Encoder) -> list[AffineMap]:
     from embedkit.embedding.encoder import Mapped
 
     return [encoder.transform] if isinstance(encoder, Mapped) else []

@@ -15,7 +15,7 @@ from embedkit.cli.options import Common, EncoderOptions
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from embedkit.data.affine import Affine
+    from embedkit.data.affine import AffineMap
     from embedkit.data.identity import Identity
     from embedkit.embedding.encoder import Encoder, EncoderSettings
 
@@ -60,7 +60,7 @@ class System(NamedTuple):
 
     name: str
     settings: EncoderSettings
-    maps: list[Affine]
+    maps: list[AffineMap]
 
 
 def named_systems(encoding: EncoderOptions, compare: Sequence[str] | None) -> list[System]:
@@ -73,13 +73,13 @@ def named_systems(encoding: EncoderOptions, compare: Sequence[str] | None) -> li
 
 def _compared(name: str, settings: EncoderSettings) -> System:
     """Read one `--compare`: no map, a map's file, or else a model, which is read as it says itself."""
-    from embedkit.data.affine import Affine
+    from embedkit.data.affine import AffineMap
     from embedkit.embedding.encoder import EncoderSettings
 
     if name == "none":
         return System(_named(settings, []), settings, [])
     if name.endswith(".safetensors") or Path(name).is_file():
-        return System(_named(settings, [Path(name).name]), settings, [Affine.load(name)])
+        return System(_named(settings, [Path(name).name]), settings, [AffineMap.load(name)])
     if name.startswith("hash:"):
         return System(name, EncoderSettings(name), [])
     run = {key: getattr(settings, key) for key in ("device", "runtime", "precision", "allow_pickle")}

@@ -9,7 +9,7 @@ import typer
 
 from embedkit.cli.options import EncoderOptions, TextOptions
 from embedkit.errors import MismatchError, UsageError
-from embedkit.evaluation.index.tuning import Asked, drawn_queries
+from embedkit.evaluation.index.tuning import QuerySet, drawn_queries
 
 if TYPE_CHECKING:
     from embedkit.indexing.kind import Floats
@@ -25,7 +25,7 @@ Queries = Annotated[
 
 def asked_queries(
     index: Index, queries: Path | None, reading: TextOptions, encoding: EncoderOptions, seed: int
-) -> Asked:
+) -> QuerySet:
     """Return the queries of a file, or queries drawn from the documents; raises MismatchError for vectors of
     another width.
     """
@@ -34,7 +34,7 @@ def asked_queries(
     if queries is None:
         return drawn_queries(stored(index), index.rows, seed)
     vectors = _read_vectors(index, str(queries), reading, encoding)
-    return Asked(index.prepared(vectors), str(queries))
+    return QuerySet(index.prepared(vectors), str(queries))
 
 
 def tuned_line(path: Path, found: Tuning, point: OperatingPoint) -> str:

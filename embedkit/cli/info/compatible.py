@@ -8,7 +8,7 @@ from embedkit.cli.info.recognise import Thing
 from embedkit.errors import MismatchError
 
 if TYPE_CHECKING:
-    from embedkit.data.affine import Affine
+    from embedkit.data.affine import AffineMap
     from embedkit.data.identity import Identity
 
 
@@ -55,7 +55,7 @@ def _same_space(one: Identity, other: Identity, mine: str, others: str) -> tuple
     return True, f"both come from {one}"
 
 
-def _takes(transform: Affine, identity: Identity, name: str) -> tuple[bool, str]:
+def _takes(transform: AffineMap, identity: Identity, name: str) -> tuple[bool, str]:
     """Say whether a map takes vectors of an encoder, or was behind it already."""
     if identity.maps[-len(transform.fingerprints) :] == transform.fingerprints:
         return True, f"{name} was made with the map"
@@ -69,7 +69,7 @@ def _takes(transform: Affine, identity: Identity, name: str) -> tuple[bool, str]
     return True, f"the map takes vectors of {identity}"
 
 
-def _width(transform: Affine, dimension: int) -> tuple[bool | None, str]:
+def _width(transform: AffineMap, dimension: int) -> tuple[bool | None, str]:
     """Say whether a map takes vectors of which only the width is known."""
     wants = f"the map wants {transform.input_dimension} columns, the vectors have {dimension}"
     if transform.input_dimension != dimension:
@@ -77,7 +77,7 @@ def _width(transform: Affine, dimension: int) -> tuple[bool | None, str]:
     return None, f"{wants}, but nobody knows of which encoder"
 
 
-def _chain(first: Affine, second: Affine, mine: str, others: str) -> tuple[bool, str]:
+def _chain(first: AffineMap, second: AffineMap, mine: str, others: str) -> tuple[bool, str]:
     """Say in which order two maps can follow each other."""
     reason = ""
     for before, after, words in ((first, second, f"{mine}, then {others}"), (second, first, "")):

@@ -10,7 +10,7 @@ from embedkit.cli.info.details import identity_facts, label_facts, story_facts, 
 from embedkit.errors import DataError, FormatError, UnknownNameError
 
 if TYPE_CHECKING:
-    from embedkit.data.affine import Affine
+    from embedkit.data.affine import AffineMap
     from embedkit.data.identity import Identity
 
 _NONE = "is no index, vectors, map, label vectors, model, run of hits or evaluation"
@@ -25,7 +25,7 @@ class Thing(NamedTuple):
     name: str
     facts: dict[str, Any]
     identity: Identity | None = None
-    transform: Affine | None = None
+    transform: AffineMap | None = None
     dimension: int | None = None  # of its vectors, where nobody said which encoder made them
 
 
@@ -107,9 +107,9 @@ def _file(path: Path, name: str) -> Thing:
 
 
 def _map(path: Path, name: str) -> Thing:
-    from embedkit.data.affine import VERSION, Affine
+    from embedkit.data.affine import VERSION, AffineMap
 
-    affine = Affine.load(path)
+    affine = AffineMap.load(path)
     facts = {
         "type": f"map, format version {VERSION}",
         "takes": affine.input_dimension,

@@ -11,12 +11,12 @@ import typer
 from embedkit import spec
 from embedkit.cli.console import input_names, passed_over, relay_warnings, say
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, TextOptions, named
-from embedkit.cli.vector_input import Vectors, open_as_vectors
+from embedkit.cli.vector_input import VectorInput, open_as_vectors
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
     from embedkit.cli.console import Progress
-    from embedkit.data.affine import Affine
+    from embedkit.data.affine import AffineMap
 
 
 MapOutput = Annotated[
@@ -59,7 +59,7 @@ def fit_to(
         report_map(fitted, vectors.progress, vectors.source, output, common)
 
 
-def _fit(settings: Any, vectors: Vectors, target: str | None) -> Affine:
+def _fit(settings: Any, vectors: VectorInput, target: str | None) -> AffineMap:
     from embedkit.data.inputs import open_vectors
     from embedkit.transforms.fitting import Source, fit_map, fit_towards
 
@@ -101,7 +101,7 @@ def with_seed(settings: Any, seed: int) -> Any:
     return spec.parse("transform", f"{spec.render(settings)},seed={seed}")
 
 
-def report_map(fitted: Affine, progress: Progress, source: object, output: Path, common: Common) -> None:
+def report_map(fitted: AffineMap, progress: Progress, source: object, output: Path, common: Common) -> None:
     """Close a command that wrote a map fitted on a source."""
     story, seconds = fitted.story, progress.seconds
     facts = {

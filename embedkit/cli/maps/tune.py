@@ -15,7 +15,7 @@ from embedkit.cli.console import Progress, input_names, relay_warnings, say
 from embedkit.cli.eval.systems import load_cached, load_cached_for
 from embedkit.cli.figures import print_facts, print_table
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
-from embedkit.cli.vector_input import Vectors, open_as_vectors
+from embedkit.cli.vector_input import VectorInput, open_as_vectors
 from embedkit.data.atomic import refuse_existing
 from embedkit.data.text.pairs import Columns, read_pairs
 from embedkit.errors import UsageError
@@ -25,9 +25,9 @@ from embedkit.evaluation.whitening_tuning import FOLDS, SURE, require_scores, st
 from embedkit.transforms.streaming import fourth_moments_of
 
 if TYPE_CHECKING:
-    from embedkit.data.affine import Affine
+    from embedkit.data.affine import AffineMap
     from embedkit.embedding.encoder import Encoder
-    from embedkit.evaluation.whitening_tuning import Candidate, Float64, Tuning
+    from embedkit.evaluation.whitening_tuning import Float64, TunedWhitening, WhiteningCandidate
 
 SHOWN = 12  # of the candidates, beside the chosen one and no map
 
@@ -66,7 +66,7 @@ def tune_to(
     _tell(tuning, fitted, output, f"{pairs_name} ({len(pairs):,} pairs)", common)
 
 
-def _encoder(vectors: Vectors, encoding: EncoderOptions, *, where: str, no_cache: bool) -> Encoder:
+def _encoder(vectors: VectorInput, encoding: EncoderOptions, *, where: str, no_cache: bool) -> Encoder:
     """Load the encoder that made the vectors, with the maps behind them."""
     meta = vectors.meta
     own = dataclasses.replace(encoding, transform=None)
@@ -78,7 +78,7 @@ def _encoder(vectors: Vectors, encoding: EncoderOptions, *, where: str, no_cache
     return encoder
 
 
-def _tell(tuning: Tuning, fitted: Affine, output: Path, pairs: str, common: Common) -> None:
+def _tell(tuning: TunedWhitening, fitted: AffineMap, output: Path, pairs: str, common: Common) -> None:
     story = fitted.story
     protocol = {
         "chosen": _named(tuning.chosen),
@@ -102,7 +102,7 @@ def _tell(tuning: Tuning, fitted: Affine, output: Path, pairs: str, common: Comm
         say(f"{story['spec']}: {width} -> {output}")
 
 
-def _shown(tuning: Tuning) -> list[Candidate]:
+def _shown(tuning: TunedWhitening) -> list[WhiteningCandidate]:
     """Return the best candidates, the chosen one and no map, best first."""
     return [
         each
@@ -111,17 +111,17 @@ def _shown(tuning: Tuning) -> list[Candidate]:
     ]
 
 
-def _row(candidate: Candidate, tuning: Tuning) -> list[str]:
+def _row(candidate: WhiteningCandidate, tuning: TunedWhitening) -> list[str]:
     mark = "chosen" if candidate is tuning.chosen else ""
     figures = [f"{100 * candidate.score:.2f}", f"{100 * candidate.gain:+.2f}"]
     return [_named(candidate), mark, *figures, f"{100 * candidate.gain_error:.2f}"]
 
 
-def _named(candidate: Candidate) -> str:
+def _named(candidate: WhiteningCandidate) -> str:
     return spec.render(candidate.settings) if candidate.settings else "no map"
 
 
-def _reason(tuning: Tuning) -> str:
+def _reason(tuning: TunedWhitening) -> str:
     asked = f"more than {SURE} standard errors are asked for"
     if tuning.chosen.settings is None:
         gains = _figure(tuning.best_gains, "+")
@@ -134,7 +134,7 @@ def _figure(values: Float64, sign: str = "") -> str:
     return f"{100 * values.mean():{sign}.2f} +- {100 * float(standard_error(values)):.2f}"
 
 
-def _facts(candidate: Candidate) -> dict[str, Any]:
+def _facts(candidate: WhiteningCandidate) -> dict[str, Any]:
     return {
         "candidate": _named(candidate),
         "spearman": round(100 * candidate.score, 4),

@@ -8,7 +8,7 @@ from types import NoneType
 from typing import Literal, NamedTuple
 
 from embedkit.data.text.rows import Row, has_vectors_beside, json_type, require_header, row_parsers
-from embedkit.data.text.streams import Kind, Stream, open_stream, readable
+from embedkit.data.text.streams import InputKind, Stream, open_stream, readable
 from embedkit.data.vectors.columns import VECTOR
 from embedkit.errors import DataError
 
@@ -27,7 +27,7 @@ class Record(NamedTuple):
 class TextFormat:
     """How inputs are read; None means: as the input itself says."""
 
-    input_format: Kind | None = None
+    input_format: InputKind | None = None
     id_field: str | None = None
     text_field: str | None = None
     on_error: Literal["stop", "skip"] = "stop"

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from embedkit.data.text.streams import ARRAY_HINT, Stream, require_distinct
-from embedkit.data.vectors.columns import VECTOR, require_vectors
+from embedkit.data.vectors.columns import VECTOR, has_vectors
 from embedkit.errors import DataError
 
 _BOM = b"\xef\xbb\xbf"
@@ -74,7 +74,7 @@ def _csv_parsers(stream: Stream, names: list[str] | None) -> RowParsers:
 def _table_parsers(stream: Stream) -> RowParsers:
     number = stream.rows_before
     for batch in stream.table.batches:
-        require_vectors(batch.schema, where=stream.name)
+        has_vectors(batch.schema, where=stream.name)  # refused: they would be lost
         names = [name for name in batch.schema.names if name != VECTOR]
         json_names = [
             field.name for field in batch.schema if (field.metadata or {}).get(b"embedkit") == b"json"

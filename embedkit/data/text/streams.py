@@ -22,10 +22,10 @@ from typing import Any, BinaryIO, Literal, NamedTuple, cast, get_args
 from embedkit.data.ahead import Ahead, LineFeeds
 from embedkit.errors import DataError, EmbedkitError
 
-Kind = Literal["text", "jsonl", "csv", "tsv", "parquet", "arrow", "npy"]
-KINDS: tuple[str, ...] = get_args(Kind)
+InputKind = Literal["text", "jsonl", "csv", "tsv", "parquet", "arrow", "npy"]
+KINDS: tuple[str, ...] = get_args(InputKind)
 
-EXTENSIONS: dict[str, Kind] = {
+EXTENSIONS: dict[str, InputKind] = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
     ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet",
     ".arrow": "arrow", ".arrows": "arrow", ".feather": "arrow", ".ipc": "arrow",
@@ -36,7 +36,7 @@ COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2", "
 _COMPRESSION_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz"}
 # bzip2 needs more than its "BZh", with which a line of text may well begin
 _COMPRESSION_MAGIC |= {b"BZh%d1AY&SY" % level: "bz2" for level in range(1, 10)}
-_KIND_MAGIC: dict[bytes, Kind] = {
+_KIND_MAGIC: dict[bytes, InputKind] = {
     b"\xff\xff\xff\xff": "arrow",
     b"ARROW1": "arrow",
     b"PAR1": "parquet",
@@ -46,7 +46,7 @@ _FOREIGN_MAGIC = {b"PK\x03\x04": "a zip archive, as .xlsx and .docx files are", 
 _WIDE_MARKS = {  # in an order in which no mark is the beginning of a later one
     b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
 }  # fmt: skip
-_LINES: tuple[Kind, ...] = ("text", "jsonl", "csv", "tsv")
+_LINES: tuple[InputKind, ...] = ("text", "jsonl", "csv", "tsv")
 _BOM = b"\xef\xbb\xbf"
 _BUFFER = 1 << 20  # bytes that are read at a time
 _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
@@ -60,7 +60,7 @@ class Stream:
     """An open input: `file` gives the decompressed bytes, `raw` is what is really read (for progress)."""
 
     name: str  # as named by the user; "-" for standard input
-    kind: Kind
+    kind: InputKind
     file: BinaryIO
     ahead: Ahead  # what `file` reads from, to be looked at before
     raw: BinaryIO
@@ -122,7 +122,7 @@ def require_distinct(names: Sequence[str], where: str) -> None:
         raise DataError(f"has more than one column {', '.join(map(repr, repeated))}", where=where)
 
 
-def kind_of(name: str) -> Kind | None:
+def kind_of(name: str) -> InputKind | None:
     """Return the kind that a name's extension says, or None; a compression ending is looked through."""
     path = _path(name)
     if path.suffix in COMPRESSIONS:
@@ -140,7 +140,7 @@ def _path(name: str) -> Path:
 
 
 @contextmanager
-def open_stream(name: str, kind: Kind | None = None) -> Iterator[Stream]:
+def open_stream(name: str, kind: InputKind | None = None) -> Iterator[Stream]:
     """Open `name` for reading; `kind` settles what it holds, else its extension or its first bytes do.
 
     Raises DataError in one line for what is missing, a folder, unreadable, or badly compressed.
@@ -232,12 +232,12 @@ def _by_magic(ahead: Ahead, table: Mapping[bytes, str]) -> str | None:
     return None
 
 
-def _sniff(ahead: Ahead) -> Kind:
+def _sniff(ahead: Ahead) -> InputKind:
     """Tell the kind of a nameless stream from its first bytes: a JSON object on the first line that is not
     blank means JSONL.
     """
     if by_magic := _by_magic(ahead, _KIND_MAGIC):
-        return cast(Kind, by_magic)
+        return cast(InputKind, by_magic)
     lines = _written_lines(ahead)
     start = next(lines, b"")
     if start == b"[":

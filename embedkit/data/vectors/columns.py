@@ -81,8 +81,20 @@ def holds_codes(field: Any, name: CodeName | None = None) -> bool:
 
 
 def require_vectors(schema: Any, *, where: str) -> bool:
-    """Say whether a table has a column `vector`; raises DataError where that is not one column of lists of
-    numbers.
+    """Say whether a table has a column `vector` of numbers; raises DataError where it holds anything else,
+    codes included.
+    """
+    if not has_vectors(schema, where=where):
+        return False
+    if holds_codes(schema.field(VECTOR)):
+        raise DataError("holds codes", where=where, hint="name the folder of its vector set")
+    return True
+
+
+def has_vectors(schema: Any, *, where: str) -> bool:
+    """Say whether a table has a column `vector` of numbers or codes; one of nulls alone has none.
+
+    Raises DataError where that is not one column of lists of numbers.
     """
     import pyarrow as pa
 
@@ -91,9 +103,9 @@ def require_vectors(schema: Any, *, where: str) -> bool:
     if schema.names.count(VECTOR) > 1:
         raise DataError(f"has more than one column {VECTOR!r}", where=where, hint="keep one of them")
     field = schema.field(VECTOR)
-    if holds_codes(field):
-        raise DataError("holds codes", where=where, hint="name the folder of its vector set")
     types, kind = pa.types, plain(field.type)
+    if types.is_null(kind):
+        return False
     inner = kind.value_type if is_list(kind) else pa.null()
     if not (types.is_floating(inner) or types.is_integer(inner) or types.is_decimal(inner)):
         raise DataError(

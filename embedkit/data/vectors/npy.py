@@ -74,7 +74,7 @@ def _npy_header(stream: Stream) -> tuple[tuple[int, int], np.dtype[Any]]:
 
 def _require_size(stream: Stream, size: int, rows: int) -> None:
     """Raise DataError unless so many bytes follow in the file, where that is known before it is read."""
-    if stream.file is not stream.raw or stream.size is None or not stream.file.seekable():
+    if stream.compression is not None or stream.size is None or not stream.file.seekable():
         return
     left = stream.size - stream.file.tell()
     if left != size:

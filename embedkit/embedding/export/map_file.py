@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.atomic import refuse_existing, write_whole
 from embedkit.errors import FormatError
 
@@ -15,7 +15,7 @@ MapFormat = Literal["faiss", "safetensors"]
 TOLERANCE = 1e-5  # relative, of what is read back
 
 
-def export_map(path: Path, transform: Affine, format: MapFormat, *, force: bool = False) -> None:
+def export_map(path: Path, transform: AffineMap, format: MapFormat, *, force: bool = False) -> None:
     """Write a map as one file in float32, whole or not at all; it is read back and compared first.
 
     `faiss` is for `faiss.read_VectorTransform`; `safetensors` holds `weight` `(out, in)` and `bias` `(out,)`.
@@ -27,7 +27,7 @@ def export_map(path: Path, transform: Affine, format: MapFormat, *, force: bool 
     write_whole(path, content)
 
 
-def _faiss(transform: Affine) -> bytes:
+def _faiss(transform: AffineMap) -> bytes:
     import faiss
 
     linear = faiss.LinearTransform(transform.input_dimension, transform.output_dimension, True)
@@ -40,14 +40,14 @@ def _faiss(transform: Affine) -> bytes:
     return bytes(faiss.vector_to_array(writer.data))
 
 
-def _safetensors(transform: Affine) -> bytes:
+def _safetensors(transform: AffineMap) -> bytes:
     from safetensors.numpy import save
 
     A, b = (np.ascontiguousarray(numbers, dtype=np.float32) for numbers in (transform.A, transform.b))
     return bytes(save({"weight": A, "bias": b}, {"format": "pt"}))
 
 
-def _require_same(transform: Affine, content: bytes, format: MapFormat, *, where: str) -> None:
+def _require_same(transform: AffineMap, content: bytes, format: MapFormat, *, where: str) -> None:
     """Raise FormatError unless the content maps a few rows as the map itself does."""
     rows = np.random.default_rng(0).normal(size=(64, transform.input_dimension)).astype(np.float32)
     wanted = transform.apply(rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.identity import Identity
 from embedkit.embedding.model_folder import MINILM_HUB_ID
 
@@ -61,7 +61,7 @@ def model_card(base: Identity, made: Identity, *, how: str, facts: dict[str, str
     )
 
 
-def map_facts(transform: Affine) -> dict[str, str]:
+def map_facts(transform: AffineMap) -> dict[str, str]:
     """Return what a card says of a map."""
     parts = transform.story.get("parts") or [transform.story]
     specs = [f"`{part.get('spec', 'of unknown origin')}`" for part in parts]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.atomic import refuse_existing, whole_file, whole_folder, write_whole
 from embedkit.data.identity import Identity
 from embedkit.data.tensors import rename_tensors
@@ -42,7 +42,7 @@ _TRANSFORMER_FILES = (
 
 
 def export_model(
-    path: Path, settings: EncoderSettings, transforms: Sequence[Affine] = (), *, force: bool = False
+    path: Path, settings: EncoderSettings, transforms: Sequence[AffineMap] = (), *, force: bool = False
 ) -> Identity:
     """Write the encoder of `settings`, followed by the maps, as a sentence-transformers folder.
 
@@ -61,7 +61,7 @@ def export_model(
     settings = replace(settings, runtime="torch", precision="fp32", device="cpu")
     base: Any = load(settings)
     encoder = with_maps(base, transforms)
-    transform = reduce(Affine.then, transforms) if transforms else None
+    transform = reduce(AffineMap.then, transforms) if transforms else None
     reading = read(base.folder, settings)
     steps = steps_of(base.folder, reading, settings.pooling, transform)
     with whole_folder(path) as folder:
@@ -143,7 +143,7 @@ def _write_settings(folder: Path, source: ModelFolder, reading: Reading) -> None
     _write_json(folder / name, said)
 
 
-def _write_story(folder: Path, base: Any, identity: Identity, transform: Affine | None) -> None:
+def _write_story(folder: Path, base: Any, identity: Identity, transform: AffineMap | None) -> None:
     """Write how the folder was made, for machines and for people."""
     story: dict[str, Any] = {"format": FORMAT, "version": VERSION, "made by": "embedkit export"}
     story |= {"embedkit": __version__, "base": base.identity.to_json(), "dimension": identity.dimension}

@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.embedding.model_folder import ModelFolder
 from embedkit.embedding.model_reading import Reading
 from embedkit.errors import ModelError
@@ -44,7 +44,7 @@ NORMALIZE = Step(f"{_STOCK}Normalize")
 
 
 def steps_of(
-    folder: ModelFolder, reading: Reading, pooling: str | None, transform: Affine | None
+    folder: ModelFolder, reading: Reading, pooling: str | None, transform: AffineMap | None
 ) -> list[Step]:
     """Return the steps behind the transformer: the model's own, then what was asked for, then the map.
 

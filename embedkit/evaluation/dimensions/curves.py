@@ -13,7 +13,7 @@ from embedkit.data.text.pairs import Pair
 from embedkit.embedding.encoder import Encoder, unit_length
 from embedkit.errors import DataError, UsageError
 from embedkit.evaluation.dimensions.reductions import Reduction, reductions
-from embedkit.evaluation.neighbours import Truth
+from embedkit.evaluation.neighbours import SampleNeighbours
 from embedkit.evaluation.reservoir import Sample
 from embedkit.evaluation.sts import remember, require_order, spearman
 
@@ -24,7 +24,7 @@ WORTH = 0.9  # of the full width; a map to more dimensions saves too little
 
 
 @dataclass(frozen=True)
-class Protocol:
+class CurveProtocol:
     """How the measurement is made; `keep` is the part of the full vectors' figure that is to stay."""
 
     sample: int = 40_000  # rows drawn; half are fitted on, half measured
@@ -38,7 +38,7 @@ class Protocol:
             raise UsageError(f"{self.keep} is not between 0 and 1", where="--keep")
 
 
-class Labelled(NamedTuple):
+class LabelledPairs(NamedTuple):
     """The full vectors of labelled pairs, `(pairs, dim)` each, and the scores people gave, `(pairs,)`."""
 
     first: Float32
@@ -65,7 +65,7 @@ class Choice(NamedTuple):
     reason: str
 
 
-class Measured(NamedTuple):
+class MeasuredCurves(NamedTuple):
     """All curves, what they were measured on, and what follows."""
 
     points: list[Point]
@@ -76,7 +76,7 @@ class Measured(NamedTuple):
     full_spearman: float | None
 
 
-def measure(sample: Sample, protocol: Protocol, labelled: Labelled | None = None) -> Measured:
+def measure(sample: Sample, protocol: CurveProtocol, labelled: LabelledPairs | None = None) -> MeasuredCurves:
     """Measure every way at every step of the ladder.
 
     Raises DataError where there are too few rows for `protocol.k` neighbours.
@@ -86,15 +86,17 @@ def measure(sample: Sample, protocol: Protocol, labelled: Labelled | None = None
     if half <= k:
         raise DataError(f"{k} neighbours want {2 * (k + 1)} rows or more, there are {sample.rows}")
     queries = min(protocol.queries, len(measured))
-    truth = Truth(measured, queries, k)
+    truth = SampleNeighbours(measured, queries, k)
     ways = reductions(fitted, seed=protocol.seed)
     points = [point for way in ways for point in curve(way, measured, truth, labelled)]
     full = rank_correlation(labelled, labelled.first, labelled.second) if labelled else None
     choice = choose(points, {way.name: way.spec for way in ways if way.spec}, protocol.keep, full)
-    return Measured(points, choice, half, len(measured), queries, full)
+    return MeasuredCurves(points, choice, half, len(measured), queries, full)
 
 
-def curve(way: Reduction, rows: Float32, truth: Truth, labelled: Labelled | None = None) -> Iterator[Point]:
+def curve(
+    way: Reduction, rows: Float32, truth: SampleNeighbours, labelled: LabelledPairs | None = None
+) -> Iterator[Point]:
     """Yield what one way keeps of rows `(rows, dim)`, step by step of the ladder."""
     columns = way.columns(rows)
     pairs = (way.columns(labelled.first), way.columns(labelled.second)) if labelled else None
@@ -140,7 +142,7 @@ def choose(
     return Choice(best, specs[best.method].format(dim=best.dim), reason)
 
 
-def rank_correlation(labelled: Labelled, first: Float32, second: Float32) -> float:
+def rank_correlation(labelled: LabelledPairs, first: Float32, second: Float32) -> float:
     """Return Spearman of the cosines of changed vectors, `(pairs, any)` each, to what people said."""
     return spearman(cosines_of(first, second), labelled.gold)
 
@@ -150,7 +152,7 @@ def cosines_of(first: Float32, second: Float32) -> Float32:
     return np.asarray(np.einsum("ij,ij->i", unit_length(first), unit_length(second)))
 
 
-def label(encoder: Encoder, pairs: Iterable[Pair], *, where: str | None = None) -> Labelled:
+def label(encoder: Encoder, pairs: Iterable[Pair], *, where: str | None = None) -> LabelledPairs:
     """Return the full vectors of pairs by the encoder that made the vectors which are measured.
 
     `where` names the pairs in errors. Raises DataError for a vector that is not finite, and for scores or
@@ -163,4 +165,4 @@ def label(encoder: Encoder, pairs: Iterable[Pair], *, where: str | None = None) 
     gold = np.array([pair.score for pair in pairs], dtype=np.float64)
     require_order(gold, where=where)
     require_order(cosines_of(first, second), "cosines", where=where)
-    return Labelled(first, second, gold)
+    return LabelledPairs(first, second, gold)

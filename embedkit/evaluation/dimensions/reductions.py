@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.transforms.axes import principal_axes
 from embedkit.transforms.kinds.gaussian import Gaussian
 from embedkit.transforms.streaming import moments_of
@@ -39,7 +39,7 @@ def reductions(rows: Float32, *, seed: int) -> list[Reduction]:
     """
     moments, width = moments_of([rows]), rows.shape[1]
     origin, centred = principal_axes(moments, beta=0.0), principal_axes(moments)
-    svd = Affine(origin.first(None, what="svd").directions, np.zeros(origin.rank), {})
+    svd = AffineMap(origin.first(None, what="svd").directions, np.zeros(origin.rank), {})
     pca = _about(moments.mean, centred.first(None, what="pca").directions)
     whitening = _about(moments.mean, centred.directions / np.sqrt(centred.variances)[:, None])
     turned = _about(moments.mean, _rotation(width, seed))
@@ -65,9 +65,9 @@ def signs(numbers: Float32) -> Float32:
     return np.where(numbers >= 0, np.float32(1), np.float32(-1))
 
 
-def _about(centre: NDArray[np.float64], A: NDArray[np.float64]) -> Affine:
+def _about(centre: NDArray[np.float64], A: NDArray[np.float64]) -> AffineMap:
     """Return x -> A (x - centre)."""
-    return Affine(A, -A @ centre, {})
+    return AffineMap(A, -A @ centre, {})
 
 
 def _rotation(width: int, seed: int) -> NDArray[np.float64]:

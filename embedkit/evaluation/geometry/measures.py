@@ -23,7 +23,7 @@ TEMPERATURE = 2.0  # t of uniformity
 
 
 @dataclass(frozen=True)
-class Protocol:
+class GeometryProtocol:
     """How much is drawn for what needs pairs or neighbours; the rest is of all rows."""
 
     pairs: int = 10_000  # of different rows, no row in two of them
@@ -51,7 +51,7 @@ class Geometry(NamedTuple):
     hubness: Hubness | None  # None where there are `k` rows or fewer that are not zero
 
 
-def geometry(found: Survey, protocol: Protocol) -> Geometry:
+def geometry(found: Survey, protocol: GeometryProtocol) -> Geometry:
     """Return the figures of vectors that were surveyed; raises DataError for a single row.
 
     A zero vector, which has no direction, has the cosine 0 to all, and is left out of neighbours.
@@ -107,7 +107,7 @@ def squared_distances(similarity: Float64) -> Float64:
     return np.asarray(2 - 2 * similarity)
 
 
-def agree(first: Survey, second: Survey, protocol: Protocol) -> Agreement:
+def agree(first: Survey, second: Survey, protocol: GeometryProtocol) -> Agreement:
     """Compare neighbours in two sets, among rows drawn of both, joined by id; zero vectors are left out.
 
     Raises DataError where fewer than `k + 1` drawn ids are in both, or an id names two rows.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from embedkit.evaluation.bootstrap import Estimate, mean_estimate
-from embedkit.evaluation.index.truth import Truth
+from embedkit.evaluation.index.truth import ExactNeighbours
 from embedkit.indexing.kind import Floats, IndexKind, Rows
 from embedkit.indexing.operating_points import OperatingPoint, ladder
 from embedkit.indexing.query import exact_search
@@ -23,14 +23,14 @@ LONG = 1.0  # seconds in which the queries are searched for all at once again an
 ENOUGH = 0.9995  # recall, beyond which nothing slower is tried
 
 
-class Searched(Protocol):
+class Searchable(Protocol):
     """What is measured: an index, or one that is being built."""
 
     @property
     def settings(self) -> IndexKind:
         """The settings of the kind."""
 
-    def tuned(self, **settings: Any) -> Searched:
+    def tuned(self, **settings: Any) -> Searchable:
         """Return the same, searched with other settings."""
 
     def search(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
@@ -53,7 +53,7 @@ class Unfinished:
         return self.settings.search(self.opened, queries, k)
 
 
-class Measured(NamedTuple):
+class MeasuredPoint(NamedTuple):
     """One setting: recall of the nearest one and of the nearest k, and its cost; p95 of queries alone."""
 
     settings: Mapping[str, int]
@@ -71,7 +71,9 @@ class Measured(NamedTuple):
         return OperatingPoint(dict(self.settings), value, low, high, milliseconds, rate)
 
 
-def measure(index: Searched, truth: Truth, settings: Mapping[str, int], *, seed: int = 0) -> Measured:
+def measure(
+    index: Searchable, truth: ExactNeighbours, settings: Mapping[str, int], *, seed: int = 0
+) -> MeasuredPoint:
     """Measure one setting: recall with an interval over queries, queries alone, and all of them at once."""
     tuned = index.tuned(**settings) if settings else index
     _, rows = tuned.search(truth.queries, truth.searched)  # what is mapped comes from the disk now, not below
@@ -79,10 +81,10 @@ def measure(index: Searched, truth: Truth, settings: Mapping[str, int], *, seed:
     alone = 1000 * np.array([_seconds(tuned.search, query[None], truth.k) for query in truth.queries[:ALONE]])
     first, recall = (mean_estimate(values, seed=seed) for values in truth.recalls(rows))
     median, p95 = (float(value) for value in np.quantile(alone, [0.5, 0.95]))
-    return Measured(settings, first, recall, median, p95, len(rows) / taken)
+    return MeasuredPoint(settings, first, recall, median, p95, len(rows) / taken)
 
 
-def measure_exact(index: Index, truth: Truth, *, seed: int = 0) -> Measured:
+def measure_exact(index: Index, truth: ExactNeighbours, *, seed: int = 0) -> MeasuredPoint:
     """Measure exact search of the same queries: the line that settings are compared with."""
     every = np.ones(len(truth.queries))
     exact_search(index, truth.queries[:1], truth.k)  # all of it comes from the disk now
@@ -92,10 +94,10 @@ def measure_exact(index: Index, truth: Truth, *, seed: int = 0) -> Measured:
     ]
     median, p95 = (float(value) for value in np.quantile(alone, [0.5, 0.95]))
     all_found = mean_estimate(every, seed=seed)
-    return Measured({}, all_found, all_found, median, p95, len(every) / taken)
+    return MeasuredPoint({}, all_found, all_found, median, p95, len(every) / taken)
 
 
-def curve(index: Searched, truth: Truth, *, seed: int = 0) -> Iterator[Measured]:
+def curve(index: Searchable, truth: ExactNeighbours, *, seed: int = 0) -> Iterator[MeasuredPoint]:
     """Measure the settings of a search from the quickest on, until nearly everything is found or three steps
     more find no more. A kind without such settings is one point.
     """

@@ -18,7 +18,7 @@ TIED = 50  # places behind the k-th that are looked at for scores equal to its
 EQUAL = 1e-6  # scores as near as this count as equal
 
 
-class Truth(NamedTuple):
+class ExactNeighbours(NamedTuple):
     """Queries `(queries, dimension)`, and of each the rows whose scores reach its `k`-th best: `k` rows and
     those that tie with the last; -1 where there are no more. `copies` are those of `Drawn`.
     """
@@ -42,7 +42,7 @@ class Truth(NamedTuple):
         return _found(counted[:, :1], self.first), _found(counted, self.rows) / self.k
 
 
-def find_truth(queries: Floats, corpus: Corpus, k: int, copies: Rows | None = None) -> Truth:
+def find_truth(queries: Floats, corpus: Corpus, k: int, copies: Rows | None = None) -> ExactNeighbours:
     """Return what exact search finds: the rows of the `k` best inner products of each query, and ties;
     without `copies`, unless fewer than `k` would be left of some query.
     """
@@ -57,7 +57,7 @@ def find_truth(queries: Floats, corpus: Corpus, k: int, copies: Rows | None = No
         scores = np.where(np.arange(rows.shape[1]) < left[:, None], _taken(scores, order), -np.inf)
     rows = _taken(rows, order)
     all_of, first = (np.where(_ties(scores, n), rows, -1) for n in (k, 1))
-    return Truth(queries, all_of, first, k, copies)
+    return ExactNeighbours(queries, all_of, first, k, copies)
 
 
 def nearest(queries: Floats, corpus: Corpus, k: int) -> tuple[Floats, Rows]:

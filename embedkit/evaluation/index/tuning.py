@@ -11,8 +11,8 @@ from embedkit.errors import EmbedkitError
 if TYPE_CHECKING:
     from embedkit.data.vectors.vector_set import Batch, VectorSet
     from embedkit.evaluation.index.queries import HeldOut
-    from embedkit.evaluation.index.recall import Measured
-    from embedkit.evaluation.index.truth import Corpus, Truth
+    from embedkit.evaluation.index.recall import MeasuredPoint
+    from embedkit.evaluation.index.truth import Corpus, ExactNeighbours
     from embedkit.indexing.kind import Floats, Metric, Rehearsal, Rows
     from embedkit.indexing.operating_points import OperatingPoint, Tuning
     from embedkit.indexing.store import Index
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FROM_DOCUMENTS = "documents, each turned by 45 degrees, its near-copies left out"
 
 
-class Asked(NamedTuple):
+class QuerySet(NamedTuple):
     """Queries `(queries, dimension)` as the index compares them, and words for where they come from; of those
     from documents the near-copies, as `Drawn` has them.
     """
@@ -31,15 +31,15 @@ class Asked(NamedTuple):
     copies: Rows | None = None
 
 
-def drawn_queries(corpus: Corpus, rows: int, seed: int) -> Asked:
+def drawn_queries(corpus: Corpus, rows: int, seed: int) -> QuerySet:
     """Return queries drawn from documents `(rows, dimension)`, a thousand at most."""
     from embedkit.evaluation.index.queries import QUERIES, turned_queries
 
     drawn = turned_queries(corpus, min(QUERIES, max(rows, 1)), seed)
-    return Asked(drawn.queries, FROM_DOCUMENTS, drawn.copies)
+    return QuerySet(drawn.queries, FROM_DOCUMENTS, drawn.copies)
 
 
-def tuning_of(index: Index, measured: Iterable[Measured], asked: Asked, k: int, seed: int) -> Tuning:
+def tuning_of(index: Index, measured: Iterable[MeasuredPoint], asked: QuerySet, k: int, seed: int) -> Tuning:
     """Return measured points with what they were made with."""
     from embedkit.indexing.operating_points import Tuning
 
@@ -72,11 +72,11 @@ class Unseen:
     """Documents that ask before they are put into the index, what they would find, and what they did find."""
 
     held: HeldOut
-    truth: Truth
+    truth: ExactNeighbours
     kind: Any
     rows: int  # without them
     seed: int
-    measured: list[Measured] = field(default_factory=list)
+    measured: list[MeasuredPoint] = field(default_factory=list)
 
     @classmethod
     def drawn(cls, corpus: Corpus, rows: int, kind: Any, seed: int) -> Unseen | None:
@@ -104,7 +104,7 @@ class Unseen:
 
     def tuning(self, index: Index) -> Tuning:
         """Return what was measured."""
-        asked = Asked(self.held.queries, "documents that were not in it yet")
+        asked = QuerySet(self.held.queries, "documents that were not in it yet")
         return tuning_of(index, self.measured, asked, self.truth.k, self.seed)
 
 

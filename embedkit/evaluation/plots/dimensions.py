@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from embedkit.evaluation.dimensions.curves import Measured, Point
+from embedkit.evaluation.dimensions.curves import MeasuredCurves, Point
 
 TITLE = "How many dimensions?"
 
 
-def draw(measured: Measured, k: int) -> Any:
+def draw(measured: MeasuredCurves, k: int) -> Any:
     """Return a matplotlib figure: a panel a figure of merit, a line a method."""
     from matplotlib.figure import Figure
 
@@ -29,7 +29,9 @@ def draw(measured: Measured, k: int) -> Any:
     return figure
 
 
-def _panel(axes: Any, measured: Measured, value: Callable[[Point], float], name: str, full: float) -> None:
+def _panel(
+    axes: Any, measured: MeasuredCurves, value: Callable[[Point], float], name: str, full: float
+) -> None:
     from matplotlib import rcParams
 
     curves: dict[str, list[Point]] = {}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from embedkit.evaluation.index.recall import Measured
+from embedkit.evaluation.index.recall import MeasuredPoint
 from embedkit.evaluation.plots.sts import shortened
 
 TITLE = "Recall of an index, and its speed"
 
 
-def draw(points: Sequence[Measured], exact: Measured, k: int, name: str) -> Any:
+def draw(points: Sequence[MeasuredPoint], exact: MeasuredPoint, k: int, name: str) -> Any:
     """Return a matplotlib figure of two panels: queries a second, all at once, and milliseconds of one alone;
     exact search is a broken line.
     """
@@ -30,7 +30,13 @@ def draw(points: Sequence[Measured], exact: Measured, k: int, name: str) -> Any:
 
 
 def _panel(
-    axes: Any, points: Sequence[Measured], costs: Sequence[float], exact: float, label: str, *, above: bool
+    axes: Any,
+    points: Sequence[MeasuredPoint],
+    costs: Sequence[float],
+    exact: float,
+    label: str,
+    *,
+    above: bool,
 ) -> None:
     """Draw recall over a cost, on a logarithmic axis, with intervals and a few settings named: `above` the
     points, where the curve falls to the right, or below them.

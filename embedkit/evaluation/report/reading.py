@@ -18,7 +18,7 @@ from embedkit.evaluation.report.values import text
 _HINT = "embedkit eval sts, labels, retrieval, geometry, index and embedkit advise write it with --json"
 
 
-class Kind(NamedTuple):
+class ResultKind(NamedTuple):
     """One kind of evaluation: what its JSON, or every result in it, has, and how it is read."""
 
     title: str
@@ -27,12 +27,16 @@ class Kind(NamedTuple):
 
 
 KINDS = (
-    Kind("Semantic textual similarity", frozenset({"spearman", "pearson", "protocol"}), results_section),
-    Kind("Retrieval by label", frozenset({"top1", "map", "protocol"}), results_section),
-    Kind("Retrieval", frozenset({"queries", "missing", "unjudged", "protocol"}), results_section),
-    Kind("Geometry", frozenset({"mean_cosine", "spectrum", "protocol"}), geometry_section),
-    Kind("Index", frozenset({"setting", "queries_a_second", "milliseconds", "protocol"}), index_section),
-    Kind("Dimensions", frozenset({"rules", "curves", "recommended", "protocol"}), advice_section),
+    ResultKind(
+        "Semantic textual similarity", frozenset({"spearman", "pearson", "protocol"}), results_section
+    ),
+    ResultKind("Retrieval by label", frozenset({"top1", "map", "protocol"}), results_section),
+    ResultKind("Retrieval", frozenset({"queries", "missing", "unjudged", "protocol"}), results_section),
+    ResultKind("Geometry", frozenset({"mean_cosine", "spectrum", "protocol"}), geometry_section),
+    ResultKind(
+        "Index", frozenset({"setting", "queries_a_second", "milliseconds", "protocol"}), index_section
+    ),
+    ResultKind("Dimensions", frozenset({"rules", "curves", "recommended", "protocol"}), advice_section),
 )
 
 

@@ -27,7 +27,7 @@ from embedkit.indexing.planning.machine import Machine
 from embedkit.indexing.rescoring import (
     LEAST_CANDIDATES,
     MOST_OVERSAMPLED,
-    Precision,
+    RescoredType,
     TwoPass,
     candidates,
     keep,
@@ -52,7 +52,7 @@ class Binary(IndexKind):
     """
 
     oversample: int = 4
-    rescore: Precision | None = "float32"
+    rescore: RescoredType | None = "float32"
     per_query: ClassVar[frozenset[str]] = frozenset({"oversample"})
 
     def __post_init__(self) -> None:

@@ -26,7 +26,7 @@ from embedkit.indexing.planning.machine import Machine
 from embedkit.indexing.rescoring import (
     MOST_OVERSAMPLED,
     VECTORS,
-    Precision,
+    RescoredType,
     TwoPass,
     candidates,
     keep,
@@ -50,7 +50,7 @@ class Int8(IndexKind):
     """
 
     oversample: int = 2
-    rescore: Precision | None = "float32"
+    rescore: RescoredType | None = "float32"
     per_query: ClassVar[frozenset[str]] = frozenset({"oversample"})
 
     def __post_init__(self) -> None:

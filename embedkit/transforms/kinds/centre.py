@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.transforms.streaming import Rows, centroid_of
 
 
@@ -14,7 +14,7 @@ from embedkit.transforms.streaming import Rows, centroid_of
 class Centre:
     """Settings of `centre`: none."""
 
-    def fit(self, rows: Rows) -> Affine:
+    def fit(self, rows: Rows) -> AffineMap:
         """Return x -> x - mean of all rows, `(rows, dim)` a block."""
         mean = centroid_of(rows).mean
-        return Affine(np.eye(len(mean)), -mean, {})
+        return AffineMap(np.eye(len(mean)), -mean, {})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.transforms.projection import reduced_width, require_settings
 from embedkit.transforms.streaming import Rows
 
@@ -21,8 +21,8 @@ class Gaussian:
     def __post_init__(self) -> None:
         require_settings(self.dim, self.seed)
 
-    def fit(self, rows: Rows) -> Affine:
+    def fit(self, rows: Rows) -> AffineMap:
         """Return the projection of rows `(rows, columns)`; raises MismatchError where `dim` is more."""
         columns = reduced_width(rows, self.dim, what="gaussian")
         A = np.random.default_rng(self.seed).normal(scale=self.dim**-0.5, size=(self.dim, columns))
-        return Affine(A, np.zeros(self.dim), {})
+        return AffineMap(A, np.zeros(self.dim), {})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.errors import DataError, MismatchError, UsageError
 from embedkit.transforms.moments import Float64
 from embedkit.transforms.streaming import Rows, centroid_of
@@ -20,7 +20,7 @@ class Householder:
 
     drop: bool = False
 
-    def fit(self, rows: Rows, target: Rows | None = None) -> Affine:
+    def fit(self, rows: Rows, target: Rows | None = None) -> AffineMap:
         """Return the map for rows `(rows, dim)`, and for those of a target, in any number, `(rows, dim)`.
 
         Raises DataError when a mean has no direction, MismatchError when the target is wider or narrower.
@@ -34,7 +34,7 @@ class Householder:
         if self.drop and len(a) == 1:
             raise MismatchError("householder:drop=true would leave 0 dimensions, vectors have 1")
         A = turn(a, b)[int(self.drop) :]
-        return Affine(A, np.zeros(len(A)), {})
+        return AffineMap(A, np.zeros(len(A)), {})
 
 
 def turn(a: Float64, b: Float64) -> Float64:

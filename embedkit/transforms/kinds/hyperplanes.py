@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.transforms.projection import require_settings
 from embedkit.transforms.streaming import Rows, width_of
 
@@ -23,8 +23,8 @@ class Hyperplanes:
     def __post_init__(self) -> None:
         require_settings(self.dim, self.seed)
 
-    def fit(self, rows: Rows) -> Affine:
+    def fit(self, rows: Rows) -> AffineMap:
         """Return the projection of rows `(rows, columns)` on the normals of `dim` hyperplanes."""
         generator = np.random.default_rng(self.seed)
         A = generator.normal(scale=self.dim**-0.5, size=(self.dim, width_of(rows)))
-        return Affine(A, np.zeros(self.dim), {})
+        return AffineMap(A, np.zeros(self.dim), {})

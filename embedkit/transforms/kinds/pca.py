@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.transforms.axes import principal_axes
 from embedkit.transforms.streaming import Rows, moments_of
 
@@ -19,9 +19,9 @@ class PCA:
         if self.dim is not None and self.dim < 1:
             raise ValueError(f"dim={self.dim} is not positive")
 
-    def fit(self, rows: Rows) -> Affine:
+    def fit(self, rows: Rows) -> AffineMap:
         """Return x -> U^T (x - mean) for rows `(rows, dim)`; raises MismatchError beyond their rank."""
         moments = moments_of(rows)
         axes = principal_axes(moments)
         A = axes.first(self.dim, what="pca").directions
-        return Affine(A, -A @ moments.mean, {"rank": axes.rank})
+        return AffineMap(A, -A @ moments.mean, {"rank": axes.rank})

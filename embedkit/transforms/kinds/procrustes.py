@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.errors import DataError
 from embedkit.transforms.streaming import Pairs, cross_moments_of
 
@@ -20,7 +20,7 @@ class Procrustes:
     centre: bool = True
     scale: bool = True
 
-    def fit(self, pairs: Pairs) -> Affine:
+    def fit(self, pairs: Pairs) -> AffineMap:
         """Return x -> s A x + b for pairs of blocks `(rows, dim)` and `(rows, target_dim)`, row by row.
 
         A is the matrix with orthonormal rows or columns whose A x have the largest inner products with their
@@ -35,4 +35,4 @@ class Procrustes:
             raise DataError("procrustes wants vectors that correlate with their targets, these do not")
         A = U @ Vt * (singular.sum() / squares if self.scale else 1)
         b = moments.target_mean - A @ moments.mean if self.centre else np.zeros(len(A))
-        return Affine(A, b, {"rank": rank})
+        return AffineMap(A, b, {"rank": rank})

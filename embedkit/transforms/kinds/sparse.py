@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.transforms.projection import reduced_width, require_settings
 from embedkit.transforms.streaming import Rows
 
@@ -27,11 +27,11 @@ class Sparse:
         if self.density is not None and not 0 < self.density <= 1:
             raise ValueError(f"density={self.density} is not above 0 and at most 1")
 
-    def fit(self, rows: Rows) -> Affine:
+    def fit(self, rows: Rows) -> AffineMap:
         """Return the projection of rows `(rows, columns)`; raises MismatchError where `dim` is more."""
         columns = reduced_width(rows, self.dim, what="sparse")
         density = columns**-0.5 if self.density is None else self.density
         numbers = np.random.default_rng(self.seed)
         kept = numbers.random((self.dim, columns)) < density
         signs = numbers.choice([-1.0, 1.0], size=(self.dim, columns))
-        return Affine(kept * signs * (density * self.dim) ** -0.5, np.zeros(self.dim), {})
+        return AffineMap(kept * signs * (density * self.dim) ** -0.5, np.zeros(self.dim), {})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.transforms.projection import reduced_width, require_settings
 from embedkit.transforms.streaming import Rows
 
@@ -21,7 +21,7 @@ class SRHT:
     def __post_init__(self) -> None:
         require_settings(self.dim, self.seed)
 
-    def fit(self, rows: Rows) -> Affine:
+    def fit(self, rows: Rows) -> AffineMap:
         """Return the projection of rows `(rows, columns)`; raises MismatchError where `dim` is more.
 
         Columns are padded with zeros to n, a power of two: `A = sqrt(n/dim) P H/sqrt(n) D`, D random signs,
@@ -35,4 +35,4 @@ class SRHT:
         signs = numbers.choice([-1.0, 1.0], size=columns)
         sampled = numbers.choice(n, size=self.dim, replace=False)
         A = hadamard(n, dtype=np.int8)[sampled, :columns] * signs / self.dim**0.5
-        return Affine(A, np.zeros(self.dim), {})
+        return AffineMap(A, np.zeros(self.dim), {})

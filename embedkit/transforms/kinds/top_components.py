@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.transforms.axes import principal_axes
 from embedkit.transforms.streaming import Rows, moments_of
 
@@ -23,7 +23,7 @@ class TopComponents:
         if self.components is not None and self.components < 1:
             raise ValueError(f"components={self.components} is not positive")
 
-    def fit(self, rows: Rows) -> Affine:
+    def fit(self, rows: Rows) -> AffineMap:
         """Return x -> (I - U U^T)(x - mean), U the first directions of rows `(rows, dim)`.
 
         Raises MismatchError when there are fewer directions than shall go.
@@ -33,4 +33,4 @@ class TopComponents:
         axes = principal_axes(moments)
         U = axes.first(self.components or max(1, round(columns / 100)), what="top-components").directions
         A = np.eye(columns) - U.T @ U
-        return Affine(A, -A @ moments.mean, {"rank": axes.rank})
+        return AffineMap(A, -A @ moments.mean, {"rank": axes.rank})

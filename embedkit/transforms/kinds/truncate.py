@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.errors import DataError, MismatchError
 
 
@@ -20,11 +20,11 @@ class Truncate:
         if self.dim < 1:
             raise ValueError(f"dim={self.dim} is not positive")
 
-    def fit(self, rows: Iterable[NDArray[np.float32]]) -> Affine:
+    def fit(self, rows: Iterable[NDArray[np.float32]]) -> AffineMap:
         """Return the map onto the first `dim` columns; raises MismatchError when there are fewer."""
         first = next(iter(rows), None)
         if first is None:
             raise DataError("there are no vectors to fit a map on")
         if self.dim > first.shape[1]:
             raise MismatchError(f"truncate wants {self.dim} columns, vectors have {first.shape[1]}")
-        return Affine(np.eye(self.dim, first.shape[1]), np.zeros(self.dim), {})
+        return AffineMap(np.eye(self.dim, first.shape[1]), np.zeros(self.dim), {})

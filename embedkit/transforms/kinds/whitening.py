@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.transforms.axes import TOLERANCE, Shrinkage, Target, principal_axes
 from embedkit.transforms.moments import Moments
 from embedkit.transforms.streaming import Rows, fourth_moments_of, moments_of
@@ -40,7 +40,7 @@ class Whitening:
         if not 0 <= self.tolerance < 1:
             raise ValueError(f"tolerance={self.tolerance} is not between 0 and 1")
 
-    def fit(self, rows: Rows) -> Affine:
+    def fit(self, rows: Rows) -> AffineMap:
         """Return the whitening of rows `(rows, dim)`; with the defaults their covariance (ddof 1) becomes I.
 
         Raises MismatchError when `dim` is beyond the rank of the data.
@@ -48,11 +48,11 @@ class Whitening:
         taken = fourth_moments_of if self.shrinkage == "ledoit-wolf" else moments_of
         return self.fit_moments(taken(rows))
 
-    def fit_moments(self, moments: Moments) -> Affine:
+    def fit_moments(self, moments: Moments) -> AffineMap:
         """Return the whitening of rows whose moments are known; raises what `fit` does."""
         axes = principal_axes(
             moments, beta=self.beta, shrinkage=self.shrinkage, target=self.target, tolerance=self.tolerance
         )
         kept = axes.first(self.dim, what="whitening")
         A = kept.directions / kept.variances[:, None] ** (self.gamma / 2)
-        return Affine(A, -A @ (self.beta * moments.mean), {"rank": axes.rank})
+        return AffineMap(A, -A @ (self.beta * moments.mean), {"rank": axes.rank})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.transforms.axes import TOLERANCE, principal_axes
 from embedkit.transforms.streaming import Rows, moments_of
 
@@ -19,9 +19,9 @@ class ZCA:
         if not 0 <= self.tolerance < 1:
             raise ValueError(f"tolerance={self.tolerance} is not between 0 and 1")
 
-    def fit(self, rows: Rows) -> Affine:
+    def fit(self, rows: Rows) -> AffineMap:
         """Return x -> U L^(-1/2) U^T (x - mean) for rows `(rows, dim)`, as wide as they are."""
         moments = moments_of(rows)
         U = principal_axes(moments, tolerance=self.tolerance).first(None, what="zca")
         A = U.directions.T @ (U.directions / U.variances[:, None] ** 0.5)
-        return Affine(A, -A @ moments.mean, {"rank": U.rank})
+        return AffineMap(A, -A @ moments.mean, {"rank": U.rank})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.data.identity import Identity
 from embedkit.data.vectors.label_vectors import (
     LABELS,
@@ -136,7 +136,7 @@ def test_vectors_that_do_not_fit_the_names_of_a_file_name_it(folder):
 
 def test_only_files_of_label_vectors_say_that_they_are(folder):
     FULL.save(Path())
-    Affine(np.eye(2), np.zeros(2), {}).save(Path("map.safetensors"))
+    AffineMap(np.eye(2), np.zeros(2), {}).save(Path("map.safetensors"))
     Path("a.txt").write_text("one\n")
     names = [LABELS, "map.safetensors", "a.txt", "none"]
     assert [holds_labels(Path(name)) for name in names] == [True, False, False, False]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from embedkit.data.affine import Affine
+from embedkit.data.affine import AffineMap
 from embedkit.embedding.encoder import EncoderSettings, with_maps
 from embedkit.embedding.export import sentence_transformers as exporting
 from embedkit.embedding.export.map_file import export_map
@@ -26,9 +26,9 @@ POOLINGS = ("mean", "cls", "max", "first-last", "last2", "embedding")
 FAMILIES = ("bert", "plain-bert", "dense", "mpnet", "roberta", "distilbert")
 
 
-def turn(width: int, dim: int = 7) -> Affine:
+def turn(width: int, dim: int = 7) -> AffineMap:
     """Return a map of random numbers with an offset that shows."""
-    return Affine(RNG.normal(size=(dim, width)), RNG.normal(size=dim) + 2, {"spec": "centre", "rows": 5})
+    return AffineMap(RNG.normal(size=(dim, width)), RNG.normal(size=dim) + 2, {"spec": "centre", "rows": 5})
 
 
 def plain(folder: Path, prompt_name: str | None = None) -> np.ndarray[Any, Any]:
@@ -42,7 +42,7 @@ def plain(folder: Path, prompt_name: str | None = None) -> np.ndarray[Any, Any]:
         return np.asarray(model.encode(TEXTS, **how))
 
 
-def by_hand(base: Any, transform: Affine) -> np.ndarray[Any, Any]:
+def by_hand(base: Any, transform: AffineMap) -> np.ndarray[Any, Any]:
     """Return A x + b of the encoder's vectors in float64, at unit length where they had it."""
     mapped = base.encode(TEXTS).astype(np.float64) @ transform.A.T + transform.b
     lengths = np.linalg.norm(mapped, axis=1, keepdims=True) if base.identity.normalized else 1
@@ -209,7 +209,7 @@ def test_what_cannot_be_exported_is_one_line(tiny: ModelMaker, tmp_path: Path) -
 def test_faiss_reads_the_map_and_maps_the_same(tmp_path: Path, shape: tuple[int, int]) -> None:
     import faiss
 
-    transform = Affine(RNG.normal(size=shape), RNG.normal(size=shape[0]), {})
+    transform = AffineMap(RNG.normal(size=shape), RNG.normal(size=shape[0]), {})
     export_map(tmp_path / "m.faiss", transform, "faiss")
     rows = RNG.normal(size=(9, 8)).astype(np.float32)
     linear = faiss.read_VectorTransform(str(tmp_path / "m.faiss"))
@@ -229,7 +229,7 @@ def test_torch_loads_the_weights_of_a_linear_layer(tmp_path: Path) -> None:
     found = linear(torch.from_numpy(rows)).detach().numpy()
     np.testing.assert_allclose(found, rows @ transform.A.T + transform.b, rtol=1e-5, atol=1e-5)
     with pytest.raises(FormatError, match="is not a map"):
-        Affine.load(tmp_path / "m.safetensors")  # which has no story
+        AffineMap.load(tmp_path / "m.safetensors")  # which has no story
 
 
 @pytest.mark.parametrize("format", ["faiss", "safetensors"])
@@ -238,5 +238,5 @@ def test_a_map_beyond_float32_is_refused(tmp_path: Path, format: Any) -> None:
         np.errstate(all="ignore"),
         pytest.raises(FormatError, match="would map to other vectors"),
     ):
-        export_map(tmp_path / "m", Affine(np.full((2, 2), 1e39), np.zeros(2), {}), format)
+        export_map(tmp_path / "m", AffineMap(np.full((2, 2), 1e39), np.zeros(2), {}), format)
     assert os.listdir(tmp_path) == []

@@ -7,8 +7,8 @@ from embedkit.data.text.pairs import Pair
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError, UsageError
 from embedkit.evaluation.dimensions.curves import (
+    CurveProtocol,
     Point,
-    Protocol,
     choose,
     label,
     ladder,
@@ -39,7 +39,7 @@ def test_the_ladder_is_geometric_and_ends_where_there_is_no_more(width, most, st
 
 
 def test_six_dimensions_in_twenty_four_are_found():
-    measured = measure(Sample(ROWS, 600), Protocol(queries=100))
+    measured = measure(Sample(ROWS, 600), CurveProtocol(queries=100))
     overlaps = {(point.method, point.dim): point.overlap for point in measured.points}
     assert overlaps["svd", 8] > 0.99
     assert overlaps["svd", 4] < 0.9
@@ -53,20 +53,20 @@ def test_six_dimensions_in_twenty_four_are_found():
 def test_maps_are_fitted_on_rows_that_are_not_measured():
     rows = ROWS.copy()
     rows[:300] = RNG.normal(size=(300, 24))  # what is fitted on knows no plane, what is measured is one
-    measured = measure(Sample(rows, 600), Protocol(queries=100))
+    measured = measure(Sample(rows, 600), CurveProtocol(queries=100))
     assert measured.choice is None
     assert next(p.overlap for p in measured.points if (p.method, p.dim) == ("svd", 8)) < 0.7
 
 
 def test_the_error_is_that_of_the_mean_over_queries():
-    few, many = (measure(Sample(ROWS, 600), Protocol(queries=queries)) for queries in (40, 300))
+    few, many = (measure(Sample(ROWS, 600), CurveProtocol(queries=queries)) for queries in (40, 300))
     errors = [next(p.error for p in found.points if p.dim == 4) for found in (few, many)]
     assert errors[0] / errors[1] == pytest.approx((300 / 40) ** 0.5, rel=0.4)
 
 
 def test_a_seed_settles_all_of_it():
     one, same, other = (
-        measure(draw([ROWS], 600, seed=seed), Protocol(queries=50, seed=seed)) for seed in (1, 1, 2)
+        measure(draw([ROWS], 600, seed=seed), CurveProtocol(queries=50, seed=seed)) for seed in (1, 1, 2)
     )
     assert one == same
     assert one.points != other.points
@@ -127,7 +127,7 @@ def test_pairs_are_scored_by_cosines_of_the_changed_vectors():
     pairs = [Pair(one, other, len({*one} & {*other})) for one in texts for other in texts if one < other]
     labelled = label(encoder, pairs)
     np.testing.assert_array_equal(labelled.second, encoder.encode([pair.second for pair in pairs]))
-    measured = measure(Sample(ROWS, 600), Protocol(queries=20), labelled)
+    measured = measure(Sample(ROWS, 600), CurveProtocol(queries=20), labelled)
     scores = {(p.method, p.dim): p.spearman for p in measured.points}
     by_hand = rank_correlation(labelled, labelled.first[:, :4], labelled.second[:, :4])
     assert scores["truncate", 4] == pytest.approx(by_hand)
@@ -136,11 +136,11 @@ def test_pairs_are_scored_by_cosines_of_the_changed_vectors():
 
 def test_too_few_rows_have_too_few_neighbours():
     with pytest.raises(DataError, match=r"^10 neighbours want 22 rows or more, there are 21$"):
-        measure(Sample(ROWS[:21], 21), Protocol())
-    assert measure(Sample(ROWS[:22], 22), Protocol()).measured == 11
+        measure(Sample(ROWS[:21], 21), CurveProtocol())
+    assert measure(Sample(ROWS[:22], 22), CurveProtocol()).measured == 11
 
 
 @pytest.mark.parametrize("keep", [0, -1, 1.5, float("nan")])
 def test_no_part_is_kept_outside_zero_to_one(keep):
     with pytest.raises(UsageError, match="--keep: "):
-        Protocol(keep=keep)
+        CurveProtocol(keep=keep)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from embedkit.evaluation.neighbours import Truth, nearest
+from embedkit.evaluation.neighbours import SampleNeighbours, nearest
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(200, 12)).astype(np.float32) * RNG.uniform(0.1, 9, size=(200, 1)).astype(np.float32)
@@ -27,18 +27,18 @@ def test_overlap_is_the_part_of_the_sets_in_common(columns):
         len({*slow_nearest(ROWS, query, 10)} & {*slow_nearest(changed, query, 10)}) / 10
         for query in range(40)
     ]
-    np.testing.assert_allclose(Truth(ROWS, 40, 10).overlap(changed), expected)
+    np.testing.assert_allclose(SampleNeighbours(ROWS, 40, 10).overlap(changed), expected)
 
 
 def test_scaling_turning_and_shuffling_columns_change_nothing():
     turn = np.linalg.qr(RNG.normal(size=(12, 12)))[0].astype(np.float32)
-    assert (Truth(ROWS, 200, 5).overlap(3 * ROWS @ turn) == 1).all()
+    assert (SampleNeighbours(ROWS, 200, 5).overlap(3 * ROWS @ turn) == 1).all()
 
 
 def test_which_of_several_equal_rows_comes_first_does_not_count():
     twins = np.repeat(ROWS[:20], 10, axis=0)
     noisy = twins + np.float32(1e-5) * RNG.normal(size=twins.shape).astype(np.float32)
-    assert (Truth(twins, 200, 5).overlap(noisy) == 1).all()
+    assert (SampleNeighbours(twins, 200, 5).overlap(noisy) == 1).all()
 
 
 def test_a_query_that_many_rows_equal_finds_k_others():

@@ -10,7 +10,7 @@ from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import DataError
 from embedkit.evaluation.geometry.agreement import agreement
 from embedkit.evaluation.geometry.measures import (
-    Protocol,
+    GeometryProtocol,
     agree,
     alignment,
     cosines_between,
@@ -21,7 +21,7 @@ from embedkit.evaluation.geometry.measures import (
 from embedkit.evaluation.geometry.survey import survey
 
 RNG = np.random.default_rng(0)
-PROTOCOL = Protocol(pairs=2000, neighbours=300, resamples=300)
+PROTOCOL = GeometryProtocol(pairs=2000, neighbours=300, resamples=300)
 
 
 def surveyed(rows, ids=None):
@@ -123,7 +123,7 @@ def test_two_rows_are_one_pair():
 
 
 def test_the_protocol_bounds_the_work():
-    protocol = Protocol(pairs=20, neighbours=30, resamples=100)
+    protocol = GeometryProtocol(pairs=20, neighbours=30, resamples=100)
     found = geometry(surveyed(sphere(500, 4)), protocol)
     assert (found.pairs, found.hubness.rows, protocol.sample) == (20, 30, 40)
 

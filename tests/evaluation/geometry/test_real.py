@@ -9,7 +9,7 @@ from scipy.stats import entropy, skew
 from sklearn.neighbors import NearestNeighbors
 
 from embedkit.data.vectors.vector_set import Batch
-from embedkit.evaluation.geometry.measures import Protocol, agree, geometry
+from embedkit.evaluation.geometry.measures import GeometryProtocol, agree, geometry
 from embedkit.evaluation.geometry.survey import survey
 from embedkit.transforms.kinds.whitening import Whitening
 
@@ -32,11 +32,11 @@ def surveyed(rows):
     ids = [str(place) for place in range(len(rows))]
     starts = range(0, len(rows), 1000)
     batches = [Batch(pa.table({"id": ids[at : at + 1000]}), rows[at : at + 1000]) for at in starts]
-    return survey(batches, Protocol().sample)
+    return survey(batches, GeometryProtocol().sample)
 
 
 def test_the_figures_are_those_of_everyone_else(rows):
-    found = geometry(surveyed(rows), Protocol())
+    found = geometry(surveyed(rows), GeometryProtocol())
     exact = rows.astype(np.float64)
     lengths = np.linalg.norm(exact, axis=1)
     unit = exact[lengths > 0] / lengths[lengths > 0, None]
@@ -59,9 +59,9 @@ def test_the_figures_are_those_of_everyone_else(rows):
 def test_whitening_evens_them_out_and_moves_neighbours(rows):
     first = surveyed(rows)
     second = surveyed(Whitening().fit([rows]).apply(rows))
-    before, after = geometry(first, Protocol()), geometry(second, Protocol())
+    before, after = geometry(first, GeometryProtocol()), geometry(second, GeometryProtocol())
     assert before.spectrum.isoscore < 0.5
     assert after.spectrum.isoscore > 0.99
     assert abs(after.mean_cosine.value) < 0.01 < before.mean_cosine.value
     assert after.uniformity.high < before.uniformity.low
-    assert 0.2 < agree(first, second, Protocol()).overlap.value < 0.95
+    assert 0.2 < agree(first, second, GeometryProtocol()).overlap.value < 0.95
