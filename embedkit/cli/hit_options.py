@@ -25,29 +25,29 @@ class Narrowing:
         str | None,
         typer.Option(
             metavar="SQL",
-            help="Only documents for which this is true: \"lang = 'en' and year > 2020\".",
+            help="Search only documents for which this holds: \"lang = 'en' and year > 2020\".",
             rich_help_panel=_HITS,
         ),
     ] = None
     min_score: Annotated[
-        float | None, typer.Option(help="Only hits of this score or a better one.", rich_help_panel=_HITS)
+        float | None, typer.Option(help="Return only hits with at least this score.", rich_help_panel=_HITS)
     ] = None
     dedupe: Annotated[
         float | None,
         typer.Option(
             metavar="COSINE",
-            help="Leave out hits as near as this to a better one: .98.",
+            help="Leave out hits whose cosine to a better hit is at least this, for example .98.",
             rich_help_panel=_HITS,
         ),
     ] = None
     exact: Annotated[
         bool,
-        typer.Option("--exact", help="Compare with every stored vector.", rich_help_panel=_HITS),
+        typer.Option("--exact", help="Compare each query with every stored vector.", rich_help_panel=_HITS),
     ] = False
     oversample: Annotated[
         int | None,
         typer.Option(
-            help="Candidates a hit that are scored again, of kinds that do.", min=1, rich_help_panel=_HITS
+            help="Candidates rescored per hit, for kinds that rescore.", min=1, rich_help_panel=_HITS
         ),
     ] = None
 
@@ -55,7 +55,8 @@ class Narrowing:
         float | None,
         typer.Option(
             metavar="SHARE",
-            help="Of the true nearest, as `index tune` measured it: .95. [as the index was built]",
+            help="Recall to search at, as `index tune` measured it, for example .95. [as the index "
+            "was built]",
             rich_help_panel=_HITS,
         ),
     ] = None

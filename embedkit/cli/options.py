@@ -46,12 +46,12 @@ def named(options: Mapping[str, object]) -> list[str]:
 class Common:
     """Options that every command has."""
 
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Nothing on standard error but errors.")] = (
-        False
-    )
-    json: Annotated[bool, typer.Option("--json", help="Results as JSON, for machines.")] = False
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False
-    seed: Annotated[int, typer.Option("--seed", help="Settles everything that is left to chance.")] = 0
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Print nothing but errors on standard error.")
+    ] = False
+    json: Annotated[bool, typer.Option("--json", help="Print results as JSON.")] = False
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")] = False
+    seed: Annotated[int, typer.Option("--seed", help="Seed of all random choices.")] = 0
     version: Annotated[
         bool,
         typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit."),
@@ -66,8 +66,8 @@ class ClusterOptions:
         str | None,
         typer.Option(
             metavar="auto|HOST:PORT",
-            help="Spread the work over this Ray cluster; auto: over the one that is running, else over this "
-            "machine's processors. The folder must be shared by all machines.",
+            help="Spread the work over this Ray cluster; with auto, over the running cluster or "
+            "else this machine's processors. All machines must share the folder.",
             rich_help_panel="Cluster",
         ),
     ] = None
@@ -87,17 +87,17 @@ class TextOptions:
 
     input_format: Annotated[
         InputFormat | None,
-        typer.Option(help="What inputs hold, instead of what their names say.", rich_help_panel=_TEXT),
+        typer.Option(help="Format of the inputs [by their names].", rich_help_panel=_TEXT),
     ] = None
     id_field: Annotated[
-        str | None, typer.Option(help="Field with the id [_id, id].", rich_help_panel=_TEXT)
+        str | None, typer.Option(help="Field that holds the id [_id, id].", rich_help_panel=_TEXT)
     ] = None
     text_field: Annotated[
-        str | None, typer.Option(help="Field with the text [title + text].", rich_help_panel=_TEXT)
+        str | None, typer.Option(help="Field that holds the text [title + text].", rich_help_panel=_TEXT)
     ] = None
     on_error: Annotated[
         Literal["stop", "skip"],
-        typer.Option(help="What to do at a record that cannot be read.", rich_help_panel=_TEXT),
+        typer.Option(help="What to do with a record that cannot be read.", rich_help_panel=_TEXT),
     ] = "stop"
 
     def format(self) -> TextFormat:
@@ -134,38 +134,45 @@ class EncoderOptions:
     ] = None
     pooling: Annotated[
         Pooling | None,
-        typer.Option(
-            help="How tokens become one vector, instead of the model's way.", rich_help_panel=_MODEL
-        ),
+        typer.Option(help="How token vectors become one vector [as the model does].", rich_help_panel=_MODEL),
     ] = None
-    max_length: Annotated[int | None, typer.Option(help="Tokens read of a text.", rich_help_panel=_MODEL)] = (
-        None
-    )
+    max_length: Annotated[
+        int | None, typer.Option(help="Tokens to read per text.", rich_help_panel=_MODEL)
+    ] = None
     query_prompt: Annotated[
-        str | None, typer.Option(help="Put before every query.", rich_help_panel=_MODEL)
+        str | None, typer.Option(help="Prompt in front of every query.", rich_help_panel=_MODEL)
     ] = None
     document_prompt: Annotated[
-        str | None, typer.Option(help="Put before every text.", rich_help_panel=_MODEL)
+        str | None, typer.Option(help="Prompt in front of every document.", rich_help_panel=_MODEL)
     ] = None
     truncate_dim: Annotated[
-        int | None, typer.Option(help="Keep the first columns.", rich_help_panel=_MODEL)
+        int | None, typer.Option(help="Keep only the first dimensions.", rich_help_panel=_MODEL)
     ] = None
     normalize: Annotated[
         bool | None,
         typer.Option(
-            "--normalize/--no-normalize", help="Unit length, whatever the model says.", rich_help_panel=_MODEL
+            "--normalize/--no-normalize",
+            help="Whether vectors have unit length [as the model does].",
+            rich_help_panel=_MODEL,
         ),
     ] = None
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.", rich_help_panel=_MODEL)] = None
+    device: Annotated[
+        str | None, typer.Option(help="Device: cpu, cuda, cuda:1, mps.", rich_help_panel=_MODEL)
+    ] = None
     runtime: Annotated[
-        Literal["auto", "torch", "openvino"], typer.Option(help="What computes.", rich_help_panel=_MODEL)
+        Literal["auto", "torch", "openvino"], typer.Option(help="Inference runtime.", rich_help_panel=_MODEL)
     ] = "auto"
     precision: Annotated[
         Literal["auto", "fp32", "bf16"],
-        typer.Option(help="Numbers inside the model.", rich_help_panel=_MODEL),
+        typer.Option(help="Numeric precision of inference.", rich_help_panel=_MODEL),
     ] = "auto"
     allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Trust weights that are pickles.", rich_help_panel=_MODEL)
+        bool,
+        typer.Option(
+            "--allow-pickle",
+            help="Load weights stored as pickles, which can run code.",
+            rich_help_panel=_MODEL,
+        ),
     ] = False
 
     def settings(self) -> EncoderSettings:

@@ -19,11 +19,11 @@ class PlotOptions:
     plot: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Draw a picture of it: .png, .svg, .pdf or .html.", rich_help_panel="Picture"
+            metavar="FILE", help="Draw a plot: .png, .svg, .pdf or .html.", rich_help_panel="Picture"
         ),
     ] = None
     theme: Annotated[
-        Literal["light", "dark"], typer.Option(help="Of the picture.", rich_help_panel="Picture")
+        Literal["light", "dark"], typer.Option(help="Theme of the plot.", rich_help_panel="Picture")
     ] = "light"
 
     def require(self, common: Common) -> None:

@@ -30,15 +30,17 @@ def advise(
     files: Files = None,
     pairs: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Labelled pairs of texts; Spearman on them then decides."),
+        typer.Option(
+            metavar="FILE", help="Scored pairs of texts; the Spearman correlation on them then decides."
+        ),
     ] = None,
     rows: Annotated[
         float | None,
-        typer.Option(metavar="N", help="Vectors there will be, for the rules [those there are]."),
+        typer.Option(metavar="N", help="Number of vectors to plan for [the number given]."),
     ] = None,
     keep: Annotated[
         float | None,
-        typer.Option(help="Part of the figure that is to stay [.95 of neighbours, .99 of Spearman]."),
+        typer.Option(help="Share of the measure to keep [.95 of the neighbours, .99 of Spearman]."),
     ] = None,
     no_cache: NoCache = False,
     *,

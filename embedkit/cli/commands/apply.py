@@ -25,7 +25,7 @@ def apply(
     files: Files = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="PATH", help=OUTPUT)] = None,
     format: Annotated[
-        Literal["jsonl", "arrow"], typer.Option("--format", help="For standard output.")
+        Literal["jsonl", "arrow"], typer.Option("--format", help="Format of standard output.")
     ] = "jsonl",
     *,
     reading: TextOptions,

@@ -19,12 +19,12 @@ from embedkit.cli.vector_input import open_as_vectors
 def dedupe(
     files: Files = None,
     threshold: Annotated[
-        float, typer.Option(metavar="COSINE", help="From this cosine on two are near-duplicates.")
+        float, typer.Option(metavar="COSINE", help="Least cosine of near-duplicates.")
     ] = 0.98,
     exact: Annotated[
         bool,
         typer.Option(
-            "--exact", help="Compare all pairs, without the bounds that leave out those that are far apart."
+            "--exact", help="Compare all pairs instead of skipping those that bounds show to be far apart."
         ),
     ] = False,
     *,

@@ -31,9 +31,9 @@ QUESTIONS = (
 def demo(
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="DIR", help="Where the index goes [the cache folder]."),
+        typer.Option("-o", "--output", metavar="DIR", help="Folder of the index [in the cache]."),
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="Hits a question.", min=1)] = 3,
+    k: Annotated[int, typer.Option("-k", help="Hits per query.", min=1)] = 3,
     *,
     encoding: EncoderOptions,
     common: Common,

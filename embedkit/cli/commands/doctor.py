@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 def doctor(
     full: Annotated[
-        bool, typer.Option("--full", help="Compile minilm too, and compare it with torch; a minute at most.")
+        bool,
+        typer.Option(
+            "--full", help="Also compile minilm and compare it with torch; this takes a minute at most."
+        ),
     ] = False,
     *,
     common: Common,

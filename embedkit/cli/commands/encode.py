@@ -33,17 +33,19 @@ def encode(
     files: Files = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="PATH", help=OUTPUT)] = None,
     format: Annotated[
-        Literal["jsonl", "arrow"], typer.Option("--format", help="For standard output.")
+        Literal["jsonl", "arrow"], typer.Option("--format", help="Format of standard output.")
     ] = "jsonl",
-    text: Annotated[bool, typer.Option("--text/--no-text", help="Keep the texts beside the vectors.")] = True,
+    text: Annotated[bool, typer.Option("--text/--no-text", help="Keep the texts with the vectors.")] = True,
     dtype: Annotated[
         Literal["float32", "float16", "int8", "binary"],
-        typer.Option(help="How vectors are stored: int8 takes 1/4, binary (signs) 1/32."),
+        typer.Option(help="Storage of the vectors: int8 takes 1/4 of the space, binary (signs) 1/32."),
     ] = "float32",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
     shard: Annotated[
         str | None,
-        typer.Option("--shard", metavar="I/N", help="Encode part I of N; `embedkit merge` joins the parts."),
+        typer.Option(
+            "--shard", metavar="I/N", help="Encode slice I of N; `embedkit merge` joins the slices."
+        ),
     ] = None,
     reuse: Annotated[
         Path | None,

@@ -37,27 +37,30 @@ def geometry(
     compare: Annotated[
         str | None,
         typer.Option(
-            metavar="VECTORS", help="Measure beside it, and what neighbours both have; joined by id."
+            metavar="VECTORS",
+            help="A second set to compare with, and the neighbours that both share; joined by id.",
         ),
     ] = None,
     pairs: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="Scored pairs of texts, for alignment; encoded as the vectors were."
+            metavar="FILE", help="Scored pairs of texts for alignment; they are encoded as the vectors were."
         ),
     ] = None,
     above: Annotated[
         float | None,
-        typer.Option(metavar="SCORE", help="Pairs that score more mean the same [.8 of the largest score]."),
+        typer.Option(
+            metavar="SCORE", help="Score above which a pair counts as a paraphrase [.8 of the largest score]."
+        ),
     ] = None,
     columns: PairColumns = None,
-    resamples: Annotated[int, typer.Option(help="Of the bootstrap, for intervals.", min=100)] = 1000,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples for the intervals.", min=100)] = 1000,
     *,
     picture: PlotOptions,
     colour: Annotated[
         str | None,
         typer.Option(
-            metavar="FIELD", help="Field that colours the picture of the vectors.", rich_help_panel="Picture"
+            metavar="FIELD", help="Field that colours the points of the plot.", rich_help_panel="Picture"
         ),
     ] = None,
     reading: TextOptions,

@@ -27,7 +27,7 @@ TIMES = "a query alone: median and 95th percentile of 200; queries/s: all at onc
 def index(
     path: IndexPath,
     queries: Queries = None,
-    k: Annotated[int, typer.Option("-k", help="Hits of which recall is measured.", min=1)] = 10,
+    k: Annotated[int, typer.Option("-k", help="Number of hits at which recall is measured.", min=1)] = 10,
     *,
     picture: PlotOptions,
     reading: TextOptions,

@@ -42,10 +42,10 @@ def labels(
         str | None, typer.Option(help="Field with the label or the labels [label, category, intent, ...].")
     ] = None,
     holdout: Annotated[
-        bool, typer.Option("--holdout", help="Only labels that none of the models was trained on.")
+        bool, typer.Option("--holdout", help="Use only labels that none of the models was trained on.")
     ] = False,
     seen: Annotated[
-        bool, typer.Option("--seen", help="Only labels that the models trained on labels all know.")
+        bool, typer.Option("--seen", help="Use only labels that all models trained on labels know.")
     ] = False,
     *,
     comparison: Comparison,

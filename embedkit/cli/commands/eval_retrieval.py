@@ -34,24 +34,28 @@ TIES = "by document id, the last one first; scores are compared as float32, all 
 
 def retrieval(
     qrels: Annotated[
-        str, typer.Option("--qrels", metavar="FILE", help="Judgements: TREC, BEIR's tab file or JSONL.")
+        str,
+        typer.Option(
+            "--qrels", metavar="FILE", help="Relevance judgements: TREC, BEIR's tab-separated file or JSONL."
+        ),
     ],
     measure: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="As ir_measures names it [nDCG@10, R@100, RR@10, AP]. May be repeated.",
+            help="A measure by its name in ir_measures [nDCG@10, R@100, RR@10, AP]. May be repeated.",
             autocompletion=complete_measures,
         ),
     ] = None,
     keep_self: Annotated[
         bool,
         typer.Option(
-            "--keep-self", help="Count a document that has its query's id; BEIR and MTEB leave it out."
+            "--keep-self",
+            help="Count a document that has its query's id; it is left out otherwise, as in BEIR.",
         ),
     ] = False,
     per_query: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the figures of each query too, as JSONL.")
+        Path | None, typer.Option(metavar="FILE", help="Also write the measures of each query, as JSONL.")
     ] = None,
     *,
     comparison: Comparison,

@@ -31,8 +31,9 @@ def fit(
         str | None,
         typer.Option(
             metavar="VECTORS",
-            help="Where the map shall lead to. procrustes: the same texts in the same order, by another "
-            "encoder; householder: any vectors, to whose mean direction that of the input is turned.",
+            help="Vectors that the map leads to. For procrustes: the same texts in the same order, "
+            "from another encoder; for householder: any vectors, whose mean direction is the "
+            "target.",
         ),
     ] = None,
     *,

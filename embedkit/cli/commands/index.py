@@ -45,7 +45,7 @@ class BuildByDefault(TyperGroup):
 def build(
     files: Files = None,
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="The index folder to make.")
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the new index.")
     ] = ...,  # type: ignore[assignment]
     kind: Annotated[
         str | None,
@@ -56,15 +56,15 @@ def build(
             autocompletion=complete_kinds("index"),
         ),
     ] = None,
-    metric: Annotated[Literal["cosine", "dot"], typer.Option(help="The similarity.")] = "cosine",
+    metric: Annotated[Literal["cosine", "dot"], typer.Option(help="Similarity measure.")] = "cosine",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan for these inputs, and write nothing.")
+        bool, typer.Option("--dry-run", help="Print the plan for these inputs and write nothing.")
     ] = False,
     queries: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="With --recall: questions like those to come, of which it is measured. [from the documents]",
+            help="Typical queries on which --recall is measured. [drawn from the documents]",
         ),
     ] = None,
     *,

@@ -63,7 +63,7 @@ def delete(
     path: IndexPath,
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids to delete.")] = None,
     ids_file: Annotated[
-        str | None, typer.Option("--ids", metavar="FILE", help="A file of ids, one a line, or -.")
+        str | None, typer.Option("--ids", metavar="FILE", help="File of ids, one per line, or -.")
     ] = None,
     *,
     common: Common,
@@ -99,10 +99,11 @@ def compact(path: IndexPath, *, common: Common) -> None:
 
 
 def merge(
-    paths: Annotated[list[Path], typer.Argument(metavar="INDEX...", help="Indexes of one encoder.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The index to make.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="INDEX...", help="Indexes of the same encoder.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the new index.")],
     replace: Annotated[
-        bool, typer.Option("--replace", help="Of an id that comes twice, keep the one named later.")
+        bool,
+        typer.Option("--replace", help="Where an id occurs twice, keep the document of the later index."),
     ] = False,
     *,
     common: Common,

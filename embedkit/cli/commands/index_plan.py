@@ -26,11 +26,16 @@ if TYPE_CHECKING:
 
 
 def plan(
-    rows: Annotated[str, typer.Option(metavar="N", help="Documents: 1000000, 1_000_000, 1e6 or 1M.")],
-    dim: Annotated[int, typer.Option(help="Columns of their vectors.", min=1)],
+    rows: Annotated[
+        str, typer.Option(metavar="N", help="Number of documents: 1000000, 1_000_000, 1e6 or 1M.")
+    ],
+    dim: Annotated[int, typer.Option(help="Dimension of their vectors.", min=1)],
     kind: Annotated[
         str | None,
-        typer.Option(help="Settle the kind, not its settings.", autocompletion=complete_kinds("index")),
+        typer.Option(
+            help="Plan with this kind only; its open settings are still chosen.",
+            autocompletion=complete_kinds("index"),
+        ),
     ] = None,
     *,
     wishing: WishOptions,

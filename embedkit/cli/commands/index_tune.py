@@ -26,10 +26,12 @@ TUNE_EPILOG = "Example: embedkit index tune docs.idx --queries questions.txt --r
 def tune(
     path: IndexPath,
     queries: Queries = None,
-    k: Annotated[int, typer.Option("-k", help="Hits of which recall is measured.", min=1)] = 10,
+    k: Annotated[int, typer.Option("-k", help="Number of hits at which recall is measured.", min=1)] = 10,
     recall: Annotated[
         float | None,
-        typer.Option(metavar="SHARE", help="Search at this recall from now on: .95. [only measure]"),
+        typer.Option(
+            metavar="SHARE", help="Search at this recall from now on, for example .95. [only measure]"
+        ),
     ] = None,
     *,
     reading: TextOptions,

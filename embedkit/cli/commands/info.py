@@ -21,8 +21,9 @@ def info(
         list[str],
         typer.Argument(
             metavar="THING",
-            help="An index, vectors, a map, label vectors, a model, a training run that is not finished, "
-            "a run of hits, or the JSON of an evaluation. Of several it is said which go together.",
+            help="An index, vectors, a map, label vectors, a model, an unfinished training run, a "
+            "run of hits, or the JSON of an evaluation. With several, the answer includes "
+            "which fit together.",
         ),
     ],
     *,

@@ -33,14 +33,16 @@ def label(
     files: Files = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="JSON lines. Without it: standard output."),
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="File of JSON lines. Without it: standard output."
+        ),
     ] = None,
     k: Annotated[
         int | None,
         typer.Option(
             "-k",
-            help="Labels a text, nearest first, in `labels`; for lists, the most that it gets. "
-            "[default: 1; for lists, all that apply]",
+            help="Labels per text, nearest first, in `labels`; for lists of labels, the most per "
+            "text. [default: 1; for lists, all that apply]",
             min=1,
             show_default=False,
         ),

@@ -14,9 +14,11 @@ from embedkit.cli.options import Common
 
 def merge(
     sets: Annotated[
-        list[Path], typer.Argument(metavar="SET", help="Vector sets, or the parts of one corpus.")
+        list[Path], typer.Argument(metavar="SET", help="Vector sets, or the slices of one corpus.")
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="PATH", help="The vector set to make.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="PATH", help="Folder of the new vector set.")
+    ],
     *,
     common: Common,
 ) -> None:

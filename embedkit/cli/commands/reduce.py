@@ -27,19 +27,23 @@ CODES: dict[str, CodeName] = {"sign": "binary", "int8": "int8"}  # methods that 
 def reduce(
     files: Files = None,
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="PATH", help="The map's file; for codes a vector set.")
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="PATH", help="File of the map; for codes, folder of a vector set."
+        ),
     ] = ...,  # type: ignore[assignment]
     dim: Annotated[
-        int | None, typer.Option(help="Dimensions to keep; for sign the bits, which may be more.")
+        int | None,
+        typer.Option(help="Dimensions to keep; for sign, the number of bits, which may be larger."),
     ] = None,
     method: Annotated[
         Literal["pca", "gaussian", "sparse", "srht", "truncate", "sign", "int8"],
         typer.Option(
-            help="A map: pca looks at the vectors, the next four at their width alone. "
-            "Codes: sign keeps a bit a column, int8 a byte."
+            help="Maps: pca is fitted on the vectors, the next four depend on their dimension "
+            "only. Codes: sign keeps one bit per dimension, int8 one byte."
         ),
     ] = "pca",
-    centre: Annotated[bool, typer.Option("--centre", help="For sign: signs about the mean.")] = False,
+    centre: Annotated[bool, typer.Option("--centre", help="For sign: subtract the mean first.")] = False,
     *,
     clustering: ClusterOptions,
     reading: TextOptions,

@@ -22,14 +22,14 @@ def report(
         list[str] | None,
         typer.Argument(
             metavar="JSON",
-            help="What evaluations wrote with --json; - is standard input.",
+            help="Files that evaluations wrote with --json; - is standard input.",
             show_default=False,
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The page, FILE.html.")
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="File of the page, NAME.html.")
     ] = None,
-    title: Annotated[str, typer.Option(help="What stands above it.")] = TITLE,
+    title: Annotated[str, typer.Option(help="Title of the page.")] = TITLE,
     *,
     common: Common,
 ) -> None:

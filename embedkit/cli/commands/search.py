@@ -30,15 +30,21 @@ def search(
     index: Annotated[
         Path, typer.Argument(metavar="INDEX", help="An index folder.", autocompletion=complete_indexes)
     ],
-    query: Annotated[str | None, typer.Argument(metavar="[QUERY]", help="One question; always text.")] = None,
+    query: Annotated[
+        str | None, typer.Argument(metavar="[QUERY]", help="One query; always text, never a file name.")
+    ] = None,
     inputs: Annotated[
         list[str] | None,
-        typer.Option("-i", "--input", metavar="FILE", help="Questions: one a line, or JSONL with ids."),
+        typer.Option(
+            "-i", "--input", metavar="FILE", help="File of queries: one per line, or JSONL with ids."
+        ),
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="Hits a question.", min=1)] = 10,
+    k: Annotated[int, typer.Option("-k", help="Hits per query.", min=1)] = 10,
     more_like: Annotated[
         str | None,
-        typer.Option("--more-like", metavar="ID", help="The documents nearest to this one of the index."),
+        typer.Option(
+            "--more-like", metavar="ID", help="Find the documents nearest to this document of the index."
+        ),
     ] = None,
     format: Annotated[
         HitFormat | None,

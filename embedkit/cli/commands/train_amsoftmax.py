@@ -61,27 +61,34 @@ class LabelOptions:
     margin: Annotated[
         str | None,
         _option(
-            "On cosines [0.35; on angles, of arc-face and sub-centre: 0.5], or auto: train at 0, estimate "
-            "the diameter of a label, set it, go on.",
+            "Margin in cosine [0.35], or in radians for arc-face and sub-centre [0.5]. With "
+            "auto, training begins at 0, estimates the diameter of a label, and sets the "
+            "margin from it.",
             callback=_margin,
         ),
     ] = None
-    margin_after: Annotated[float | None, _option("Share of the steps before auto sets it [0.5].")] = None
-    scale: Annotated[float | None, _option("Cosines are multiplied by it [30].")] = None
-    centres: Annotated[int | None, _option("Vectors of a label, for sub-centre [3].")] = None
-    class_learning_rate: Annotated[float | None, _option("Of the label vectors [1e-2].")] = None
+    margin_after: Annotated[
+        float | None, _option("Share of the steps before auto sets the margin [0.5].")
+    ] = None
+    scale: Annotated[float | None, _option("Factor of the cosines [30].")] = None
+    centres: Annotated[int | None, _option("Vectors per label, for sub-centre [3].")] = None
+    class_learning_rate: Annotated[float | None, _option("Learning rate of the label vectors [1e-2].")] = None
     class_balance: Annotated[
         Literal["none", "loss", "batches"] | None,
-        _option("Weigh rare labels up in the loss, or draw them as often as others [none]."),
+        _option("Give rare labels more weight in the loss, or draw them as often as the others [none]."),
     ] = None
-    max_classes: Annotated[int | None, _option("Labels a step compares with; of more, a sample [20000].")] = (
-        None
-    )
+    max_classes: Annotated[
+        int | None, _option("Labels per step; of more than these, a sample is compared [20000].")
+    ] = None
     holdout_labels: Annotated[float | None, _option(_HOLDOUT)] = None
-    holdout_seed: Annotated[int | None, _option("Chooses them, whatever the seed [0].")] = None
+    holdout_seed: Annotated[
+        int | None, _option("Seed that chooses the held-out labels, independent of --seed [0].")
+    ] = None
     calibrate: Annotated[
         float | None,
-        _option("Share of each label's texts kept to calibrate the scores of `embedkit label` [0.1]."),
+        _option(
+            "Share of each label's texts that is kept to calibrate the scores of `embedkit label` [0.1]."
+        ),
     ] = None
 
     def given(self) -> dict[str, Any]:

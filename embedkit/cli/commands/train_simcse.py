@@ -35,7 +35,7 @@ class LossOptions:
 
     preset: Annotated[
         Literal["paper-unsup", "paper-sup", "article-zh"] | None,
-        typer.Option(help="The settings of a paper's table.", rich_help_panel=_LOSS),
+        typer.Option(help="Settings from a paper's table.", rich_help_panel=_LOSS),
     ] = None
     columns: Annotated[
         str | None,
@@ -48,10 +48,10 @@ class LossOptions:
     ] = None
     loss: Annotated[
         LossName | None,
-        typer.Option(help="[two-view]", rich_help_panel=_LOSS, show_default=False),
+        typer.Option(help="Loss kind [two-view].", rich_help_panel=_LOSS, show_default=False),
     ] = None
     temperature: Annotated[
-        float | None, typer.Option(help="Cosines are divided by it [0.05].", rich_help_panel=_LOSS)
+        float | None, typer.Option(help="Divisor of the cosines [0.05].", rich_help_panel=_LOSS)
     ] = None
     hard_negative_weight: Annotated[
         float | None,
@@ -60,21 +60,23 @@ class LossOptions:
     scale_with_candidates: Annotated[
         int | None,
         typer.Option(
-            metavar="N0", help="Scale logits by log n / log N0 at n candidates.", rich_help_panel=_LOSS
+            metavar="N0", help="Scale the logits by log n / log N0 for n candidates.", rich_help_panel=_LOSS
         ),
     ] = None
     mask_duplicates: Annotated[
         bool | None,
         typer.Option(
             "--mask-duplicates/--keep-duplicates",
-            help="Whether equal texts are no negatives of each other [yes].",
+            help="Whether equal texts are left out as negatives of each other [yes].",
             rich_help_panel=_LOSS,
         ),
     ] = None
     head: Annotated[
         bool | None,
         typer.Option(
-            "--head/--no-head", help="A dense layer and tanh, in training only [no].", rich_help_panel=_LOSS
+            "--head/--no-head",
+            help="Add a dense layer and tanh during training only [no].",
+            rich_help_panel=_LOSS,
         ),
     ] = None
 

@@ -18,18 +18,20 @@ def whiten(
     files: Files = None,
     output: MapOutput = ...,  # type: ignore[assignment]
     dim: Annotated[int | None, typer.Option(help="Dimensions to keep [the rank of the data].")] = None,
-    beta: Annotated[float | None, typer.Option(help="How much of the mean is removed [1].")] = None,
-    gamma: Annotated[float | None, typer.Option(help="How much of the scale is; 0 is PCA [1].")] = None,
+    beta: Annotated[float | None, typer.Option(help="Share of the mean to remove [1].")] = None,
+    gamma: Annotated[
+        float | None, typer.Option(help="Share of the scale to remove: 1 whitens, 0 is PCA [1].")
+    ] = None,
     shrinkage: Annotated[
         str | None,
-        typer.Option(help="0 to 1, or ledoit-wolf: the covariance is moved towards the identity."),
+        typer.Option(help="Shrink the covariance towards the identity, by 0 to 1 or by ledoit-wolf."),
     ] = None,
     pairs: Annotated[
         str | None,
         typer.Option(
             "--tune",
             metavar="PAIRS",
-            help="Choose the settings above, where not given, on scored pairs of texts; or no map at all.",
+            help="Choose the settings that are not given, or no map at all, on these scored pairs of texts.",
         ),
     ] = None,
     columns: PairColumns = None,

@@ -35,28 +35,28 @@ class SearchOptions:
         list[str] | None,
         typer.Option(
             metavar="FILE",
-            help="Hits: a TREC run, or the JSONL of search -i. May be repeated.",
+            help="Hits to score: a TREC run, or the JSONL of search -i. May be repeated.",
             rich_help_panel=_PANEL,
         ),
     ] = None
     index: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="INDEX", help="An index, searched for --queries. May be repeated.", rich_help_panel=_PANEL
+            metavar="INDEX", help="An index to search for --queries. May be repeated.", rich_help_panel=_PANEL
         ),
     ] = None
     corpus: Annotated[
         list[str] | None,
         typer.Option(
             metavar="FILE",
-            help="Documents, searched exactly with -m and -t. May be repeated.",
+            help="Documents to search exactly with -m and -t. May be repeated.",
             rich_help_panel=_PANEL,
         ),
     ] = None
     queries: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FILE", help="The queries, with the ids of the judgements.", rich_help_panel=_PANEL
+            metavar="FILE", help="The queries, with the ids that the qrels use.", rich_help_panel=_PANEL
         ),
     ] = None
     k: Annotated[

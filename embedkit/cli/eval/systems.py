@@ -24,16 +24,19 @@ Compare = Annotated[
     typer.Option(
         "--compare",
         metavar="MAP|MODEL|none",
-        help="Measure beside it: a map instead of -t, another model, or none: no map. May be repeated.",
+        help="A system to compare with: a map instead of -t, another model, or none for no "
+        "map. May be repeated.",
     ),
 ]
 
 NoCache = Annotated[
-    bool, typer.Option("--no-cache", help="Encode every text anew, and keep no vector for another time.")
+    bool, typer.Option("--no-cache", help="Encode every text again and keep no vectors in the cache.")
 ]
 
 
-Resamples = Annotated[int, typer.Option("--resamples", help="Of the bootstrap, for intervals.", min=100)]
+Resamples = Annotated[
+    int, typer.Option("--resamples", help="Bootstrap resamples for the intervals.", min=100)
+]
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ class FleetOptions:
         typer.Option(
             metavar="N",
             min=1,
-            help="Encode, build and search on so many machines like this one; hours and cost are shown.",
+            help="Plan encoding, building and searching on this many machines like this one, with "
+            "hours and cost.",
             rich_help_panel=_PANEL,
         ),
     ] = None
@@ -39,7 +40,7 @@ class FleetOptions:
         float | None,
         typer.Option(
             metavar="N",
-            help="Texts a second that one of them encodes [measured here, with the model].",
+            help="Texts per second that one machine encodes [measured here, with the model].",
             rich_help_panel=_PANEL,
         ),
     ] = None
@@ -47,7 +48,7 @@ class FleetOptions:
         str | None,
         typer.Option(
             "-m", "--model",
-            help="That encodes [EMBEDKIT_MODEL, minilm].",
+            help="Model that encodes [EMBEDKIT_MODEL, minilm].",
             autocompletion=complete_models,
             rich_help_panel=_PANEL,
         ),

@@ -31,20 +31,24 @@ class WishOptions:
     recall: Annotated[
         float | None,
         typer.Option(
-            metavar="SHARE", help="Of the true nearest 10 that are to be found: .95.", rich_help_panel=_PANEL
+            metavar="SHARE",
+            help="Share of the true nearest 10 to find, for example .95.",
+            rich_help_panel=_PANEL,
         ),
     ] = None
     max_memory: Annotated[
         str | None,
         typer.Option(
             metavar="SIZE",
-            help="Of the whole process, while it builds and while it searches: 2GB.",
+            help="Memory limit of the whole process, building and searching, for example 2GB.",
             rich_help_panel=_PANEL,
         ),
     ] = None
     latency: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="That a query alone may take: 5ms.", rich_help_panel=_PANEL),
+        typer.Option(
+            metavar="TIME", help="Time limit of a single query, for example 5ms.", rich_help_panel=_PANEL
+        ),
     ] = None
 
     @property

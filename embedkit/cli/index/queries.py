@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Queries = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Questions like those to come, or their vectors. [from the documents]"),
+    typer.Option(metavar="FILE", help="Typical queries, or their vectors. [drawn from the documents]"),
 ]
 
 

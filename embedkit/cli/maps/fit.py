@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 MapOutput = Annotated[
-    Path, typer.Option("-o", "--output", metavar="FILE", help="The map's file, such as map.safetensors.")
+    Path, typer.Option("-o", "--output", metavar="FILE", help="File of the map, such as map.safetensors.")
 ]
 
 

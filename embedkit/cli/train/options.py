@@ -51,66 +51,78 @@ class TrainOptions:
             autocompletion=complete_models,
         ),
     ] = None
-    pooling: Annotated[Pooling | None, _option("How tokens become one vector [the model's way].", _MODEL)] = (
-        None
-    )
-    dropout: Annotated[float | None, _option("Of hidden layers [the model's].", _MODEL)] = None
-    attention_dropout: Annotated[float | None, _option("Of attention [the model's].", _MODEL)] = None
+    pooling: Annotated[
+        Pooling | None, _option("How token vectors become one vector [as the model does].", _MODEL)
+    ] = None
+    dropout: Annotated[float | None, _option("Dropout of hidden layers [the model's].", _MODEL)] = None
+    attention_dropout: Annotated[float | None, _option("Dropout of attention [the model's].", _MODEL)] = None
     lora: Annotated[
-        int | None, _option("Train matrices of this rank beside frozen weights; merged at the end.", _MODEL)
+        int | None,
+        _option(
+            "Train LoRA matrices of this rank next to frozen weights; they are merged at the end.", _MODEL
+        ),
     ] = None
     max_length: Annotated[
-        int | None, _option("Tokens read of a text while training [the model's].", _MODEL)
+        int | None, _option("Tokens to read per text in training [the model's].", _MODEL)
     ] = None
-    batch_size: Annotated[int | None, _option("Examples a step, over all processes [64].", _BATCH)] = None
+    batch_size: Annotated[int | None, _option("Examples per step, over all processes [64].", _BATCH)] = None
     chunk_size: Annotated[
         str | None,
         typer.Option(
-            help="Examples whose graph is kept at a time, or auto: as memory allows [auto].",
+            help="Examples per chunk, whose graph is in memory at a time; auto: as memory allows [auto].",
             rich_help_panel=_BATCH,
             callback=_chunk_size,
         ),
     ] = None
-    accumulate: Annotated[int | None, _option("Batches whose gradients are summed [1].", _BATCH)] = None
-    epochs: Annotated[float | None, _option("Times through the examples [1].", _STEP)] = None
-    max_steps: Annotated[int | None, _option("Steps at most.", _STEP)] = None
-    learning_rate: Annotated[float | None, _option("The highest [3e-5; train-amsoftmax: 1e-4].", _STEP)] = (
-        None
-    )
+    accumulate: Annotated[
+        int | None, _option("Batches whose gradients are summed before a step [1].", _BATCH)
+    ] = None
+    epochs: Annotated[float | None, _option("Passes through the examples [1].", _STEP)] = None
+    max_steps: Annotated[int | None, _option("Maximum number of steps.", _STEP)] = None
+    learning_rate: Annotated[
+        float | None, _option("Peak learning rate [3e-5; train-amsoftmax: 1e-4].", _STEP)
+    ] = None
     schedule: Annotated[
-        Literal["linear", "cosine", "constant"] | None, _option("How it falls [linear].", _STEP)
+        Literal["linear", "cosine", "constant"] | None,
+        _option("Schedule of the learning rate [linear].", _STEP),
     ] = None
     warmup: Annotated[
-        float | None, _option("A share of the steps below 1, or a number of steps [0].", _STEP)
+        float | None, _option("Warm-up: a share of the steps below 1, or a number of steps [0].", _STEP)
     ] = None
-    weight_decay: Annotated[float | None, _option("Decoupled [0].", _STEP)] = None
-    optimizer: Annotated[Literal["adamw", "adax"] | None, _option("[adamw]", _STEP)] = None
-    max_grad_norm: Annotated[float | None, _option("Longer gradients are shortened [1].", _STEP)] = None
+    weight_decay: Annotated[float | None, _option("Decoupled weight decay [0].", _STEP)] = None
+    optimizer: Annotated[Literal["adamw", "adax"] | None, _option("Optimizer [adamw].", _STEP)] = None
+    max_grad_norm: Annotated[float | None, _option("Clip gradients to this norm [1].", _STEP)] = None
     eval: Annotated[
-        str | None, _option("A labelled file, scored while training; the best checkpoint is kept.", _RUN)
+        str | None, _option("Labelled file to score during training; the best checkpoint is kept.", _RUN)
     ] = None
-    eval_steps: Annotated[int | None, _option("Steps between evaluations, and checkpoints [125].", _RUN)] = (
+    eval_steps: Annotated[int | None, _option("Steps between evaluations and checkpoints [125].", _RUN)] = (
         None
     )
-    patience: Annotated[int | None, _option("Stop after so many evaluations without a better one.", _RUN)] = (
-        None
-    )
+    patience: Annotated[
+        int | None, _option("Stop after this many evaluations without improvement.", _RUN)
+    ] = None
     log_steps: Annotated[int | None, _option("Steps between lines of log.jsonl [10].", _RUN)] = None
     precision: Annotated[
-        Literal["auto", "fp32", "bf16"] | None, _option("[auto: bf16 where it is fast]", _RUN)
+        Literal["auto", "fp32", "bf16"] | None,
+        _option("Numeric precision of training [auto: bf16 where it is fast].", _RUN),
     ] = None
-    device: Annotated[str | None, _option("cpu, cuda, mps.", _RUN)] = None
-    config: Annotated[Path | None, _option("A train.toml, as every run leaves one.", _RUN)] = None
-    resume: Annotated[bool, _option("Go on where an interrupted run stopped.", _RUN, "--resume")] = False
+    device: Annotated[str | None, _option("Device: cpu, cuda, mps.", _RUN)] = None
+    config: Annotated[Path | None, _option("A train.toml, which every run writes.", _RUN)] = None
+    resume: Annotated[bool, _option("Resume an interrupted run.", _RUN, "--resume")] = False
     seeds: Annotated[
-        int | None, _option("Train so many times, report mean and deviation, keep the best.", _RUN)
+        int | None,
+        _option("Train this many times, report the mean and deviation, and keep the best model.", _RUN),
     ] = None
     keep_seeds: Annotated[
-        bool, _option("With --seeds: keep the model of each, as NAME.seedN.", _RUN, "--keep-seeds")
+        bool, _option("With --seeds: keep the model of each seed, as NAME.seedN.", _RUN, "--keep-seeds")
     ] = False
     check_exact: Annotated[
         bool,
-        _option("Print how far the accumulated gradient is from the whole one.", _RUN, "--check-exact"),
+        _option(
+            "Print the relative error of the accumulated gradient against the full-batch gradient.",
+            _RUN,
+            "--check-exact",
+        ),
     ] = False
 
     def given(self) -> dict[str, Any]:
