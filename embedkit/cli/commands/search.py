@@ -31,7 +31,7 @@ def search(
         Path, typer.Argument(metavar="INDEX", help="An index folder.", autocompletion=complete_indexes)
     ],
     query: Annotated[
-        str | None, typer.Argument(metavar="[QUERY]", help="One query; always text, never a file name.")
+        str | None, typer.Argument(metavar="QUERY", help="One query; always text, never a file name.")
     ] = None,
     inputs: Annotated[
         list[str] | None,
