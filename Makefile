@@ -13,13 +13,21 @@ SMOKE   := build/smoke
 SMOKE_TESTS := tests/test_readme.py tests/test_public_names.py tests/test_startup.py tests/cli/test_app.py \
 	tests/cli/test_doctor.py tests/cli/test_search.py
 
-.PHONY: demo test check slow bench docs wheel smoke clean
+PROCESSORS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 \
+	ONEDNN_MAX_CPU_ISA=AVX512_CORE OMP_NUM_THREADS=1
+
+.PHONY: demo test test-processors check slow bench docs wheel smoke clean
 
 demo: $(VENV)/.installed
 	$(BIN)/embedkit demo
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto -m "not slow"
+
+# The tests as other processors would run them, one processor after another.
+test-processors: $(VENV)/.installed-dev
+	for setting in $(PROCESSORS); do \
+		echo "$$setting" >&2; env $$setting $(BIN)/python -m pytest -n auto -m "not slow" || exit 1; done
 
 slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
