@@ -5,6 +5,7 @@ exit code.
 from __future__ import annotations
 
 import atexit
+import io
 import os
 import re
 import sys
@@ -151,6 +152,9 @@ def main() -> NoReturn:
 
     What is left to Python's own end are bugs and a reader that went away: they have something to say.
     """
+    for stream in (sys.stdout, sys.stderr):  # a name that is printed may be any bytes
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except SystemExit as end:

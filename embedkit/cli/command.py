@@ -10,6 +10,7 @@ import inspect
 import math
 import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import typer
@@ -26,17 +27,28 @@ def write_section(formatter: Any, title: str, records: Iterable[tuple[str, str]]
         formatter.write_dl([(typer.style(name, fg="cyan"), text) for name, text in records])
 
 
+# Metavars of names that Python opens, so that they may hold any bytes. Indexes and models (INDEX, DIR, -m)
+# are not among them: faiss and tokenizers open only names that are UTF-8.
+_FILE_NAMES = {"FILE", "JSON", "MAP|MODEL|none", "PAIRS", "PATH", "SET", "TEST", "THING", "VECTORS"}
+
+
 class GroupedHelp(TyperCommand):
-    """Help with the options under the title of their group; numbers must be finite."""
+    """Help with the options under the title of their group; numbers must be finite, and texts UTF-8."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the command line; raises UsageError for NaN and infinity, which pass comparisons."""
+        """Parse the command line; raises UsageError for NaN and infinity, which pass comparisons, and for
+        text that is not UTF-8.
+        """
         rest = super().parse_args(ctx, args)
         for parameter in self.get_params(ctx):
+            argument = parameter.param_type_name == "argument"
+            where = (parameter.name or "").upper() if argument else parameter.opts[-1]
             given = ctx.params.get(parameter.name)
             for value in given if isinstance(given, list | tuple) else [given]:
                 if isinstance(value, float) and not math.isfinite(value):
-                    raise UsageError(f"{value} is not a finite number", where=parameter.opts[-1])
+                    raise UsageError(f"{value} is not a finite number", where=where)
+                if isinstance(value, str | Path) and not _may_be_any_bytes(parameter, value):
+                    require_text(str(value), where=where)
         return rest
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -61,6 +73,23 @@ class TakesText(GroupedHelp):
             if texts:
                 args = [*(arg for arg in args if arg not in texts), "--", *texts]
         return super().parse_args(ctx, args)
+
+
+def _may_be_any_bytes(parameter: Any, value: str | Path) -> bool:
+    """Say whether a value names a file that Python opens, and is not a text, an index or a model."""
+    return parameter.metavar in _FILE_NAMES or (parameter.metavar is None and isinstance(value, Path))
+
+
+def require_text(value: str, *, where: str) -> None:
+    """Raise UsageError for bytes of the command line or of the environment that are not UTF-8, which Python
+    hands over as lone surrogates.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        place = len(value[: error.start].encode()) + 1
+        hint = "encode it as UTF-8; only a file may have a name of other bytes"
+        raise UsageError(f"is not UTF-8 (byte {place})", where=where, hint=hint) from None
 
 
 def command_app(

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from embedkit.data.names import readable_name
 from embedkit.errors import EmbedkitError, UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno not in (None, errno.EPIPE):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{os.strerror(error.errno or 0).lower()}", 1
+    if isinstance(error, UnicodeEncodeError) and "\ud800" <= error.object[error.start] <= "\udfff":
+        hint = "rename it to UTF-8"  # a library cannot open what Python can
+        return (
+            f"{readable_name(error.object)}: has a name that is not UTF-8, which this cannot open; {hint}",
+            1,
+        )
     raise error
 
 
@@ -135,7 +142,7 @@ def report(
 ) -> None:
     """Close a command that wrote `output`: a line on standard error, or JSON on standard output."""
     facts = {
-        "output": str(output),
+        "output": readable_name(output),
         "rows": rows,
         "dimension": dimension,
         "seconds": round(progress.seconds, 3),

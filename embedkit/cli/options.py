@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from embedkit.cli.command import require_text
 from embedkit.cli.completion import complete_indexes, complete_maps, complete_models
 from embedkit.errors import UsageError
 from embedkit.version import __version__
@@ -180,6 +181,7 @@ class EncoderOptions:
         from embedkit.embedding.encoder import EncoderSettings
 
         model = self.model or os.environ.get("EMBEDKIT_MODEL") or DEFAULT_MODEL
+        require_text(model, where="EMBEDKIT_MODEL")
         return EncoderSettings(**{**self._given(), "model": model})
 
     def settings_like(self, identity: Identity) -> EncoderSettings:

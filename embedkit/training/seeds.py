@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from embedkit.data.atomic import discard, require_name, whole_folder, write_whole
+from embedkit.data.names import readable_name
 from embedkit.embedding.export.sentence_transformers import STORY
 from embedkit.errors import UsageError
 from embedkit.training.distributed import is_first, join, one_fate
@@ -47,7 +48,7 @@ class Runs:
         """Return plain values."""
         runs = [{"seed": seed, **run.figures()} for seed, run in self.trained.items()]
         together = {"mean": self.mean, "deviation": self.deviation, "runs": runs}
-        return {"output": str(self.path), "kept_seed": self.kept, **together}
+        return {"output": readable_name(self.path), "kept_seed": self.kept, **together}
 
     def lines(self) -> list[str]:
         """Return what a person is told."""

@@ -71,7 +71,11 @@ def test_k_beyond_the_size_gives_what_there_is(run, idx, k):
     [
         (["x.idx", ""], 2, "QUERY: the question is empty"),
         (["x.idx", " \t"], 2, "QUERY: the question is empty"),
-        (["x.idx", "\udcff"], 2, "QUERY: the question is not UTF-8"),
+        (
+            ["x.idx", "\udcff"],
+            2,
+            "QUERY: is not UTF-8 (byte 1); encode it as UTF-8; only a file may have a name of other bytes",
+        ),
         (["x.idx", "one", "-i", "docs.jsonl"], 2, "a question and -i were both given; give one of them"),
         (["no.idx", "one"], 1, "no.idx: no such index"),
         (["docs.jsonl", "one"], 1, "docs.jsonl: is not an index: it has no manifest.json"),

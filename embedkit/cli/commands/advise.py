@@ -17,6 +17,7 @@ from embedkit.cli.eval.systems import NoCache, load_cached, load_cached_for
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
 from embedkit.cli.plotting import PlotOptions
 from embedkit.cli.vector_input import open_as_vectors
+from embedkit.data.names import with_readable_names
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def advise(
         picture.write(lambda: plot.draw(measured, protocol.k), title=plot.TITLE)
     following = _command(measured.choice, names, encoding)
     if common.json:
-        print(json.dumps(_facts(rules, measured, protocol, sample.rows, following)))
+        print(json.dumps(with_readable_names(_facts(rules, measured, protocol, sample.rows, following))))
     else:
         for line in _lines(rules, measured, protocol, following):
             print(line)

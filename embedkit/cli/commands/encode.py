@@ -19,6 +19,7 @@ from embedkit.cli.console import (
     say,
 )
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions, named
+from embedkit.data.names import readable_name
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -73,7 +74,11 @@ def encode(
         return
     if output is not None:
         refuse_output(output, resume=resume, force=common.force)
-    settings = {"inputs": _readable(names), "runtime": encoding.runtime, "precision": encoding.precision}
+    settings = {
+        "inputs": [readable_name(name) for name in names],
+        "runtime": encoding.runtime,
+        "precision": encoding.precision,
+    }
     options: dict[str, Any] = {"dtype": dtype, "with_text": text, "resume": resume, "force": common.force}
     if clustering.cluster is not None and output is not None:
         from embedkit.cli.cluster import encode_spread
@@ -147,11 +152,6 @@ def _tidy(output: Path, common: Common) -> None:
     drop_journal(output)
     if not common.quiet:
         say(f"{output} is complete; nothing to resume")
-
-
-def _readable(names: list[str]) -> list[str]:
-    """Return file names, which may be any bytes, as text."""
-    return [name.encode("utf-8", "backslashreplace").decode() for name in names]
 
 
 app = command_app(encode, epilog="Example: zcat docs.txt.gz | embedkit encode -o docs.vec")

@@ -14,6 +14,7 @@ from embedkit.cli.figures import print_facts, print_table
 from embedkit.cli.index.queries import Queries, asked_queries
 from embedkit.cli.options import Common, EncoderOptions, IndexPath, TextOptions
 from embedkit.cli.plotting import PlotOptions
+from embedkit.data.names import with_readable_names
 from embedkit.evaluation.index.tuning import QuerySet
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def index(
     protocol = _protocol(opened, path, asked, truth.k, common.seed)
     if common.json:
         results = [_facts(each, exact, truth.k) for each in (*points, exact)]
-        print(json.dumps({"index": str(path), "k": truth.k, "results": results, "protocol": protocol}))
+        facts = {"index": str(path), "k": truth.k, "results": results, "protocol": protocol}
+        print(json.dumps(with_readable_names(facts)))
         return
     heads = [
         "setting",

@@ -18,6 +18,7 @@ from embedkit.cli.eval.search_options import SearchOptions, measure_searches
 from embedkit.cli.eval.searches import RetrievalRequest, Search, numbered
 from embedkit.cli.eval.systems import Comparison
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, TextOptions
+from embedkit.data.names import readable_name
 from embedkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _lines(searches: Sequence[Search], asked: RetrievalRequest) -> Iterator[byte
     for search in searches:
         for query, values in zip(asked.task.qrels, search.figures.values.T.tolist(), strict=True):
             figures = {name: round(100 * value, 6) for name, value in zip(names, values, strict=True)}
-            line = {"system": search.name, "query_id": query, **figures}
+            line = {"system": readable_name(search.name), "query_id": query, **figures}
             yield orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 

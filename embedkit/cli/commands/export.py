@@ -11,6 +11,7 @@ import typer
 from embedkit.cli.command import command_app
 from embedkit.cli.console import relay_warnings, say
 from embedkit.cli.options import Common, EncoderOptions
+from embedkit.data.names import readable_name
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _export_folder(output: Path, encoding: EncoderOptions, common: Common) -> No
 
     maps = encoding.maps()
     made = export_model(output, encoding.settings(), maps, force=common.force)
-    facts = {"output": str(output), "format": "folder", **made.to_json()}
+    facts = {"output": readable_name(output), "format": "folder", **made.to_json()}
     mapped = f" and {len(maps)} map{'s' * (len(maps) != 1)}" if maps else ""
     _report(
         facts,
@@ -81,7 +82,7 @@ def _export_map(output: Path, kind: Format, encoding: EncoderOptions, common: Co
         transform.require_input(identity)
     export_map(output, transform, cast("MapFormat", kind), force=common.force)
     size = {"input_dimension": transform.input_dimension, "dimension": transform.output_dimension}
-    facts = {"output": str(output), "format": kind, **size, "maps": list(transform.fingerprints)}
+    facts = {"output": readable_name(output), "format": kind, **size, "maps": list(transform.fingerprints)}
     width = f"{transform.input_dimension} -> {transform.output_dimension} dimensions"
     _report(facts, f"the map alone: {width}; it does not scale to unit length", output, common)
 

@@ -12,6 +12,7 @@ from embedkit.cli.console import input_names, passed_over, relay_warnings, say
 from embedkit.cli.options import Common, EncoderOptions, Files, IndexPath, TextOptions
 from embedkit.cli.output import printable
 from embedkit.cli.vector_input import open_as_vectors
+from embedkit.data.names import readable_name
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _report(common: Common, path: Path, index: Index, facts: dict[str, Any], wor
     if common.json:
         import orjson
 
-        print(orjson.dumps({"output": str(path), **facts, "documents": index.rows}).decode())
+        print(orjson.dumps({"output": readable_name(path), **facts, "documents": index.rows}).decode())
     elif not common.quiet:
         say(f"{words} -> {path}, {_documents(index.rows)}")
 

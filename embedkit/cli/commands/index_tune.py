@@ -13,6 +13,7 @@ from embedkit.cli.console import relay_warnings, say
 from embedkit.cli.figures import print_table
 from embedkit.cli.index.queries import Queries, asked_queries, tuned_line
 from embedkit.cli.options import Common, EncoderOptions, IndexPath, TextOptions
+from embedkit.data.names import readable_name
 from embedkit.errors import UsageError
 from embedkit.evaluation.index.tuning import require_recall, settle, tuning_of
 
@@ -65,7 +66,7 @@ def tune(
 def report_tuning(common: Common, path: Path, found: Tuning, point: OperatingPoint | None) -> None:
     """Print the points as a table or as JSON, and say which one was chosen."""
     if common.json:
-        facts: dict[str, Any] = {"index": str(path), **found.to_json()}
+        facts: dict[str, Any] = {"index": readable_name(path), **found.to_json()}
         print(json.dumps(facts | {"chosen": point and dict(point.settings)}))
         return
     heads = ["setting", f"recall@{found.k}", "95 %", "a query", "queries/s"]

@@ -11,6 +11,7 @@ import typer
 from embedkit.cli.command import command_app
 from embedkit.cli.info.show import _print, _sentence
 from embedkit.cli.options import Common
+from embedkit.data.names import readable_name
 
 if TYPE_CHECKING:
     pass
@@ -33,7 +34,7 @@ def info(
     from embedkit.cli.info.compatible import fit
     from embedkit.cli.info.recognise import read_thing
 
-    things = [read_thing(Path(name), name) for name in names]
+    things = [read_thing(Path(name), name)._replace(name=readable_name(name)) for name in names]
     if len(things) == 1:
         _print(things[0].facts, as_json=common.json)
         return

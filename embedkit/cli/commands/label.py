@@ -15,6 +15,7 @@ from embedkit.cli.command import command_app
 from embedkit.cli.console import Progress, input_names, passed_over, relay_warnings, say
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
 from embedkit.cli.predictions import LabelFormat, write_predictions
+from embedkit.data.names import readable_name
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _close(common: Common, reader: RecordReader, progress: Progress, output: Pat
             say(over)
         return
     if common.json:
-        facts = {"output": str(output), "rows": progress.rows, "none": none}
+        facts = {"output": readable_name(output), "rows": progress.rows, "none": none}
         facts |= {"seconds": round(progress.seconds, 3), "blank": reader.blank, "skipped": reader.skipped}
         print(json.dumps(facts))
     elif not common.quiet:

@@ -12,6 +12,7 @@ import typer
 from embedkit.cli.command import command_app
 from embedkit.cli.console import input_names, say
 from embedkit.cli.options import Common
+from embedkit.data.names import readable_name
 from embedkit.errors import UsageError
 
 TITLE = "Evaluation report"
@@ -43,7 +44,7 @@ def report(
     documents = [(name, _content(name)) for name in input_names(files)]
     write_whole(output, page.report(documents, title).encode())
     if common.json:
-        print(json.dumps({"output": str(output), "evaluations": len(documents)}))
+        print(json.dumps({"output": readable_name(output), "evaluations": len(documents)}))
     elif not common.quiet:
         say(f"{len(documents)} evaluation{'s' * (len(documents) != 1)} -> {output}")
 

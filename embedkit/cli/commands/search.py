@@ -71,10 +71,6 @@ def search(
         raise UsageError("a question and --more-like were both given", hint="give one of them")
     if query is not None and not query.strip():
         raise UsageError("the question is empty", where="QUERY")
-    if query is not None and any(
-        "\ud800" <= letter <= "\udfff" for letter in query
-    ):  # bytes that are no text
-        raise UsageError("the question is not UTF-8", where="QUERY")
     alone = {"QUERY": query, "--more-like": more_like, "--exact": narrowing.exact}
     clustering.refuse(*named(alone), hint="many questions, with -i FILE, are spread")
     opened = narrowing.tuned(Index.open(index), k)

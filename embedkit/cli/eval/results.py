@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from embedkit.cli.eval.protocol import Facts
 from embedkit.cli.figures import difference_cells, estimate_cells, print_facts, print_table, times_100
 from embedkit.cli.options import Common
+from embedkit.data.names import with_readable_names
 
 if TYPE_CHECKING:
     from embedkit.evaluation.bootstrap import Difference, Estimate
@@ -34,7 +35,8 @@ def print_results(
 ) -> None:
     """Print JSON where it was asked for, or what `show` prints and the protocol under it."""
     if common.json:
-        print(json.dumps({"results": results, **others, "protocol": protocol}))
+        facts = {"results": results, **others, "protocol": protocol}
+        print(json.dumps(with_readable_names(facts)))
         return
     show()
     print()

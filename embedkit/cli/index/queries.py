@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from embedkit.cli.options import EncoderOptions, TextOptions
+from embedkit.data.names import readable_name
 from embedkit.errors import MismatchError, UsageError
 from embedkit.evaluation.index.tuning import QuerySet, drawn_queries
 
@@ -34,7 +35,7 @@ def asked_queries(
     if queries is None:
         return drawn_queries(stored(index), index.rows, seed)
     vectors = _read_vectors(index, str(queries), reading, encoding)
-    return QuerySet(index.prepared(vectors), str(queries))
+    return QuerySet(index.prepared(vectors), readable_name(queries))
 
 
 def tuned_line(path: Path, found: Tuning, point: OperatingPoint) -> str:

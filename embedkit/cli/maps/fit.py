@@ -12,6 +12,7 @@ from embedkit import spec
 from embedkit.cli.console import input_names, passed_over, relay_warnings, say
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, TextOptions, named
 from embedkit.cli.vector_input import VectorInput, open_as_vectors
+from embedkit.data.names import readable_name
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def report_map(fitted: AffineMap, progress: Progress, source: object, output: Pa
     """Close a command that wrote a map fitted on a source."""
     story, seconds = fitted.story, progress.seconds
     facts = {
-        "output": str(output),
+        "output": readable_name(output),
         "spec": story["spec"],
         "rows": story["rows"],
         "input_dimension": fitted.input_dimension,

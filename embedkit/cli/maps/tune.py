@@ -17,6 +17,7 @@ from embedkit.cli.figures import print_facts, print_table
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
 from embedkit.cli.vector_input import VectorInput, open_as_vectors
 from embedkit.data.atomic import refuse_existing
+from embedkit.data.names import readable_name
 from embedkit.data.text.pairs import Columns, read_pairs
 from embedkit.errors import UsageError
 from embedkit.evaluation.sts import remember, texts_of
@@ -89,7 +90,7 @@ def _tell(tuning: TunedWhitening, fitted: AffineMap, output: Path, pairs: str, c
         "fitted on": f"{story['rows']:,} rows",
     }
     if common.json:
-        facts = {"output": str(output), "spec": story["spec"], "dimension": fitted.output_dimension}
+        facts = {"output": readable_name(output), "spec": story["spec"], "dimension": fitted.output_dimension}
         candidates = [_facts(candidate) for candidate in tuning.candidates]
         print(json.dumps({**facts, **protocol, "candidates": candidates}))
         return

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from embedkit.cli.command import require_text
 from embedkit.cli.completion import complete_models
 from embedkit.cli.console import input_names, say
 from embedkit.cli.options import Common, Pooling
 from embedkit.cli.train.launch import first_speaks, launched, one_fate, one_voice
 from embedkit.cli.train.progress import TrainingProgress
+from embedkit.data.names import readable_name
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -156,6 +158,8 @@ class TrainOptions:
         settings = with_given(settings, {**own, **self.given()})
         if files or not settings.inputs:
             settings = dataclasses.replace(settings, inputs=tuple(input_names(files)))
+        for name in settings.inputs:
+            require_text(name, where=readable_name(name))  # train.toml, which repeats the run, is UTF-8
         if "-" in settings.inputs and launched() > 1:
             raise UsageError("several processes cannot share standard input", where="-", hint="name a FILE")
         return settings

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Literal, NamedTuple
 
+from embedkit.data.names import readable_name
 from embedkit.data.text.rows import Row, has_vectors_beside, json_type, require_header, row_parsers
 from embedkit.data.text.streams import InputKind, Stream, open_stream, readable
 from embedkit.data.vectors.columns import VECTOR
@@ -67,7 +68,7 @@ class RecordReader:
     def __iter__(self) -> Iterator[Record]:
         done = 0
         for stream in self._streams:
-            name = stream.name.encode("utf-8", "backslashreplace").decode()  # a path may be any bytes
+            name = readable_name(stream.name)
             prefix = f"{name}:" if self._several else ""
             with readable(stream.name):
                 for record in self._records(stream, prefix):

@@ -191,7 +191,7 @@ def read_tables(path: Path) -> Iterator[Any]:
     """Yield the tables that `write_tables` wrote."""
     import pyarrow as pa
 
-    with pa.OSFile(str(path)) as file:
+    with pa.OSFile(os.fsencode(path)) as file:
         while file.tell() < file.size():
             with pa.ipc.open_stream(file) as stream:
                 yield stream.read_all()
@@ -204,7 +204,7 @@ def read_table(path: Path) -> Any:
     import pyarrow as pa
 
     try:
-        with pa.memory_map(str(path)) as source:
+        with pa.memory_map(os.fsencode(path)) as source:
             table = pa.ipc.open_file(source).read_all()
             table.validate()  # lengths and sizes only, which costs nothing
             return table
