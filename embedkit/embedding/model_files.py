@@ -7,6 +7,7 @@ optimizers, other checkpoints, exports for other runtimes) is left alone.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -53,10 +54,10 @@ def read_steps(folder: Path, *, where: str) -> tuple[Step, ...] | None:
     entries = read_json(folder, MODULES, where=where)
     if not isinstance(entries, list) or not entries:
         raise ModelError(f"{MODULES} is {kind(entries)}, expected a list of steps", where=where)
-    return tuple(_step(entry, place, where) for place, entry in enumerate(entries))
+    return tuple(_step(folder, entry, place, where) for place, entry in enumerate(entries))
 
 
-def _step(entry: Any, place: int, where: str) -> Step:
+def _step(folder: Path, entry: Any, place: int, where: str) -> Step:
     file = f"{MODULES}: step {place}"
     if not isinstance(entry, dict):
         raise ModelError(f"{file} is {kind(entry)}, expected an object", where=where)
@@ -64,8 +65,15 @@ def _step(entry: Any, place: int, where: str) -> Step:
     if missing := [key for key, value in said.items() if value is None]:
         raise ModelError(f"{file} has no {missing[0]}", where=where)
     path = PurePosixPath(str(said["path"]))
-    if path.is_absolute() or ".." in path.parts or "\0" in str(path):
+    if path.is_absolute() or ".." in path.parts:
         raise ModelError(f"{file}: the path {str(path)!r} leads out of the model's folder", where=where)
+    try:
+        (folder / path).stat()
+    except FileNotFoundError:
+        pass  # Git keeps no empty folder, and a step without settings needs none
+    except (OSError, ValueError) as error:  # a name that is too long, or no name at all
+        why = getattr(error, "strerror", None) or error
+        raise ModelError(f"{file}: its path cannot be read: {why}", where=where) from None
     return Step(str(said["type"]), path)
 
 
@@ -167,4 +175,4 @@ def _matching(folder: Path, path: PurePosixPath, *patterns: str) -> list[str]:
 
 def _first(folder: Path, path: PurePosixPath, names: Iterable[str]) -> list[str]:
     """Return the first of the names that is a file of a step's folder, in a list; an empty one without it."""
-    return [str(path / name) for name in names if (folder / path / name).is_file()][:1]
+    return [str(path / name) for name in names if os.path.isfile(folder / path / name)][:1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -201,7 +202,7 @@ class ModelFolder:
         base = text(self._object(self._of_transformer(ADAPTER)), _BASE, file=ADAPTER, where=self.name)
         if base is None:
             raise ModelError(f"{ADAPTER} has no {_BASE}", where=self.name)
-        path = Path(base) if Path(base).is_dir() else _from_hub(base, allow_pickle=False, fetch=False)
+        path = Path(base) if os.path.isdir(base) else _from_hub(base, allow_pickle=False, fetch=False)
         return {f"base: {name}": file for name, file in files_read(path, None, where=base).items()}
 
     def _count(self, key: str) -> int | None:
