@@ -65,6 +65,13 @@ def require_labels(
         what = f"all texts have the label {parts.names[0]!r}" if parts.names else "no text has a label"
         raise DataError(f"{what}: training wants 2 labels or more")
     _require_batch(len(parts.train), settings, processes)
+    most = max(Counter(name for row in parts.train for name in row.labels).values())
+    if settings.margin == "auto" and most < 2:
+        raise DataError(
+            "no label has two texts to train on, so none has a diameter to set the margin by",
+            where="--margin auto",
+            hint="give a number",
+        )
     where, rows = settings.eval or "--holdout-labels", parts.unseen if scored is None else scored.rows
     if rows and max(Counter(name for row in rows for name in row.labels).values(), default=0) < 2:
         raise DataError("no label has two texts, so none finds another", where=where)

@@ -80,12 +80,32 @@ def load_trainable(folder: Path, settings: RunSettings) -> tuple[Any, Dropout]:
     found, where = ModelFolder(str(folder), folder), EncoderSettings(device=settings.device)
     model = load_sentence_transformer(found, where, changed)
     require_finite(model, where=settings.model)
+    _require_length(model, found, settings)
     inner = model[0].auto_model.config
     for name in changed:
         setattr(inner, name, values[name])  # what is saved says what the model came with
     quicken_dropout(model)
     names = [name for name in (*HIDDEN, *ATTENTION) if isinstance(values.get(name), int | float)]
     return model.train(), Dropout({name: float((values | changed)[name]) for name in names})
+
+
+def _require_length(model: Any, folder: ModelFolder, settings: RunSettings) -> None:
+    """Raise ModelError for a `max_length` without positions for it, or without room for a text."""
+    length, limit = settings.max_length, folder.position_limit
+    if length is None:
+        return
+    if limit is not None and length > limit:
+        raise ModelError(
+            f"has positions for {limit} tokens, --max-length asks for {length}", where=settings.model
+        )
+    count: Any = getattr(model.tokenizer, "num_special_tokens_to_add", None)
+    special = count() if count is not None else 0
+    if length <= special:
+        raise ModelError(
+            f"adds {special} special tokens to a text, --max-length {length} leaves no room for it",
+            where=settings.model,
+            hint=f"give {special + 1} or more",
+        )
 
 
 def _changed(config: dict[str, Any], settings: RunSettings, *, where: str) -> dict[str, float]:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 
 from embedkit.data.text.labelled import LabelledText
-from embedkit.data.text.pairs import Pair
+from embedkit.data.text.pairs import Pair, shown
+from embedkit.errors import DataError
 from embedkit.evaluation.labels.retrieval import label_figures
 from embedkit.evaluation.sts import pearson, spearman
 from embedkit.training.gradcache import cut, in_order
@@ -62,7 +63,10 @@ class LabelScore(SentenceEvaluator):  # type: ignore[misc]
 
 
 def encode(model: Any, texts: Sequence[str], *, chunk_tokens: int, bf16: bool) -> NDArray[np.float64]:
-    """Return the vectors `(len(texts), dim)` of a SentenceTransformer that is being trained."""
+    """Return the vectors `(len(texts), dim)` of a SentenceTransformer that is being trained.
+
+    Raises DataError for a text whose vector is not finite.
+    """
     was_training, window = model.training, 4096
     model.eval()
     parts = []
@@ -74,7 +78,12 @@ def encode(model: Any, texts: Sequence[str], *, chunk_tokens: int, bf16: bool) -
                 for name, value in features.items()
             }
             chunks = cut(features, chunk_tokens)
-            vectors = [model(dict(chunk.features))["sentence_embedding"] for chunk in chunks]
-            parts.append(in_order(chunks, vectors).double().cpu().numpy())
+            found = [model(dict(chunk.features))["sentence_embedding"] for chunk in chunks]
+            parts.append(in_order(chunks, found).double().cpu().numpy())
     model.train(was_training)
-    return np.concatenate(parts)
+    vectors = np.concatenate(parts)
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        text = shown(texts[int(np.argmin(finite))])
+        raise DataError(f"the vector of {text} has a number that is not finite")
+    return vectors

@@ -129,7 +129,7 @@ class AMSoftmaxSettings(RunSettings):
         _require(
             self,
             "holdout_labels",
-            lambda value: 0 <= value < 1 or value % 1 == 0,
+            lambda value: 0 <= value < 1 or (value > 0 and value % 1 == 0),
             "a share, or a number",
         )
         _require(self, "max_classes", lambda value: value >= 2, "2 or more")

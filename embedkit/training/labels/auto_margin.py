@@ -47,7 +47,8 @@ class AutoMargin(TrainerCallback):  # type: ignore[misc]
         for text, place in self.rows:
             if len(texts[place]) < LARGEST_CLASS:
                 texts[place].append(text)
-        chosen = sorted(texts)[:: max(1, len(texts) // _CLASSES)]
+        several = [place for place in sorted(texts) if len(texts[place]) > 1]
+        chosen = several[:: max(1, len(several) // _CLASSES)]  # a single text has no distance to another
         labels = np.array([place for place in chosen for _ in texts[place]], dtype=np.int64)
         vectors = encode(
             model, [text for place in chosen for text in texts[place]],
