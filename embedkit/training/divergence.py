@@ -46,9 +46,10 @@ class Watchdog(TrainerCallback):  # type: ignore[misc]
         if _anywhere(fault is not None, next(self.objective.parameters()).device):
             with one_fate():
                 if fault is not None:
-                    raise self._diverged(state.global_step + 1, fault)
+                    raise self.diverged(state.global_step + 1, fault)
 
-    def _diverged(self, step: int, fault: str) -> DivergedError:
+    def diverged(self, step: int, fault: str) -> DivergedError:
+        """Return the error for a step, with the last good checkpoint."""
         kept = last_checkpoint(self.folder)
         good = f"the last good checkpoint is {kept}" if kept is not None else "there is no checkpoint yet"
         return DivergedError(

@@ -18,6 +18,7 @@ from sentence_transformers.base.sampler import DefaultBatchSampler
 from transformers import EarlyStoppingCallback, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
+from embedkit.errors import DataError
 from embedkit.training.adax import AdaX
 from embedkit.training.checkpoints import last_checkpoint
 from embedkit.training.divergence import Watchdog
@@ -84,6 +85,15 @@ class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
         if not self.adax:
             return cls, settings
         return AdaX, {name: value for name, value in settings.items() if name in ("lr", "optimizer_dict")}
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the figures of the evaluator; weights that it cannot use are a divergence."""
+        try:
+            return super().evaluate(*args, **kwargs)
+        except DataError as error:
+            if not self.state.global_step:
+                raise
+            raise self.watchdog.diverged(self.state.global_step, error.what) from None
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Leave out the library's card: it would quote training texts, and encode them to do so."""

@@ -305,3 +305,26 @@ def test_what_cannot_train_is_refused_before_a_model_is_loaded(settings, rows, g
 def test_settings_out_of_range_are_refused(given, message):
     with pytest.raises(EmbedkitError, match=message):
         AMSoftmaxSettings(**given)
+
+
+def test_an_automatic_margin_without_two_texts_of_a_label_is_one_line(settings):
+    texts = Labelled([LabelledText(text(n, n), (f"label {n}",), (1.0,)) for n in range(20)], False)
+    auto = replace(settings, margin="auto", holdout_labels=0, batch_size=8)
+    with pytest.raises(DataError, match="no label has two texts to train on"):
+        train_amsoftmax("out", auto, texts)
+
+
+def test_an_automatic_margin_finds_the_few_labels_with_two_texts(settings):
+    """Of more than 500 labels, those whose diameter is taken are chosen among the ones that have one."""
+    rows = [LabelledText(text(n, n), (f"label {n:04}",), (1.0,)) for n in range(1010)]
+    rows += [LabelledText(text(n, n + 5000), (f"label {n:04}",), (1.0,)) for n in (1, 3)]
+    auto = replace(settings, margin="auto", holdout_labels=0, max_steps=2, calibrate=0.0, batch_size=8)
+    assert train_amsoftmax("out", auto, Labelled(rows, False)).found["margin"] >= 0
+
+
+def test_a_label_that_was_renamed_in_place_stops_a_resumed_run(settings):
+    with pytest.raises(Killed):
+        train_amsoftmax("out", settings, TEXTS, watch=killed_at(3))
+    renamed = [row._replace(labels=tuple(f"{name} again" for name in row.labels)) for row in TEXTS.rows]
+    with pytest.raises(EmbedkitError, match=r"^out\.partial: the labelled texts .*changed after the run had"):
+        train_amsoftmax("out", settings, replace(TEXTS, rows=renamed), resume=True)

@@ -12,7 +12,16 @@ import pytest
 from embedkit.data.text.examples import Examples
 from embedkit.data.text.pairs import Pair
 from embedkit.embedding.loading import load
-from embedkit.errors import DataError, EmbedkitError, ExistsError, MismatchError, UsageError
+from embedkit.errors import (
+    DataError,
+    DivergedError,
+    EmbedkitError,
+    ExistsError,
+    FormatError,
+    MismatchError,
+    ModelError,
+    UsageError,
+)
 from embedkit.training import trainer
 from embedkit.training.exactness import check_exact
 from embedkit.training.seeds import train_seeds
@@ -304,3 +313,133 @@ def test_a_folder_of_somebody_else_is_left_alone(settings):
     Path("two.partial/thesis.tex").write_text("x")
     with pytest.raises(ExistsError, match="is a folder that holds something else"):
         train_simcse("two", settings, SENTENCES, force=True)
+
+
+@pytest.mark.parametrize("evaluated", [(), PAIRS], ids=["plain", "scored"])
+def test_a_run_that_diverges_stops_at_its_step_and_keeps_the_model_that_was_there(settings, evaluated):
+    train_simcse("out", replace(settings, max_steps=1), SENTENCES)
+    before = weights("out")
+    wild = replace(settings, learning_rate=1e30, warmup=6.0, max_grad_norm=1e9)
+    with pytest.raises(DivergedError, match=r"^out\.partial: training diverged at step \d+: the ") as caught:
+        train_simcse("out", wild, SENTENCES, evaluated, force=True)
+    assert same(weights("out"), before)
+    assert all(np.isfinite(line["loss"]) for line in log("out.partial") if "loss" in line)
+    step = int(str(caught.value).partition("step ")[2].partition(":")[0])
+    assert max(line["step"] for line in log("out.partial")) <= step
+
+
+def test_a_diverged_run_names_its_last_good_checkpoint(settings, monkeypatch):
+    from sentence_transformers import SentenceTransformerTrainer as Above
+
+    step = Above.training_step
+
+    def broken(self, model, *args, **kwargs):
+        loss = step(self, model, *args, **kwargs)
+        return loss * float("nan") if self.state.global_step == 6 else loss
+
+    monkeypatch.setattr(Above, "training_step", broken)
+    line = r"diverged at step 7: the loss is nan; the last good checkpoint is .*/checkpoint-6; start again"
+    with pytest.raises(DivergedError, match=line):
+        train_simcse("out", settings, SENTENCES)
+    assert all(np.isfinite(np.asarray(value)).all() for value in weights(
+        "out.partial/checkpoints/checkpoint-6").values())  # fmt: skip
+    assert not Path("out").exists()
+
+
+def test_a_model_with_weights_that_are_not_finite_is_not_trained(settings, tmp_path):
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(settings.model, tmp_path / "nan")
+    broken = load_file(tmp_path / "nan/model.safetensors")
+    next(iter(broken.values())).view(-1)[3] = float("nan")
+    save_file(broken, tmp_path / "nan/model.safetensors", {"format": "pt"})
+    with pytest.raises(EmbedkitError, match=r"finite|nan"):
+        train_simcse("out", replace(settings, model=str(tmp_path / "nan")), SENTENCES, PAIRS)
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("what", ["examples", "pairs", "model"])
+def test_a_resumed_run_refuses_what_changed_in_place(settings, tmp_path, what):
+    import shutil
+
+    shutil.copytree(settings.model, tmp_path / "base")
+    settings = replace(settings, model=str(tmp_path / "base"), eval="dev.tsv")
+    with pytest.raises(Killed):
+        train_simcse("out", settings, SENTENCES, PAIRS, watch=killed_at(5))
+    rows = [(sentence(500),), *SENTENCES.rows[1:]] if what == "examples" else SENTENCES.rows
+    pairs = [PAIRS[0]._replace(score=7.0), *PAIRS[1:]] if what == "pairs" else PAIRS
+    if what == "model":
+        file = tmp_path / "base/model.safetensors"
+        content = bytearray(file.read_bytes())
+        content[-1] ^= 1
+        file.write_bytes(content)
+    named = {"examples": "the training examples of a.txt", "pairs": "the pairs of --eval of dev.tsv",
+             "model": "the model "}[what]  # fmt: skip
+    with pytest.raises(MismatchError, match=f"^out.partial: {named}.* changed after the run had begun"):
+        train_simcse("out", settings, Examples(("text",), rows), pairs, resume=True)
+
+
+def test_a_finished_seed_of_other_data_is_not_counted(settings):
+    calls = []
+
+    def watch(event):
+        calls.append(event)
+        if len(calls) == 25:  # two for each of the ten steps of the first seed
+            raise Killed
+
+    with pytest.raises(Killed):
+        train_seeds("out", SimCSE(settings, SENTENCES), count=2, watch=watch)
+    assert Path("out.seed0/embedkit.json").is_file()
+    other = Examples(("text",), SENTENCES.rows[::-1])
+    with pytest.raises(MismatchError, match=r"^out\.seed0: the training examples of a\.txt changed"):
+        train_seeds("out", SimCSE(settings, other), count=2, resume=True)
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "missing", "foreign", "another run"])
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "trainer_state.json"])
+def test_a_damaged_checkpoint_is_one_line(settings, damage, name):
+    with pytest.raises(Killed):
+        train_simcse("out", settings, SENTENCES, watch=killed_at(5))
+    last = Path("out.partial/checkpoints/checkpoint-4")
+    content = (last / name).read_bytes()
+    if damage == "missing":
+        (last / name).unlink()
+    elif damage == "another run":
+        marked = orjson.loads((last / "whole").read_bytes())
+        marked["../../sources.json"][1] ^= 1
+        (last / "whole").write_bytes(orjson.dumps(marked))
+    else:
+        changed = {"cut": content[:-7], "empty": b"", "foreign": content[:-1] + bytes([content[-1] ^ 1])}[
+            damage
+        ]
+        (last / name).write_bytes(changed)
+    with pytest.raises(
+        FormatError, match=r"^out\.partial/checkpoints/checkpoint-4: this checkpoint cannot be"
+    ):
+        train_simcse("out", settings, SENTENCES, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("length", "line"), [(1, "leaves no room"), (2, "leaves no room"), (1000, "has positions")]
+)
+def test_a_length_that_the_model_cannot_read_is_refused(settings, length, line):
+    with pytest.raises(ModelError, match=line):
+        train_simcse("out", replace(settings, max_length=length), SENTENCES)
+
+
+def test_rows_with_unequal_numbers_of_negatives_train(settings):
+    rows = [tuple(sentence(seed + 50 * place) for place in range(2 + seed % 3)) for seed in range(24)]
+    examples = Examples(("query", "pos", "neg"), rows)
+    recipe = SimCSE(replace(settings, batch_size=8), examples)
+    assert recipe.dataset()["label"] == [seed % 3 for seed in range(24)]
+    assert train_simcse("out", replace(settings, epochs=1.0), examples).steps == 3
+    assert check_exact(recipe) < 1e-5
+
+
+@pytest.mark.parametrize("out", [".", ".."])
+def test_a_place_is_no_name_for_a_model(settings, out):
+    for count in (1, 2):
+        with pytest.raises(ExistsError, match="is a place, not a name to write to"):
+            train_seeds(out, SimCSE(settings, SENTENCES), count=count)
