@@ -110,7 +110,7 @@ def test_a_picture_without_matplotlib_names_the_extra(run, plane, monkeypatch):
     [
         (["x.npy", "--keep", "2"], 2, "--keep: 2.0 is not between 0 and 1"),
         (["x.npy", "--rows", "1"], 2, "--rows: 1 is not a number of two or more"),
-        (["x.npy", "--rows", "nan"], 2, "--rows: nan is not a number of two or more"),
+        (["x.npy", "--rows", "nan"], 2, "--rows: nan is not a finite number"),
         (["few.npy"], 1, "10 neighbours want 22 rows or more, there are 5"),
         (["same.npy"], 1, "pca wants rows that differ, the data have rank 0 (50 rows, 4 columns)"),
         (["none.vec"], 1, "none.vec: no such file"),
