@@ -1,16 +1,16 @@
 """The errors embedkit raises on purpose, each one line: `WHERE: WHAT; HINT`.
 
-EmbedkitError                 understood but not possible: exit code 1
-├── DataError                 a record, file or stream is not what it claims to be
-├── FormatError               something embedkit wrote is of another format or version, or damaged
-├── MismatchError             two things do not belong together (widths, encoders); both sides are named
-├── ModelError                a model is missing, unsafe to load, or cannot do what is asked
-├── ExistsError               the output is already there and --force was not given
-├── DivergedError         training came to numbers that are not finite
-├── MissingPackageError       an optional package is needed
+EmbedkitError                 a failure with an explanation: exit code 1
+├── DataError                 a record, file or stream is not valid for its format
+├── FormatError               a file that embedkit wrote has another format or version, or is damaged
+├── MismatchError             two things do not fit together (dimensions, encoders); both sides are named
+├── ModelError                a model is missing, unsafe to load, or lacks the requested feature
+├── ExistsError               the output already exists and --force was not given
+├── DivergedError             training reached values that are not finite
+├── MissingPackageError       an optional package is required
 ├── ClusterError              a cluster cannot be reached, or lost its machines
 └── UsageError                the request itself is wrong: exit code 2
-    └── UnknownNameError      a name that is not among the known ones; says the nearest
+    └── UnknownNameError      a name is not among the known ones; the error suggests the nearest
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 
 class EmbedkitError(Exception):
-    """A failure that a user can understand; `where` is a file, a record or an option."""
+    """A failure that a user can understand; `where` names a file, a record or an option."""
 
     exit_code = 1
 
@@ -39,38 +39,38 @@ class EmbedkitError(Exception):
 
 
 def same_error(kind: type[EmbedkitError], what: str, where: str | None, hint: str | None) -> EmbedkitError:
-    """Return an error as it was in another process."""
+    """Return an error as it was raised in another process."""
     error = kind.__new__(kind, what)
     EmbedkitError.__init__(error, what, where=where, hint=hint)
     return error
 
 
 class DataError(EmbedkitError):
-    """A record, file or stream is not what it claims to be."""
+    """A record, file or stream is not valid for its format."""
 
 
 class FormatError(EmbedkitError):
-    """Something embedkit wrote is of another format or version, or damaged."""
+    """A file that embedkit wrote has another format or version, or is damaged."""
 
 
 class MismatchError(EmbedkitError):
-    """Two things do not belong together; the message names both sides."""
+    """Two things do not fit together; the message names both sides."""
 
 
 class ModelError(EmbedkitError):
-    """A model is missing, unsafe to load, or cannot do what is asked."""
+    """A model is missing, unsafe to load, or lacks the requested feature."""
 
 
 class DivergedError(EmbedkitError):
-    """Training came to a loss, a gradient or weights that are not finite."""
+    """Training reached a loss, a gradient or weights that are not finite."""
 
 
 class ExistsError(EmbedkitError):
-    """The output is already there and overwriting was not asked for."""
+    """The output already exists and overwriting was not requested."""
 
 
 class MissingPackageError(EmbedkitError):
-    """A package is needed for this and not installed; `extra` names the extra that brings it, if one does."""
+    """A required package is not installed; `extra` names the extra that installs it, if one does."""
 
     def __init__(self, package: str, *, needed_for: str, extra: str | None = None) -> None:
         install = f"'embedkit[{extra}]'" if extra else package
@@ -78,17 +78,17 @@ class MissingPackageError(EmbedkitError):
 
 
 class ClusterError(EmbedkitError):
-    """A cluster cannot be reached, or lost what worked on a task too often."""
+    """A cluster cannot be reached, or lost the workers of one task too often."""
 
 
 class UsageError(EmbedkitError):
-    """The request itself is wrong, whatever the data."""
+    """The request itself is wrong, independent of the data."""
 
     exit_code = 2
 
 
 class UnknownNameError(UsageError):
-    """A name that is not among the known ones."""
+    """A name is not among the known ones; the hint suggests the nearest."""
 
     def __init__(self, name: str, known: Iterable[str], *, what: str, where: str | None = None) -> None:
         known = sorted(known)

@@ -1,10 +1,9 @@
 """Specs: `whitening:dim=256` <-> `Whitening(dim=256)`, and the kinds of each family, listed without importing
 them.
 
-A kind is a frozen dataclass of settings in a file of its own; the file's name is the kind's name, with
-hyphens for underscores. Adding a kind is adding a file to the family's `kinds/` folder. A kind whose settings
-have a syntax of their own names in `verbatim` the field that takes everything after the colon, as
-`factory:IVF256,SQ8` does.
+A kind is a frozen dataclass of settings in its own file; the kind's name is the file's name with hyphens for
+underscores. To add a kind, add a file to the family's `kinds/` folder. A kind whose settings have their own
+syntax, such as `factory:IVF256,SQ8`, names in `verbatim` the field that receives everything after the colon.
 """
 
 import dataclasses
@@ -29,7 +28,7 @@ Settings = TypeVar("Settings")
 
 @lru_cache
 def kinds(family: str) -> tuple[str, ...]:
-    """Return the names of a family's kinds, sorted, read from its folder; only the parent package is
+    """Return the sorted names of a family's kinds, read from its folder; only the parent package is
     imported.
     """
     found = find_spec(FAMILIES[family])
@@ -42,7 +41,7 @@ def kinds(family: str) -> tuple[str, ...]:
 def kind_class(family: str, name: str) -> type[Any]:
     """Import one kind's file and return its settings class (the dataclass defined there).
 
-    Raises UnknownNameError with the nearest name when there is no such file.
+    Raises UnknownNameError with the nearest name when the file does not exist.
     """
     stem = name.replace("-", "_")
     if stem.replace("_", "-") not in kinds(family):
@@ -58,14 +57,14 @@ def kind_class(family: str, name: str) -> type[Any]:
 
 
 def parse(family: str, text: str) -> Any:
-    """Read `kind:key=value,...` into that kind's settings.
+    """Parse `kind:key=value,...` into that kind's settings.
 
     >>> parse("transform", "truncate:dim=64")
     Truncate(dim=64)
     """
     name, _, settings = text.partition(":")
     cls = kind_class(family, name.strip())
-    if whole := getattr(cls, "verbatim", None):  # a language of its own, commas and all
+    if whole := getattr(cls, "verbatim", None):  # its syntax may contain commas
         return cls(**{whole: _present(settings, whole, where=text)})
     return parse_settings(cls, settings, where=text)
 
@@ -77,9 +76,7 @@ def _present(text: str, field: str, *, where: str) -> str:
 
 
 def parse_settings(cls: type[Settings], settings: str, *, where: str) -> Settings:
-    """Read `key=value,...` into the frozen dataclass `cls`; raises UsageError naming the key that is
-    wrong.
-    """
+    """Parse `key=value,...` into the frozen dataclass `cls`; raises UsageError naming the wrong key."""
     hints = get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
@@ -107,7 +104,7 @@ def parse_settings(cls: type[Settings], settings: str, *, where: str) -> Setting
 
 
 def render(settings: Any) -> str:
-    """Write settings back as a spec, leaving out what is at its default.
+    """Return settings as a spec, without the settings at their defaults.
 
     >>> render(parse("transform", "truncate:dim=64"))
     'truncate:dim=64'

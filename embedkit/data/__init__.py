@@ -1,1 +1,1 @@
-"""Records in and out, vector sets on disk, and files that appear whole or not at all."""
+"""Records in and out, vector sets on disk, and files that are written whole or not at all."""

@@ -1,5 +1,5 @@
-"""The affine map `x -> A x + b`: what every fitted map is; applied, chained, saved and checked here and
-nowhere else.
+"""The affine map `x -> A x + b`: every fitted map is one, and only this module applies, chains, saves and
+checks it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ FORMAT, VERSION = "embedkit-map", 1
 
 
 class Space(NamedTuple):
-    """Where vectors lie: the encoder that queries to them come from, its maps included, and those maps.
+    """The space that vectors lie in: the identity of the encoder for queries to them, and its maps as one
+    map.
 
-    `identity` None: nobody said which encoder; `transform` None: there is no map.
+    `identity` is None when the encoder is unknown; `transform` is None when there is no map.
     """
 
     identity: Identity | None
@@ -36,12 +37,12 @@ class Space(NamedTuple):
 
 @dataclass(frozen=True)
 class AffineMap:
-    """`y = A x + b` with A `(out, in)` and b `(out,)`, fitted in float64, and how it came to be.
+    """The map `y = A x + b` with A `(out, in)` and b `(out,)`, fitted in float64, and its provenance.
 
-    `story` holds kind and settings (`spec`), rows seen, the fingerprint of the encoder it was fitted on
-    (`encoder`) and of the maps behind that encoder (`maps`), all optional; a chain keeps the stories of its
-    parts under `parts`. `target` is the space that a map fitted towards other vectors leads to; None: that of
-    its input, with one map more.
+    `story` is the provenance: the kind and settings (`spec`), the number of rows (`rows`), the fingerprint of
+    the encoder that made them (`encoder`) and of the maps after that encoder (`maps`), all optional. A chain
+    keeps the provenance of its parts under `parts`. `target` is the space that a map fitted towards other
+    vectors leads to; None means the input's space with one more map.
     """
 
     A: NDArray[np.float64]
@@ -57,17 +58,17 @@ class AffineMap:
 
     @property
     def input_dimension(self) -> int:
-        """Columns it takes."""
+        """Return the dimension of the vectors that the map takes."""
         return int(self.A.shape[1])
 
     @property
     def output_dimension(self) -> int:
-        """Columns it gives."""
+        """Return the dimension of the vectors that the map returns."""
         return int(self.A.shape[0])
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits over the numbers of A and b."""
+        """Return 16 hex digits of a hash of A and b."""
         digest = hashlib.sha256(np.asarray(self.A.shape, dtype="<i8").tobytes())
         digest.update(np.ascontiguousarray(self.A, dtype="<f8").tobytes())
         digest.update(np.ascontiguousarray(self.b, dtype="<f8").tobytes())
@@ -75,12 +76,14 @@ class AffineMap:
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
-        """The fingerprints of the parts of a chain, in order of application; of a single map, its own."""
+        """Return the fingerprints of a chain's parts in order of application, or of a single map."""
         parts = self.story.get("parts")
         return tuple(part["fingerprint"] for part in parts) if parts else (self.fingerprint,)
 
     def apply(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map rows `(rows, in)` to `(rows, out)`, in float32; what is too large for that is not finite."""
+        """Map rows `(rows, in)` to `(rows, out)` in float32; values beyond its range become infinity or
+        NaN.
+        """
         if vectors.shape[1] != self.input_dimension:
             raise MismatchError(
                 f"the map wants {self.input_dimension} columns, the vectors have {vectors.shape[1]}"
@@ -90,7 +93,7 @@ class AffineMap:
             return np.asarray(vectors @ A.T + b, dtype=np.float32)
 
     def then(self, after: AffineMap) -> AffineMap:
-        """Return the one map that does this and then `after`."""
+        """Return one map that applies this map and then `after`."""
         if after.input_dimension != self.output_dimension:
             raise MismatchError(
                 f"the next map wants {after.input_dimension} columns, this one gives {self.output_dimension}"
@@ -106,9 +109,9 @@ class AffineMap:
         return AffineMap(after.A @ self.A, after.A @ self.b + after.b, story, target)
 
     def place(self, identity: Identity | None, before: AffineMap | None = None) -> Space:
-        """Return where vectors of `identity`, whose maps are `before`, lie after this one.
+        """Return the space of the mapped vectors of `identity`, whose earlier maps are `before`.
 
-        Raises MismatchError, naming both sides, when the map does not take them.
+        Raises MismatchError, naming both sides, when the map does not accept them.
         """
         if identity is not None:
             self.require_input(identity)
@@ -117,7 +120,7 @@ class AffineMap:
         return self.target or Space(identity, self if before is None else before.then(self))
 
     def require_input(self, identity: Identity, *, where: str | None = None) -> None:
-        """Raise MismatchError, naming both sides, unless the map takes this encoder's vectors."""
+        """Raise MismatchError, naming both sides, unless the map accepts this encoder's vectors."""
         if self.input_dimension != identity.dimension:
             raise MismatchError(
                 f"the map wants {self.input_dimension} columns, {identity.model} gives {identity.dimension}",
@@ -132,14 +135,14 @@ class AffineMap:
             )
 
     def _common_encoder(self, after: AffineMap) -> str | None:
-        """Return the encoder of a chain; raises MismatchError when its parts know of two."""
+        """Return the encoder of a chain; raises MismatchError when its parts name different encoders."""
         known = {part.story["encoder"] for part in (self, after) if part.story.get("encoder") is not None}
         if len(known) > 1:
             raise MismatchError(f"the maps were fitted on two encoders, {' and '.join(sorted(known))}")
         return known.pop() if known else None
 
     def _maps_before(self, after: AffineMap) -> list[str] | None:
-        """Return the maps before a chain; raises MismatchError when `after` was not fitted behind this."""
+        """Return the maps before a chain; raises MismatchError when `after` was not fitted after this map."""
         mine, wanted = self.story.get("maps"), after.story.get("maps")
         if wanted is None:
             return mine
@@ -152,7 +155,7 @@ class AffineMap:
         return list(before)
 
     def to_bytes(self) -> bytes:
-        """Return the content of a safetensors file with the story in its metadata, the same bytes every
+        """Return the content of a safetensors file with the provenance in its metadata, the same bytes every
         time.
         """
         metadata = {"format": FORMAT, "version": str(VERSION), "story": orjson.dumps(self.story).decode()}
@@ -171,8 +174,8 @@ class AffineMap:
 
     @classmethod
     def load(cls, path: str | Path) -> AffineMap:
-        """Read a map's file; raises FormatError when there is none, or it is another kind, version, or
-        damaged.
+        """Read a map file; raises FormatError when it is missing, damaged, or of another format or
+        version.
         """
         path = Path(path)
         try:
@@ -182,7 +185,7 @@ class AffineMap:
 
     @classmethod
     def from_bytes(cls, content: bytes, *, where: str) -> AffineMap:
-        """Read what `to_bytes` gave."""
+        """Return the map that `to_bytes` serialised; raises FormatError as `load` does."""
         from safetensors import SafetensorError
         from safetensors.numpy import load
 

@@ -1,4 +1,4 @@
-"""Bytes that can be looked at before they are read, for what is decided from the beginning of an input."""
+"""Bytes that can be inspected before they are read, to decide from an input's beginning how to read it."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import io
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-_PIECE = 1 << 16  # bytes that are asked for at a time while looking ahead
+_PIECE = 1 << 16  # bytes per read during inspection
 
 
 class Ahead(io.RawIOBase):
-    """The bytes of `file`; what was looked at is given again when it is read.
+    """The bytes of `file`; inspected bytes are returned again when they are read.
 
-    A look waits for as many bytes as it needs, however they arrive, and ends early only where the input
-    ends. It comes before reading: a look at an input that has been read from raises ValueError.
+    Inspection waits for as many bytes as it needs, however they arrive, and gets fewer only at the end of the
+    input. It must come before reading: inspecting an input that has been read from raises ValueError.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__()
         self._file = file
-        self._seen = bytearray()  # looked at, and not read yet
+        self._seen = bytearray()  # bytes inspected but not read yet
         self._begun = False
 
     def beginning(self, size: int) -> bytes:
-        """Return the first `size` bytes, fewer only where the input has no more."""
+        """Return the first `size` bytes, or fewer when the input has no more."""
         while len(self._seen) < size and self._look():
             pass
         return bytes(self._seen[:size])
 
     def lines(self) -> Iterator[bytes]:
-        """Yield the lines from the first one on, with their line feeds, each once it is whole."""
+        """Yield the lines from the first one on, with their line feeds, each as soon as it is complete."""
         start = searched = 0
         while True:
             end = self._seen.find(b"\n", searched) + 1
@@ -44,15 +44,15 @@ class Ahead(io.RawIOBase):
             yield bytes(self._seen[start:])
 
     def readable(self) -> bool:
-        """Say that bytes can be read."""
+        """Return True: bytes can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Say whether the file behind it can be read from any place."""
+        """Return whether the underlying file is seekable."""
         return self._file.seekable()
 
     def readinto(self, buffer: Any) -> int:
-        """Read at least one byte, and at most what fits; 0 only at the end."""
+        """Read at least one byte and at most as many as fit; return 0 only at the end."""
         self._begun = True
         if not self._seen:
             piece = self._more(len(buffer))
@@ -64,7 +64,7 @@ class Ahead(io.RawIOBase):
         return count
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to another place of a seekable file, which is where looks begin from then on."""
+        """Move to another position of a seekable file; inspection then starts there."""
         if whence == io.SEEK_CUR:
             offset, whence = self.tell() + offset, io.SEEK_SET
         place = self._file.seek(offset, whence)
@@ -72,7 +72,7 @@ class Ahead(io.RawIOBase):
         return place
 
     def tell(self) -> int:
-        """Return the place of the next byte that is read."""
+        """Return the position of the next byte to be read."""
         return self._file.tell() - len(self._seen)
 
     def _look(self) -> bool:
@@ -83,13 +83,13 @@ class Ahead(io.RawIOBase):
         return bool(piece)
 
     def _more(self, size: int) -> bytes:
-        """Read what is there, at most `size` bytes; nothing only at the end."""
-        read = getattr(self._file, "read1", self._file.read)  # `read` of a buffered file waits for all of it
+        """Read the available bytes, at most `size`; the result is empty only at the end."""
+        read = getattr(self._file, "read1", self._file.read)  # `read` of a buffered file waits for all bytes
         return bytes(read(size) or b"")
 
 
 class LineFeeds(Ahead):
-    """The bytes of a file whose lines end in carriage returns, with line feeds in their places."""
+    """The bytes of a file whose lines end in carriage returns, each replaced by a line feed."""
 
     def _more(self, size: int) -> bytes:
         return super()._more(size).replace(b"\r", b"\n")

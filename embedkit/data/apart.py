@@ -1,5 +1,5 @@
-"""A function in a process of its own, so that a native library that dies takes no command with it, and that
-what it prints does not appear.
+"""A function call in a separate process, so that a crash in a native library does not end the command, and
+its output is not shown.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ _CHILD = (
 
 
 class DiedError(Exception):
-    """The process ended without an answer; the message names the signal, or the exit code."""
+    """The process ended without an answer; the message names the signal or the exit code."""
 
 
 def apart(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what a function of a module returns, called in a process of its own; JSON can hold arguments and
-    answer. Raises what the function raises, and DiedError when the process ends in another way.
+    """Call a module's function in a separate process and return its result; arguments and result must be JSON
+    values.
+
+    Raises what the function raises, and DiedError when the process ends in another way.
     """
     question = [sys.path, function.__module__, function.__name__, arguments]
     done = subprocess.run(
@@ -48,7 +50,7 @@ def apart(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _answer(module: str, name: str, arguments: list[Any]) -> None:
-    """Answer the question on standard output, which nothing else reaches."""
+    """Write the function's result to standard output, which receives nothing else."""
     out = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     value, raised = None, None
@@ -63,7 +65,7 @@ def _answer(module: str, name: str, arguments: list[Any]) -> None:
 
 
 def _error(name: str, what: str, where: str | None, hint: str | None) -> Exception:
-    """Return an error as it was in the other process."""
+    """Return an error as it was raised in the other process."""
     kind = getattr(errors, name, None)
     if kind is not None:
         return errors.same_error(kind, what, where, hint)

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all: written beside, flushed, renamed."""
+"""Files and folders that are written whole or not at all: next to their target, flushed, then renamed."""
 
 import ctypes
 import errno
@@ -17,15 +17,16 @@ from embedkit.errors import ExistsError
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-_PATIENCE = (0.05, 0.2, 1.0)  # seconds between tries to delete what others still write to
+_PATIENCE = (0.05, 0.2, 1.0)  # seconds between attempts to delete a folder that others still write to
 
 
 def refuse_existing(path: Path, *, force: bool, marker: str | None = None) -> None:
-    """Raise ExistsError, or OSError, for an output that could not be put at `path` in the end: one that is
-    there and may not be overwritten, a link, or a name in a folder that is not there or takes no files.
+    """Raise ExistsError or OSError when an output could not replace `path`.
 
-    An output with a `marker` is a folder, and replaces no folder but one that holds the file of that name,
-    which says that embedkit wrote it, even with `force`. An output without is a file, and replaces no folder.
+    Refused are a path that exists without `force`, a link, a device or pipe, and a name in a folder that is
+    missing or not writable. An output with a `marker` is a folder; even with `force` it replaces only an
+    empty folder or one that contains a file of that name, which shows that embedkit wrote it. An output
+    without a marker is a file and replaces no folder.
     """
     require_name(path)
     if not path.parent.is_dir():
@@ -52,7 +53,7 @@ def refuse_existing(path: Path, *, force: bool, marker: str | None = None) -> No
 
 
 def _refuse_closed(path: Path) -> None:
-    """Raise OSError, naming `path`, where no file can be written beside it."""
+    """Raise OSError, naming `path`, when no file can be written next to it."""
     beside = _beside(path)
     try:
         beside.touch()
@@ -63,14 +64,14 @@ def _refuse_closed(path: Path) -> None:
 
 
 def require_name(path: Path) -> None:
-    """Raise ExistsError for a path such as `.` that says where, but not under which name."""
+    """Raise ExistsError for a path such as `.`, which is a directory reference, not a file name."""
     if path.name in ("", ".."):
         raise ExistsError("is a place, not a name to write to", where=str(path))
 
 
 @contextmanager
 def whole_file(path: Path, mode: str = "wb") -> Iterator[IO[bytes]]:
-    """Open a file that replaces `path` when the block ends well, and leaves no trace when it does not."""
+    """Open a file that replaces `path` when the block succeeds and is deleted when it fails."""
     if path.is_dir():
         raise ExistsError("is a folder and would have to become a file", where=str(path))
     beside = _beside(path)
@@ -95,9 +96,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Yield a folder beside `path` that takes its place when the block ends well; on failure nothing is
-    left.
-    """
+    """Yield a folder next to `path` that replaces it when the block succeeds; on failure nothing is left."""
     beside = _beside(path)
     beside.mkdir()
     try:
@@ -111,8 +110,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(path: Path) -> Iterator[Path]:
-    """Yield a folder beside `path` for what is needed on the way to it; nothing is left, and what a killed
-    process left is cleared away by the next one.
+    """Yield a folder next to `path` for intermediate files, and delete it afterwards; the next call deletes
+    one that a killed process left.
     """
     beside = _beside(path.with_name(f"{path.name}.scratch"))
     beside.mkdir()
@@ -124,7 +123,7 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def named_when_full(path: Path) -> Iterator[None]:
-    """Say what could not be written, where a disk is full: the system does not."""
+    """Add the file's name to the OSError of a full disk, which the system leaves out."""
     try:
         yield
     except OSError as error:
@@ -134,7 +133,7 @@ def named_when_full(path: Path) -> Iterator[None]:
 
 
 def _beside(path: Path) -> Path:
-    """Return a free name beside `path`, and clear away what killed processes have left under such names."""
+    """Return a free name next to `path`, and delete files that killed processes left under such names."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         pid = left.name[len(path.name) + 2 : -len(".tmp")]
         if pid.isdecimal() and (int(pid) == os.getpid() or not _alive(int(pid))):
@@ -147,15 +146,15 @@ def _alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # somebody else's, or no number of a process: left alone
+    except (OSError, OverflowError):  # another user's process, or not a process id
         return True
     return True
 
 
 def hold(folder: Path) -> int:
-    """Lock a folder against other writers until the returned descriptor is closed, or the process ends.
+    """Lock a folder against other writers until the returned descriptor is closed or the process ends.
 
-    Raises ExistsError when another process holds it.
+    Raises ExistsError when another process holds the lock.
     """
     if os.name != "posix":
         return os.open(os.devnull, os.O_RDONLY)  # other systems have no such lock
@@ -171,7 +170,7 @@ def hold(folder: Path) -> int:
 
 
 def put_in_place(ready: Path, path: Path) -> None:
-    """Rename the finished file or folder `ready` to `path`, exchanging it with whatever is there."""
+    """Rename the finished file or folder `ready` to `path`, and delete what was there."""
     flush_folder(ready if ready.is_dir() else ready.parent)
     if path.is_dir() or (path.exists() and ready.is_dir()):
         _exchange(ready, path)
@@ -182,8 +181,8 @@ def put_in_place(ready: Path, path: Path) -> None:
 
 
 def discard(path: Path) -> None:
-    """Delete a file or a folder, if it is there; one in which a process that is being ended still writes
-    too.
+    """Delete a file or folder if it exists; retry while a process that is ending still writes to the
+    folder.
     """
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
@@ -213,7 +212,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def _exchange(ready: Path, path: Path) -> None:
-    """Swap two names in one step where the system can (Linux), in two renames where it cannot."""
+    """Swap two names in one step where the system can (Linux), otherwise in three renames."""
     with suppress(AttributeError, OSError):
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
         if renameat2(_AT_FDCWD, os.fsencode(ready), _AT_FDCWD, os.fsencode(path), _RENAME_EXCHANGE) == 0:

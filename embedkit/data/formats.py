@@ -1,4 +1,4 @@
-"""Every format says its name and version, and is refused when it is another."""
+"""The check of format name and version: every file states them, and is refused when they differ."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,8 +9,8 @@ from embedkit.errors import FormatError
 def require_format(
     said: Mapping[str, Any], name: str, versions: int | Sequence[int], *, thing: str, where: str
 ) -> None:
-    """Raise FormatError unless `said` holds this format's name and one of the versions that are read; `thing`
-    is what it would be.
+    """Raise FormatError unless `said` holds this format's name and a supported version; `thing` names in the
+    message what the file should be.
     """
     if said.get("format") != name:
         raise FormatError(f"is not {thing}", where=where)

@@ -1,5 +1,5 @@
-"""What decides the numbers an encoder gives: stored with vectors, maps and indexes, and compared when they
-meet.
+"""The identity of an encoder: the settings that determine its vectors. Vectors, maps and indexes store it,
+and it is compared when they are used together.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from embedkit.errors import MismatchError
 
 @dataclass(frozen=True)
 class Identity:
-    """An encoder, told apart from every other; two equal fingerprints and maps give the same vectors."""
+    """The identity of an encoder; equal fingerprints and maps mean equal vectors."""
 
-    model: str  # a name that loads it again: "minilm", a hub id, an absolute folder, "hash:dim=512"
+    model: str  # a name that loads the model again: "minilm", a hub id, an absolute folder, "hash:dim=512"
     fingerprint: str  # 16 hex digits over weights, tokenizer, modules and the settings that change vectors
-    dimension: int  # columns after the maps
+    dimension: int  # vector size after the maps
     normalized: bool  # True when the vectors have unit length
     pooling: str | None = None
     max_length: int | None = None  # tokens, special ones included
@@ -40,13 +40,13 @@ class Identity:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Identity:
-        """Read what `to_json` wrote; unknown fields (of a later minor version) are passed over."""
+        """Return the identity that `to_json` wrote; unknown fields (of a later minor version) are ignored."""
         names = {field.name for field in dataclasses.fields(cls)}
         known = {name: item for name, item in value.items() if name in names}
         return cls(**{**known, "maps": tuple(known.get("maps", ()))})
 
     def require_same_space(self, other: Identity, *, where: str, mine: str, others: str) -> None:
-        """Raise MismatchError, naming both sides, unless vectors of the two may be compared."""
+        """Raise MismatchError, naming both sides, unless vectors of the two encoders can be compared."""
         if (self.fingerprint, self.maps) != (other.fingerprint, other.maps):
             raise MismatchError(
                 f"{mine} comes from {self}, {others} from {other}",

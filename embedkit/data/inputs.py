@@ -1,4 +1,4 @@
-"""One way to open whatever a command is given: text (records) or vectors, from a set, a file, a URL or a
+"""One way to open any input of a command: text (records) or vectors, from a vector set, a file, a URL or a
 pipe.
 """
 
@@ -21,9 +21,10 @@ VectorSource = VectorSet | VectorFile
 
 @contextmanager
 def open_input(names: Sequence[str], format: TextFormat) -> Iterator[RecordReader | VectorSource]:
-    """Open inputs by name; yields records when they hold text, vectors when they hold vectors.
+    """Open inputs by name; yield a RecordReader when they hold text, or the vectors when they hold vectors.
 
-    Raises DataError for what cannot be read and UsageError when several inputs hold vectors.
+    Raises DataError for an input that cannot be read, and UsageError when one of several inputs holds
+    vectors.
     """
     with ExitStack() as stack:
         first = Path(names[0])
@@ -58,9 +59,9 @@ def open_vectors(name: str) -> Iterator[VectorSource]:
 
 @contextmanager
 def open_text(names: Sequence[str], format: TextFormat) -> Iterator[RecordReader]:
-    """Open inputs that hold text; a vector set gives the texts it keeps.
+    """Open inputs that must hold text; a vector set yields the texts it keeps.
 
-    Raises DataError for what cannot be read, or holds no text.
+    Raises DataError for an input that cannot be read or holds no text.
     """
     files, format = text_files(names, format)
     with ExitStack() as stack:
@@ -70,12 +71,13 @@ def open_text(names: Sequence[str], format: TextFormat) -> Iterator[RecordReader
 
 
 def text_files(names: Sequence[str], format: TextFormat) -> tuple[list[str], TextFormat]:
-    """Return the files that hold the texts of inputs, and how they are read: a vector set's are its shards.
+    """Return the files that hold the inputs' texts, and the format to read them in; a vector set's files are
+    its shards.
 
     Raises DataError for a set that keeps no texts.
     """
     files = [file for name in names for file in _shard_files(name)]
-    if files != list(names):  # the texts of a vector set are whole: their titles are in them already
+    if files != list(names):  # texts in a vector set already include their titles
         format = replace(format, text_field=format.text_field or "text", id_field=format.id_field or "id")
     return files, format
 
@@ -90,7 +92,7 @@ def _shard_files(name: str) -> list[str]:
 
 
 def _size(names: Sequence[str], first: Stream) -> int | None:
-    """Return the bytes of all inputs together, when they are known before reading."""
+    """Return the total bytes of all inputs, or None when the total is unknown before reading."""
     if len(names) == 1:
         return first.size
     return (
@@ -108,7 +110,7 @@ def _streams(first: Stream, others: Sequence[str], format: TextFormat) -> Iterat
 
 
 def _texts(streams: Iterator[Stream], names: Sequence[str]) -> Iterator[Stream]:
-    """Yield streams of text; raises UsageError at one that holds vectors."""
+    """Yield streams of text; raises UsageError for one that holds vectors."""
     for stream in streams:
         if holds_vectors(stream):
             hint = f"{names[0]} holds text; give them to two commands"

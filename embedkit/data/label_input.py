@@ -1,4 +1,4 @@
-"""Label vectors as an input: each label is a row, its name the text."""
+"""Label vectors as an input: each label vector is a row, and the label's name is its text."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from embedkit.data.vectors.files import VectorFile
 from embedkit.data.vectors.label_vectors import LabelVectors
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 
-_ROWS = 4096  # of a batch
+_ROWS = 4096  # rows per batch
 
 
 @dataclass
 class LabelInput(VectorFile):
-    """The vectors of labels, and the folder that should hold the model they were trained with."""
+    """The label vectors of one file, and the folder that should hold the model they were trained with."""
 
     labels: LabelVectors
     folder: Path
 
     @property
     def rows(self) -> int:
-        """Vectors in the file."""
+        """Return the number of vectors in the file."""
         return len(self.labels.vectors)
 
 
 def read_labels(path: Path) -> LabelInput:
-    """Open a file of label vectors; raises FormatError when it is none."""
+    """Open a file of label vectors; raises FormatError when it is not one."""
     labels = LabelVectors.load(path)
     return LabelInput(str(path), VectorMeta(labels.dimension), _batches(labels), labels, path.parent)
 

@@ -1,4 +1,6 @@
-"""safetensors files: written to the same bytes every time; headers are checked without the tensors."""
+"""safetensors files: writing produces the same bytes every time, and headers are checked without reading the
+tensors.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from embedkit.data.atomic import whole_file
 
 _LENGTH = 8  # bytes that hold the header's length
-_HEADER_LIMIT = 100_000_000  # bytes; the library reads no longer header
+_HEADER_LIMIT = 100_000_000  # bytes; the library refuses longer headers
 _LFS = b"version https://git-lfs.github.com/spec/v1"
 
 
@@ -26,36 +28,38 @@ def tensor_bytes(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str
     content: bytes = save({name: np.ascontiguousarray(array) for name, array in tensors.items()}, metadata)
     length = int.from_bytes(content[:_LENGTH], "little")
     head = orjson.dumps(orjson.loads(content[_LENGTH : _LENGTH + length]), option=orjson.OPT_SORT_KEYS)
-    head += b" " * (-len(head) % 8)  # safetensors writes its keys in an order left to chance
+    head += b" " * (-len(head) % 8)  # safetensors writes its keys in random order
     return len(head).to_bytes(_LENGTH, "little") + head + content[_LENGTH + length :]
 
 
 def metadata_in(content: bytes) -> dict[str, str]:
-    """Return the metadata in a file's content; raises ValueError when it is no whole safetensors file."""
+    """Return the metadata in a file's content; raises ValueError unless it is a complete safetensors file."""
     return _metadata(_whole(_header(content, len(content)), content[:_LENGTH], len(content)))
 
 
 def metadata_of(path: Path) -> dict[str, str]:
-    """Return the metadata of a file, of which the tensors may be cut; raises ValueError without a header."""
+    """Return the metadata of a file whose tensors may be cut short; raises ValueError without a valid
+    header.
+    """
     return _metadata(_header(*_beginning(path)))
 
 
 def read_header(path: Path) -> dict[str, Any]:
     """Return the header of a file, tensors by name, without reading the tensors.
 
-    Raises ValueError, which says why, when the file is no whole safetensors file, and OSError.
+    Raises ValueError with the reason when the file is not a complete safetensors file, and OSError.
     """
     content, size = _beginning(path)
     return _whole(_header(content, size), content[:_LENGTH], size)
 
 
 def is_lfs_pointer(content: bytes) -> bool:
-    """Say whether a file's content, or its beginning, is what Git leaves where Git LFS has not fetched it."""
+    """Return whether a file's content, or its beginning, is a Git LFS pointer in place of the real file."""
     return content.startswith(_LFS)
 
 
 def _beginning(path: Path) -> tuple[bytes, int]:
-    """Return the beginning of a file that holds its header, if it has one, and the size of the whole file."""
+    """Return the beginning of a file, including its header if it has one, and the size of the whole file."""
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         head = file.read(max(_LENGTH, len(_LFS)))
@@ -64,7 +68,7 @@ def _beginning(path: Path) -> tuple[bytes, int]:
 
 
 def _header(content: bytes, size: int) -> dict[str, Any]:
-    """Return the header in the beginning of a file of `size` bytes; raises ValueError when there is none."""
+    """Return the header from the beginning of a file of `size` bytes; raises ValueError when it has none."""
     if is_lfs_pointer(content):
         raise ValueError("it is a Git LFS pointer; run git lfs pull")
     if size < _LENGTH:
@@ -82,7 +86,9 @@ def _header(content: bytes, size: int) -> dict[str, Any]:
 
 
 def _whole(header: dict[str, Any], length: bytes, size: int) -> dict[str, Any]:
-    """Return the header of a file of `size` bytes; raises ValueError unless all of its tensors are there."""
+    """Return the header of a file of `size` bytes; raises ValueError unless all of its tensors are
+    present.
+    """
     try:
         ends = [int(tensor["data_offsets"][1]) for name, tensor in header.items() if name != "__metadata__"]
     except (LookupError, TypeError, ValueError):
@@ -101,7 +107,7 @@ def _metadata(header: Mapping[str, Any]) -> dict[str, str]:
 
 
 def rename_tensors(path: Path, prefix: str) -> None:
-    """Remove a prefix from the names of tensors in a safetensors file; the tensors stay as they are."""
+    """Remove a prefix from the names of tensors in a safetensors file; the tensors stay unchanged."""
     with open(path, "rb") as source, whole_file(path) as target:
         length = int.from_bytes(source.read(_LENGTH), "little")
         header = orjson.loads(source.read(length))
