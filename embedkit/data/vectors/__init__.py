@@ -1,1 +1,1 @@
-"""Vectors in and out: vector sets on disk, vector files of other formats, binary and int8 codes."""
+"""Vectors read and written: vector sets on disk, vector files of other formats, binary and int8 codes."""

@@ -1,5 +1,5 @@
-"""Vectors in `.parquet` and `.arrow` files and Arrow streams, in and out; the schema says what is known of
-them.
+"""Vectors in `.parquet` and `.arrow` files and Arrow streams, read and written; the schema's metadata holds
+their VectorMeta.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _META_KEY, _MAP_KEY = b"embedkit", b"embedkit-map"
 
 
 def read_table(stream: Stream) -> tuple[VectorMeta, Iterator[Batch]]:
-    """Read tables with a column `vector`; raises DataError when there is no row and none is announced."""
+    """Read a table with a column `vector`; raises DataError when it has no rows and no VectorMeta."""
     schema = stream.table.schema
     annotation = (schema.metadata or {}).get(_META_KEY)
     if annotation:
@@ -55,7 +55,7 @@ def _table_batches(stream: Stream, dimension: int | None) -> Iterator[Batch]:
 
 
 def _with_ids(table: Any, where: str, before: int) -> Any:
-    """Bring id and text to plain strings in front; rows without an id column are numbered."""
+    """Return the table with id and text first, as plain strings; without an id column, rows are numbered."""
     import pyarrow as pa
 
     names = {ours: name for ours, name in _NAMES if name in table.schema.names}
@@ -75,7 +75,7 @@ _NAMES = (
     ("id", "_id"),
     ("id", "id"),
     ("text", "text"),
-)  # our names and those in the input, the last one wins
+)  # our name and the input's name; the last match wins
 
 
 def _strings(column: Any, name: str, where: str, before: int) -> Any:
@@ -91,8 +91,8 @@ def _strings(column: Any, name: str, where: str, before: int) -> Any:
 
 
 def write_arrow_stream(meta: VectorMeta, batches: Iterable[Batch], file: IO[bytes]) -> None:
-    """Write an Arrow IPC stream; the first batch settles the columns, and a later one that has others is
-    refused.
+    """Write an Arrow IPC stream; the first batch fixes the columns, and a later batch with other columns
+    raises DataError.
     """
     import pyarrow as pa
 
@@ -142,7 +142,7 @@ def _write_batches(source: VectorSet, open_writer: Callable[[Any], Any]) -> None
 
 
 def _annotated(table: Any, meta: VectorMeta) -> Any:
-    """Put what is known of the vectors into the schema's metadata."""
+    """Return the table with `meta` in its schema's metadata."""
     metadata = {_META_KEY: orjson.dumps(meta.to_json())}
     if meta.map_file is not None:
         metadata[_MAP_KEY] = meta.map_file

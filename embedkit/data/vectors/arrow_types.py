@@ -1,4 +1,4 @@
-"""Types of Arrow columns: plain ones, one that holds the values of two others, one that SQL can compare."""
+"""Types of Arrow columns: plain types, common types of two columns, and types that SQL can compare."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _FINEST_FIRST = ("us", "ms", "s", "ns")
 
 
 def plain(type: Any) -> Any:
-    """Return a type without dictionaries, runs, views and extensions, at any depth."""
+    """Return a type without dictionaries, run-end encoding, views and extensions, at any depth."""
     import pyarrow as pa
 
     if isinstance(type, pa.BaseExtensionType):
@@ -22,7 +22,7 @@ def plain(type: Any) -> Any:
 
 
 def common(one: Any, other: Any) -> Any | None:
-    """Return the type that Arrow promotes two plain types to, or one that loses less; None where no type can
+    """Return the type that Arrow promotes two plain types to, or one that loses less; None when no type can
     hold the values of both.
     """
     import pyarrow as pa
@@ -35,8 +35,10 @@ def common(one: Any, other: Any) -> Any | None:
 
 
 def in_sql(type: Any, *, wide: Any = None) -> Any:
-    """Return the nearest type that DuckDB has, at any depth; `wide` is for decimal numbers of 256 bits, which
-    otherwise become those of 38 digits.
+    """Return the nearest type that DuckDB has, at any depth.
+
+    `wide` is the type for 256-bit decimals, which otherwise become decimals of 38 digits, or float64 where
+    the scale does not fit.
     """
     import pyarrow as pa
 
@@ -48,7 +50,7 @@ def in_sql(type: Any, *, wide: Any = None) -> Any:
 
 
 def is_list(type: Any) -> bool:
-    """Say whether a type is one of lists, views included."""
+    """Return whether a type is a list type, list views included."""
     import pyarrow as pa
 
     return is_large_list(type) or bool(
@@ -57,14 +59,14 @@ def is_list(type: Any) -> bool:
 
 
 def is_large_list(type: Any) -> bool:
-    """Say whether a type is one of lists with offsets of 64 bits."""
+    """Return whether a type is a list type with 64-bit offsets."""
     import pyarrow as pa
 
     return bool(pa.types.is_large_list(type) or pa.types.is_large_list_view(type))
 
 
 def _inside(type: Any, change: Callable[[Any], Any]) -> Any:
-    """Return a type with what it is made of changed; views of lists become lists."""
+    """Return a type with its inner types replaced by `change`; list views become lists."""
     import pyarrow as pa
 
     if is_list(type):
@@ -97,7 +99,9 @@ def _common_nested(one: Any, other: Any) -> Any | None:
 
 
 def _exact(one: Any, other: Any) -> Any | None:
-    """Return the common type of two for which Arrow has none, or one in which values would be lost."""
+    """Return the common type of two types for which Arrow has none, or has one that loses values; else
+    None.
+    """
     import pyarrow as pa
 
     types = pa.types
@@ -108,7 +112,7 @@ def _exact(one: Any, other: Any) -> Any | None:
     if types.is_decimal(one) and types.is_integer(other):
         return common(one, pa.decimal128(20 if types.is_uint64(other) else 19, 0))
     if types.is_timestamp(one) and types.is_timestamp(other) and bool(one.tz) == bool(other.tz):
-        # nanoseconds, of the years 1678 to 2261 only, give way where the other side may hold a date beyond
+        # nanoseconds cover the years 1678 to 2261 only: use microseconds if the other unit is coarser
         unit = next(unit for unit in _FINEST_FIRST if unit in (one.unit, other.unit))
         zone = one.tz if one.tz == other.tz else "UTC"
         return pa.timestamp("us" if {"ns"} < {one.unit, other.unit} else unit, zone)
@@ -121,7 +125,7 @@ def _promoted(one: Any, other: Any) -> Any | None:
     types = pa.types
     texts = [types.is_string(type) or types.is_large_string(type) for type in (one, other)]
     if any(texts) and not all(texts) and not (types.is_null(one) or types.is_null(other)):
-        return None  # Arrow would make bytes of text
+        return None  # Arrow would turn text into bytes
     try:
         schemas = [pa.schema([pa.field("", type)]) for type in (one, other)]
         return pa.unify_schemas(schemas, promote_options="permissive").field(0).type

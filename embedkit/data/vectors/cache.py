@@ -1,4 +1,4 @@
-"""Vectors by key in one SQLite file of bounded size, which threads and processes share."""
+"""Vectors by key in one SQLite file of bounded size, shared by threads and processes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float32]
 Found = TypeVar("Found")
 
-LIMIT = 2**31  # bytes of the file: about 1.3 million vectors of 384 columns
-_KEPT = 0.9  # of the limit, once something has to go
-_APPLICATION, _VERSION = 0x656D6276, 1  # of the file
-_AT_ONCE = 500  # keys of a query
-_OVERHEAD = 120  # bytes of an entry beside its vector, about
-_PATIENCE = 30  # seconds that another process is waited for
+LIMIT = 2**31  # bytes of the file: about 1.3 million vectors of dimension 384
+_KEPT = 0.9  # share of the limit that stays when entries are removed
+_APPLICATION, _VERSION = 0x656D6276, 1  # SQLite's application_id and user_version
+_AT_ONCE = 500  # keys per SQL query
+_OVERHEAD = 120  # approximate bytes per entry in addition to its vector
+_PATIENCE = 30  # seconds to wait for another process's lock
 _SCHEMA = (
     "CREATE TABLE entries (key BLOB PRIMARY KEY, used INTEGER, place INTEGER) WITHOUT ROWID",
     "CREATE TABLE vectors (place INTEGER PRIMARY KEY, content BLOB)",
@@ -36,15 +36,16 @@ logger = logging.getLogger("embedkit")
 
 
 class _FullError(Exception):
-    """The file is full of what this process used."""
+    """The file is full of entries that this process used."""
 
 
 class VectorCache:
-    """Vectors of float32 under keys of bytes; what is in it can always be made again.
+    """A cache of float32 vectors by keys of bytes; every entry can be computed again.
 
-    When the file is full, what was used longest ago goes; what this process used stays, and new vectors
-    are then not kept, so that a corpus beyond the limit finds the same part of itself each time. A damaged
-    entry counts as missing. A damaged file is begun anew, and one that cannot be used costs a warning.
+    When the file is full, the least recently used entries are removed. Entries that this process used stay,
+    and new vectors are then not stored, so that a corpus beyond the limit finds the same entries each time. A
+    damaged entry counts as missing. A damaged file is replaced, and a file that cannot be used causes a
+    warning.
     """
 
     def __init__(self, path: str | Path, limit: int = LIMIT) -> None:
@@ -55,11 +56,11 @@ class VectorCache:
         self._usable, self._full = True, False
 
     def get(self, keys: Sequence[bytes], width: int) -> dict[bytes, Vector]:
-        """Return the vectors of `width` columns that are there, by key."""
+        """Return the cached vectors of dimension `width`, by key."""
         return self._attempt(lambda: self._get(keys, width), {})
 
     def put(self, vectors: Mapping[bytes, Vector]) -> None:
-        """Keep vectors, in place of others under their keys; either all of them or none."""
+        """Store vectors, replacing others under their keys; either all of them or none."""
         if vectors and not self._full:
             try:
                 self._attempt(lambda: self._put(vectors), None)
@@ -67,12 +68,12 @@ class VectorCache:
                 self._full = True
 
     def close(self) -> None:
-        """Close the file; it opens again when it is needed."""
+        """Close the file; it reopens when it is needed."""
         with self._lock:
             self._close()
 
     def _attempt(self, work: Callable[[], Found], otherwise: Found) -> Found:
-        """Do work on the file, once more on a new one when it turns out to be damaged."""
+        """Run work on the file, and once more on a new file when it turns out to be damaged."""
         with self._lock:
             try:
                 return work() if self._usable else otherwise
@@ -123,7 +124,9 @@ class VectorCache:
             connection.executemany("INSERT INTO entries VALUES (?, ?, ?)", entries)
 
     def _make_room(self, size: int) -> None:
-        """Remove what was used longest ago until `size` bytes fit; raises _FullError when they do not."""
+        """Remove the least recently used entries until `size` bytes fit; raises _FullError when they do
+        not.
+        """
         connection = self._open()
         excess = self._bytes() + size - self.limit
         if excess <= 0:
@@ -137,7 +140,7 @@ class VectorCache:
             raise _FullError
 
     def _bytes(self) -> int:
-        """Return the bytes of the file that hold something."""
+        """Return the number of bytes in use in the file."""
         pages, free, size = (
             self._open().execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("page_count", "freelist_count", "page_size")
@@ -162,14 +165,16 @@ class VectorCache:
             self._connection = sqlite3.connect(
                 self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
             )
-            self._closing = weakref.finalize(self, self._connection.close)  # at the latest
-            self._connection.execute("PRAGMA journal_mode = WAL")  # readers go on beside a writer
-            self._connection.execute("PRAGMA synchronous = OFF")  # what a power cut damages is noticed
+            self._closing = weakref.finalize(
+                self, self._connection.close
+            )  # closes with this object, if not before
+            self._connection.execute("PRAGMA journal_mode = WAL")  # readers continue during a write
+            self._connection.execute("PRAGMA synchronous = OFF")  # checksums detect damage from a power cut
             self._settle(self._connection)
         return self._connection
 
     def _settle(self, connection: sqlite3.Connection) -> None:
-        """Make a new file ours; raises DatabaseError for somebody else's, or one of another version."""
+        """Initialise a new file; raises DatabaseError for a file of another application or version."""
         if self._is_ours(connection):
             return
         connection.execute("BEGIN IMMEDIATE")
@@ -181,9 +186,11 @@ class VectorCache:
         connection.execute("COMMIT")
 
     def _is_ours(self, connection: sqlite3.Connection) -> bool:
-        """Say whether a file is ours, or else empty; raises DatabaseError when it is neither."""
+        """Return True for a file of this cache, False for an empty one; raises DatabaseError for any
+        other.
+        """
         tables = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
-        names = ("application_id", "user_version")  # which come with the tables
+        names = ("application_id", "user_version")  # both are set along with the tables
         told = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
         if tables and told != [_APPLICATION, _VERSION]:
             raise sqlite3.DatabaseError("of another application or version")
@@ -212,7 +219,7 @@ def _packed(key: bytes, vector: Vector) -> bytes:
 
 
 def _unpacked(key: bytes, content: object, width: int) -> Vector | None:
-    """Return the vector that `_packed` wrote; None when it is damaged, or of another width."""
+    """Return the vector that `_packed` wrote; None when it is damaged or of another dimension."""
     if not isinstance(content, bytes) or len(content) != 4 + 4 * width:
         return None
     if zlib.crc32(content[4:], zlib.crc32(key)).to_bytes(4, "little") != content[:4]:

@@ -1,6 +1,7 @@
-"""Codes: vectors in fewer bits, as a vector set stores them; a bit a column (signs) or a byte (int8).
+"""Codes: vectors in fewer bits, as a vector set stores them: one bit (binary) or one byte (int8) per
+dimension.
 
-Codes are a way of storing vectors, like float16, and no affine map; what they decode to is float32 again.
+Codes are a storage format like float16, not an affine map; they decode to float32.
 """
 
 from __future__ import annotations
@@ -23,30 +24,31 @@ _LEVELS = 255  # steps between the 256 values of a byte
 
 
 class Codes(Protocol):
-    """A way to store vectors in `width` bytes each."""
+    """A format that stores each vector in `width` bytes."""
 
     name: ClassVar[CodeName]
 
     @property
     def width(self) -> int:
-        """Bytes a vector."""
+        """Return the bytes per vector."""
 
     def encode(self, vectors: Floats) -> NDArray[Any]:
-        """Return the codes of rows `(rows, dimension)`, `(rows, width)` of one byte each."""
+        """Return the codes `(rows, width)` of rows `(rows, dimension)`, in units of one byte."""
 
     def decode(self, codes: NDArray[Any]) -> Floats:
-        """Return the rows `(rows, dimension)` that codes `(rows, width)` stand for."""
+        """Return the rows `(rows, dimension)` that codes `(rows, width)` decode to."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a reader must know, as plain JSON values."""
+        """Return the parameters that a reader needs, as plain JSON values."""
 
 
 @dataclass(frozen=True)
 class SignCodes:
-    """The signs of `dimension` columns: bit 1 where a number is above zero, the first column highest.
+    """Binary codes: the signs of `dimension` numbers, bit 1 where a number is above zero, the first number
+    highest.
 
-    Behind the last column come zero bits up to a whole byte. A row decodes to +-1/sqrt(dimension), which has
-    unit length.
+    Zero bits after the last number fill up its byte. A row decodes to +-1/sqrt(dimension), which has unit
+    length.
     """
 
     dimension: int
@@ -54,7 +56,7 @@ class SignCodes:
 
     @property
     def width(self) -> int:
-        """Bytes a vector."""
+        """Return the bytes per vector."""
         return -(-self.dimension // 8)
 
     def encode(self, vectors: Floats) -> NDArray[np.uint8]:
@@ -67,15 +69,16 @@ class SignCodes:
         return np.asarray((2 * signs - 1) * np.float32(self.dimension**-0.5), dtype=np.float32)
 
     def to_json(self) -> dict[str, Any]:
-        """Return bits, bytes and the zero bits behind the last column."""
+        """Return the number of bits, bytes and padding bits."""
         return {"bits": self.dimension, "bytes": self.width, "padding": 8 * self.width - self.dimension}
 
 
 @dataclass(frozen=True)
 class Int8Codes:
-    """Column j in 256 equal steps from `low[j]` to `high[j]`, as -128 to 127; rounded, and cut at both ends.
+    """int8 codes: 256 evenly spaced values from `low[j]` to `high[j]` for dimension j, as -128 to 127,
+    rounded and clipped.
 
-    What lies in the range comes back within half a step, (high - low) / 510.
+    A number within the range decodes to within half a step, (high - low) / 510.
     """
 
     low: tuple[float, ...]
@@ -89,17 +92,17 @@ class Int8Codes:
 
     @property
     def width(self) -> int:
-        """Bytes a vector."""
+        """Return the bytes per vector."""
         return len(self.low)
 
     @cached_property
     def start(self) -> NDArray[np.float64]:
-        """What code -128 stands for, `(dimension,)`."""
+        """Return the value of code -128, `(dimension,)`."""
         return np.array(self.low)
 
     @cached_property
     def step(self) -> NDArray[np.float64]:
-        """The distance between two codes, `(dimension,)`; zero for a column of one value."""
+        """Return the difference between adjacent codes, `(dimension,)`; zero for a constant dimension."""
         return (np.array(self.high) - self.start) / _LEVELS
 
     def encode(self, vectors: Floats) -> NDArray[np.int8]:
@@ -112,19 +115,20 @@ class Int8Codes:
         return np.asarray(self.start + (codes.astype(np.float64) + 128) * self.step, dtype=np.float32)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the ranges; float32 numbers, which JSON keeps to the bit."""
+        """Return the ranges; they are float32 numbers, which JSON keeps exactly."""
         return {"low": list(self.low), "high": list(self.high)}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Int8Codes:
-        """Read what `to_json` gave; raises ValueError for ranges that are none."""
+        """Return the codes that `to_json` wrote; raises ValueError for invalid ranges."""
         return cls(tuple(value["low"]), tuple(value["high"]))
 
 
 def calibrate(blocks: Iterable[Floats]) -> Int8Codes:
-    """Return int8 codes whose ranges are those of all rows, `(rows, dimension)` a block, one block in memory.
+    """Return int8 codes whose ranges cover all rows, given as blocks `(rows, dimension)`; one block is in
+    memory at a time.
 
-    Raises DataError when there is no row.
+    Raises DataError when there are no rows.
     """
     low: Floats | None = None
     high: Floats | None = None
@@ -139,17 +143,19 @@ def calibrate(blocks: Iterable[Floats]) -> Int8Codes:
 
 
 def cosine_from_agreement(agreement: Any) -> NDArray[np.float64]:
-    """Return the cosine of two vectors from the cosine c of their sign codes, sin(pi c / 2).
+    """Estimate the cosine of two vectors from the cosine c of their binary codes, as sin(pi c / 2).
 
-    With theta the angle between the vectors, signs of random directions agree so that E[c] = 1 - 2 theta/pi,
-    which is not the cosine (Goemans and Williamson 1995, lemma 3.2; kexue.fm 8679). c is 1 - 2 h/n for codes
-    of n bits at Hamming distance h.
+    For vectors at angle theta, the signs of random directions give E[c] = 1 - 2 theta/pi, which is not the
+    cosine (Goemans and Williamson 1995, lemma 3.2; kexue.fm 8679). For codes of n bits at Hamming distance h,
+    c is 1 - 2 h/n.
     """
     return np.asarray(np.sin(np.pi * np.asarray(agreement, dtype=np.float64) / 2))
 
 
 def sign_cosines(one: NDArray[np.uint8], other: NDArray[np.uint8], dimension: int) -> NDArray[np.float64]:
-    """Return the cosine estimates of all pairs of sign codes `(rows, width)`, `(len(one), len(other))`."""
+    """Return the cosine estimates of all pairs of binary codes `(rows, width)`, as `(len(one),
+    len(other))`.
+    """
     bits = [np.unpackbits(codes, axis=1, count=dimension).astype(np.float64) for codes in (one, other)]
     first, second = (2 * signs - 1 for signs in bits)
     return cosine_from_agreement(first @ second.T / dimension)

@@ -16,20 +16,18 @@ VECTOR = "vector"
 FloatName = Literal["float32", "float16"]
 DType = FloatName | CodeName
 
-_CODES = b"embedkit-codes"  # metadata of a column of codes, so that nobody takes them for numbers
+_CODES = b"embedkit-codes"  # metadata key that marks a column as codes, not numbers
 
 
 def with_vectors(table: Any, vectors: NDArray[np.float32], dtype: FloatName = "float32") -> Any:
-    """Return a table with a fixed-size-list column `vector` behind the others; raises DataError as `halves`
-    does.
-    """
+    """Return a table with a fixed-size-list column `vector` appended; raises DataError as `halves` does."""
     rows = halves(table, vectors) if dtype == "float16" else vectors
     return _with_column(table, np.ascontiguousarray(rows, dtype=dtype), None)
 
 
 def halves(table: Any, vectors: NDArray[np.float32]) -> NDArray[np.float16]:
     """Return the vectors of a table's rows as float16; raises DataError naming the first id whose vector has
-    a number that is too large for it.
+    a number too large for float16.
     """
     with np.errstate(over="ignore"):
         rounded = vectors.astype(np.float16)
@@ -42,15 +40,17 @@ def halves(table: Any, vectors: NDArray[np.float32]) -> NDArray[np.float16]:
 
 
 def with_codes(table: Any, vectors: NDArray[np.float32], codes: Codes) -> Any:
-    """Return a table with the codes of vectors as its column `vector`, which says that it is codes."""
+    """Return a table with a column `vector` of the vectors' codes appended, marked as codes in its
+    metadata.
+    """
     return _with_column(table, codes.encode(vectors), {_CODES: codes.name.encode()})
 
 
 def vectors_of(table: Any, dimension: int | None, *, where: str, before: int = 0) -> NDArray[np.float32]:
-    """Return the `vector` column as float32 `(rows, dimension)`, without copying where it already is float32.
+    """Return the `vector` column as float32 `(rows, dimension)`, without a copy when it is float32 already.
 
-    Raises DataError for a null, NaN or infinite vector (by row, `before` rows came earlier) and MismatchError
-    for another width.
+    Raises DataError naming the row (`before` rows came earlier) of a null, NaN or infinite vector, and
+    MismatchError for another dimension.
     """
     if not table.num_rows:
         return np.empty((0, dimension or 0), dtype=np.float32)
@@ -75,13 +75,13 @@ def codes_in(table: Any, codes: Codes, *, where: str) -> NDArray[Any]:
 
 
 def holds_codes(field: Any, name: CodeName | None = None) -> bool:
-    """Say whether a column says that it is codes (of this name), not numbers."""
+    """Return whether a column's metadata mark it as codes (of the kind `name`, if given), not numbers."""
     said = (field.metadata or {}).get(_CODES)
     return said is not None if name is None else said == name.encode()
 
 
 def require_vectors(schema: Any, *, where: str) -> bool:
-    """Say whether a table has a column `vector` of numbers; raises DataError where it holds anything else,
+    """Return whether a table has a column `vector` of numbers; raises DataError when it holds anything else,
     codes included.
     """
     if not has_vectors(schema, where=where):
@@ -92,9 +92,9 @@ def require_vectors(schema: Any, *, where: str) -> bool:
 
 
 def has_vectors(schema: Any, *, where: str) -> bool:
-    """Say whether a table has a column `vector` of numbers or codes; one of nulls alone has none.
+    """Return whether a table has a column `vector` of numbers or codes; a column of nulls does not count.
 
-    Raises DataError where that is not one column of lists of numbers.
+    Raises DataError unless it is one column, of lists of numbers.
     """
     import pyarrow as pa
 
@@ -117,7 +117,9 @@ def has_vectors(schema: Any, *, where: str) -> bool:
 
 
 def as_float32(numbers: Any) -> NDArray[np.float32]:
-    """Return numbers as float32; what is too large becomes infinite, for `require_finite` to find."""
+    """Return numbers as float32; numbers beyond its range become infinite, and `require_finite` finds
+    them.
+    """
     with np.errstate(over="ignore"):
         return np.asarray(numbers, dtype=np.float32)
 
@@ -137,7 +139,7 @@ def _with_column(table: Any, rows: NDArray[Any], metadata: dict[bytes, bytes] | 
 
 
 def _numbers(table: Any, dimension: int | None, *, where: str, before: int) -> NDArray[Any]:
-    """Return the lists of the `vector` column as one matrix, whatever its numbers are."""
+    """Return the lists of the `vector` column as one matrix, with numbers of any type."""
     import pyarrow as pa
 
     column = table.column(VECTOR).combine_chunks()
@@ -155,7 +157,9 @@ def _numbers(table: Any, dimension: int | None, *, where: str, before: int) -> N
 
 
 def _width(column: Any, dimension: int | None, where: str, before: int) -> int:
-    """Return the one length of all lists; raises MismatchError where they differ, DataError where it is 0."""
+    """Return the one length of all lists; raises MismatchError when lengths differ, DataError for length
+    0.
+    """
     import pyarrow as pa
     from pyarrow import compute
 

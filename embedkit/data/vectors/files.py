@@ -1,4 +1,6 @@
-"""Vectors at the edges: `.npy`, `.parquet`, `.arrow`, `.jsonl` and Arrow streams, in and out."""
+"""Vector files of other formats: `.npy`, `.parquet`, `.arrow`, `.jsonl` and Arrow streams, read and
+written.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ __all__ = [
 
 @dataclass
 class VectorFile:
-    """Vectors read from one open input, like a vector set but only once."""
+    """The vectors of one open input, like a vector set but readable only once."""
 
     name: str
     meta: VectorMeta
@@ -38,9 +40,10 @@ class VectorFile:
 
 
 def holds_vectors(stream: Stream) -> bool:
-    """Say whether an open input holds vectors rather than text: whether its rows have a `vector`, which the
-    first row of JSONL decides. Nothing of it is consumed. Raises DataError for a table whose column `vector`
-    is anything but vectors.
+    """Return whether an open input holds vectors rather than text: whether its rows, or the first row of
+    JSONL, have a `vector`.
+
+    No input is consumed. Raises DataError for a table whose column `vector` holds anything but vectors.
     """
     if stream.kind == "npy":
         return True
@@ -52,9 +55,10 @@ def holds_vectors(stream: Stream) -> bool:
 
 
 def read_vectors(stream: Stream) -> VectorFile:
-    """Read vectors from an open input that `holds_vectors`.
+    """Read vectors from an open input for which `holds_vectors` is true.
 
-    Raises DataError (by row) for a missing, NaN or infinite vector and MismatchError when widths differ.
+    Raises DataError naming the row of a missing, NaN or infinite vector, and MismatchError when dimensions
+    differ.
     """
     readers: dict[str, Callable[[Stream], tuple[VectorMeta, Iterator[Batch]]]] = {
         "npy": read_npy, "parquet": read_table, "arrow": read_table, "jsonl": read_jsonl,
@@ -63,9 +67,9 @@ def read_vectors(stream: Stream) -> VectorFile:
 
 
 def export(source: VectorSet, path: Path) -> None:
-    """Write a vector set as the one file that `path`'s extension says, whole or not at all.
+    """Write a vector set as one file in the format of `path`'s extension, whole or not at all.
 
-    `.npy` gets the ids and fields beside it, in `NAME.npy.ids.jsonl`.
+    For `.npy`, the ids and fields go to `NAME.npy.ids.jsonl` next to it.
     """
     require_numbers(source.meta, path)
     writers: dict[str, Callable[[VectorSet, Path], None]] = {
@@ -75,8 +79,8 @@ def export(source: VectorSet, path: Path) -> None:
 
 
 def is_file_output(path: Path) -> bool:
-    """Say whether an output name asks for one file rather than a vector set; raises UsageError where
-    unclear.
+    """Return whether an output name means one file rather than a vector set; raises UsageError for an
+    extension that is not supported.
     """
     if path.suffix in (".csv", ".tsv", ".txt", ".npz", ".gz", ".zst", ".faiss", ".safetensors"):
         raise UsageError(
@@ -88,7 +92,7 @@ def is_file_output(path: Path) -> bool:
 
 
 def require_numbers(meta: VectorMeta, path: Path | None) -> None:
-    """Raise UsageError where codes would go to anything but a vector set; a path of None is standard
+    """Raise UsageError when codes would be written to anything but a vector set; `path` None means standard
     output.
     """
     if meta.holds_codes and (path is None or is_file_output(path)):
@@ -101,7 +105,7 @@ def require_numbers(meta: VectorMeta, path: Path | None) -> None:
 
 
 def write_to(path: Path, meta: VectorMeta, batches: Iterable[Batch], *, force: bool) -> None:
-    """Write batches to `path`, a vector set or one file by its extension, whole or not at all."""
+    """Write batches to `path`, as a vector set or one file by its extension, whole or not at all."""
     from embedkit.data.vectors.vector_set import VectorSetWriter
 
     writer = VectorSetWriter(path, meta, force=force)

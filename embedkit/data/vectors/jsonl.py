@@ -1,4 +1,4 @@
-"""Vectors as JSON lines, in and out."""
+"""Vectors as JSON lines, read and written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ROWS = 4096  # rows read at a time
 
 
 class _Block(NamedTuple):
-    """Rows read together, and the place of the first that has a text."""
+    """Rows read together, and the place of the first row that has a text."""
 
     records: list[Record]
     vectors: NDArray[np.float32]
@@ -32,10 +32,10 @@ class _Block(NamedTuple):
 
 
 def read_jsonl(stream: Stream) -> tuple[VectorMeta, Iterator[Batch]]:
-    """Read `{"id": ..., "vector": [...]}` lines; where one has a text, those without have an empty one.
+    """Read `{"id": ..., "vector": [...]}` lines; if any line has a text, lines without one get an empty text.
 
-    Raises DataError when there is no line; and from a pipe, which cannot be read twice, for a text that comes
-    behind some thousand lines without any.
+    Raises DataError when there are no lines and, for a pipe, which cannot be read twice, when a text appears
+    after a first block of lines without texts.
     """
     blocks = _blocks(stream)
     first = next(blocks, None)
@@ -54,7 +54,7 @@ def read_jsonl(stream: Stream) -> tuple[VectorMeta, Iterator[Batch]]:
 
 
 def _has_text(stream: Stream) -> bool:
-    """Say whether a line of a file on disk has a text, without reading the vectors."""
+    """Return whether any line of a file on disk has a text, without reading the vectors."""
     if stream.name == "-" or not Path(stream.name).is_file():
         return False
     with open_stream(stream.name, stream.kind) as again:
@@ -99,8 +99,8 @@ def _json_vector(value: Any, width: int | None, place: str) -> NDArray[np.float3
 
 
 def take_word(row: dict[str, Any], name: str, place: str, *, default: str) -> str:
-    """Remove a field that must be text or a whole number from a row, and return it as text; raises DataError
-    for anything else.
+    """Remove a field that must be text or a whole number from a row and return it as text; raises DataError
+    for any other type.
     """
     value = row.pop(name, default)
     if not isinstance(value, str | int) or isinstance(value, bool):
@@ -109,7 +109,7 @@ def take_word(row: dict[str, Any], name: str, place: str, *, default: str) -> st
 
 
 def write_jsonl(batches: Iterable[Batch], file: IO[bytes], dtype: DType = "float32") -> None:
-    """Write `{"id": ..., "vector": [...], "text": ..., fields}` lines, flushed batch by batch."""
+    """Write `{"id": ..., "vector": [...], "text": ..., fields}` lines, flushed after each batch."""
     for table, vectors in batches:
         rounded = halves(table, vectors).astype(np.float32) if dtype == "float16" else vectors
         for row, vector in zip(tables.to_rows(table), rounded, strict=True):

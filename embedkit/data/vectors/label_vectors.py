@@ -1,4 +1,6 @@
-"""Label vectors: what training on labels leaves beside its encoder, one safetensors file with its story."""
+"""Label vectors: the vectors that training on labels writes next to its encoder, in one safetensors file with
+their provenance.
+"""
 
 from __future__ import annotations
 
@@ -20,44 +22,45 @@ from embedkit.errors import FormatError, MismatchError
 FORMAT, VERSION = "embedkit-labels", 1
 LABELS = "labels.safetensors"  # its name in a model's folder
 _THING = "a file of label vectors"
-_UNIT_TOLERANCE = 1e-3  # of a length; rounding to bf16 moves one by less
+_UNIT_TOLERANCE = 1e-3  # deviation from length 1; rounding to bf16 changes a length by less
 
 
 class Calibration(NamedTuple):
-    """What texts that were not trained on tell: how sure a label is, and from where on none applies."""
+    """The temperature and threshold of labels, from texts that were not trained on, and measures of both."""
 
     temperature: float  # logits are divided by it
-    threshold: float | None  # least cosine of a label; None for lists, where each label is judged by itself
-    rows: int  # texts of trained labels that it was found on
+    threshold: float | None  # lowest cosine of a label; None for lists, where each label is decided by itself
+    rows: int  # texts of trained labels in the calibration
     unseen: int  # texts of other labels
-    accuracy: float  # share of the rows with the right label; for lists, with all of them and no other
-    nll_before: float  # negative log-likelihood at temperature 1, nats a text; for lists, a label of a text
+    accuracy: float  # share of rows with the correct label; for lists, with exactly the correct labels
+    nll_before: (
+        float  # negative log-likelihood at temperature 1, nats per text; for lists, per text and label
+    )
     nll: float
     ece_before: float  # expected calibration error at temperature 1, 15 bins
     ece: float
-    kept: float  # share of the rows that get a label
-    rejected: float | None  # share of the unseen texts that get none; None without such texts
+    kept: float  # share of rows that get a label
+    rejected: float | None  # share of unseen texts that get no label; None without unseen texts
 
 
 @dataclass(frozen=True)
 class LabelVectors:
-    """The label vectors of an encoder, how cosines to them become probabilities, and how they came to be.
+    """The label vectors of an encoder, the settings that turn cosines into probabilities, and their
+    provenance.
 
     Raises MismatchError or FormatError when names and vectors do not fit together.
     """
 
-    names: tuple[str, ...]  # of the classes
-    vectors: NDArray[
-        np.float32
-    ]  # (classes * centres, dim), unit length; centres of a class follow each other
-    centres: int = 1  # a class
-    multiple: bool = False  # texts have lists of labels: each is judged by itself (ZLPR)
+    names: tuple[str, ...]  # class names
+    vectors: NDArray[np.float32]  # (classes * centres, dim), unit length; a class's centres are adjacent
+    centres: int = 1  # per class
+    multiple: bool = False  # texts have lists of labels, each decided by itself (ZLPR)
     scale: float = 30.0  # logits are scale * (cosine - offset)
     offset: float = 0.0  # learnt for lists of labels, else 0
     calibration: Calibration | None = None
-    held_out: tuple[str, ...] = ()  # labels kept from training
-    loss: str = ""  # its spec
-    fingerprint: str = ""  # of the encoder that they belong to
+    held_out: tuple[str, ...] = ()  # labels excluded from training
+    loss: str = ""  # spec of the loss
+    fingerprint: str = ""  # fingerprint of the encoder that they belong to
 
     def __post_init__(self) -> None:
         rows = len(self.names) * self.centres
@@ -77,12 +80,12 @@ class LabelVectors:
 
     @property
     def dimension(self) -> int:
-        """Columns of the vectors."""
+        """Return the dimension of the vectors."""
         return int(self.vectors.shape[1])
 
     @property
     def ids(self) -> list[str]:
-        """A name for each vector: the label's; with several centres a label, `label#1`, `label#2` and so
+        """Return a name per vector: the label, or with several centres per label, `label#1`, `label#2` and so
         on.
         """
         if self.centres == 1:
@@ -90,7 +93,9 @@ class LabelVectors:
         return [f"{name}#{centre}" for name in self.names for centre in range(1, self.centres + 1)]
 
     def require_encoder(self, identity: Identity, *, where: str) -> None:
-        """Raise MismatchError, naming both sides, unless this encoder gives vectors beside these."""
+        """Raise MismatchError, naming both sides, unless this encoder's vectors can be compared with
+        these.
+        """
         if self.dimension != identity.dimension:
             raise MismatchError(
                 f"label vectors have {self.dimension} columns, {identity.model} gives {identity.dimension}",
@@ -117,13 +122,13 @@ class LabelVectors:
         return tensor_bytes({"vectors": self.vectors.astype(np.float32)}, metadata)
 
     def save(self, path: str | Path) -> None:
-        """Write the file, or `labels.safetensors` into a folder, whole or not at all."""
+        """Write the file, or `labels.safetensors` in a folder, whole or not at all."""
         write_whole(label_file(Path(path)), self.to_bytes())
 
     @classmethod
     def load(cls, path: str | Path) -> LabelVectors:
-        """Read the file, or that of a model's folder; raises FormatError when there is none, or it is another
-        kind, version, or damaged.
+        """Read the file, or the one in a model's folder; raises FormatError when it is missing, damaged, or
+        of another format or version.
         """
         file = label_file(Path(path))
         try:
@@ -133,7 +138,7 @@ class LabelVectors:
 
     @classmethod
     def from_bytes(cls, content: bytes, *, where: str) -> LabelVectors:
-        """Read what `to_bytes` gave."""
+        """Return the label vectors that `to_bytes` serialised."""
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
@@ -150,11 +155,11 @@ class LabelVectors:
             raise FormatError(f"is not a whole file of label vectors: {error}", where=where) from None
 
 
-_APART = ("names", "vectors", "calibration")  # what is not a plain value of the story
+_APART = ("names", "vectors", "calibration")  # fields that are not plain values of the story
 
 
 def label_file(path: Path) -> Path:
-    """Return the file of label vectors that a path means: itself, or that in a folder."""
+    """Return the file of label vectors for a path: the path itself, or the file in that folder."""
     return path / LABELS if path.is_dir() else path
 
 
@@ -165,7 +170,7 @@ def no_labels(where: str) -> FormatError:
 
 
 def holds_labels(path: Path) -> bool:
-    """Say whether a file says of itself that it holds label vectors; only its beginning is read."""
+    """Return whether a file's metadata mark it as label vectors; only its beginning is read."""
     try:
         return metadata_of(path).get("format") == FORMAT
     except (OSError, ValueError):
@@ -173,9 +178,9 @@ def holds_labels(path: Path) -> bool:
 
 
 def read_names(model_folder: Path) -> list[str] | None:
-    """Return the labels that a model was trained on, or None when its folder says nothing of labels.
+    """Return the labels that a model was trained on, or None when its folder has no label vectors.
 
-    The vectors are not read. Raises FormatError when the file is of another version, or damaged.
+    The vectors are not read. Raises FormatError when the file is damaged or of another version.
     """
     file = Path(model_folder) / LABELS
     if not file.is_file():

@@ -1,4 +1,4 @@
-"""What is known of a set of vectors, and the `meta.json` that keeps it."""
+"""The properties of a set of vectors, and the `meta.json` that stores them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from embedkit.data.vectors.shards import Shard
 from embedkit.errors import FormatError
 
 FORMAT = "embedkit-vectors"
-VERSIONS = (1, 2)  # a set says the lowest that a reader must know: 2 where it holds codes, else 1
+VERSIONS = (1, 2)  # a set states the lowest version that its reader must support: 2 with codes, else 1
 META = "meta.json"
 MAP = "map.safetensors"
 
@@ -29,7 +29,7 @@ DTYPES: tuple[DType, ...] = (*get_args(FloatName), *CODES)
 
 
 class Batch(NamedTuple):
-    """Rows in order: an Arrow table (`id`, `text` if kept, other fields) and their vectors `(rows,
+    """Rows in order: an Arrow table (`id`, `text` if kept, other fields) and its vectors `(rows,
     dimension)`.
     """
 
@@ -39,7 +39,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class VectorMeta:
-    """What is known of a set of vectors; `identity` is None when nobody said which encoder made them."""
+    """The properties of a set of vectors; `identity` is None when the encoder is unknown."""
 
     dimension: int
     identity: Identity | None = None
@@ -47,43 +47,45 @@ class VectorMeta:
     has_text: bool = True
     map_file: bytes | None = field(
         default=None, repr=False
-    )  # content of the file of the map behind the encoder
-    part: str | None = None  # "2/4": the second of four parts of one corpus, to be merged
-    ranges: Int8Codes | None = field(default=None, repr=False)  # of int8 codes, once they are known
+    )  # content of the file of the map applied after the encoder
+    part: str | None = None  # "2/4": the second of four slices of one corpus, to be merged
+    ranges: Int8Codes | None = field(default=None, repr=False)  # ranges of int8 codes, once known
 
     @property
     def normalized(self) -> bool:
-        """True when the vectors are known to have unit length."""
+        """Return True when the vectors are known to have unit length."""
         return self.identity is not None and self.identity.normalized
 
     @property
     def holds_codes(self) -> bool:
-        """True when vectors are stored as codes, False when as floats."""
+        """Return True when vectors are stored as codes, False when as floats."""
         return self.dtype in CODES
 
     @property
     def codes(self) -> Codes | None:
-        """How codes are read; None for floats, and for int8 codes whose ranges are not known yet."""
+        """Return the Codes that decode the vectors; None for floats, and for int8 codes until their ranges
+        are known.
+        """
         return SignCodes(self.dimension) if self.dtype == "binary" else self.ranges
 
     @property
     def version(self) -> int:
-        """The format version that this asks of a reader."""
+        """Return the lowest format version that a reader must support."""
         return VERSIONS[self.holds_codes]
 
     @property
     def vector_bytes(self) -> int:
-        """Bytes that a stored vector takes."""
+        """Return the bytes per stored vector."""
         if self.holds_codes:
             return SignCodes(self.dimension).width if self.dtype == "binary" else self.dimension
         return self.dimension * np.dtype(self.dtype).itemsize
 
     def decoded(self) -> VectorMeta:
-        """Return what is known of the rows once codes have been read as float32; floats stay as they are."""
+        """Return the properties of the vectors once codes are decoded to float32; floats stay as they are."""
         return replace(self, dtype="float32", ranges=None) if self.holds_codes else self
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
+        """Return the properties as plain JSON values."""
         return {
             "dimension": self.dimension,
             "dtype": self.dtype,
@@ -96,7 +98,9 @@ class VectorMeta:
 
     @classmethod
     def from_json(cls, value: dict[str, Any], map_file: bytes | None = None, *, where: str) -> VectorMeta:
-        """Read what `to_json` wrote; the map travels beside it. Raises FormatError for an unknown dtype."""
+        """Return the properties that `to_json` wrote; the map is stored separately. Raises FormatError for an
+        unknown dtype.
+        """
         dtype = value["dtype"]
         if dtype not in DTYPES:
             raise FormatError(f"stores {dtype}, this embedkit reads {', '.join(DTYPES)}", where=where)
@@ -110,7 +114,9 @@ class VectorMeta:
 
 
 def read_meta(folder: Path) -> tuple[VectorMeta, tuple[Shard, ...]]:
-    """Read a vector set's meta file; raises FormatError when it is none, of another version, or damaged."""
+    """Read a vector set's meta file; raises FormatError when it is missing, damaged, or of another format or
+    version.
+    """
     where = str(folder)
     if not (folder / META).is_file():
         raise FormatError(f"is not a vector set: it has no {META}", where=where)
@@ -128,7 +134,7 @@ def read_meta(folder: Path) -> tuple[VectorMeta, tuple[Shard, ...]]:
 
 
 def write_meta(folder: Path, meta: VectorMeta, shards: Iterable[Shard]) -> None:
-    """Write a vector set's meta file; it holds nothing that differs between two runs over the same input."""
+    """Write a vector set's meta file; two runs over the same input write the same content."""
     shards = list(shards)
     value = {
         "format": FORMAT,

@@ -1,4 +1,4 @@
-"""Vectors in one `.npy` file, in and out; ids and fields beside it."""
+"""Vectors in one `.npy` file, read and written; ids and fields are in a file next to it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _ROWS = 4096  # rows read at a time
 
 
 def ids_beside(path: Path) -> Path:
-    """Return where the ids of the vectors in the `.npy` file at `path` are kept."""
+    """Return the path of the file that holds the ids of the `.npy` file at `path`."""
     return path.with_name(f"{path.name}.ids.jsonl")
 
 
 def read_npy(stream: Stream) -> tuple[VectorMeta, Iterator[Batch]]:
-    """Read rows of vectors; ids are those beside the file, else the numbers of the rows."""
+    """Read rows of vectors; ids come from the file next to them, or are the numbers of the rows."""
     shape, dtype = _npy_header(stream)
     rows, dimension = shape
     _require_size(stream, rows * dimension * dtype.itemsize, rows)
@@ -56,7 +56,7 @@ def read_npy(stream: Stream) -> tuple[VectorMeta, Iterator[Batch]]:
 
 
 def _npy_header(stream: Stream) -> tuple[tuple[int, int], np.dtype[Any]]:
-    """Read the head of an npy file; raises DataError unless rows of floating-point vectors follow."""
+    """Read the header of an npy file; raises DataError unless rows of floating-point vectors follow."""
     try:
         version = np.lib.format.read_magic(stream.file)
         read = (
@@ -73,7 +73,7 @@ def _npy_header(stream: Stream) -> tuple[tuple[int, int], np.dtype[Any]]:
 
 
 def _require_size(stream: Stream, size: int, rows: int) -> None:
-    """Raise DataError unless so many bytes follow in the file, where that is known before it is read."""
+    """Raise DataError unless exactly `size` bytes follow in the file, where this is known before reading."""
     if stream.compression is not None or stream.size is None or not stream.file.seekable():
         return
     left = stream.size - stream.file.tell()
@@ -91,8 +91,8 @@ def _goes_on(stream: Stream, rows: int) -> DataError:
 
 
 def _read_ids(path: Path, rows: int) -> Iterator[Record]:
-    """Read a line for each vector; raises DataError naming one that has no id, MismatchError unless there are
-    as many as vectors.
+    """Read one line per vector; raises DataError naming a line without an id, and MismatchError unless there
+    are as many lines as vectors.
     """
     with open(path, "rb") as file:
         count = 0
@@ -114,7 +114,7 @@ def _read_ids(path: Path, rows: int) -> Iterator[Record]:
 
 
 def write_npy(source: VectorSet, path: Path) -> None:
-    """Write a vector set as one matrix `(rows, dimension)`, and its ids and fields beside it."""
+    """Write a vector set as one matrix `(rows, dimension)`, with its ids and fields in a file next to it."""
     header = {"descr": np.dtype(source.meta.dtype).str, "fortran_order": False}
     with whole_file(ids_beside(path)) as ids, whole_file(path) as file:
         np.lib.format.write_array_header_1_0(file, {**header, "shape": (source.rows, source.meta.dimension)})

@@ -1,5 +1,5 @@
-"""Shards: rows on disk as numbered Arrow IPC files, each whole or not at all, with a journal to go on
-from after a kill.
+"""Shards: rows on disk as numbered Arrow IPC files, each whole or not at all, with a journal to resume from
+after a kill.
 """
 
 from __future__ import annotations
@@ -37,12 +37,11 @@ class Shard:
 
 
 class ShardWriter:
-    """Writes rows in shards of `shard_rows`; what is sealed survives a kill, and a later writer goes on from
-    there.
+    """A writer of rows in shards of `shard_rows`; sealed shards survive a kill, and a later writer resumes
+    after them.
 
-    The journal's first line is `header`, whatever must be the same for the work to be continued; then comes
-    one line a sealed shard. With `resume`, raises FormatError when the work in the folder was begun with
-    another header.
+    The journal's first line is `header`, the settings that must be equal to resume; one line per sealed shard
+    follows. With `resume`, raises FormatError when the work in the folder was begun with another header.
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class ShardWriter:
         folder.mkdir(exist_ok=True)
         if resume and (folder / JOURNAL).exists():
             self.sealed = list(_sealed_whole(folder, header))
-        for file in folder.iterdir():  # what a kill left half done
+        for file in folder.iterdir():  # incomplete files that a kill left
             if file.name not in {JOURNAL, *(shard.file for shard in self.sealed)}:
                 file.unlink()
         with whole_file(folder / JOURNAL) as journal:
@@ -65,11 +64,11 @@ class ShardWriter:
 
     @property
     def sealed_rows(self) -> int:
-        """Rows in sealed shards, those of an earlier run included."""
+        """Return the number of rows in sealed shards, including shards of an earlier run."""
         return sum(shard.rows for shard in self.sealed)
 
     def replay(self, tables: Iterator[Any]) -> None:
-        """Take the `sealed_rows` rows of an earlier run, in its windows; raises DataError unless they are
+        """Consume the `sealed_rows` rows of an earlier run, in its windows; raises DataError unless they are
         the same.
         """
         first = 1
@@ -83,8 +82,8 @@ class ShardWriter:
             first += rows
 
     def require_same(self, sources: Iterable[str]) -> None:
-        """Compare the shards of an earlier run with the digests of what would be in their places now; raises
-        DataError unless they are the same.
+        """Compare the shards of an earlier run with the digests of the records now in their places; raises
+        DataError unless they are equal.
         """
         first = 1
         for expected, source in zip_longest(self.sealed, islice(sources, len(self.sealed))):
@@ -93,7 +92,7 @@ class ShardWriter:
             first += expected.rows
 
     def append(self, table: Any) -> None:
-        """Add rows; a full shard is sealed at once. Column `vector`, if there, is not part of the source
+        """Add rows; a full shard is sealed at once. A column `vector`, if present, is not part of the source
         digest.
         """
         if self.sealed and self.sealed[-1].rows < self.shard_rows:  # only the last shard of an input is short
@@ -108,7 +107,7 @@ class ShardWriter:
                 self._seal()
 
     def close(self) -> list[Shard]:
-        """Seal what is left and return all shards; the journal stays until `drop_journal`."""
+        """Seal the remaining rows and return all shards; the journal stays until `drop_journal`."""
         if self._rows:
             self._seal()
         return self.sealed
@@ -119,7 +118,7 @@ class ShardWriter:
         self._tables, self._rows, self._source = [], 0, hashlib.sha256()
 
     def adopt(self, shard: Shard) -> None:
-        """Take the next shard, whose file is there, as sealed."""
+        """Record the next shard, whose file already exists, as sealed."""
         with open(self.folder / JOURNAL, "ab") as journal:
             journal.write(orjson.dumps(asdict(shard)) + b"\n")
             journal.flush()
@@ -134,24 +133,26 @@ class ShardWriter:
         )
 
     def _shape(self, table: Any) -> Any:
-        """Give a full shard its last form before it is written; a hook for subclasses."""
+        """Return a full shard's table in its final form before it is written; a hook for subclasses."""
         return table
 
 
 def shard_name(place: int) -> str:
-    """Return the name of the file at a place of a set."""
+    """Return the file name of the shard at a place of a set."""
     return f"part-{place:05d}.arrow"
 
 
 def write_shard(folder: Path, place: int, table: Any, source: str) -> Shard:
-    """Write a table as the shard at a place of a set; `source` is the digest of what it was made from."""
+    """Write a table as the shard at a place of a set; `source` is the digest of the records it was made
+    from.
+    """
     file = shard_name(place)
     size, digest = write_table(folder / file, table)
     return Shard(file, table.num_rows, size, digest, source)
 
 
 def source_digest(tables: Iterable[Any]) -> str:
-    """Return the digest of records that come in these tables, a window each; vectors have no part in it."""
+    """Return the digest of the records in these tables, one window per table; vectors are not part of it."""
     source = hashlib.sha256()
     for table in tables:
         source.update(_serialised(table))
@@ -159,13 +160,13 @@ def source_digest(tables: Iterable[Any]) -> str:
 
 
 def drop_journal(folder: Path) -> None:
-    """Remove the journal of a finished set, if it is there."""
+    """Remove the journal of a finished set, if it exists."""
     with suppress(FileNotFoundError, NotADirectoryError):
         (folder / JOURNAL).unlink()
 
 
 def write_table(path: Path, table: Any) -> tuple[int, str]:
-    """Write one Arrow IPC file, whole or not at all; return its bytes and SHA-256."""
+    """Write one Arrow IPC file, whole or not at all; return its size in bytes and its SHA-256."""
     import pyarrow as pa
 
     with whole_file(path) as file:
@@ -176,7 +177,7 @@ def write_table(path: Path, table: Any) -> tuple[int, str]:
 
 
 def write_tables(path: Path, tables: Iterable[Any]) -> None:
-    """Write tables, whatever columns each has, as one Arrow IPC stream after the other, whole or not at
+    """Write tables, whose columns may differ, as one Arrow IPC stream after the other, whole or not at
     all.
     """
     import pyarrow as pa
@@ -198,8 +199,8 @@ def read_tables(path: Path) -> Iterator[Any]:
 
 
 def read_table(path: Path) -> Any:
-    """Memory-map one Arrow IPC file as a table; raises FormatError when it is cut short or altered in its
-    frame.
+    """Memory-map one Arrow IPC file as a table; raises FormatError when it is cut short or its structure is
+    damaged.
     """
     import pyarrow as pa
 
@@ -213,7 +214,7 @@ def read_table(path: Path) -> Any:
 
 
 def check_shard(folder: Path, shard: Shard) -> None:
-    """Raise FormatError unless a shard's file has the size and checksum that were noted."""
+    """Raise FormatError unless a shard's file has the recorded size and checksum."""
     path = folder / shard.file
     size = path.stat().st_size if path.is_file() else None
     if size != shard.bytes:
@@ -230,7 +231,7 @@ def check_shard(folder: Path, shard: Shard) -> None:
 
 
 def _sealed_whole(folder: Path, header: dict[str, Any]) -> Iterator[Shard]:
-    """Yield the shards of an unfinished run up to the first that is not whole."""
+    """Yield the shards of an unfinished run up to the first damaged one."""
     lines = list(_journal_lines((folder / JOURNAL).read_bytes().splitlines()))
     begun = lines[0] if lines else {}
     header = orjson.loads(orjson.dumps(header))
@@ -254,7 +255,7 @@ def _journal_lines(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     for line in lines:
         try:
             yield orjson.loads(line)
-        except orjson.JSONDecodeError:  # torn by a kill; what follows it was never acknowledged
+        except orjson.JSONDecodeError:  # cut short by a kill; later lines were never acknowledged
             return
 
 
@@ -269,7 +270,7 @@ def _serialised(table: Any) -> bytes:
 
 
 class _HashingFile(io.RawIOBase):
-    """Passes writes on and digests them on the way."""
+    """A file that passes writes on and hashes them."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file, self.digest, self.size = file, hashlib.sha256(), 0

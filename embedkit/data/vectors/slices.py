@@ -1,5 +1,5 @@
-"""Parts: several machines encode one corpus, each a part of it; merged, the parts are the set of one unsplit
-run.
+"""Slices: several machines encode one slice each of a corpus; merged, the slices are the vector set of one
+unsplit run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PART = re.compile(r"(\d+)/(\d+)")
 
 
 def parse_part(text: str) -> tuple[int, int]:
-    """Read `2/4`, the second of four parts; raises UsageError for anything else."""
+    """Parse `2/4`, the second of four slices; raises UsageError for anything else."""
     found = _PART.fullmatch(text)
     number, parts = (int(group) for group in found.groups()) if found else (0, 0)
     if not 1 <= number <= parts:
@@ -30,9 +30,9 @@ def parse_part(text: str) -> tuple[int, int]:
 
 
 def part_of(records: Iterable[Record], number: int, parts: int) -> Iterator[Record]:
-    """Yield the records of one part: every `parts`-th run of SHARD_ROWS records, from the `number`-th on.
+    """Yield the records of one slice: every `parts`-th block of SHARD_ROWS records, from the `number`-th on.
 
-    A part may have none; raises DataError when there is no record at all.
+    A slice may be empty; raises DataError when there are no records at all.
     """
     place = -1
     for place, record in enumerate(records):
@@ -43,7 +43,7 @@ def part_of(records: Iterable[Record], number: int, parts: int) -> Iterator[Reco
 
 
 def rows_of_part(rows: int, number: int, parts: int) -> int:
-    """Return how many of so many records `part_of` yields."""
+    """Return how many of `rows` records `part_of` yields."""
     rounds, rest = divmod(rows, SHARD_ROWS * parts)
     return rounds * SHARD_ROWS + min(max(rest - (number - 1) * SHARD_ROWS, 0), SHARD_ROWS)
 
@@ -51,9 +51,9 @@ def rows_of_part(rows: int, number: int, parts: int) -> int:
 def merge(sets: Sequence[VectorSet], path: Path) -> VectorSet:
     """Copy the shards of several vector sets into one at `path`, which appears whole or not at all.
 
-    Parts of one corpus (all of them, in any order) give the set of an unsplit run, byte for byte; other sets
-    follow one another as named. Raises MismatchError when encoders, widths or types differ, or a part is
-    missing.
+    The slices of one corpus (all of them, in any order) give the set of an unsplit run, byte for byte; other
+    sets follow one another in the given order. Raises MismatchError when encoders, dimensions or types
+    differ, or a slice is missing.
     """
     _require_alike(sets)
     with whole_folder(path) as folder:
@@ -65,7 +65,7 @@ def merge(sets: Sequence[VectorSet], path: Path) -> VectorSet:
         has_text = all(one.meta.has_text for one in sets)
         write_meta(folder, replace(sets[0].meta, part=None, has_text=has_text), shards)
     merged = VectorSet.open(path)
-    _ = merged.schema  # warns of fields whose types have no common one
+    _ = merged.schema  # warns about fields without a common type
     return merged
 
 

@@ -1,10 +1,11 @@
-"""Records as Arrow tables: columns `id`, `text`, then the other fields, whatever their types turn out to be.
+"""Records as Arrow tables: columns `id`, `text`, then the other fields, of any type.
 
-A field whose values share one simple type becomes a column of that type. Anything else (objects, mixtures)
-becomes a string column of JSON text, marked in the column's metadata, and reads back as the values that went
-in. Parts written separately may disagree on a field's type; `unify` settles one schema for all and `conform`
-brings a part to it. The common type of two columns is the one that Arrow promotes both to, where that loses
-nothing; whole numbers in one part and fractions in another become float64, which is exact up to 2**53.
+A field whose values share one simple type becomes a column of that type. Any other field (objects, mixed
+types) becomes a string column of JSON text, marked in the column's metadata, and reads back as its original
+values. Tables written separately may have different types for a field; `unify` returns one schema for all and
+`conform` converts a table to it. The common type of two columns is the one that Arrow promotes both to, where
+that loses nothing; whole numbers in one table and fractions in another become float64, which is exact up to
+2**53.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ logger = logging.getLogger("embedkit")
 
 
 def to_table(records: Sequence[Record], *, with_text: bool = True) -> Any:
-    """Return records as a pyarrow Table; a field named like one of our own columns gets a `_` behind its
+    """Return records as a pyarrow Table; a field named like one of our own columns gets a `_` after its
     name.
     """
     import pyarrow as pa
@@ -44,7 +45,7 @@ def to_table(records: Sequence[Record], *, with_text: bool = True) -> Any:
 
 
 def to_rows(table: Any) -> list[dict[str, Any]]:
-    """Return a table's rows as Python values, JSON columns read back."""
+    """Return a table's rows as Python values, with JSON columns decoded."""
     try:
         rows: list[dict[str, Any]] = table.to_pylist()
     except (ValueError, OverflowError):
@@ -59,9 +60,9 @@ def to_rows(table: Any) -> list[dict[str, Any]]:
 
 
 def rows_at(table: Any, places: Sequence[int], names: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Return some rows as `to_rows` would, touching nothing else; `names` limits the columns.
+    """Return the rows at `places` as `to_rows` would, without reading other rows; `names` limits the columns.
 
-    Value by value, since `Table.take` of a numpy array loads pandas where it is installed.
+    Values are read one by one, because `Table.take` of a numpy array loads pandas where it is installed.
     """
     rows: list[dict[str, Any]] = [{} for _ in places]
     for field in table.schema:
@@ -75,8 +76,10 @@ def rows_at(table: Any, places: Sequence[int], names: Sequence[str] | None = Non
 
 
 def unify(schemas: Iterable[Any]) -> Any:
-    """Return one Arrow schema that holds every field of all, in order of first appearance, in plain types:
-    dictionaries decoded. A field whose types have no common one becomes JSON text, which a warning says.
+    """Return one Arrow schema with every field of all, in order of first appearance, in plain types:
+    dictionaries decoded.
+
+    A field whose types have no common type becomes JSON text, with a warning.
     """
     import pyarrow as pa
 
@@ -88,7 +91,9 @@ def unify(schemas: Iterable[Any]) -> Any:
 
 
 def conform(table: Any, schema: Any) -> Any:
-    """Bring a table to a schema that `unify` made: missing fields become nulls, other types are converted."""
+    """Convert a table to a schema that `unify` made: missing fields become nulls, other types are
+    converted.
+    """
     import pyarrow as pa
 
     columns = []
@@ -107,8 +112,8 @@ def plain(table: Any) -> Any:
 
 
 def comparable(table: Any) -> Any:
-    """Return a table in plain types as SQL can compare it: JSON text that is a string stands as that string,
-    and numbers of types that DuckDB lacks stand in the nearest that it has.
+    """Return a table in plain types that SQL can compare: JSON text of a string becomes that string, and
+    numbers of types that DuckDB lacks become the nearest type that it has.
     """
     for place, field in enumerate(table.schema):
         column = table.column(place)
@@ -129,7 +134,7 @@ def join(tables: Sequence[Any]) -> Any:
 
 
 def _free(name: str) -> str:
-    # `id_` makes way too, so that no two names meet
+    # `id_` is renamed too, so that names stay distinct
     return f"{name}_" if name.rstrip("_") in RESERVED else name
 
 
@@ -148,7 +153,7 @@ def _column(name: str, values: list[Any]) -> tuple[Any, Any]:
 def _leaf_types(values: Iterable[Any]) -> set[type]:
     found: set[type] = set()
     for value in values:
-        if isinstance(value, tuple):  # a key and its value, of an Arrow map
+        if isinstance(value, tuple):  # a key-value pair of an Arrow map
             found.add(dict)
         else:
             found |= _leaf_types(value) if isinstance(value, list) else {type(value)}
@@ -169,7 +174,7 @@ def _json_texts(values: Iterable[Any]) -> Any:
 
 
 def _maps_as_objects(value: Any) -> Any:
-    """Return a value in which the pairs of an Arrow map, however deep, are an object."""
+    """Return a value in which the pairs of Arrow maps, at any depth, are objects."""
     if isinstance(value, dict):
         return {name: _maps_as_objects(inner) for name, inner in value.items()}
     if not isinstance(value, list):
@@ -180,7 +185,9 @@ def _maps_as_objects(value: Any) -> Any:
 
 
 def _word(value: Any) -> str:
-    """Return what JSON lacks as text: bytes as the text they are, others as Python writes them."""
+    """Return a value that JSON lacks as text: bytes decoded as UTF-8, or in hex; other values as Python
+    writes them.
+    """
     if isinstance(value, bytes):
         try:
             return value.decode("utf-8")
@@ -194,7 +201,7 @@ def _is_json(field: Any) -> bool:
 
 
 def _plain_field(field: Any) -> Any:
-    """Return a field that may hold nulls, of a plain type; only our own metadata stay."""
+    """Return a nullable field of a plain type; only embedkit's own metadata stay."""
     import pyarrow as pa
 
     metadata = {key: value for key, value in (field.metadata or {}).items() if key.startswith(b"embedkit")}
@@ -225,10 +232,10 @@ def _convert(column: Any, have: Any, want: Any) -> Any:
 
 
 def _cast(column: Any, type: Any) -> Any:
-    """Return a column in a type that holds its values, if need be rounded."""
+    """Return a column in a type that holds its values, rounded if necessary."""
     import pyarrow as pa
 
-    if "list_view" not in str(column.type):  # of which Arrow makes lists with wrong offsets
+    if "list_view" not in str(column.type):  # Arrow casts list views to lists with wrong offsets
         with suppress(pa.ArrowNotImplementedError, pa.ArrowInvalid):
             return column.cast(type, safe=False)
     return pa.chunked_array([pa.array(column.to_pylist(), type)])
@@ -244,17 +251,17 @@ def _values(column: Any) -> list[Any]:
 
 
 def _value(scalar: Any) -> Any:
-    """Return an Arrow scalar as a Python value, or as text where it is a moment that Python does not have."""
+    """Return an Arrow scalar as a Python value, or as text for a time that Python cannot represent."""
     import pyarrow as pa
 
     try:
         return scalar.as_py()
-    except (ValueError, OverflowError):  # nanoseconds, the year 10000
+    except (ValueError, OverflowError):  # nanoseconds, or the year 10000
         return scalar.cast(pa.string()).as_py()
 
 
 def _without_quotes(column: Any) -> Any:
-    """Return JSON texts with those that are strings as the strings themselves."""
+    """Return JSON texts in which each JSON string is replaced by the string itself."""
     import pyarrow as pa
     from pyarrow import compute
 

@@ -1,5 +1,5 @@
-"""Vector sets: a folder of Arrow shards and a `meta.json`, streamed in and out; ids, text and fields
-travel with the vectors.
+"""Vector sets: a folder of Arrow shards and a `meta.json`, streamed in and out; ids, texts and fields are
+stored with the vectors.
 """
 
 from __future__ import annotations
@@ -47,27 +47,27 @@ class VectorSet:
 
     @classmethod
     def open(cls, path: str | Path) -> VectorSet:
-        """Open a folder; raises FormatError when it is no vector set, of another version, or shards are
-        missing.
+        """Open a folder; raises FormatError when it is not a vector set, is damaged, or is of another
+        version.
         """
         path = Path(path)
         return cls(path, *read_meta(path))
 
     @property
     def rows(self) -> int:
-        """Rows in all shards."""
+        """Return the number of rows in all shards."""
         return sum(shard.rows for shard in self.shards)
 
     @cached_property
     def schema(self) -> Any:
-        """One Arrow schema for id, text and fields of all shards."""
+        """Return one Arrow schema for the id, text and fields of all shards."""
         return tables.unify(
             schema.remove(schema.get_field_index(VECTOR))
             for schema in (table.schema for table in self._tables())
         )
 
     def batches(self) -> Iterator[Batch]:
-        """Yield a batch a shard, in order; halves and codes come back as float32."""
+        """Yield one batch per shard, in order; float16 numbers and codes are converted to float32."""
         row = 0
         for table in self._tables():
             vectors = self._vectors(table, before=row)
@@ -75,8 +75,9 @@ class VectorSet:
             yield Batch(self._documents(table), vectors)
 
     def coded_batches(self) -> Iterator[Batch]:
-        """Yield a batch a shard, in order, with codes `(rows, width)` as they are stored instead of vectors;
-        nothing is unpacked.
+        """Yield one batch per shard, in order, with the stored codes `(rows, width)` in place of vectors.
+
+        Raises MismatchError when the set stores floats.
         """
         codes = self.meta.codes
         if codes is None:
@@ -92,13 +93,13 @@ class VectorSet:
         return self._table(shard).column(name)
 
     def vectors(self, shard: int) -> NDArray[np.float32]:
-        """Return the vectors of one shard, `(rows, dimension)`, by memory map where they are stored as
+        """Return the vectors of one shard, `(rows, dimension)`, by memory map when they are stored as
         float32.
         """
         return self._vectors(self._table(shard))
 
     def verify(self) -> None:
-        """Raise FormatError naming the first shard whose size or checksum is not what was written."""
+        """Raise FormatError naming the first shard whose size or checksum differs from the recorded one."""
         for shard in self.shards:
             check_shard(self.path, shard)
 
@@ -123,12 +124,13 @@ class VectorSet:
 
 
 class VectorSetWriter(ShardWriter):
-    """Writes a vector set: shards beside `path`, then the whole folder at once when it is closed.
+    """A writer of a vector set: shards go into a folder next to `path`, which is put in place when it is
+    finished.
 
-    The unfinished folder is `NAME.partial`; it is kept when rows have been sealed, so that `resume` can go
-    on. `settings` is whatever else must be the same for that (the input's names, the precision). int8 codes
-    need the ranges of all rows: the unfinished folder holds float32, and is coded when it is finished. Raises
-    ExistsError when an unfinished run is there and neither `resume` nor `force` was asked for.
+    The unfinished folder is `NAME.partial`; once it holds sealed rows it is kept, so that `resume` can
+    continue. `settings` holds other settings that must be equal to resume (the input's names, the precision).
+    int8 codes need the ranges of all rows: the unfinished folder holds float32 and is coded when it is
+    finished. Raises ExistsError when an unfinished run exists and neither `resume` nor `force` is given.
     """
 
     def __init__(
@@ -175,15 +177,17 @@ class VectorSetWriter(ShardWriter):
             self.append(stored(table, vectors, self.meta))
 
     def complete(self) -> VectorSet:
-        """Seal the last shard and write the meta file; the set is whole, but still in its unfinished
-        folder, and what is to become int8 codes is float32.
+        """Seal the last shard and write the meta file.
+
+        The set is then complete, but still in its unfinished folder, and vectors that become int8 codes are
+        float32.
         """
         spooled = self.meta.holds_codes and self.meta.codes is None
         write_meta(self.folder, self.meta.decoded() if spooled else self.meta, self.close())
         return VectorSet.open(self.folder)
 
     def finish(self) -> VectorSet:
-        """Complete the set and put the folder in its place."""
+        """Complete the set and put the folder in place."""
         made = self.complete()
         if made.meta.dtype != self.meta.dtype:
             code_int8(made, self.path)
@@ -195,7 +199,7 @@ class VectorSetWriter(ShardWriter):
         return VectorSet.open(self.path)
 
     def remove(self) -> None:
-        """Remove the unfinished folder, once its content has gone elsewhere."""
+        """Remove the unfinished folder, once its content is stored elsewhere."""
         discard(self.folder)
         os.close(self._lock)
 
@@ -211,13 +215,13 @@ class VectorSetWriter(ShardWriter):
 
 
 def kept(table: Any, meta: VectorMeta) -> Any:
-    """Return a table without the texts, where `meta` says that none are kept."""
+    """Return a table, without its texts when `meta` keeps none."""
     return table if meta.has_text or "text" not in table.schema.names else table.drop_columns(["text"])
 
 
 def stored(table: Any, vectors: NDArray[np.float32], meta: VectorMeta) -> Any:
-    """Return a table with vectors behind its columns as `meta` says: as numbers, or as codes; what is to
-    become int8 codes waits for its ranges as float32.
+    """Return a table with a column of vectors appended, as numbers or codes by `meta`; vectors that become
+    int8 codes stay float32 until the ranges are known.
     """
     if meta.codes is not None:
         return with_codes(table, vectors, meta.codes)
@@ -225,8 +229,9 @@ def stored(table: Any, vectors: NDArray[np.float32], meta: VectorMeta) -> Any:
 
 
 def code_int8(source: VectorSet, path: Path) -> VectorSet:
-    """Write a set of floats as int8 codes at `path`, whole or not at all; it is read twice, a shard at a
-    time: for the ranges of its columns, then for the codes.
+    """Write a set of floats as int8 codes at `path`, whole or not at all.
+
+    The set is read twice, one shard at a time: for the ranges of its dimensions, then for the codes.
     """
     ranges = calibrate(source.vectors(shard) for shard in range(len(source.shards)))
     meta = replace(source.meta, dtype="int8", ranges=ranges)
@@ -242,7 +247,7 @@ def code_int8(source: VectorSet, path: Path) -> VectorSet:
 
 
 def partial_folder(path: Path) -> Path:
-    """Return where an unfinished vector set for `path` is kept."""
+    """Return the folder of an unfinished vector set for `path`."""
     return path.with_name(f"{path.name}.partial")
 
 
@@ -255,8 +260,8 @@ def _refuse_strangers(partial: Path) -> None:
 
 
 def checked(batches: Iterable[Batch], dimension: int) -> Iterator[Batch]:
-    """Pass batches on; raises DataError naming the first id whose vector holds NaN or infinity, and for
-    another width.
+    """Yield the batches; raises DataError naming the first id whose vector holds NaN or infinity, and
+    MismatchError for another dimension.
     """
     for batch in batches:
         if batch.vectors.shape[1] != dimension:
