@@ -1,1 +1,1 @@
-"""Text in: streams of bytes, rows, records, pairs, labelled texts, relevance judgements and runs."""
+"""Text inputs: streams of bytes, rows, records, pairs, labelled texts, qrels and runs."""

@@ -1,4 +1,4 @@
-"""The documentation strings of the running Python's standard library, as records; read as source, never
+"""The docstrings of the running Python's standard library, as records; the source is parsed, never
 imported.
 """
 
@@ -29,10 +29,10 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def standard_library(folder: Path | None = None) -> Iterator[Record]:
-    """Yield a record for every public module, class and function that says something of itself.
+    """Yield a record per public module, class and function that has a docstring.
 
-    The id is the qualified name (`shutil.copytree`), the text the docstring's first paragraph with that name
-    behind it; the whole docstring is a field.
+    The id is the qualified name (`shutil.copytree`). The text is the docstring's first paragraph, followed by
+    that name; the whole docstring is a field.
     """
     root = folder or Path(sysconfig.get_paths()["stdlib"])
     seen: set[str] = set()
@@ -52,7 +52,7 @@ def _parsed(path: Path) -> ast.Module:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError, RecursionError):  # templates and samples in the tree that are no Python
+    except (SyntaxError, ValueError, RecursionError):  # templates and samples that are not valid Python
         return ast.Module([], [])
 
 

@@ -1,4 +1,4 @@
-"""Training examples in: sentences, or tables of an anchor, a positive and hard negatives."""
+"""Training examples: sentences, or rows of an anchor, a positive and hard negatives."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ NEGATIVES = {  # a number may follow each, as in negative_1, negative_2
     "negative", "negatives", "neg", "negs", "hardnegative", "hardnegatives", "hardneg", "hardnegs", "hard",
     "negdoc", "negativepassage", "negativepassages", "textneg",
 }  # fmt: skip
-SURE = [(a, b) for a in (*ANCHORS, "text", "sentence") for b in POSITIVES]  # even where there is a `text`
+SURE = [(a, b) for a in (*ANCHORS, "text", "sentence") for b in POSITIVES]  # used even if a `text` exists
 PAIRS = [
     *SURE, ("sent0", "sent1"), *pairs.TEXTS, *((a, b) for a in ANCHORS for b in ANSWERS),
     ("title", "body"), ("title", "abstract"), ("caption1", "caption2"), ("title1", "title2"),
 ]  # fmt: skip
-NOT_TEXT = {*ID_FIELDS, "score", "label", "split", "lang", "source"}  # columns that no sentence stands in
+NOT_TEXT = {*ID_FIELDS, "score", "label", "split", "lang", "source"}  # columns without sentences
 
 _NAMES = {*ANCHORS, *POSITIVES, *ANSWERS, *NEGATIVES, *NOT_TEXT, "text", "sentence", "title"}
-_ENDS = (".", "!", "?", "\u3002", "\uff01", "\uff1f")  # of a sentence
+_ENDS = (".", "!", "?", "\u3002", "\uff01", "\uff1f")  # characters that end a sentence
 
 
 class Choice(NamedTuple):
-    """Which columns of a file are trained on."""
+    """The columns of a file that are trained on."""
 
     file: str
     first: str  # the sentence, or the anchor
     positive: str | None = None  # None: sentences
     negatives: tuple[str, ...] = ()
-    others: tuple[str, ...] = ()  # not trained on
+    others: tuple[str, ...] = ()  # columns not trained on
     header: bool = True  # False: the first line is data, and columns are numbered
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns in order."""
+        """Return the columns in order."""
         return (self.first, *([] if self.positive is None else [self.positive]), *self.negatives)
 
     def __str__(self) -> str:
@@ -63,13 +63,13 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows of texts: a sentence each, or an anchor, its positive, and its hard negatives, however many."""
+    """Rows of texts: a sentence, or an anchor, its positive and any number of hard negatives."""
 
-    columns: tuple[str, ...]  # of the first file
+    columns: tuple[str, ...]  # columns of the first file
     rows: list[tuple[str, ...]]
-    blank: int = 0  # lines passed over
+    blank: int = 0  # blank lines and texts
     skipped: int = 0  # records that could not be read
-    choices: tuple[Choice, ...] = field(default=(), compare=False)  # of files that have columns
+    choices: tuple[Choice, ...] = field(default=(), compare=False)  # one per file with columns
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -84,14 +84,15 @@ def read_examples(
 ) -> Examples:
     """Read examples from paths, URLs or `-`.
 
-    Plain text is sentences. In tables, the anchor, its positive and hard negatives are chosen by the names
-    that they usually have, such as `query`, `pos` and `neg`, in any order, or named in order by `columns`; a
-    column of negatives may hold lists, and rows may differ in how many there are. A row with a list of
-    positives is an example for each. A table with a field `text`, or with one column of text, is sentences.
-    CSV and TSV without a header have an anchor, a positive and hard negatives in this order.
+    Plain text contains sentences. In tables, the anchor, its positive and hard negatives are chosen by their
+    usual names, such as `query`, `pos` and `neg`, in any order, or are named in order by `columns`; a column
+    of negatives may hold lists, and rows may differ in the number of negatives. A row with a list of
+    positives becomes one example per positive. A table with a field `text`, or with one column of text,
+    contains sentences. CSV and TSV without a header have an anchor, a positive and hard negatives in this
+    order.
 
-    Raises DataError when there is none, columns have other names, an anchor or a positive is no text or
-    empty, or sentences meet pairs.
+    Raises DataError when there are no examples, columns have other names, an anchor or a positive is empty or
+    not text, or one input has sentences and another has pairs.
 
     >>> read_examples(["triplets.tsv"]).columns
     ('sent0', 'sent1', 'hard_neg')
@@ -146,7 +147,7 @@ def _skipped(error: Exception, place: str, format: TextFormat) -> int:
 def _choose(
     stream: Stream, rows: list[tuple[str, Row]], format: TextFormat, wanted: Sequence[str] | None
 ) -> tuple[Choice, list[tuple[str, Row]]]:
-    """Return the columns to train on, and the rows, with the first line among them where it is no header."""
+    """Return the columns to train on, and the rows, including the first line when it is not a header."""
     names = list(dict.fromkeys(name for _, row in rows for name in row))
     given = wanted or ([format.text_field] if format.text_field else [])
     for name in [*given, *([format.id_field] if format.id_field else [])]:
@@ -199,8 +200,8 @@ def _holds_text(name: str, rows: list[tuple[str, Row]]) -> bool:
 
 
 def _is_data(names: list[str], rows: list[tuple[str, Row]]) -> bool:
-    """Say whether the first line, taken for a header, is data: no cell is a known name, and one is a
-    sentence, at least half as long as the middle one of its column in the next rows.
+    """Return whether the first line, read as a header, is data: no cell is a known name, and one is a
+    sentence at least half as long as the median of its column in the next rows.
     """
     if usual(names, _NAMES) is not None or usual_pair(names, PAIRS) is not None:
         return False
@@ -215,7 +216,7 @@ def _is_data(names: list[str], rows: list[tuple[str, Row]]) -> bool:
 def _numbered(
     where: str, first: list[str], rows: list[tuple[str, Row]]
 ) -> tuple[list[tuple[str, Row]], list[str]]:
-    """Return rows, the first line among them, by the numbers of their columns."""
+    """Return all rows, including the first line, with their columns named by number, and those names."""
     for number, cell in enumerate(first, 1):
         if not cell.strip() or _is_number(cell):
             what = f"has no header, and {shown(cell)} in column {number} where a text belongs"
@@ -234,7 +235,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _sentence(row: Row, name: str, titled: bool) -> list[tuple[str, ...]]:
-    """Return the text, behind its `title` as records have it; nothing where it is blank."""
+    """Return the text, after its `title` as in records; an empty list when it is blank."""
     text = _value(row, name)
     if text is not None and not isinstance(text, str):
         raise DataError(f"column {name!r} has {shown(text)} where a text belongs")
@@ -244,7 +245,7 @@ def _sentence(row: Row, name: str, titled: bool) -> list[tuple[str, ...]]:
 
 
 def _pairs(row: Row, choice: Choice) -> list[tuple[str, ...]]:
-    """Return an example for each positive of a row."""
+    """Return one example per positive of a row."""
     assert choice.positive is not None
     (anchor,) = _texts(row, choice.first, least=1, lists=False)
     positives = _texts(row, choice.positive, least=1)
@@ -253,7 +254,9 @@ def _pairs(row: Row, choice: Choice) -> list[tuple[str, ...]]:
 
 
 def _texts(row: Row, name: str, *, least: int, lists: bool = True) -> list[str]:
-    """Return the texts in a column, one or a list of them, without blank ones; at `least` so many."""
+    """Return the texts in a column, one or a list of them, without blank ones; raises DataError for fewer
+    than `least`.
+    """
     value = _value(row, name) if least else row.get(name)
     values = value if isinstance(value, list) and lists else [value]
     for each in values:

@@ -1,4 +1,4 @@
-"""Fields by the names that they usually have: capitals, spaces, hyphens and underscores do not count."""
+"""Fields by their usual names: capitals, spaces, hyphens and underscores are ignored."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def plain(name: str) -> str:
-    """Return a name without what does not count.
+    """Return a name in lower case, without spaces, hyphens and underscores.
 
     >>> plain("Hard_Neg 1")
     'hardneg1'
@@ -16,12 +16,12 @@ def plain(name: str) -> str:
 
 
 def usual(names: Iterable[str], known: Iterable[str]) -> str | None:
-    """Return the one of `names` that bears the first of the `known` names, plain ones, that any bears."""
+    """Return the one of `names` that matches the first possible of the `known` names, which are plain."""
     by_plain = {plain(name): name for name in reversed(list(names))}
     return next((by_plain[name] for name in known if name in by_plain), None)
 
 
 def usual_pair(names: Iterable[str], known: Iterable[tuple[str, str]]) -> tuple[str, str] | None:
-    """Return the two of `names` that bear the first of the `known` pairs of names that any two bear."""
+    """Return the two of `names` that match the first possible of the `known` pairs of plain names."""
     by_plain = {plain(name): name for name in reversed(list(names))}
     return next(((by_plain[a], by_plain[b]) for a, b in known if a in by_plain and b in by_plain), None)

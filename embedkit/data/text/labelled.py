@@ -1,4 +1,4 @@
-"""Labelled texts in: a text and the labels that apply to it, in the layouts that such data comes in."""
+"""Labelled texts: a text and the labels that apply to it, in the usual layouts of such data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from embedkit.errors import DataError
 
 
 class LabelledText(NamedTuple):
-    """A text, the labels that apply to it, and how far each does: weights above 0 and at most 1."""
+    """A text, the labels that apply to it, and their weights, above 0 and at most 1."""
 
     text: str
     labels: tuple[str, ...]
@@ -24,11 +24,11 @@ class LabelledText(NamedTuple):
 
 @dataclass(frozen=True)
 class Labelled:
-    """Labelled texts, in order; they are `multiple` where any came with a list or weights of labels."""
+    """Labelled texts in order; `multiple` is True when any of them came with a list or weights of labels."""
 
     rows: list[LabelledText]
     multiple: bool
-    blank: int = 0  # lines passed over
+    blank: int = 0  # blank lines
     skipped: int = 0  # records that could not be read
 
     def __len__(self) -> int:
@@ -39,7 +39,7 @@ class Labelled:
         return [row.text for row in self.rows]
 
     def labels(self) -> list[str]:
-        """Return the one label of each row; raises DataError where a row has none, or several."""
+        """Return the one label of each row; raises DataError for a row with no label or several."""
         for number, row in enumerate(self.rows, 1):
             if len(row.labels) != 1:
                 raise DataError(f"text {number} has {len(row.labels)} labels, one is wanted")
@@ -53,15 +53,16 @@ class Labelled:
 def read_labelled(
     names: Sequence[str], format: TextFormat | None = None, label_field: str | None = None
 ) -> Labelled:
-    """Read labelled texts from paths, URLs or `-`; `label_field` names the labels' field if nothing common
-    does.
+    """Read labelled texts from paths, URLs or `-`; `label_field` names the labels' field when it has no
+    common name.
 
-    Understood are CSV with a header; tab files, in which a quote is a letter like others: with a header, or
-    without as text, label; JSONL; Parquet and Arrow; all of them compressed too. A cell of CSV or of a tab
-    file is one label. In the other kinds a label is text, a whole number, or true or false, and there may be
-    a list of them, or an object of labels and weights, either of which may be empty; with one such row, all
-    rows count as lists. Labels are stripped, a list may repeat them, and BEIR's title goes before its text.
-    Raises DataError naming the line at fault, and when there is no labelled text.
+    Supported are CSV with a header; tab-separated files, in which a quote is an ordinary character, with a
+    header, or without one as text, label; JSONL; Parquet and Arrow; all of them compressed too. A cell of CSV
+    or of a tab-separated file is one label. In the other kinds a label is text, a whole number, or true or
+    false, and there may be a list of labels or an object of labels and weights, either of which may be empty;
+    with one such row, all rows count as lists. Labels are stripped, repeated labels in a list count once, and
+    BEIR's title goes before its text. Raises DataError naming the faulty line, and when there is no labelled
+    text.
 
     >>> read_labelled(["train.csv"]).rows[0]
     LabelledText(text='I am still waiting on my card?', labels=('card_arrival',), weights=(1.0,))
@@ -86,7 +87,7 @@ def read_labelled(
 
 def _read(stream: Stream, format: TextFormat, wanted: Wanted) -> Labelled:
     stream, header, fields = layout_of(stream, format, wanted)
-    composed = stream.kind in TABLES and "vector" in stream.table.schema.names  # with its title already
+    composed = stream.kind in TABLES and "vector" in stream.table.schema.names  # the text includes its title
     rows: list[LabelledText] = []
     multiple, blank, skipped = False, 0, 0
     for place, parse in row_parsers(stream, header):
@@ -111,7 +112,7 @@ def _read(stream: Stream, format: TextFormat, wanted: Wanted) -> Labelled:
 
 
 def _text(row: Row, fields: Fields, *, title: bool) -> str:
-    """Return the text of a row, behind its `title` as records have it; raises DataError for an empty one."""
+    """Return the text of a row, after its `title` as in records; raises DataError for an empty text."""
     require(list(row), fields)
     text = row[fields.text]
     if not isinstance(text, str):
@@ -153,7 +154,9 @@ def _weight(value: Any, name: str) -> float:
 
 
 def _of_table(value: Any) -> Any:
-    """Return an Arrow map or struct as an object; a struct has null for a label that other rows name."""
+    """Return an Arrow map or struct as an object, without the nulls that a struct has for other rows'
+    labels.
+    """
     if isinstance(value, list) and value and isinstance(value[0], tuple):
         value = dict(value)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Where labelled texts stand in a file: its layout, and which fields hold the text and the labels."""
+"""The layout of a file of labelled texts, and the fields that hold the text and the labels."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ TABLES = ("parquet", "arrow")
 
 
 class Fields(NamedTuple):
-    """Where a row has its text and its labels."""
+    """The names of the fields that hold a row's text and labels."""
 
     text: str
     label: str
 
 
 class Wanted(NamedTuple):
-    """Where they are to be read; None: under a common name."""
+    """The requested fields of text and labels; None means a field with a common name."""
 
     text: str | None
     label: str | None
 
 
 class Layout(NamedTuple):
-    """How a stream is read as rows."""
+    """The way a stream is read as rows."""
 
-    stream: Stream  # tabs or CSV told apart
-    header: list[str] | None = None  # names of the cells, where the file itself has none
-    fields: Fields | None = None  # None: the first record says
+    stream: Stream  # its kind tells tabs from CSV
+    header: list[str] | None = None  # names of the cells when the file has no header
+    fields: Fields | None = None  # None: the first record decides
 
 
 def layout_of(stream: Stream, format: TextFormat, wanted: Wanted) -> Layout:
-    """Tell the layout from the schema or the first line; raises DataError when fields are named there, and
-    those of text and labels are not among them.
+    """Return the layout, from the schema or the first line; raises DataError when these name fields, but none
+    for the text or the labels.
     """
     if stream.kind in TABLES:
         return Layout(stream, fields=_named(stream.table.schema.names, wanted, stream.name))
@@ -70,7 +70,7 @@ def layout_of(stream: Stream, format: TextFormat, wanted: Wanted) -> Layout:
 
 
 def _first_line(stream: Stream) -> tuple[str, int]:
-    """Look at the first line that is not blank, and its number."""
+    """Return the first line that is not blank, and its number, without consuming it."""
     number, line = stream.first_line()
     return line.rstrip(b"\r\n").decode("utf-8", "replace"), number
 
@@ -78,12 +78,14 @@ def _first_line(stream: Stream) -> tuple[str, int]:
 def _csv_cells(line: str) -> list[str]:
     try:
         return next(csv.reader([line]), [])
-    except csv.Error:  # far too long, or not CSV: no header in any case
+    except csv.Error:  # too long, or not CSV: not a header
         return [line]
 
 
 def _is_header(cells: Sequence[str], wanted: Wanted) -> bool:
-    """Say whether cells are names of fields: a label's, or a text's where texts stand, or any asked for."""
+    """Return whether cells are field names: one is a label's, the first is a text's, or fields were
+    requested.
+    """
     return any(wanted) or plain(cells[0]) in TEXTS or any(plain(cell) in LABELS for cell in cells)
 
 
@@ -95,8 +97,8 @@ def _named(names: list[str], wanted: Wanted, place: str) -> Fields:
 
 
 def fields_of(names: list[str], wanted: Wanted) -> Fields:
-    """Return where the text and the labels are: as wanted, under common names, or the text alone beside
-    labels and id.
+    """Return the fields of the text and the labels: as requested, by common names, or the only field for text
+    other than labels and id.
     """
     require(names, [name for name in wanted if name is not None])
     label = wanted.label or usual([name for name in names if name != wanted.text], LABELS)
@@ -110,6 +112,6 @@ def fields_of(names: list[str], wanted: Wanted) -> Fields:
 
 
 def require(names: Sequence[str], fields: Sequence[str]) -> None:
-    """Raise DataError where a row that has `names` lacks one of the fields."""
+    """Raise DataError when a row with fields `names` lacks one of `fields`."""
     if missing := [name for name in fields if name not in names]:
         raise DataError(f"has no field {missing[0]!r}", hint=it_has(names))

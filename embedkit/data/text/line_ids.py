@@ -1,4 +1,4 @@
-"""Ids in formats of lines: which of them come back as they were."""
+"""Checks that an id can be read back unchanged from a format of lines."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from embedkit.errors import DataError
 
 
 def require_line(id: str, *, format: str) -> str:
-    """Return an id that can stand in a line of its own or in a cell: text without a line break of any kind
-    that Unicode knows, without a tab, and without blanks at its ends. Raises DataError for another one.
+    """Return an id that fits on a line of its own or in a cell; raises DataError for any other id.
+
+    Such an id is text without any Unicode line break, without tabs, and without blanks at its ends.
     """
     if not id or id.splitlines() != [id] or "\t" in id or id.strip("\ufeff") != id or id.strip() != id:
         raise _refused(id, format, "must be one line, without tabs and without blanks at its ends")
@@ -15,7 +16,7 @@ def require_line(id: str, *, format: str) -> str:
 
 
 def require_word(id: str, *, format: str) -> str:
-    """Return an id that can stand between blanks: a single word. Raises DataError for another one."""
+    """Return an id that is a single word, which fits between blanks; raises DataError for any other id."""
     if id.split() != [id] or id.strip("\ufeff") != id:
         raise _refused(id, format, "must be one word")
     return id

@@ -1,4 +1,4 @@
-"""Scored pairs in: two texts and how alike people found them, in the layouts that such data comes in."""
+"""Scored pairs: two texts and how similar people judged them, in the usual layouts of such data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from embedkit.errors import DataError
 
 
 class Pair(NamedTuple):
-    """Two texts and a score, larger for more alike: 0 to 5, or a label 0 or 1."""
+    """Two texts and a score, higher for more similar texts: 0 to 5, or a label 0 or 1."""
 
     first: str
     second: str
@@ -24,7 +24,7 @@ class Pair(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """The fields of a pair, by name."""
+    """The names of a pair's fields."""
 
     first: str
     second: str
@@ -40,25 +40,26 @@ SCORES = ("score", "label", "similarityscore", "similarity", "isduplicate", "rel
 
 
 class Layout(NamedTuple):
-    """Where the two texts and the score stand in a row of cells."""
+    """The places of the two texts and the score in a row of cells."""
 
     places: Sequence[int]
-    cells: int  # of a row
-    more: bool = False  # or more of them
-    header: bool = False  # the first row is one
+    cells: int  # per row
+    more: bool = False  # rows may have more cells
+    header: bool = False  # the first row is a header
 
 
 PLAIN = Layout((0, 1, 2), 3)
-STS_BENCHMARK = Layout((5, 6, 4), 7, more=True)  # genre, file, year, id, score, a, b, and at times a licence
+STS_BENCHMARK = Layout((5, 6, 4), 7, more=True)  # genre, file, year, id, score, a, b, and sometimes a licence
 
 
 def read_pairs(name: str | Path, columns: Columns | None = None) -> list[Pair]:
-    """Read scored pairs from a path, a URL or `-`; `columns` names the fields where they are not common ones.
+    """Read scored pairs from a path, a URL or `-`; `columns` names the fields when their names are not
+    common.
 
-    Understood are tab files, in which a quote is a letter like others: with a header, or without as first,
-    second, score, or in the seven columns and more of STS-Benchmark (whose `.csv` holds tabs); CSV; JSONL;
-    Parquet and Arrow; all of them compressed too. Raises DataError naming the line at fault, and when there
-    is no pair.
+    Supported are tab-separated files, in which a quote is an ordinary character: with a header, or without
+    one as first, second, score, or in the seven or more columns of STS-Benchmark (whose `.csv` holds tabs);
+    CSV; JSONL; Parquet and Arrow; all of them compressed too. Raises DataError naming the faulty line, and
+    when there are no pairs.
 
     >>> read_pairs("sts-dev.tsv")[0]
     Pair(first='A man is dancing.', second='A man dances.', score=5.0)
@@ -71,7 +72,7 @@ def read_pairs(name: str | Path, columns: Columns | None = None) -> list[Pair]:
 
 
 def _rows(stream: Stream, columns: Columns | None) -> Iterator[tuple[str, Sequence[Any]]]:
-    """Yield the place of each row and its two texts and score, as they stand there."""
+    """Yield the place of each row with its two texts and score, not yet checked."""
     if stream.kind == "npy":
         raise DataError("holds npy data, not pairs", where=stream.name)
     if stream.kind in ("parquet", "arrow"):
@@ -104,7 +105,9 @@ def _cells(stream: Stream, columns: Columns | None) -> Iterator[tuple[str, Seque
 
 
 def _layout(first: list[str], columns: Columns | None, place: str) -> Layout:
-    """Tell the layout from the first row, which is a header unless a number stands where the score would."""
+    """Return the layout from the first row, which is a header unless the place of the score holds a
+    number.
+    """
     layout = {3: PLAIN}.get(len(first), STS_BENCHMARK if len(first) >= STS_BENCHMARK.cells else None)
     if columns is None and layout is not None:
         score = first[layout.places[-1]]
@@ -121,7 +124,7 @@ def _layout(first: list[str], columns: Columns | None, place: str) -> Layout:
 
 
 def _known(names: list[str], place: str) -> Columns:
-    """Return the columns that bear common names."""
+    """Return the columns with common names; raises DataError when one is missing."""
     texts, score = _common(names)
     if texts is None or score is None:
         what = "two texts" if texts is None else "a score"
@@ -135,7 +138,7 @@ def _is_known(names: list[str]) -> bool:
 
 
 def _common(names: list[str]) -> tuple[tuple[str, str] | None, str | None]:
-    """Return the names of the two texts, and of the score, as far as they are common ones."""
+    """Return the names of the two texts, and of the score; each is None without a common name."""
     return usual_pair(names, TEXTS), usual(names, SCORES)
 
 
@@ -163,11 +166,11 @@ def _is_number(value: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """Return a value as an error shows it, cut short."""
+    """Return a value as an error shows it, shortened."""
     return "null" if value is None else repr(value) if len(repr(value)) < 40 else f"{value!r:.36}..."
 
 
 def it_has(names: Sequence[str]) -> str:
-    """Return what a row has, as a hint."""
+    """Return a hint that lists a row's fields."""
     some = ", ".join(name if len(name) < 24 else f"{name:.20}..." for name in names[:12])
     return f"it has {some or 'nothing'}{', ...' if len(names) > 12 else ''}"

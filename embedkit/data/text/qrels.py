@@ -1,4 +1,4 @@
-"""Judgements in: which documents are relevant to a query, and how much, in the layouts of TREC and BEIR."""
+"""Qrels: which documents are relevant to a query, and how much, in the layouts of TREC and BEIR."""
 
 from __future__ import annotations
 
@@ -15,23 +15,26 @@ from embedkit.data.text.rows import cell_rows, json_rows
 from embedkit.data.text.streams import Stream, open_stream, readable, require_distinct
 from embedkit.errors import DataError
 
-Qrels = dict[str, dict[str, int]]  # grades by document by query
+Qrels = dict[str, dict[str, int]]  # grade per document per query
 
-GRADES = range(-1000, 1001)  # of use; what computes with them holds a number for each up to the highest
+GRADES = range(-1000, 1001)  # allowed grades; an evaluation holds a number per grade up to the highest
 QUERY = ("query-id", "qid", "topic")
 DOCUMENT = ("corpus-id", "document-id", "docid", "docno", "passageid", "id")
 _GRADE = ("score", "relevance", "grade", "rel", "label")
 _FIELDS = (QUERY, DOCUMENT, _GRADE)
-_PLACES = {3: (0, 1, 2), 4: (0, 2, 3)}  # of query, document and grade in a row; four cells are TREC's
+_PLACES = {
+    3: (0, 1, 2),
+    4: (0, 2, 3),
+}  # places of query, document and grade by cells per row; four are TREC's
 
 
 def read_qrels(name: str | Path) -> Qrels:
-    """Read judgements from a path, a URL or `-`: a grade of 1 or more is relevant, and more is better.
+    """Read qrels from a path, a URL or `-`: a grade of 1 or more is relevant, and a higher grade is better.
 
-    Understood are TREC's four columns (query, 0, document, grade), the three without the second, BEIR's tab
-    files with a header (query-id, corpus-id, score), and JSONL of such fields; all compressed too. Ids lose
-    the blanks around them. Raises DataError naming the line at fault, such as one that judges a document
-    again, and when there is none.
+    Supported are TREC's four columns (query, 0, document, grade), three columns without the second, BEIR's
+    tab-separated files with a header (query-id, corpus-id, score), and JSONL of such fields; all of them
+    compressed too. Blanks around ids are removed. Raises DataError naming the faulty line, such as one that
+    judges a document again, and when there are no judgements.
 
     >>> read_qrels("qrels.tsv")["1"]
     {'31715818': 1}
@@ -46,7 +49,7 @@ def read_qrels(name: str | Path) -> Qrels:
 
 
 def put(values: dict[str, dict[str, Any]], place: str, query: Any, document: Any, value: float) -> str:
-    """Keep a document's value for a query, and return the query's id; raises DataError for what is no id, and
+    """Store a document's value for a query and return the query's id; raises DataError for an invalid id and
     for a second value.
     """
     query_id, document = _identifier(query, place), _identifier(document, place)
@@ -58,9 +61,9 @@ def put(values: dict[str, dict[str, Any]], place: str, query: Any, document: Any
 
 
 def field_of(known: Sequence[str], given: Iterable[str], place: str) -> str:
-    """Return the given name that is known, the first known one first; raises DataError when none is.
+    """Return the given name that matches the first possible known name; raises DataError when none does.
 
-    Capitals, spaces, hyphens and underscores do not count.
+    Capitals, spaces, hyphens and underscores are ignored.
     """
     given = list(given)
     if (name := usual(given, map(plain, known))) is None:
@@ -69,14 +72,14 @@ def field_of(known: Sequence[str], given: Iterable[str], place: str) -> str:
 
 
 def words(rows: Iterable[tuple[str, list[str]]]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the place and the words of each row of cells; rows of white space are passed over."""
+    """Yield the place and the words of each row of cells; blank rows are skipped."""
     for place, cells in rows:
         if row := [word for cell in cells for word in cell.split()]:
             yield place, row
 
 
 def _rows(stream: Stream) -> Iterator[tuple[str, Sequence[Any]]]:
-    """Yield the place of each row, and its query, document and grade as they stand there."""
+    """Yield the place of each row with its query, document and grade, not yet checked."""
     if stream.kind == "jsonl":
         for place, row in json_rows(stream.file, stream.name):
             yield place, [row[field_of(known, row, place)] for known in _FIELDS]
@@ -104,7 +107,9 @@ def _cells(stream: Stream) -> Iterator[tuple[str, Sequence[str]]]:
 
 
 def _split(rows: Iterable[tuple[str, list[str]]]) -> Iterator[tuple[str, list[str]]]:
-    """Yield cells between tabs where a row has three or more, for ids of several words, or else words."""
+    """Yield the cells between tabs when a row has three or more, since ids may have several words; otherwise
+    yield words.
+    """
     for place, cells in rows:
         yield from [(place, cells)] if len(cells) > 2 else words([(place, cells)])
 

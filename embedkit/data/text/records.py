@@ -1,4 +1,4 @@
-"""Text in: every kind of input becomes records, one at a time, with the place known for errors."""
+"""Text records: every kind of input is read as records, one at a time, with their places for errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ID_FIELDS = ("_id", "id")
 
 
 class Record(NamedTuple):
-    """One passage: what is embedded, its name, and whatever else came with it."""
+    """One passage: its id, the text to embed, and all other fields."""
 
     id: str
     text: str
@@ -26,7 +26,7 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class TextFormat:
-    """How inputs are read; None means: as the input itself says."""
+    """The options for reading inputs; None means that the input decides."""
 
     input_format: InputKind | None = None
     id_field: str | None = None
@@ -35,10 +35,10 @@ class TextFormat:
 
 
 class RecordReader:
-    """The records of one or more open inputs, in order, with counts of what was passed over.
+    """The records of one or more open inputs, in order, with counts of the records passed over.
 
-    Ids come from the id field; without one they are the line (or row) number, behind the input's name when
-    there are several inputs; or where `number_from` was called, numbers that go on through all of them.
+    Ids come from the id field. Without one, the id is the line (or row) number, after the input's name when
+    there are several inputs; after a call of `number_from`, it is a number that continues through all inputs.
     """
 
     def __init__(
@@ -51,18 +51,21 @@ class RecordReader:
     ) -> None:
         self.format, self.name = format, ", ".join(names) or None
         self.read = self.blank = self.skipped = 0
-        self.bytes_read, self.size = 0, size  # of the inputs as they are stored; size is None when unknown
+        self.bytes_read, self.size = (
+            0,
+            size,
+        )  # of the stored, maybe compressed inputs; size is None when unknown
         self._streams, self._several = streams, len(names) > 1
         self._first: int | None = None
         self._numbered = 0
 
     def number_from(self, first: int) -> None:
-        """Give records without ids the numbers from `first` on."""
+        """Number records without ids from `first` on."""
         self._first = first
 
     @property
     def first_number(self) -> int | None:
-        """The number that `number_from` gave to the first record without an id; None when there was none."""
+        """Return the number of the first record without an id; None when no record was numbered."""
         return self._first if self._numbered else None
 
     def __iter__(self) -> Iterator[Record]:
@@ -100,8 +103,8 @@ class RecordReader:
             yield record
 
     def _record(self, row: Row, default_id: str, composed: bool) -> Record:
-        """Take a row apart; the text of a `composed` one, which comes with a vector, has its title in it
-        already.
+        """Return a row as a record; the text of a `composed` row, which comes with a vector, includes its
+        title already.
         """
         fields = dict(row)
         if (vector := fields.get(VECTOR)) is not None:
@@ -136,7 +139,7 @@ class RecordReader:
         return str(self._first + self._numbered - 1)
 
     def _take_text(self, fields: Row, composed: bool) -> str:
-        """Remove the text from the fields and return it; BEIR's title goes before the text, and stays a
+        """Remove the text from the fields and return it; BEIR's title goes before the text and stays a
         field.
         """
         name = self.format.text_field

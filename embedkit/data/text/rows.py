@@ -1,4 +1,4 @@
-"""Rows of every kind of text file: lines, JSON objects, cells, one at a time, each with its place."""
+"""Rows of every kind of text file (lines, JSON objects, cells), one at a time, each with its place."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ from embedkit.data.vectors.columns import VECTOR, has_vectors
 from embedkit.errors import DataError
 
 _BOM = b"\xef\xbb\xbf"
-_TABLE_ROWS = 1024  # rows of a parquet or arrow file that are turned into Python values at a time
+_TABLE_ROWS = 1024  # parquet or arrow rows converted to Python values at a time
 
-MAX_DEPTH = 48  # of values in values; Parquet's reader gives up at 50 lists in lists, orjson's writer at 255
+MAX_DEPTH = 48  # levels; Parquet's reader fails at 50 nested lists, orjson's writer at 255
 _LARGE = float(2**63)
-_ENDS = (".", "!", "?", "\u3002", "\uff01", "\uff1f")  # of a sentence
-_NAME = re.compile(rb'"\s*:')  # the end of a name in an object, and at times the end of a quote in a text
+_ENDS = (".", "!", "?", "\u3002", "\uff01", "\uff1f")  # characters that end a sentence
+_NAME = re.compile(rb'"\s*:')  # the end of a name in an object, or of a quotation in a text
 
 Row = dict[str, Any]
 RowParsers = Iterator[tuple[str, Callable[[], Row | None]]]
-Lines = Iterator[tuple[str, bytes]]  # each with its place
+Lines = Iterator[tuple[str, bytes]]  # (place, line)
 Cells = Iterator[tuple[str, list[str] | csv.Error]]
 
 
 def row_parsers(stream: Stream, header: list[str] | None = None) -> RowParsers:
-    """Yield the place of each row and a function that parses it, None for a blank line, so that one faulty
-    row can be passed over and the next one read; `header` names the cells of CSV or TSV that has none.
+    """Yield the place of each row and a function that parses it, or returns None for a blank line.
+
+    A faulty row can thus be skipped and the next one read. `header` names the cells of CSV or TSV without a
+    header.
     """
     if stream.kind in ("csv", "tsv"):
         return _csv_parsers(stream, header)
@@ -74,7 +76,9 @@ def _csv_parsers(stream: Stream, names: list[str] | None) -> RowParsers:
 def _table_parsers(stream: Stream) -> RowParsers:
     number = stream.rows_before
     for batch in stream.table.batches:
-        has_vectors(batch.schema, where=stream.name)  # refused: they would be lost
+        has_vectors(
+            batch.schema, where=stream.name
+        )  # refuses a `vector` that is not vectors: it would be lost
         names = [name for name in batch.schema.names if name != VECTOR]
         json_names = [
             field.name for field in batch.schema if (field.metadata or {}).get(b"embedkit") == b"json"
@@ -86,7 +90,9 @@ def _table_parsers(stream: Stream) -> RowParsers:
 
 
 def json_rows(file: Iterable[bytes], name: str) -> Iterator[tuple[str, Row]]:
-    """Yield the place and the object of each line of JSONL; raises DataError naming the line that is none."""
+    """Yield the place and the object of each line of JSONL; raises DataError naming a line that is not an
+    object.
+    """
     for number, line in enumerate(file, 1):
         place = f"{name}:{number}"
         try:
@@ -98,23 +104,24 @@ def json_rows(file: Iterable[bytes], name: str) -> Iterator[tuple[str, Row]]:
 
 
 def cell_rows(stream: Stream) -> Iterator[tuple[str, list[str]]]:
-    """Yield the place and the cells of each row of CSV (quoting as in RFC 4180) or, of any other kind, of
-    lines split at tabs; raises DataError naming the line that is not.
+    """Yield the place and the cells of each row of CSV (quoting as in RFC 4180) or, for any other kind, of
+    lines split at tabs; raises DataError naming an invalid line.
     """
     yield from _checked_cells(_cells(_lines(stream), stream))
 
 
 def header_of(stream: Stream) -> list[str]:
-    """Return the first cells of CSV or TSV, which are left to be read; none where all lines are blank."""
+    """Return the first row of CSV or TSV without consuming it; an empty list when all lines are blank."""
     rows = (cells for _, cells in _checked_cells(_cells(_lines_ahead(stream), stream)))
     return next((cells for cells in rows if any(map(str.strip, cells))), [])
 
 
 def require_header(stream: Stream) -> None:
-    """Raise DataError where the first row of CSV or TSV seems to be data, or CSV to have another separator.
+    """Raise DataError when the first row of CSV or TSV seems to be data, or CSV seems to have another
+    separator.
 
-    It seems to be data where it names no `text` and no id, and a cell is a number beside others, or a text
-    about as long as those of its column in the next rows.
+    The row seems to be data when it names no `text` and no id, and one of several cells is a number, or a
+    cell is a sentence about as long as the texts of its column in the next rows.
     """
     cells = _cells(_lines_ahead(stream), stream)
     rows = ((place, row) for place, row in cells if isinstance(row, list) and any(row))
@@ -135,7 +142,9 @@ def require_header(stream: Stream) -> None:
 
 
 def _other_separator(rows: list[list[str]]) -> str | None:
-    """Return what separates names in the first of rows of one cell each, and as many values in the others."""
+    """Return the separator that occurs equally often in all rows, each of one cell; None when no separator
+    does.
+    """
     for separator in "\t;|":
         counts = {row[0].count(separator) for row in rows if len(row) == 1}
         if len(rows) > 1 and all(len(row) == 1 for row in rows) and len(counts) == 1 and counts != {0}:
@@ -150,16 +159,16 @@ def _is_number(cell: str) -> bool:
 
 
 def _is_like(cell: str, texts: Iterable[str]) -> bool:
-    """Say whether a cell is a sentence, at least half as long as the middle one of some texts."""
+    """Return whether a cell is a sentence, at least half as long as the median of some texts."""
     lengths = sorted(map(len, filter(None, texts)))
     is_sentence = cell.count(" ") >= 3 or cell.endswith(_ENDS) or re.search("[\u2e80-\uffff]{8}", cell)
     return bool(lengths and is_sentence) and 2 * len(cell) >= lengths[len(lengths) // 2]
 
 
 def first_object(stream: Stream) -> Row | None:
-    """Return the first object of JSONL, which is left to be read; None where all lines are blank.
+    """Return the first object of JSONL without consuming it; None when all lines are blank.
 
-    Raises DataError naming the line when it is none.
+    Raises DataError naming the line when it is not an object.
     """
     number, line = stream.first_line()
     try:
@@ -169,7 +178,7 @@ def first_object(stream: Stream) -> Row | None:
 
 
 def has_vectors_beside(stream: Stream) -> bool:
-    """Say whether the rows of an input come with vectors, by the schema or the first object of JSONL."""
+    """Return whether the rows of an input have vectors, by the schema or the first object of JSONL."""
     if stream.kind in ("parquet", "arrow"):
         return VECTOR in stream.table.schema.names
     with suppress(DataError):  # a faulty line is reported when it is read
@@ -178,7 +187,7 @@ def has_vectors_beside(stream: Stream) -> bool:
 
 
 def json_type(value: Any) -> str:
-    """Return what a value of JSON is, in words."""
+    """Return the type of a JSON value, in words."""
     names = {
         str: "text",
         bool: "true or false",
@@ -248,7 +257,7 @@ def _json_hint(line: bytes) -> str | None:
 
 def _survey(row: Row) -> tuple[int, int, bool]:
     """Return how many names the objects in a row have, how deep it is nested, and whether all its numbers
-    are what was written: orjson reads a whole number beyond 64 bits as a float.
+    were read exactly: orjson reads a whole number beyond 64 bits as a float.
     """
     names, depth, exact = 0, 0, True
     level: list[Any] = [row]
@@ -328,7 +337,7 @@ def _csv_cells(lines: Lines, name: str) -> Cells:
         try:
             row = next(rows, None)
         except csv.Error as error:
-            if "unexpected end" in str(error):  # the rest of the file was taken into one cell: never skipped
+            if "unexpected end" in str(error):  # the cell took the rest of the file: never skipped
                 raise DataError("a quote that opens here is never closed", where=place) from None
             yield place, error
             continue
@@ -338,7 +347,7 @@ def _csv_cells(lines: Lines, name: str) -> Cells:
 
 
 def _loosely_decoded(line: bytes) -> str:
-    return line.decode("utf-8", "surrogateescape")  # a cell that is not UTF-8 spoils its own row only
+    return line.decode("utf-8", "surrogateescape")  # bytes that are not UTF-8 fail in their own row
 
 
 def _undecoded(cell: str) -> bytes:
@@ -346,8 +355,8 @@ def _undecoded(cell: str) -> bytes:
 
 
 def _python_rows(batch: Any) -> Iterator[Callable[[], Row]]:
-    """Yield a function for each row of a batch; values that Python cannot hold fail in the one for their
-    row.
+    """Yield a function per row of a batch; only the function of its own row fails for a value that Python
+    cannot hold.
     """
     try:
         rows = batch.to_pylist()
@@ -360,7 +369,7 @@ def _python_rows(batch: Any) -> Iterator[Callable[[], Row]]:
 
 
 def _json_cells(row: Callable[[], Row], names: list[str]) -> Callable[[], Row]:
-    """Read cells of JSON text, as `tables` writes them, back to the values they were."""
+    """Return the function `row` with cells of JSON text, as `tables` writes them, decoded."""
 
     def read() -> Row:
         values = row()

@@ -1,6 +1,4 @@
-"""Runs in: the documents that a search found for each query, with scores, as TREC or `embedkit search` write
-them.
-"""
+"""Runs: the documents that a search found per query, with scores, as TREC or `embedkit search` write them."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from embedkit.data.text.rows import cell_rows, json_rows
 from embedkit.data.text.streams import Stream, open_stream, readable
 from embedkit.errors import DataError
 
-Run = dict[str, dict[str, float]]  # scores by document by query
+Run = dict[str, dict[str, float]]  # score per document per query
 
 _FIELDS = (QUERY, DOCUMENT, ("score",))
 _HINT = "give each question an id of its own"
@@ -25,11 +23,11 @@ _PLACES = (0, 2, 4, 3)
 
 def read_run(name: str | Path) -> Run:
     """Read a run from a path, a URL or `-`: TREC's six columns (query, Q0, document, rank, score, name), or
-    the JSONL of `embedkit search -i`; compressed too.
+    the JSONL of `embedkit search -i`; both may be compressed.
 
-    As for trec_eval only scores count, never ranks, and ids lose the blanks around them. Raises DataError
-    naming the line at fault, such as one with a document again, a query that was answered before, or a score
-    that is not a finite number, and when there is none.
+    As in trec_eval, only scores count, never ranks, and blanks around ids are removed. Raises DataError
+    naming the faulty line, such as one that repeats a document, returns to an earlier query, or has a score
+    that is not a finite number, and when there are no hits.
 
     >>> read_run("run.trec")["1"]
     {'31715818': 0.71, '4983': 0.42}
@@ -46,9 +44,9 @@ def read_run(name: str | Path) -> Run:
 
 
 class _Answers:
-    """The rows of a run as they pass, those of a query together: none is answered twice.
+    """A check of a run's rows in order: the rows of a query are adjacent, and no query is answered twice.
 
-    Two questions with one id would be taken for one, whose hits are those of both.
+    Two queries with the same id would count as one query with the hits of both.
     """
 
     def __init__(self) -> None:
@@ -58,7 +56,7 @@ class _Answers:
         self._ranks: dict[Any, float] = {}
 
     def follow(self, place: str, query: str, rank: Any, score: float, text: Any) -> None:
-        """Take the next row; raises DataError for one of a query that was answered before."""
+        """Check the next row; raises DataError when it belongs to a query that was answered before."""
         if query != self._query:
             if query in self._done:
                 hint = f"{_HINT}; the rows of a query must stand together"
@@ -69,13 +67,13 @@ class _Answers:
         first = self._ranks.setdefault(rank, score)
         if text is not None and text != self._text:
             raise DataError(f"has another text for query {shown(query)}", where=place, hint=_HINT)
-        if len(self._ranks) > 1 and first != score:  # where all ranks are equal, they say nothing
+        if len(self._ranks) > 1 and first != score:  # equal ranks contain no information
             raise DataError(f"has rank {rank} of query {shown(query)} again", where=place, hint=_HINT)
 
 
 def _rows(stream: Stream) -> Iterator[tuple[str, Sequence[Any]]]:
-    """Yield the place of each row, its query, document and score as they stand there, and its rank and the
-    text of its query, None where it has none.
+    """Yield the place of each row, its query, document and score, not yet checked, and its rank and query
+    text, which is None when the row has no text.
     """
     if stream.kind == "jsonl":
         for place, fields in json_rows(stream.file, stream.name):

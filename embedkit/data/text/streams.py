@@ -1,5 +1,5 @@
-"""Bytes in: a path, `-` or a URL becomes an open stream, decompressed, with its kind known, its beginning
-ready to be looked at, and its position readable.
+"""Input streams: a path, `-` or a URL is opened and decompressed; its kind is detected, its beginning can be
+inspected, and its position can be read.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ EXTENSIONS: dict[str, InputKind] = {
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2", ".xz": "xz"}
 
 _COMPRESSION_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz"}
-# bzip2 needs more than its "BZh", with which a line of text may well begin
+# for bzip2, "BZh" alone is too short: a line of text may begin with it
 _COMPRESSION_MAGIC |= {b"BZh%d1AY&SY" % level: "bz2" for level in range(1, 10)}
 _KIND_MAGIC: dict[bytes, InputKind] = {
     b"\xff\xff\xff\xff": "arrow",
@@ -43,12 +43,12 @@ _KIND_MAGIC: dict[bytes, InputKind] = {
     b"\x93NUMPY": "npy",
 }
 _FOREIGN_MAGIC = {b"PK\x03\x04": "a zip archive, as .xlsx and .docx files are", b"%PDF-": "a PDF document"}
-_WIDE_MARKS = {  # in an order in which no mark is the beginning of a later one
+_WIDE_MARKS = {  # ordered so that no mark is the beginning of a later one
     b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
 }  # fmt: skip
 _LINES: tuple[InputKind, ...] = ("text", "jsonl", "csv", "tsv")
 _BOM = b"\xef\xbb\xbf"
-_BUFFER = 1 << 20  # bytes that are read at a time
+_BUFFER = 1 << 20  # bytes read at a time
 _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
@@ -57,31 +57,37 @@ ARRAY_HINT = "write its elements as JSON lines, as jq -c '.[]' does"
 
 @dataclass
 class Stream:
-    """An open input: `file` gives the decompressed bytes, `raw` is what is really read (for progress)."""
+    """An open input: `file` returns the decompressed bytes, `raw` is the file that is really read (for
+    progress).
+    """
 
     name: str  # as named by the user; "-" for standard input
     kind: InputKind
     file: BinaryIO
-    ahead: Ahead  # what `file` reads from, to be looked at before
+    ahead: Ahead  # the source of `file`, for inspection before reading
     raw: BinaryIO
-    compression: str | None  # of `raw`; None: `raw` has the bytes that `file` gives
+    compression: str | None  # compression of `raw`; None: `raw` and `file` have the same bytes
     size: int | None  # bytes of `raw` when known
-    rows_before: int = 0  # lines or rows in front of what `file` or `table` gives, for places and ids
-    first_group: int = 0  # of a parquet file's row groups, the first that `table` gives
+    rows_before: int = 0  # lines or rows before the first of `file` or `table`, for places and ids
+    first_group: int = 0  # the first row group of a parquet file that `table` yields
 
     def lines_ahead(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the number of each line and the line, without a byte order mark; `file` gives them again."""
+        """Yield the number of each line and the line, without a byte order mark; `file` returns them
+        again.
+        """
         for number, line in enumerate(self.ahead.lines(), self.rows_before + 1):
             yield number, line.removeprefix(_BOM) if number == 1 else line
 
     def first_line(self) -> tuple[int, bytes]:
-        """Return the number of the first line that is not blank, and the line; line 1 and nothing where all
+        """Return the number of the first line that is not blank, and the line; 1 and no bytes when all lines
         are blank.
         """
         return next(((number, line) for number, line in self.lines_ahead() if line.strip()), (1, b""))
 
     def begin(self, rows: int, offset: int) -> None:
-        """Go behind the first `rows` lines or rows: to a byte of lines, or to a row group of parquet."""
+        """Skip the first `rows` lines or rows; `offset` is the byte of the next line, or the next row group
+        of parquet.
+        """
         self.rows_before = rows
         if self.kind == "parquet":
             self.first_group = offset
@@ -97,10 +103,10 @@ class Stream:
 
     @cached_property
     def table(self) -> Table:
-        """The Arrow batches of a parquet or arrow (file or stream) input, opened once.
+        """Return the schema and batches of a parquet or arrow (file or stream) input, which is opened once.
 
-        Raises DataError when it is not a whole one, has two columns of one name, or is a pipe where the kind
-        needs a file.
+        Raises DataError when it is incomplete, has two columns of one name, or is a pipe and its kind needs a
+        file.
         """
         with readable(self.name):
             table = _open_table(self)
@@ -116,14 +122,14 @@ class Table(NamedTuple):
 
 
 def require_distinct(names: Sequence[str], where: str) -> None:
-    """Raise DataError where two columns have one name."""
+    """Raise DataError when two columns have the same name."""
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise DataError(f"has more than one column {', '.join(map(repr, repeated))}", where=where)
 
 
 def kind_of(name: str) -> InputKind | None:
-    """Return the kind that a name's extension says, or None; a compression ending is looked through."""
+    """Return the kind for a name's extension, or None; a compression extension after it is ignored."""
     path = _path(name)
     if path.suffix in COMPRESSIONS:
         path = path.with_suffix("")
@@ -131,7 +137,7 @@ def kind_of(name: str) -> InputKind | None:
 
 
 def is_url(name: str) -> bool:
-    """Say whether a name is a URL for fsspec rather than a path."""
+    """Return whether a name is a URL for fsspec rather than a path."""
     return "://" in name
 
 
@@ -141,9 +147,10 @@ def _path(name: str) -> Path:
 
 @contextmanager
 def open_stream(name: str, kind: InputKind | None = None) -> Iterator[Stream]:
-    """Open `name` for reading; `kind` settles what it holds, else its extension or its first bytes do.
+    """Open `name` for reading; `kind` is the kind of its content, otherwise its extension or first bytes
+    decide.
 
-    Raises DataError in one line for what is missing, a folder, unreadable, or badly compressed.
+    Raises DataError in one line for an input that is missing, a folder, unreadable, or badly compressed.
     """
     with ExitStack() as stack:
         with readable(name):
@@ -167,9 +174,7 @@ def open_stream(name: str, kind: InputKind | None = None) -> Iterator[Stream]:
 
 @contextmanager
 def readable(name: str) -> Iterator[None]:
-    """Turn whatever goes wrong while `name` is read into one DataError that names it; put around reads
-    only.
-    """
+    """Convert an error while `name` is read into one DataError that names it; wrap reads only."""
     try:
         yield
     except EmbedkitError:
@@ -208,7 +213,7 @@ def _open_url(name: str) -> Iterator[BinaryIO]:
         raise
     except ImportError as error:
         raise DataError(f"needs a package that is not installed: {error}", where=name) from None
-    except Exception as error:  # every store has exceptions of its own
+    except Exception as error:  # every store raises its own exceptions
         raise DataError(f"cannot be opened: {error}", where=name) from error
     with file:
         yield file
@@ -222,7 +227,9 @@ def _size(raw: BinaryIO) -> int | None:
 
 
 def _by_magic(ahead: Ahead, table: Mapping[bytes, str]) -> str | None:
-    """Return what the first bytes say, looking at no more of them than could be those of a table's entry."""
+    """Return the table's value for the first bytes; no more bytes are inspected than could belong to an
+    entry.
+    """
     for size in range(1, 1 + max(map(len, table))):
         head = ahead.beginning(size)
         if head in table:
@@ -233,8 +240,8 @@ def _by_magic(ahead: Ahead, table: Mapping[bytes, str]) -> str | None:
 
 
 def _sniff(ahead: Ahead) -> InputKind:
-    """Tell the kind of a nameless stream from its first bytes: a JSON object on the first line that is not
-    blank means JSONL.
+    """Return the kind of a stream without an extension from its first bytes: a JSON object on the first line
+    that is not blank means JSONL.
     """
     if by_magic := _by_magic(ahead, _KIND_MAGIC):
         return cast(InputKind, by_magic)
@@ -246,7 +253,7 @@ def _sniff(ahead: Ahead) -> InputKind:
 
 
 def _is_array(ahead: Ahead) -> bool:
-    """Say whether JSON begins an array of many lines, or an array of objects."""
+    """Return whether JSON begins with an array over several lines, or with an array of objects."""
     return re.match(rb"\[\s*(\{|$)", next(_written_lines(ahead), b"")) is not None
 
 
@@ -256,7 +263,7 @@ def _written_lines(ahead: Ahead) -> Iterator[bytes]:
 
 
 def _require_text(name: str, ahead: Ahead) -> None:
-    """Raise DataError where the beginning is that of something else than text in UTF-8."""
+    """Raise DataError when the input does not begin like UTF-8 text."""
     if kind := _by_magic(ahead, _KIND_MAGIC):
         hint = f"give it a name that ends in .{kind}"
         raise DataError(f"holds {kind} data, expected text", where=name, hint=hint)
@@ -269,8 +276,8 @@ def _require_text(name: str, ahead: Ahead) -> None:
 
 
 def _wide_encoding(start: bytes) -> str | None:
-    """Return the encoding of several bytes per character that a text begins in, by its mark or by zeros in
-    every other byte.
+    """Return the UTF-16 or UTF-32 encoding of a text's beginning, by its byte order mark or by zeros in every
+    other byte; else None.
     """
     if mark := next((mark for mark in _WIDE_MARKS if start.startswith(mark)), None):
         return _WIDE_MARKS[mark]
@@ -281,17 +288,17 @@ def _wide_encoding(start: bytes) -> str | None:
 
 
 def _only_carriage_returns(ahead: Ahead) -> bool:
-    """Say whether lines end in carriage returns alone, so that no line feed is anywhere."""
+    """Return whether lines end in carriage returns only, so that the input has no line feed."""
     first = next(ahead.lines(), b"")
     return b"\r" in first and not first.endswith(b"\n")
 
 
 def _decompress(raw: BinaryIO, compression: str) -> BinaryIO:
-    """Undo a compression; every reader here raises on a stream that was cut short, and reads joined
+    """Return the decompressed stream; every reader here raises on a truncated stream, and reads joined
     members.
     """
     if compression == "zstd":
-        import pyarrow as pa  # the zstandard package takes a truncated file for a whole one
+        import pyarrow as pa  # the zstandard package accepts a truncated file
 
         opened: object = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")
     elif compression == "gzip":
@@ -344,7 +351,7 @@ def _open_table(stream: Stream) -> Table:
 
 
 class _LastRead:
-    """A file that remembers what it read last: nothing, when a stream ended without its end mark."""
+    """A file that remembers its last read, which is empty when a stream ended without its end mark."""
 
     closed = False
 
@@ -356,7 +363,7 @@ class _LastRead:
         return self.last
 
     def close(self) -> None:
-        """Leave the file to whoever opened it."""
+        """Leave the file open; its opener closes it."""
 
 
 def _batches(stream: Stream, start: Callable[[], Any]) -> Iterator[Any]:

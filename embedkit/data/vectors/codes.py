@@ -33,7 +33,7 @@ class Codes(Protocol):
         """Return the bytes per vector."""
 
     def encode(self, vectors: Floats) -> NDArray[Any]:
-        """Return the codes `(rows, width)` of rows `(rows, dimension)`, in units of one byte."""
+        """Return the codes `(rows, width)` of rows `(rows, dimension)`, one byte each."""
 
     def decode(self, codes: NDArray[Any]) -> Floats:
         """Return the rows `(rows, dimension)` that codes `(rows, width)` decode to."""

@@ -75,7 +75,7 @@ def codes_in(table: Any, codes: Codes, *, where: str) -> NDArray[Any]:
 
 
 def holds_codes(field: Any, name: CodeName | None = None) -> bool:
-    """Return whether a column's metadata mark it as codes (of the kind `name`, if given), not numbers."""
+    """Return whether a column's metadata marks it as codes (of the kind `name`, if given), not numbers."""
     said = (field.metadata or {}).get(_CODES)
     return said is not None if name is None else said == name.encode()
 

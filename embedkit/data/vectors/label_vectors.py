@@ -170,7 +170,7 @@ def no_labels(where: str) -> FormatError:
 
 
 def holds_labels(path: Path) -> bool:
-    """Return whether a file's metadata mark it as label vectors; only its beginning is read."""
+    """Return whether a file's metadata marks it as label vectors; only its beginning is read."""
     try:
         return metadata_of(path).get("format") == FORMAT
     except (OSError, ValueError):

@@ -201,7 +201,7 @@ def _is_json(field: Any) -> bool:
 
 
 def _plain_field(field: Any) -> Any:
-    """Return a nullable field of a plain type; only embedkit's own metadata stay."""
+    """Return a nullable field of a plain type; only embedkit's own metadata stays."""
     import pyarrow as pa
 
     metadata = {key: value for key, value in (field.metadata or {}).items() if key.startswith(b"embedkit")}
