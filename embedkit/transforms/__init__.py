@@ -1,1 +1,1 @@
-"""Maps: vectors become other vectors. One kind a file; every fitted map is an affine map."""
+"""Transform kinds and their fitting: one kind per file, and every fitted map is an affine map."""

@@ -1,4 +1,4 @@
-"""Alignment: two streams of vectors side by side, row by row, each row of one text."""
+"""Alignment: two streams of vectors paired row by row, each pair from one text."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ HINT = "both must hold the same texts in the same order"
 
 
 def aligned(batches: Iterable[Batch], target: Iterable[Batch]) -> Iterator[Pair]:
-    """Yield the vectors of both, row beside row, however each is cut into batches.
+    """Yield the vectors of both, paired row by row, for any division into batches.
 
-    Raises MismatchError naming the first row whose ids differ, or how many rows each has.
+    Raises MismatchError naming the first row whose ids differ, or the number of rows on each side.
     """
     ours, theirs, row = _Stream(batches), _Stream(target), 0
     while count := min(ours.ready, theirs.ready):
@@ -31,7 +31,7 @@ def aligned(batches: Iterable[Batch], target: Iterable[Batch]) -> Iterator[Pair]
 
 
 class _Stream:
-    """Batches of which any number of rows can be taken."""
+    """A stream of batches from which any number of rows can be taken."""
 
     def __init__(self, batches: Iterable[Batch]) -> None:
         self._batches = iter(batches)
@@ -39,7 +39,7 @@ class _Stream:
 
     @property
     def ready(self) -> int:
-        """Rows that can be taken at once; 0 only at the end."""
+        """Return the number of rows that can be taken at once; 0 only at the end."""
         while self._batch is None or not len(self._batch.vectors):
             self._batch = next(self._batches, None)
             if self._batch is None:
@@ -47,14 +47,14 @@ class _Stream:
         return len(self._batch.vectors)
 
     def take(self, count: int) -> Batch:
-        """Return the next rows, of those that are ready."""
+        """Return the next `count` rows, which must be ready."""
         assert self._batch is not None
         table, vectors = self._batch
         self._batch = Batch(table.slice(count), vectors[count:])
         return Batch(table.slice(0, count), vectors[:count])
 
     def drain(self) -> int:
-        """Return how many rows are left."""
+        """Take all remaining rows and return their number."""
         rows = 0
         while count := self.ready:
             rows += len(self.take(count).vectors)

@@ -1,4 +1,4 @@
-"""Principal axes: the covariance, shrunk if asked, its eigenvectors, and how many of them the data bear."""
+"""Principal axes: the covariance, shrunk if requested, its eigenvectors, and the rank of the data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from embedkit.errors import DataError, MismatchError
 from embedkit.transforms.moments import Float64, FourthMoments, Moments
 
-TOLERANCE = 1e-10  # of the largest variance; below it an axis is taken for noise
+TOLERANCE = 1e-10  # share of the largest variance; an axis below it is noise
 Shrinkage = float | Literal["ledoit-wolf"] | None
 Target = Literal["identity", "diagonal"]
 
@@ -19,16 +19,16 @@ class Axes(NamedTuple):
 
     directions: Float64
     variances: Float64
-    rows: int  # that they were computed from
+    rows: int  # number of rows in the covariance
 
     @property
     def rank(self) -> int:
-        """Axes whose variance is more than noise."""
+        """Return the number of axes whose variance exceeds noise."""
         return len(self.variances)
 
     def first(self, count: int | None, *, what: str) -> Axes:
-        """Return the first `count` axes (None: all); raises MismatchError beyond the rank, for the kind
-        `what`.
+        """Return the first `count` axes (None: all); raises MismatchError for the kind `what` when `count`
+        exceeds the rank.
         """
         found = f"the data have rank {self.rank} ({self.rows} rows, {self.directions.shape[1]} columns)"
         if count is not None and count > self.rank:
@@ -48,9 +48,9 @@ def principal_axes(
 ) -> Axes:
     """Return the axes of the covariance (ddof 1) about `beta` times the mean.
 
-    An axis counts when its variance exceeds `tolerance` times the largest one, and what rounding the rows to
-    float32 can make of a constant. Each direction's largest component is positive. `ledoit-wolf` wants
-    FourthMoments. Raises DataError for a single row.
+    An axis counts when its variance exceeds both `tolerance` times the largest variance and the variance that
+    rounding to float32 can give to a constant. Each direction's largest component is positive. `ledoit-wolf`
+    needs FourthMoments. Raises DataError for a single row.
     """
     if moments.rows < 2:
         raise DataError("a covariance wants 2 rows or more, there is 1")
@@ -79,7 +79,7 @@ def shrunk(covariance: Float64, strength: float, target: Target) -> Float64:
 def ledoit_wolf(sums: Float64, fourth: float, rows: int) -> float:
     """Return the best shrinkage towards the identity (Ledoit and Wolf 2004, lemma 3.2 and section 3.3).
 
-    `sums` `(dim, dim)` is the sum of c c^T and `fourth` that of |c|^4 over all rows.
+    `sums` `(dim, dim)` is the sum of c c^T, and `fourth` the sum of |c|^4, over all rows.
     """
     S = sums / rows
     dim = len(S)

@@ -1,4 +1,4 @@
-"""Fitting: a kind, rows and the encoder they came from become a map that knows its story."""
+"""Fitting: a kind, rows and the identity of their encoder become a map with its provenance."""
 
 from __future__ import annotations
 
@@ -27,35 +27,35 @@ _NEEDS: dict[tuple[str, ...], Need] = {
 
 
 class Transform(Protocol):
-    """A kind: settings that can be fitted."""
+    """A transform kind: settings that can be fitted."""
 
     def fit(self, rows: Rows) -> AffineMap:
-        """Return the map for rows that come in blocks `(rows, dim)`; one look at each is all it gets."""
+        """Return the map for rows given as blocks `(rows, dim)`, which it can read only once."""
 
 
 class TargetTransform(Protocol):
-    """A kind that can lead towards other vectors."""
+    """A transform kind that can fit towards other vectors."""
 
     def fit(self, rows: Rows, target: Rows | None = None) -> AffineMap:
-        """Return the map for rows; those of the target are others, in any number."""
+        """Return the map for rows; `target` is any number of other rows."""
 
 
 class PairTransform(Protocol):
-    """A kind that leads each row towards a row of its own."""
+    """A transform kind that fits each row towards its own target row."""
 
     def fit(self, pairs: Pairs) -> AffineMap:
         """Return the map for pairs of blocks `(rows, dim)` and `(rows, target_dim)`, row by row."""
 
 
 class Source(NamedTuple):
-    """Vectors that come in batches, and what is known of them."""
+    """Vectors in batches, and their properties."""
 
     meta: VectorMeta
     batches: Iterable[Batch]
 
 
 def need_of_target(kind: type[Any]) -> Need:
-    """Say whether a kind is fitted towards other vectors, which the names of what its `fit` takes tell."""
+    """Return whether a kind is fitted towards other vectors, by the names of its `fit` parameters."""
     _, *names = signature(kind.fit).parameters
     return _NEEDS[tuple(names)]
 
@@ -63,10 +63,10 @@ def need_of_target(kind: type[Any]) -> Need:
 def fit_map(
     settings: Transform, rows: Rows, *, dimension: int, identity: Identity | None = None
 ) -> AffineMap:
-    """Fit a kind on rows `(rows, dimension)` made by the encoder `identity`, and write down its story.
+    """Fit a kind on rows `(rows, dimension)` made by the encoder `identity`, and record the provenance.
 
-    A kind that needs the width alone sees no row: its story counts 0 rows, and the map fits behind other maps
-    of the same encoder too.
+    A kind that needs only the dimension reads no row: its provenance counts 0 rows, and the map can also
+    follow other maps of the same encoder.
     """
     seen = 0
 
@@ -84,7 +84,7 @@ def fit_map(
 def with_story(
     fitted: AffineMap, settings: Transform | PairTransform, *, rows: int, identity: Identity | None
 ) -> AffineMap:
-    """Return a map fitted on `rows` rows of the encoder `identity`, with all of that written down."""
+    """Return a map fitted on `rows` rows of the encoder `identity`, with its provenance recorded."""
     versions = {"embedkit": __version__, "numpy": np.__version__}
     story: dict[str, Any] = {"spec": render(settings), "rows": rows, **fitted.story, "versions": versions}
     if identity is not None:
@@ -95,9 +95,9 @@ def with_story(
 
 
 def fit_towards(settings: TargetTransform | PairTransform, source: Source, target: Source) -> AffineMap:
-    """Fit a kind on vectors towards others; what its map gives lies where the target does.
+    """Fit a kind on vectors towards others; the output of its map lies in the target's space.
 
-    Raises MismatchError when the kind wants pairs of rows and the ids of the two sides differ.
+    Raises MismatchError when the kind needs pairs of rows and the ids of the two sides differ.
     """
     seen = 0
 

@@ -1,4 +1,4 @@
-"""Moments of rows: what fitting needs to know of them, merged exactly from those of their parts."""
+"""Moments of rows: the sums that fitting needs, merged exactly from the moments of parts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Moments:
 
     @property
     def mean_squares(self) -> Float64:
-        """The mean of x^2 in each column, `(dim,)`."""
+        """Return the mean of x^2 per dimension, `(dim,)`."""
         return np.asarray(np.diag(self.co_moment) / self.rows + self.mean**2)
 
     def merge(self, other: Moments) -> Moments:
@@ -42,7 +42,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class FourthMoments(Moments):
-    """What Ledoit-Wolf shrinkage needs besides: sums over u = x - `shift`, any point near the mean."""
+    """Moments with the sums for Ledoit-Wolf shrinkage, over u = x - `shift`, any point near the mean."""
 
     shift: Float64  # (dim,)
     third: Float64  # (dim,): sum of |u|^2 u
@@ -65,7 +65,7 @@ class FourthMoments(Moments):
         return np.asarray(self.third + along + squares * d + D * total + n * D * d)
 
     def merge(self, other: Moments) -> FourthMoments:
-        """Return the moments of these rows and others, those of them brought to the shift of these."""
+        """Return the moments of these rows and others, about the shift of these rows."""
         assert isinstance(other, FourthMoments)
         both = super().merge(other)
         third = self.third + other.third_about(self.shift)
@@ -83,7 +83,7 @@ class CrossMoments(NamedTuple):
 
     @property
     def about_zero(self) -> tuple[Float64, float]:
-        """The sums of y x^T, `(target_dim, dim)`, and |x|^2."""
+        """Return the sums of y x^T, `(target_dim, dim)`, and |x|^2."""
         cross, squares = self.about_means
         means = np.outer(self.target_mean, self.mean)
         return cross + self.rows * means, squares + self.rows * float(self.mean @ self.mean)
@@ -106,14 +106,14 @@ class CrossMoments(NamedTuple):
 
 
 class Centroid(NamedTuple):
-    """What a kind that needs no covariance asks for: `rows`, `mean` `(dim,)` and the mean of |x|^2."""
+    """The moments for a kind that needs no covariance: `rows`, `mean` `(dim,)` and the mean of |x|^2."""
 
     rows: int
     mean: Float64
     mean_square: float
 
     def merge(self, other: Centroid) -> Centroid:
-        """Return what it is of these rows and others."""
+        """Return the centroid of these rows and others."""
         rows = self.rows + other.rows
         share = other.rows / rows
         mean = self.mean + share * (other.mean - self.mean)

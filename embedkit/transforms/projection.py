@@ -1,4 +1,4 @@
-"""Random projections: what those kinds have in common, which look at no vector but its width."""
+"""Random projections: functions shared by the kinds that need only the vectors' dimension."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from embedkit.transforms.streaming import Rows, width_of
 
 
 def require_settings(dim: int, seed: int) -> None:
-    """Raise ValueError for settings that no random projection can have."""
+    """Raise ValueError for settings that are invalid in any random projection."""
     if dim < 1:
         raise ValueError(f"dim={dim} is not positive")
     if seed < 0:
@@ -15,7 +15,7 @@ def require_settings(dim: int, seed: int) -> None:
 
 
 def reduced_width(rows: Rows, dim: int, *, what: str) -> int:
-    """Return the columns of rows `(rows, dim)`; raises MismatchError where the kind `what` would widen."""
+    """Return the dimension of the rows; raises MismatchError for the kind `what` when `dim` exceeds it."""
     columns = width_of(rows)
     if dim > columns:
         raise MismatchError(f"{what} wants {dim} dimensions, vectors have {columns}")

@@ -1,7 +1,7 @@
-"""One look at any number of rows: blocks of them are summed side by side, in the memory of a few blocks.
+"""Sums over any number of rows in one pass: blocks are summed in parallel, in the memory of a few blocks.
 
-Everything is summed in float64. Products in float32 would be faster, but their rounding (1e-7 of the largest
-variance) buries the small variances that whitening divides by.
+All sums are in float64. Products in float32 would be faster, but their rounding (1e-7 of the largest
+variance) hides the small variances that whitening divides by.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ Pairs = Iterable[Pair]
 Sums = TypeVar("Sums")
 Merged = TypeVar("Merged", bound="_Mergeable")
 
-BLOCK_ROWS = 4096  # rows summed at a time, however they arrive: other chunks give the same bits
-_LANES = 256 << 20  # bytes that the lanes may take
+BLOCK_ROWS = 4096  # rows summed at a time: the same bits for every chunking of the input
+_LANES = 256 << 20  # memory of all lanes, in bytes
 
 
 @runtime_checkable
 class Scattered(Protocol):
-    """Rows that lie in parts elsewhere, and are summed where they lie."""
+    """Rows that are stored in parts elsewhere, and are summed there."""
 
     def summed(self, sums_of: Callable[[Rows], Sums], merge: Callable[[Sums, Sums], Sums]) -> Sums:
         """Return the merged sums of all parts."""
@@ -44,9 +44,9 @@ class _Mergeable(Protocol):
 
 
 def moments_of(rows: Rows) -> Moments:
-    """Return the moments of all rows, which come in blocks `(rows, dim)` of any size.
+    """Return the moments of all rows, given as blocks `(rows, dim)` of any size.
 
-    Raises DataError when there are none or one is not finite, MismatchError when widths differ.
+    Raises DataError when there are no rows or one is not finite, MismatchError when dimensions differ.
     """
     if isinstance(rows, Scattered):
         return rows.summed(moments_of, Moments.merge)
@@ -54,27 +54,27 @@ def moments_of(rows: Rows) -> Moments:
 
 
 def fourth_moments_of(rows: Rows) -> FourthMoments:
-    """Return the moments of all rows and what Ledoit-Wolf needs; raises what `moments_of` does."""
+    """Return the moments of all rows, with the sums for Ledoit-Wolf; raises the errors of `moments_of`."""
     if isinstance(rows, Scattered):
         return rows.summed(fourth_moments_of, FourthMoments.merge)
     return _side_by_side(_fourth_moments, blocks_of(rows))
 
 
 def cross_moments_of(pairs: Pairs) -> CrossMoments:
-    """Return the moments of rows with their targets, which come in blocks; raises what `moments_of` does."""
+    """Return the moments of rows and their targets, given as blocks; raises the errors of `moments_of`."""
     one, other = tee(pairs)
     return _side_by_side(_cross_moments, blocks_of(x for x, _ in one), blocks_of(y for _, y in other))
 
 
 def centroid_of(rows: Rows) -> Centroid:
-    """Return rows, mean and mean squared length; raises what `moments_of` does."""
+    """Return the number of rows, their mean and mean squared length; raises the errors of `moments_of`."""
     if isinstance(rows, Scattered):
         return rows.summed(centroid_of, Centroid.merge)
     return _side_by_side(_centroid, blocks_of(rows))
 
 
 def width_of(rows: Rows) -> int:
-    """Return the columns of the first block, for kinds that look at nothing else."""
+    """Return the dimension of the first block, for kinds that need nothing else."""
     first = next(iter(rows), None)
     if first is None:
         raise DataError("there are no vectors to fit a map on")
@@ -84,7 +84,7 @@ def width_of(rows: Rows) -> int:
 def blocks_of(rows: Rows) -> Iterator[NDArray[np.float32]]:
     """Yield all rows in blocks of BLOCK_ROWS, `(BLOCK_ROWS, dim)`, the last one shorter.
 
-    Blocks are views of what comes in, or, across its borders, copies.
+    Blocks are views of the input's chunks, or copies when they span several chunks.
     """
     width: int | None = None
     pieces: list[NDArray[np.float32]] = []
@@ -104,11 +104,11 @@ def blocks_of(rows: Rows) -> Iterator[NDArray[np.float32]]:
 
 
 def _side_by_side(sums_of: Callable[..., Merged], *sides: Iterator[NDArray[np.float32]]) -> Merged:
-    """Return the merged sums of all blocks; each side gives blocks of the same rows.
+    """Return the merged sums of all blocks; each side yields blocks of the same rows.
 
-    `sums_of` gets the number of rows before and a block of each side in float64, which it may overwrite.
-    Lanes share the threads that BLAS would take: the product of a block is too small to be cut among them,
-    and all else would wait for it. Sums are merged in the order of blocks, however many lanes there are.
+    `sums_of` receives the number of rows before and one block per side in float64, which it may overwrite.
+    Lanes share the threads that BLAS would use: the product of one block is too small to be split among them,
+    and all other work would wait for it. Sums are merged in the order of blocks, for any number of lanes.
     """
     lane = threading.local()
 
@@ -131,7 +131,7 @@ def _side_by_side(sums_of: Callable[..., Merged], *sides: Iterator[NDArray[np.fl
     with _lanes([block.shape[1] for block in first[1:]]) as (lanes, pool):
         for block in chain((first, second), blocks):
             running.append(pool.submit(summed, *block))
-            if len(running) > lanes + 1:  # one waits, so that no lane does
+            if len(running) > lanes + 1:  # one block waits, so that no lane is idle
                 merged = _with(merged, running.popleft().result())
         for each in running:
             merged = _with(merged, each.result())
@@ -141,7 +141,7 @@ def _side_by_side(sums_of: Callable[..., Merged], *sides: Iterator[NDArray[np.fl
 
 @contextmanager
 def _lanes(widths: Sequence[int]) -> Iterator[tuple[int, ThreadPoolExecutor]]:
-    """Open as many lanes as there are threads of BLAS and memory for a block and its sums in each."""
+    """Open one lane per BLAS thread, but only as many as have memory for a block and its sums each."""
     from threadpoolctl import ThreadpoolController
 
     blas = ThreadpoolController().select(user_api="blas")
@@ -153,7 +153,7 @@ def _lanes(widths: Sequence[int]) -> Iterator[tuple[int, ThreadPoolExecutor]]:
 
 
 def _numbered(blocks: Iterable[tuple[NDArray[np.float32], ...]]) -> Iterator[tuple[Any, ...]]:
-    """Put the number of rows before a block in front of it."""
+    """Yield each block after the number of rows before it."""
     before = 0
     for block in blocks:
         yield before, *block
@@ -189,15 +189,15 @@ def _centroid(before: int, rows: Float64) -> Centroid:
 
 
 def _centre(rows: Float64, before: int, what: str = "row") -> Float64:
-    """Take the mean of the rows from each of them, and return it."""
+    """Subtract the mean of the rows from each of them, and return it."""
     mean = _sum(rows, before, what) / len(rows)
     rows -= mean
     return mean
 
 
 def _sum(rows: Float64, before: int, what: str = "row") -> Float64:
-    """Return the sum of rows, where NaN and infinity show; raises DataError naming the row."""
-    with np.errstate(invalid="ignore"):  # of infinities of both signs
+    """Return the sum of rows; raises DataError naming the first row with NaN or infinity."""
+    with np.errstate(invalid="ignore"):  # infinities of both signs
         total: Float64 = rows.sum(axis=0)
     if not np.isfinite(total).all():  # float32 numbers, however large, do not overflow a sum in float64
         row = before + int(np.argmin(np.isfinite(rows).all(axis=1))) + 1

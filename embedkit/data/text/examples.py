@@ -270,7 +270,7 @@ def _texts(row: Row, name: str, *, least: int, lists: bool = True) -> list[str]:
 
 
 def _is_absent(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))  # which pandas writes for None
+    return value is None or (isinstance(value, float) and math.isnan(value))  # pandas writes NaN for None
 
 
 def _value(row: Row, name: str) -> Any:

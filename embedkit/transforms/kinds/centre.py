@@ -12,9 +12,9 @@ from embedkit.transforms.streaming import Rows, centroid_of
 
 @dataclass(frozen=True)
 class Centre:
-    """Settings of `centre`: none."""
+    """Settings of `centre`, which has none."""
 
     def fit(self, rows: Rows) -> AffineMap:
-        """Return x -> x - mean of all rows, `(rows, dim)` a block."""
+        """Return x -> x - mean of all rows, given as blocks `(rows, dim)`."""
         mean = centroid_of(rows).mean
         return AffineMap(np.eye(len(mean)), -mean, {})

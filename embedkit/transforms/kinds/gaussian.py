@@ -1,4 +1,6 @@
-"""Gaussian projection: distances survive a random matrix (Johnson and Lindenstrauss 1984; kexue.fm 8679)."""
+"""Gaussian projection: a random matrix nearly preserves distances (Johnson and Lindenstrauss 1984; kexue.fm
+8679).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from embedkit.transforms.streaming import Rows
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Settings of `gaussian:dim=...`: entries are drawn from N(0, 1/dim)."""
+    """Settings of `gaussian:dim=...`; entries are drawn from N(0, 1/dim)."""
 
     dim: int
     seed: int = 0
@@ -22,7 +24,7 @@ class Gaussian:
         require_settings(self.dim, self.seed)
 
     def fit(self, rows: Rows) -> AffineMap:
-        """Return the projection of rows `(rows, columns)`; raises MismatchError where `dim` is more."""
+        """Return the projection of rows `(rows, columns)`; raises MismatchError when `dim` is larger."""
         columns = reduced_width(rows, self.dim, what="gaussian")
         A = np.random.default_rng(self.seed).normal(scale=self.dim**-0.5, size=(self.dim, columns))
         return AffineMap(A, np.zeros(self.dim), {})

@@ -1,5 +1,5 @@
-"""Householder: an orthogonal map that brings the mean direction to the first axis, or to that of other
-vectors (kexue.fm 8453).
+"""Householder: an orthogonal map that turns the mean direction to the first axis, or to the mean direction of
+other vectors (kexue.fm 8453).
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from embedkit.transforms.streaming import Rows, centroid_of
 
 @dataclass(frozen=True)
 class Householder:
-    """Settings of `householder`: whether the first axis, on which the mean then lies, is dropped."""
+    """Settings of `householder`; `drop` removes the first axis, on which the mapped mean lies."""
 
     drop: bool = False
 
     def fit(self, rows: Rows, target: Rows | None = None) -> AffineMap:
-        """Return the map for rows `(rows, dim)`, and for those of a target, in any number, `(rows, dim)`.
+        """Return the map for rows `(rows, dim)`, towards any number of target rows `(rows, dim)` if given.
 
-        Raises DataError when a mean has no direction, MismatchError when the target is wider or narrower.
+        Raises DataError when a mean has no direction, MismatchError when the target has another dimension,
+        and UsageError for `drop` with a target.
         """
         if self.drop and target is not None:
             raise UsageError("drop=true is for the first axis, a target has none", where="householder")
@@ -40,9 +41,9 @@ class Householder:
 def turn(a: Float64, b: Float64) -> Float64:
     """Return an orthogonal T with T a = b, for unit vectors `(dim,)`; exact at b = a and b = -a.
 
-    T1 = I + 2 b a^T - (a+b)(a+b)^T/(1+a.b) is a rotation that leaves alone what is at right angles to both,
-    and fails near b = -a; the reflection T2 = I - (a-b)(a-b)^T/(1-a.b) does so near b = a: the sign of a.b
-    chooses.
+    T1 = I + 2 b a^T - (a+b)(a+b)^T/(1+a.b) is a rotation that keeps vectors orthogonal to both, and fails
+    near b = -a. T2 = I - (a-b)(a-b)^T/(1-a.b) is a reflection that fails near b = a. The sign of a.b selects
+    one.
     """
     identity, cosine = np.eye(len(a)), float(a @ b)
     if cosine < 0:

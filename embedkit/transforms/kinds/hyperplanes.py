@@ -1,4 +1,6 @@
-"""Random hyperplanes: on which sides of them a vector lies are its sign codes (Charikar 2002, section 3)."""
+"""Random hyperplanes: a vector's binary code holds on which side of each it lies (Charikar 2002, section
+3).
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,9 @@ from embedkit.transforms.streaming import Rows, width_of
 
 @dataclass(frozen=True)
 class Hyperplanes:
-    """Settings of `hyperplanes:dim=...`: entries are drawn from N(0, 1/dim), as of `gaussian`; `dim` may
-    be more than the vectors have columns, since more signs tell an angle better.
+    """Settings of `hyperplanes:dim=...`; entries are drawn from N(0, 1/dim), as in `gaussian`.
+
+    `dim` may exceed the vectors' dimension, since more signs estimate an angle more precisely.
     """
 
     dim: int
@@ -24,7 +27,7 @@ class Hyperplanes:
         require_settings(self.dim, self.seed)
 
     def fit(self, rows: Rows) -> AffineMap:
-        """Return the projection of rows `(rows, columns)` on the normals of `dim` hyperplanes."""
+        """Return the projection of rows `(rows, columns)` onto the normals of `dim` hyperplanes."""
         generator = np.random.default_rng(self.seed)
         A = generator.normal(scale=self.dim**-0.5, size=(self.dim, width_of(rows)))
         return AffineMap(A, np.zeros(self.dim), {})

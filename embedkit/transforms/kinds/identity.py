@@ -1,4 +1,4 @@
-"""The map that changes nothing: the yardstick that every other one is held against."""
+"""The identity map, which changes nothing: the baseline for every other map."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from embedkit.errors import DataError
 
 @dataclass(frozen=True)
 class IdentityMap:
-    """Settings of `identity`: none."""
+    """Settings of `identity`, which has none."""
 
     def fit(self, rows: Iterable[NDArray[np.float32]]) -> AffineMap:
-        """Return x -> x at the width of the first block of rows, `(rows, dim)`."""
+        """Return x -> x for the dimension of the first block of rows, `(rows, dim)`."""
         first = next(iter(rows), None)
         if first is None:
             raise DataError("there are no vectors to fit a map on")

@@ -11,7 +11,7 @@ from embedkit.transforms.streaming import Rows, moments_of
 
 @dataclass(frozen=True)
 class PCA:
-    """Settings of `pca`: how many directions to keep; None: the rank of the data."""
+    """Settings of `pca`; `dim` is the number of directions to keep, None for the rank of the data."""
 
     dim: int | None = None
 

@@ -1,4 +1,4 @@
-"""Orthogonal Procrustes: the rotation that brings vectors nearest to those of another encoder (Schoenemann
+"""Orthogonal Procrustes: the rotation that moves vectors nearest to another encoder's vectors (Schoenemann
 1966).
 """
 
@@ -15,7 +15,7 @@ from embedkit.transforms.streaming import Pairs, cross_moments_of
 
 @dataclass(frozen=True)
 class Procrustes:
-    """Settings of `procrustes`: whether means are brought together too, and the spread about them."""
+    """Settings of `procrustes`: whether to match the means too (`centre`), and the spread (`scale`)."""
 
     centre: bool = True
     scale: bool = True
@@ -23,9 +23,9 @@ class Procrustes:
     def fit(self, pairs: Pairs) -> AffineMap:
         """Return x -> s A x + b for pairs of blocks `(rows, dim)` and `(rows, target_dim)`, row by row.
 
-        A is the matrix with orthonormal rows or columns whose A x have the largest inner products with their
-        targets, which for `dim <= target_dim` makes it that of least squares. Raises DataError when nothing
-        correlates.
+        A is the matrix with orthonormal rows or columns that maximises the inner products of A x and the
+        targets, which for `dim <= target_dim` is the least-squares solution. Raises DataError when rows and
+        targets do not correlate.
         """
         moments = cross_moments_of(pairs)
         cross, squares = moments.about_means if self.centre else moments.about_zero

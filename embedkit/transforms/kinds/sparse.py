@@ -1,4 +1,4 @@
-"""Sparse random projection: entries 0, plus and minus one value (Achlioptas 2003; Li et al. 2006)."""
+"""Sparse random projection: each entry is 0 or plus or minus one value (Achlioptas 2003; Li et al. 2006)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from embedkit.transforms.streaming import Rows
 
 @dataclass(frozen=True)
 class Sparse:
-    """Settings of `sparse:dim=...`: a `density` of the entries is not zero; None: Li's 1/sqrt(columns).
+    """Settings of `sparse:dim=...`; `density` is the share of nonzero entries, None for Li's 1/sqrt(columns).
 
-    Achlioptas has 1/3, or 1: signs alone.
+    Achlioptas uses 1/3, or 1 for signs only.
     """
 
     dim: int
@@ -28,7 +28,7 @@ class Sparse:
             raise ValueError(f"density={self.density} is not above 0 and at most 1")
 
     def fit(self, rows: Rows) -> AffineMap:
-        """Return the projection of rows `(rows, columns)`; raises MismatchError where `dim` is more."""
+        """Return the projection of rows `(rows, columns)`; raises MismatchError when `dim` is larger."""
         columns = reduced_width(rows, self.dim, what="sparse")
         density = columns**-0.5 if self.density is None else self.density
         numbers = np.random.default_rng(self.seed)

@@ -22,10 +22,10 @@ class SRHT:
         require_settings(self.dim, self.seed)
 
     def fit(self, rows: Rows) -> AffineMap:
-        """Return the projection of rows `(rows, columns)`; raises MismatchError where `dim` is more.
+        """Return the projection of rows `(rows, columns)`; raises MismatchError when `dim` is larger.
 
-        Columns are padded with zeros to n, a power of two: `A = sqrt(n/dim) P H/sqrt(n) D`, D random signs,
-        H Hadamard, P `dim` rows drawn without replacement.
+        Rows are padded with zeros to n columns, a power of two: `A = sqrt(n/dim) P H/sqrt(n) D`, with D
+        random signs, H Hadamard, and P `dim` rows drawn without replacement.
         """
         from scipy.linalg import hadamard
 

@@ -15,7 +15,9 @@ from embedkit.transforms.streaming import Rows, moments_of
 
 @dataclass(frozen=True)
 class TopComponents:
-    """Settings of `top-components`: how many directions go; None: one for a hundred columns, at least one."""
+    """Settings of `top-components`; `components` is the number of directions to remove, None for one per
+    hundred dimensions, at least one.
+    """
 
     components: int | None = None
 
@@ -24,9 +26,9 @@ class TopComponents:
             raise ValueError(f"components={self.components} is not positive")
 
     def fit(self, rows: Rows) -> AffineMap:
-        """Return x -> (I - U U^T)(x - mean), U the first directions of rows `(rows, dim)`.
+        """Return x -> (I - U U^T)(x - mean), with U the first directions of rows `(rows, dim)`.
 
-        Raises MismatchError when there are fewer directions than shall go.
+        Raises MismatchError when the rows have fewer directions than are to be removed.
         """
         moments = moments_of(rows)
         columns = len(moments.mean)

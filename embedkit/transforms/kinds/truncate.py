@@ -1,4 +1,4 @@
-"""Truncation: keep the first columns, as Matryoshka-trained models are meant to be cut (arXiv 2205.13147)."""
+"""Truncation: keep the first dimensions, as Matryoshka-trained models are designed for (arXiv 2205.13147)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from embedkit.errors import DataError, MismatchError
 
 @dataclass(frozen=True)
 class Truncate:
-    """Settings of `truncate:dim=...`: how many columns stay."""
+    """Settings of `truncate:dim=...`; `dim` is the number of dimensions to keep."""
 
     dim: int
 
@@ -21,7 +21,7 @@ class Truncate:
             raise ValueError(f"dim={self.dim} is not positive")
 
     def fit(self, rows: Iterable[NDArray[np.float32]]) -> AffineMap:
-        """Return the map onto the first `dim` columns; raises MismatchError when there are fewer."""
+        """Return the map onto the first `dim` dimensions; raises MismatchError when there are fewer."""
         first = next(iter(rows), None)
         if first is None:
             raise DataError("there are no vectors to fit a map on")

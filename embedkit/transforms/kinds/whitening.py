@@ -1,4 +1,4 @@
-"""Whitening: principal axes scaled to equal variance, so that cosines compare what differs (Su 2021,
+"""Whitening: principal axes scaled to equal variance, so that all axes count equally in a cosine (Su 2021,
 arXiv 2103.15316).
 """
 
@@ -15,17 +15,17 @@ from embedkit.transforms.streaming import Rows, fourth_moments_of, moments_of
 
 @dataclass(frozen=True)
 class Whitening:
-    """Settings of `whitening`: `y = (x - beta mean) U L^(-gamma/2)`, first `dim` columns (kexue.fm 9079).
+    """Settings of `whitening`: `y = (x - beta mean) U L^(-gamma/2)`, first `dim` dimensions (kexue.fm 9079).
 
     beta = gamma = 1 is whitening, gamma = 0 is PCA.
     """
 
-    dim: int | None = None  # columns to keep; None: the rank of the data
+    dim: int | None = None  # dimensions to keep; None: the rank of the data
     beta: float = 1.0  # how much of the mean is removed
     gamma: float = 1.0  # how much of the scale is removed
     shrinkage: Shrinkage = None  # 0 to 1, or ledoit-wolf: the covariance is moved towards `target`
     target: Target = "identity"
-    tolerance: float = TOLERANCE  # of the largest variance; smaller ones are dropped
+    tolerance: float = TOLERANCE  # share of the largest variance; axes below it are dropped
 
     def __post_init__(self) -> None:
         if self.dim is not None and self.dim < 1:
@@ -43,13 +43,13 @@ class Whitening:
     def fit(self, rows: Rows) -> AffineMap:
         """Return the whitening of rows `(rows, dim)`; with the defaults their covariance (ddof 1) becomes I.
 
-        Raises MismatchError when `dim` is beyond the rank of the data.
+        Raises MismatchError when `dim` exceeds the rank of the data.
         """
         taken = fourth_moments_of if self.shrinkage == "ledoit-wolf" else moments_of
         return self.fit_moments(taken(rows))
 
     def fit_moments(self, moments: Moments) -> AffineMap:
-        """Return the whitening of rows whose moments are known; raises what `fit` does."""
+        """Return the whitening of rows with these moments; raises the same errors as `fit`."""
         axes = principal_axes(
             moments, beta=self.beta, shrinkage=self.shrinkage, target=self.target, tolerance=self.tolerance
         )

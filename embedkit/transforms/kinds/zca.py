@@ -1,4 +1,4 @@
-"""ZCA: the whitening that stays nearest to the vectors it was given (Bell and Sejnowski 1997)."""
+"""ZCA: the whitening that stays nearest to the original vectors (Bell and Sejnowski 1997)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from embedkit.transforms.streaming import Rows, moments_of
 
 @dataclass(frozen=True)
 class ZCA:
-    """Settings of `zca`: axes with less than `tolerance` of the largest variance are dropped, not scaled."""
+    """Settings of `zca`; axes with less than `tolerance` of the largest variance are dropped, not scaled."""
 
     tolerance: float = TOLERANCE
 
@@ -20,7 +20,7 @@ class ZCA:
             raise ValueError(f"tolerance={self.tolerance} is not between 0 and 1")
 
     def fit(self, rows: Rows) -> AffineMap:
-        """Return x -> U L^(-1/2) U^T (x - mean) for rows `(rows, dim)`, as wide as they are."""
+        """Return x -> U L^(-1/2) U^T (x - mean) for rows `(rows, dim)`; the dimension does not change."""
         moments = moments_of(rows)
         U = principal_axes(moments, tolerance=self.tolerance).first(None, what="zca")
         A = U.directions.T @ (U.directions / U.variances[:, None] ** 0.5)
