@@ -1,7 +1,7 @@
 """The errors embedkit raises on purpose, each one line: `WHERE: WHAT; HINT`.
 
 EmbedkitError                 a failure with an explanation: exit code 1
-├── DataError                 a record, file or stream is not valid for its format
+├── DataError                 a record, file or stream is missing, unreadable or invalid
 ├── FormatError               a file that embedkit wrote has another format or version, or is damaged
 ├── MismatchError             two things do not fit together (dimensions, encoders); both sides are named
 ├── ModelError                a model is missing, unsafe to load, or lacks the requested feature
@@ -46,7 +46,7 @@ def same_error(kind: type[EmbedkitError], what: str, where: str | None, hint: st
 
 
 class DataError(EmbedkitError):
-    """A record, file or stream is not valid for its format."""
+    """A record, file or stream is missing, unreadable or invalid."""
 
 
 class FormatError(EmbedkitError):

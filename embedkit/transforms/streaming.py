@@ -141,7 +141,7 @@ def _side_by_side(sums_of: Callable[..., Merged], *sides: Iterator[NDArray[np.fl
 
 @contextmanager
 def _lanes(widths: Sequence[int]) -> Iterator[tuple[int, ThreadPoolExecutor]]:
-    """Open one lane per BLAS thread, but only as many as have memory for a block and its sums each."""
+    """Open one lane per BLAS thread, but no more than memory allows for a block and its sums in each."""
     from threadpoolctl import ThreadpoolController
 
     blas = ThreadpoolController().select(user_api="blas")

@@ -41,7 +41,7 @@ class Wanted(NamedTuple):
 class Layout(NamedTuple):
     """The way a stream is read as rows."""
 
-    stream: Stream  # its kind tells tabs from CSV
+    stream: Stream  # has the detected kind, tsv or csv
     header: list[str] | None = None  # names of the cells when the file has no header
     fields: Fields | None = None  # None: the first record decides
 

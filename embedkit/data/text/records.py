@@ -54,7 +54,7 @@ class RecordReader:
         self.bytes_read, self.size = (
             0,
             size,
-        )  # of the stored, maybe compressed inputs; size is None when unknown
+        )  # bytes as stored, perhaps compressed; size is None when unknown
         self._streams, self._several = streams, len(names) > 1
         self._first: int | None = None
         self._numbered = 0

@@ -1,5 +1,5 @@
-"""Gaussian projection: a random matrix nearly preserves distances (Johnson and Lindenstrauss 1984; kexue.fm
-8679).
+"""Gaussian projection: a random matrix nearly preserves distances
+(Johnson and Lindenstrauss 1984; kexue.fm 8679).
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Householder:
 def turn(a: Float64, b: Float64) -> Float64:
     """Return an orthogonal T with T a = b, for unit vectors `(dim,)`; exact at b = a and b = -a.
 
-    T1 = I + 2 b a^T - (a+b)(a+b)^T/(1+a.b) is a rotation that keeps vectors orthogonal to both, and fails
+    T1 = I + 2 b a^T - (a+b)(a+b)^T/(1+a.b) is a rotation that fixes vectors orthogonal to both, and fails
     near b = -a. T2 = I - (a-b)(a-b)^T/(1-a.b) is a reflection that fails near b = a. The sign of a.b selects
     one.
     """

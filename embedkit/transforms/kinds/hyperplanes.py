@@ -1,5 +1,5 @@
-"""Random hyperplanes: a vector's binary code holds on which side of each it lies (Charikar 2002, section
-3).
+"""Random hyperplanes: a vector's binary code holds the side of each on which it lies
+(Charikar 2002, section 3).
 """
 
 from __future__ import annotations
