@@ -23,7 +23,7 @@ _PATIENCE = (0.05, 0.2, 1.0)  # seconds between attempts to delete a folder that
 def refuse_existing(path: Path, *, force: bool, marker: str | None = None) -> None:
     """Raise ExistsError or OSError when an output could not replace `path`.
 
-    Refused are a path that exists without `force`, a link, a device or pipe, and a name in a folder that is
+    It refuses an existing path without `force`, a link, a device or pipe, and a name in a folder that is
     missing or not writable. An output with a `marker` is a folder; even with `force` it replaces only an
     empty folder or one that contains a file of that name, which shows that embedkit wrote it. An output
     without a marker is a file and replaces no folder.

@@ -33,9 +33,7 @@ class Calibration(NamedTuple):
     rows: int  # texts of trained labels in the calibration
     unseen: int  # texts of other labels
     accuracy: float  # share of rows with the correct label; for lists, with exactly the correct labels
-    nll_before: (
-        float  # negative log-likelihood at temperature 1, nats per text; for lists, per text and label
-    )
+    nll_before: float  # negative log-likelihood at temperature 1, nats per text; lists: per text and label
     nll: float
     ece_before: float  # expected calibration error at temperature 1, 15 bins
     ece: float
