@@ -16,12 +16,16 @@ def plain(name: str) -> str:
 
 
 def usual(names: Iterable[str], known: Iterable[str]) -> str | None:
-    """Return the one of `names` that matches the first possible of the `known` names, which are plain."""
+    """Return the name in `names` that matches the earliest of the `known` plain names; None when none
+    matches.
+    """
     by_plain = {plain(name): name for name in reversed(list(names))}
     return next((by_plain[name] for name in known if name in by_plain), None)
 
 
 def usual_pair(names: Iterable[str], known: Iterable[tuple[str, str]]) -> tuple[str, str] | None:
-    """Return the two of `names` that match the first possible of the `known` pairs of plain names."""
+    """Return the two names in `names` that match the earliest of the `known` pairs of plain names, or
+    None.
+    """
     by_plain = {plain(name): name for name in reversed(list(names))}
     return next(((by_plain[a], by_plain[b]) for a, b in known if a in by_plain and b in by_plain), None)

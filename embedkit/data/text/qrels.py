@@ -22,10 +22,7 @@ QUERY = ("query-id", "qid", "topic")
 DOCUMENT = ("corpus-id", "document-id", "docid", "docno", "passageid", "id")
 _GRADE = ("score", "relevance", "grade", "rel", "label")
 _FIELDS = (QUERY, DOCUMENT, _GRADE)
-_PLACES = {
-    3: (0, 1, 2),
-    4: (0, 2, 3),
-}  # places of query, document and grade by cells per row; four are TREC's
+_PLACES = {3: (0, 1, 2), 4: (0, 2, 3)}  # query, document and grade, by cells per row; four are TREC's
 
 
 def read_qrels(name: str | Path) -> Qrels:
@@ -61,7 +58,7 @@ def put(values: dict[str, dict[str, Any]], place: str, query: Any, document: Any
 
 
 def field_of(known: Sequence[str], given: Iterable[str], place: str) -> str:
-    """Return the given name that matches the first possible known name; raises DataError when none does.
+    """Return the given name that matches the earliest known name; raises DataError when none matches.
 
     Capitals, spaces, hyphens and underscores are ignored.
     """

@@ -51,10 +51,7 @@ class RecordReader:
     ) -> None:
         self.format, self.name = format, ", ".join(names) or None
         self.read = self.blank = self.skipped = 0
-        self.bytes_read, self.size = (
-            0,
-            size,
-        )  # bytes as stored, perhaps compressed; size is None when unknown
+        self.bytes_read, self.size = 0, size  # bytes as stored; size is None when unknown
         self._streams, self._several = streams, len(names) > 1
         self._first: int | None = None
         self._numbered = 0

@@ -76,9 +76,7 @@ def _csv_parsers(stream: Stream, names: list[str] | None) -> RowParsers:
 def _table_parsers(stream: Stream) -> RowParsers:
     number = stream.rows_before
     for batch in stream.table.batches:
-        has_vectors(
-            batch.schema, where=stream.name
-        )  # refuses a `vector` that is not vectors: it would be lost
+        has_vectors(batch.schema, where=stream.name)  # refuses a malformed `vector`, which would be lost
         names = [name for name in batch.schema.names if name != VECTOR]
         json_names = [
             field.name for field in batch.schema if (field.metadata or {}).get(b"embedkit") == b"json"

@@ -56,7 +56,9 @@ class _Answers:
         self._ranks: dict[Any, float] = {}
 
     def follow(self, place: str, query: str, rank: Any, score: float, text: Any) -> None:
-        """Check the next row; raises DataError when it belongs to a query that was answered before."""
+        """Check the next row; raises DataError for a query that returns, changes its text or repeats a
+        rank.
+        """
         if query != self._query:
             if query in self._done:
                 hint = f"{_HINT}; the rows of a query must stand together"

@@ -165,9 +165,7 @@ class VectorCache:
             self._connection = sqlite3.connect(
                 self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
             )
-            self._closing = weakref.finalize(
-                self, self._connection.close
-            )  # closes with this object, if not before
+            self._closing = weakref.finalize(self, self._connection.close)  # closes with this object
             self._connection.execute("PRAGMA journal_mode = WAL")  # readers continue during a write
             self._connection.execute("PRAGMA synchronous = OFF")  # checksums detect damage from a power cut
             self._settle(self._connection)

@@ -102,7 +102,7 @@ class Int8Codes:
 
     @cached_property
     def step(self) -> NDArray[np.float64]:
-        """Return the difference between adjacent codes, `(dimension,)`; zero for a constant dimension."""
+        """Return the difference of adjacent codes' values, `(dimension,)`; zero for a constant dimension."""
         return (np.array(self.high) - self.start) / _LEVELS
 
     def encode(self, vectors: Floats) -> NDArray[np.int8]:
