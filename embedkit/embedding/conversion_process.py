@@ -45,6 +45,7 @@ _FROM_OUTSIDE = ("SIGHUP", "SIGINT", "SIGKILL", "SIGTERM")  # SIGKILL where memo
 _START = """
 import sys
 sys.path[:] = sys.argv[1:]
+from embedkit.embedding.conversion_process import main
 main()
 """
 

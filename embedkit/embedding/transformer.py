@@ -105,7 +105,7 @@ def choose_runtime(folder: ModelFolder, settings: EncoderSettings) -> Runtime:
     except (ModelError, MissingPackageError) as error:
         if settings.runtime == "openvino":
             raise
-        logger.warning("%s; runs on torch instead, --runtime torch says so beforehand", error)
+        logger.warning("%s; falling back to torch, --runtime torch skips this attempt", error)
         return TorchRuntime(folder, settings)
 
 

@@ -211,7 +211,7 @@ def test_a_conversion_that_gives_other_vectors_is_refused(
     with caplog.at_level(logging.WARNING, logger="embedkit"):
         found = load(str(tiny("bert")), device="cpu").encode(TEXTS)
     assert_close(found, sentence_transformers_vectors(tiny("bert")))
-    assert [record.getMessage().count("runs on torch instead") for record in caplog.records] == [1]
+    assert [record.getMessage().count("falling back to torch") for record in caplog.records] == [1]
 
 
 def test_a_model_whose_code_cannot_be_traced_is_one_line_with_the_cause(
@@ -258,7 +258,7 @@ def test_a_crash_of_the_converting_process_is_one_line_and_is_not_tried_again(
         found = load(str(tiny("bert")), device="cpu").encode(TEXTS)
     assert_close(found, sentence_transformers_vectors(tiny("bert")))
     assert [record.getMessage() for record in caplog.records] == [
-        f"{said}; runs on torch instead, --runtime torch says so beforehand"
+        f"{said}; falling back to torch, --runtime torch skips this attempt"
     ]
 
 

@@ -22,7 +22,8 @@ import orjson
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from embedkit.embedding.encoder import EncoderSettings, load
+from embedkit.embedding.encoder import EncoderSettings
+from embedkit.embedding.loading import load
 from embedkit.embedding.model_files import HUB_FIRST, hub_patterns
 from embedkit.embedding.model_folder import ModelFolder, find_model
 from embedkit.embedding.model_reading import identify

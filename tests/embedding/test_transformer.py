@@ -46,8 +46,8 @@ def test_a_slow_tokenizer_runs_on_torch_and_says_so_once(
         encoder.encode(TEXTS)
     assert_close(found, sentence_transformers_vectors(folder))
     assert [record.getMessage() for record in caplog.records] == [
-        f"{folder}: has no fast tokenizer and cannot be compiled; runs on torch instead, "
-        "--runtime torch says so beforehand"
+        f"{folder}: has no fast tokenizer and cannot be compiled; falling back to torch, "
+        "--runtime torch skips this attempt"
     ]
 
 

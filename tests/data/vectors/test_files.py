@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from embedkit.data.inputs import open_vectors
-from embedkit.data.text.records import Record
+from embedkit.data.inputs import open_input, open_vectors
+from embedkit.data.text.records import Record, RecordReader, TextFormat
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.files import export, is_file_output, write_arrow_stream, write_jsonl
 from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSetWriter
@@ -278,7 +278,6 @@ def test_every_kind_of_numeric_list_is_vectors(folder, kind):
         pa.array([True]),
         pa.array([1.5]),
         pa.array([[]]),
-        pa.array([None]),
         pa.array([b"1234"]),
         pa.array([{"x": 1.0}]),
     ],
@@ -291,6 +290,14 @@ def test_a_vector_column_that_is_no_lists_of_numbers_is_not_replaced_by_encoding
     save(pa.table({"text": ["a"], "vector": vectors}), f"y.{ending}")
     found = f"y.{ending}: column 'vector' is {pa.table([vectors], names=['x']).schema.field(0).type}, "
     assert refusal(f"y.{ending}").replace("element:", "item:").startswith(found)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_a_vector_column_of_nulls_alone_is_text(folder, ending):
+    save(pa.table({"text": ["a"], "vector": pa.array([None])}), f"y.{ending}")
+    with open_input([f"y.{ending}"], TextFormat()) as source:
+        assert isinstance(source, RecordReader)
+        assert [record.text for record in source] == ["a"]
 
 
 @pytest.mark.parametrize(
