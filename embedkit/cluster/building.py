@@ -1,4 +1,4 @@
-"""An index is built by many: a segment each, of runs of shards; it appears once all of them are there."""
+"""Many workers build one index, a segment each from a run of shards; it appears when all are written."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from embedkit.indexing.segment_writing import write_segment
 from embedkit.indexing.store import MAP, Index
 from embedkit.indexing.writing import replacing
 
-SEGMENT_ROWS = 4_000_000  # of a segment, about at most
-TAUGHT, HASHES = "taught.faiss", "ids"  # while the index is built
+SEGMENT_ROWS = 4_000_000  # rows per segment, an approximate limit
+TAUGHT, HASHES = "taught.faiss", "ids"  # both exist only while the index is built
 
 Track = Callable[[Iterable[Any]], Iterable[Any]]
 
 
 class Built(NamedTuple):
-    """A segment that is on the disk, and its rows."""
+    """A segment that has been written to disk, and its rows."""
 
     segment: Segment
     rows: range
 
 
 class Task(NamedTuple):
-    """A segment to be built: its number in the index, and the shards it is of."""
+    """A segment to build: its number in the index, and the shards that it covers."""
 
     number: int
     shards: range
@@ -50,19 +50,19 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """What every worker needs to build a segment in `folder`, which is to become the index."""
+    """The settings with which every worker builds a segment in `folder`, which becomes the index."""
 
     folder: Path
     shards: MappedShards
-    schema: Any  # of the documents of all shards
+    schema: Any  # common schema of the documents in all shards
     settings: IndexKind
     layout: Layout
-    unit: bool  # whether rows are brought to unit length
-    declared: bool  # whether they are said to have it
+    unit: bool  # whether rows are scaled to unit length
+    declared: bool  # whether the vector set declares unit length
     coded: bool
 
     def batches(self, places: Iterable[int]) -> Iterator[Batch]:
-        """Yield the rows of some shards as they are indexed."""
+        """Yield the rows of some shards in the form in which they are indexed."""
         if self.coded:
             found = (batch for place in places for batch in self.shards.coded(place, self.schema))
         else:
@@ -70,7 +70,7 @@ class BuildPlan:
         return self.scaled(found)
 
     def scaled(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """Pass batches on with rows as the index compares them."""
+        """Yield batches with rows scaled as the index compares them."""
         return unit_rows(batches, declared=self.declared) if self.unit else iter(batches)
 
 
@@ -84,10 +84,11 @@ def build_on(
     coded: bool = False,
     track: Track = iter,
 ) -> Index:
-    """Build an index of a vector set as `build_index` does, in as many segments as there are workers.
+    """Build an index of a vector set as `build_index` does, with about one segment per worker: more for a
+    large set, and at most one per shard.
 
-    What a kind learns of a sample (centroids, ranges, product codes) is learnt once, here, of rows drawn from
-    all. Raises what `build_index` does, and ClusterError.
+    Parameters that a kind learns from a sample (centroids, ranges, product codes) are learnt once, here, from
+    rows drawn from all shards. Raises the errors of `build_index`, and ClusterError.
     """
     path, meta = Path(path), shards.known()
     settings = spec.parse("index", kind or default_kind(meta))
@@ -112,7 +113,7 @@ def _tasks(source: VectorSet, first: int, workers: int) -> list[Task]:
 
 
 def _pretrained(plan: BuildPlan) -> Layout:
-    """Return the layout with what the kind has learnt from a sample, where it learns."""
+    """Return the layout, with the file that the kind learnt from a sample if it learns from one."""
     if not plan.settings.sample_rows or plan.coded:
         return plan.layout
     file = plan.folder / TAUGHT
@@ -121,8 +122,9 @@ def _pretrained(plan: BuildPlan) -> Layout:
 
 
 def sample(plan: BuildPlan, size: int, seed: int) -> Floats:
-    """Return rows drawn from all, `(size, dimension)` or all there are, in their order; only the pages of a
-    shard are read on which they lie, where it holds float32.
+    """Return rows drawn from all shards in row order, `(size, dimension)`, or all rows if there are fewer.
+
+    Of a float32 shard, only the pages that contain those rows are read.
     """
     source = plan.shards.source
     size, numbers = min(size, source.rows), np.random.default_rng(seed)
@@ -136,7 +138,7 @@ def sample(plan: BuildPlan, size: int, seed: int) -> Floats:
 
 
 def _build(task: Task, plan: BuildPlan) -> Built:
-    """Build a segment beside its place, and put it there."""
+    """Build a segment under a temporary name, then rename it into place."""
     if not (plan.folder / SEGMENTS).is_dir():
         raise not_shared(plan.folder)
     place = plan.folder / SEGMENTS / f"{task.number:05d}"
@@ -145,17 +147,17 @@ def _build(task: Task, plan: BuildPlan) -> Built:
     batches = plan.batches(task.shards)
     segment = write_segment(beside, plan.settings, batches, plan.layout._replace(rows=rows))
     write_hashes(plan.folder / HASHES / f"{task.number:05d}.npy", segment)
-    discard(place)  # of a worker that was lost just then
+    discard(place)  # left by a worker that was lost at that moment
     os.rename(beside, place)
     return Built(replace(segment, folder=place), range(rows))
 
 
 def _commit(plan: BuildPlan, meta: VectorMeta, segments: list[Segment]) -> None:
-    """Write the manifest that names the segments, and clear away what was needed to build them."""
+    """Delete the temporary files of the build, and write the manifest that names the segments."""
     folder = plan.folder
     discard(folder / HASHES)
     discard(folder / TAUGHT)
-    for left in (folder / SEGMENTS).glob(".*"):  # of workers that were lost
+    for left in (folder / SEGMENTS).glob(".*"):  # left by workers that were lost
         discard(left)
     flush_folder(folder / SEGMENTS)
     if meta.map_file is not None:

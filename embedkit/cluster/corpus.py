@@ -1,4 +1,4 @@
-"""How a corpus is cut before anything runs: a unit is the records of one shard, wherever they lie."""
+"""Cut a corpus into units before work starts: a unit is the records of one shard, across files if needed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class CorpusSurvey:
-    """What is known of one file: its records, what is passed over, and where reading can begin.
+    """The survey of one file: its records, its blank and skipped ones, and where reading can start.
 
-    `marks` `(places, 3)` are the records, the lines or rows, and the bytes (of parquet: the row groups) in
-    front of each such place, the first of which is the file's begin.
+    `marks` `(places, 3)` counts the records, the lines or rows, and the bytes (in parquet: the row groups)
+    before each place where reading can start; the first place is the start of the file.
     """
 
     name: str
@@ -26,7 +26,7 @@ class CorpusSurvey:
 
 
 class Span(NamedTuple):
-    """Records of one file that follow one another, read from a mark on: `skip` records, then `records`."""
+    """Consecutive records of one file: reading starts at a mark, skips `skip` records and keeps `records`."""
 
     name: str
     rows_before: int
@@ -43,33 +43,33 @@ class Unit(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """Records in all spans."""
+        """Count the records in all spans."""
         return sum(span.records for span in self.spans)
 
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """All files in order, surveyed."""
+    """The surveys of all files, in order."""
 
     surveys: Sequence[CorpusSurvey]
 
     @property
     def records(self) -> int:
-        """Records of all files."""
+        """Count the records of all files."""
         return sum(survey.records for survey in self.surveys)
 
     @property
     def blank(self) -> int:
-        """Blank lines of all files."""
+        """Count the blank lines of all files."""
         return sum(survey.blank for survey in self.surveys)
 
     @property
     def skipped(self) -> int:
-        """Records of all files that cannot be read, where those are passed over."""
+        """Count the unreadable records of all files, if those are skipped."""
         return sum(survey.skipped for survey in self.surveys)
 
     def units(self, rows: int) -> Iterator[Unit]:
-        """Yield units of `rows` records, the last one shorter, as one process would cut them."""
+        """Yield units of `rows` records (the last may be shorter), cut as a single process cuts them."""
         spans: list[Span] = []
         room, place = rows, 0
         for survey, first, count in _runs(self.surveys, rows):
@@ -83,7 +83,7 @@ class Corpus:
 
 
 def _runs(surveys: Iterable[CorpusSurvey], rows: int) -> Iterator[tuple[CorpusSurvey, int, int]]:
-    """Yield each file's runs of records, first and count, cut where the whole has multiples of `rows`."""
+    """Yield each file's runs of records (first, count), cut at multiples of `rows` in the whole corpus."""
     before = 0
     for survey in surveys:
         first = 0
@@ -94,7 +94,7 @@ def _runs(surveys: Iterable[CorpusSurvey], rows: int) -> Iterator[tuple[CorpusSu
 
 
 def _span(survey: CorpusSurvey, first: int, records: int) -> Span:
-    """Return a span that is read from the last mark before its first record."""
+    """Return a span of records, read from the last mark at or before its first record."""
     place = int(np.searchsorted(survey.marks[:, 0], first, side="right")) - 1
     before, rows_before, offset = survey.marks[place].tolist()
     return Span(survey.name, rows_before, offset, first - before, records)

@@ -1,4 +1,4 @@
-"""A worker's encoder: loaded once in its process, with the share of the machine that it was given."""
+"""A worker's encoder: loaded once per process, on the resources assigned to that worker."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from embedkit.data.affine import AffineMap
 from embedkit.embedding.encoder import Encoder, EncoderSettings, with_maps
 from embedkit.embedding.loading import load
 
-CPUS = 4  # of a worker at most: more encode faster in several processes than in one
+CPUS = 4  # maximum processors per worker: several processes with fewer each encode faster than one
 
 
 @dataclass(frozen=True)
 class EncoderRecipe:
-    """What a worker needs to load an encoder: its settings, and the files of the maps behind it."""
+    """The settings of an encoder and the contents of its map files, from which a worker loads it."""
 
     settings: EncoderSettings
     maps: tuple[bytes, ...] = ()
@@ -27,7 +27,9 @@ class EncoderRecipe:
         return with_maps(load(self.settings), [read(content) for content in self.maps])
 
     def share(self, cluster: Cluster) -> WorkerResources:
-        """Return what a worker gets: a graphics card each, where the encoder would compute on one."""
+        """Return a worker's resources: a GPU if the cluster has one and the encoder can use it, else
+        processors.
+        """
         settings = self.settings
         hashed = settings.model.partition(":")[0] == "hash"
         on_cpu = hashed or settings.device == "cpu" or settings.runtime == "openvino"
@@ -36,7 +38,7 @@ class EncoderRecipe:
 
 @cache
 def encoder_of(recipe: EncoderRecipe, share: WorkerResources) -> Encoder:
-    """Return this process's encoder, on the threads of its share, or on its graphics card."""
+    """Return this process's encoder, limited to the threads of its share or placed on its GPU."""
     os.environ["EMBEDKIT_THREADS"] = str(share.cpus)
     settings = recipe.settings
     if not share.gpus and settings.model.partition(":")[0] != "hash":

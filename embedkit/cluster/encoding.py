@@ -1,4 +1,4 @@
-"""A corpus is encoded by many: each shard by whoever is free, all of them as one process would make them."""
+"""Many workers encode a corpus, shard by shard; the shards equal those that a single process writes."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from embedkit.embedding.batching import encode_windows, windows
 from embedkit.embedding.encoding import describe, refuse_output
 from embedkit.errors import DataError
 
-PIECES = 4  # that a unit is dealt out in where there are few
-EVEN = 20  # units a worker: from there on whole ones leave nobody idle for long at the end
+PIECES = 4  # pieces per unit when there are few units
+EVEN = 20  # units per worker, from which on whole units keep workers busy until near the end
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Files of text, surveyed, and how they are read; `several` says whether ids name the file."""
+    """Surveyed text files and their format; `several` states whether ids contain the file's name."""
 
     corpus: Corpus
     format: TextFormat
@@ -46,7 +46,7 @@ class Texts:
 
 @dataclass(frozen=True)
 class Work:
-    """What every worker needs to encode its piece of a unit into the set in `folder`."""
+    """The settings with which every worker encodes its piece of a unit into the set in `folder`."""
 
     folder: Path
     meta: VectorMeta
@@ -54,20 +54,20 @@ class Work:
     share: WorkerResources
     format: TextFormat
     several: bool
-    pieces: int  # that a unit is dealt out in
+    pieces: int  # number of pieces per unit
 
 
 class EncodedShard(NamedTuple):
-    """A shard that is on the disk, and its rows."""
+    """A shard that has been written to disk, and its rows."""
 
     file: str
     rows: range
 
 
 def survey_texts(cluster: Cluster, names: Sequence[str], format: TextFormat) -> Texts:
-    """Read all files once, one a worker, so that their records can be dealt out.
+    """Read every file once, one per worker, so that the records can be divided among workers.
 
-    Raises DataError for what cannot be read, or when there is no text at all.
+    Raises DataError when a record cannot be read, or when the input contains no text.
     """
     files, format = text_files(names, format)
     corpus = Corpus(list(cluster.map(survey, files, format)))
@@ -89,10 +89,11 @@ def encode_on(
     settings: dict[str, Any] | None = None,
     shard_rows: int = SHARD_ROWS,
 ) -> Iterator[EncodedShard]:
-    """Encode texts into `path` as `encode_to` does, to the same shards, yielding each once it is sealed.
+    """Encode texts into `path` as `encode_to` does, into the same shards, and yield each shard once it is
+    sealed.
 
-    `path` lies where all machines write to it. Shards are sealed in order, so that `resume` goes on from
-    there, here or in one process. Raises what `encode_to` does, and ClusterError.
+    All machines must be able to write to `path`. Shards are sealed in order, so that `resume` continues after
+    the last one, on a cluster or in a single process. Raises the errors of `encode_to`, and ClusterError.
     """
     refuse_output(path, resume=resume, force=force)
     meta = describe(recipe.load(), dtype=dtype, with_text=with_text)
@@ -126,8 +127,9 @@ def encode_on(
 
 
 def _encode(task: tuple[Unit, int], work: Work) -> str:
-    """Encode a piece of the windows of a unit into a file beside its shard; other pieces are of other
-    windows. They go over the disk: in a cluster's memory, tasks that wait for pieces keep it from each other.
+    """Encode one piece of a unit's windows into a file next to its shard.
+
+    Pieces are passed through files: in a cluster's memory, tasks that wait for pieces block each other.
     """
     unit, piece = task
     if not work.folder.is_dir():
@@ -142,7 +144,7 @@ def _encode(task: tuple[Unit, int], work: Work) -> str:
 
 
 def _encoded(cut: list[list[Record]], work: Work) -> Iterator[Any]:
-    """Yield a table for each window, vectors included."""
+    """Encode windows, and yield a table for each, vectors included."""
     for window, vectors in encode_windows(encoder_of(work.recipe, work.share), cut):
         batch = Batch(tables.to_table(window), vectors)
         yield from (stored(*each, work.meta) for each in checked([batch], work.meta.dimension))
@@ -162,7 +164,7 @@ def piece_name(shard: str, piece: int) -> str:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what lost workers left half done, or did once more, in a set whose shards are all there."""
+    """Remove files that lost workers left unfinished or wrote twice from a set with all its shards."""
     for file in folder.iterdir():
         if file.name.startswith(".part-") or ".piece-" in file.name:
             file.unlink(missing_ok=True)
@@ -174,7 +176,7 @@ def _source(unit: Unit, format: TextFormat, several: bool) -> str:
 
 
 def _require_rows(rows: int, unit: Unit) -> None:
-    """Raise DataError where a file has become shorter since it was surveyed."""
+    """Raise DataError when the number of records differs from the survey's: a file has changed since."""
     if rows != unit.rows:
         names = ", ".join(dict.fromkeys(span.name for span in unit.spans))
         raise DataError(f"has changed while it was read: {rows} records, {unit.rows} before", where=names)

@@ -1,4 +1,4 @@
-"""A map is fitted by many: sums over each part where it is read, merged in an order that stays the same."""
+"""Many workers fit a map: each sums over the parts that it reads, and sums are merged in a fixed order."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Track = Callable[[Iterable[Any]], Iterable[Any]]
 
 
 class Partial(NamedTuple):
-    """Sums over one part, and its rows."""
+    """Sums over one part, and the rows of that part."""
 
     sums: Any
     rows: range
 
 
 class SpreadRows:
-    """Rows in parts (`streaming.Scattered`); iterated, they give their width and nothing else.
+    """Rows in parts (`streaming.Scattered`); iteration yields one empty array that has their dimension.
 
-    `seen` counts the rows that were summed; `track` passes on what comes of each part.
+    `seen` counts the rows summed so far; `track` wraps the results of the parts.
     """
 
     def __init__(self, cluster: Cluster, spread: Spread, track: Track = iter) -> None:
@@ -39,7 +39,7 @@ class SpreadRows:
         yield np.empty((0, self._spread.meta.dimension), dtype=np.float32)
 
     def summed(self, sums_of: Callable[[Rows], Sums], merge: Callable[[Sums, Sums], Sums]) -> Sums:
-        """Return the merged sums of all parts; `sums_of` is done by workers."""
+        """Return the merged sums of all parts; workers call `sums_of`."""
         _, parts, reader, share = self._spread
         partials = self._cluster.map(_sum, parts, reader, sums_of, share=share)
         sums: Iterable[Sums] = self._counted(self._track(partials))
@@ -52,17 +52,20 @@ class SpreadRows:
 
 
 def fit_on(cluster: Cluster, settings: Transform, spread: Spread, *, track: Track = iter) -> AffineMap:
-    """Fit a kind on vectors in parts, as `fit_map` does on one stream: to the same map, but for rounding."""
+    """Fit a transform kind on vectors in parts; the map equals that of `fit_map` on one stream, up to
+    rounding.
+    """
     rows = SpreadRows(cluster, spread, track)
     fitted = settings.fit(rows)
     return with_story(fitted, settings, rows=rows.seen, identity=spread.meta.identity)
 
 
 def merged_in_pairs(sums: Iterable[Sums], merge: Callable[[Sums, Sums], Sums]) -> Sums:
-    """Merge neighbours, then neighbouring pairs, and so on: rounding grows with the logarithm of the parts,
-    of which as many are in memory.
+    """Merge neighbouring sums, then neighbouring pairs, and so on.
+
+    Rounding errors, and the number of sums in memory, grow with the logarithm of the number of parts.
     """
-    waiting: list[tuple[int, Sums]] = []  # how many parts, their sums
+    waiting: list[tuple[int, Sums]] = []  # number of parts, their sums
     for each in sums:
         count, merged = 1, each
         while waiting and waiting[-1][0] == count:

@@ -1,4 +1,4 @@
-"""A worker's reading: a file is surveyed once, and any run of its records read again from near its place."""
+"""Reading by workers: a file is surveyed once, then any run of its records is read from a mark near it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from embedkit.cluster.corpus import CorpusSurvey, Span, Unit
 from embedkit.data.text.records import Record, RecordReader, TextFormat
 from embedkit.data.text.streams import Stream, open_stream, readable
 
-MARK_RECORDS = 4096  # between two places of a file where reading can begin
+MARK_RECORDS = 4096  # records between two places of a file where reading can start
 
 
 def survey(name: str, format: TextFormat) -> CorpusSurvey:
-    """Read a file and count; raises DataError naming the first record that cannot be read."""
+    """Read a file and count its records; raises DataError naming the first record that cannot be read."""
     with open_stream(name, format.input_format) as stream:
         reader = RecordReader([stream], format)
         marks = np.array(list(_marks(reader, stream)), dtype=np.int64)
@@ -24,7 +24,9 @@ def survey(name: str, format: TextFormat) -> CorpusSurvey:
 
 
 def records_of(unit: Unit, format: TextFormat, *, several: bool) -> Iterator[Record]:
-    """Yield the records of a unit, as one process reads them; `several` says whether ids name the file."""
+    """Yield the records of a unit as a single process reads them; with `several`, ids contain the file's
+    name.
+    """
     for span in unit.spans:
         yield from _records(span, format, several=several)
 
@@ -39,7 +41,7 @@ def _records(span: Span, format: TextFormat, *, several: bool) -> Iterator[Recor
 
 
 def _marks(reader: RecordReader, stream: Stream) -> Iterator[tuple[int, int, int]]:
-    """Yield records, rows and offset in front of each place where reading can begin, and read all."""
+    """Read all records, and yield the records, rows and offset before each place where reading can start."""
     yield 0, 0, 0
     groups = _row_groups(stream)
     starts, group = [*groups, None], 0
@@ -54,10 +56,10 @@ def _marks(reader: RecordReader, stream: Stream) -> Iterator[tuple[int, int, int
 
 
 def _row_groups(stream: Stream) -> list[int]:
-    """Return the rows in front of each row group of a parquet file but the first; else nothing."""
+    """Return the rows before each row group of a parquet file except the first; [] for other files."""
     if stream.kind != "parquet":
         return []
-    _ = stream.table  # what is no parquet file is refused there
+    _ = stream.table  # raises if the file is not a parquet file
     from pyarrow import parquet
 
     metadata: Any = parquet.ParquetFile(stream.file).metadata

@@ -1,4 +1,4 @@
-"""Ids that come twice in segments that were made apart: found by their hashes, in the memory of one run."""
+"""Repeated ids across segments that were built apart: found by hashes, one run of them in memory."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from embedkit.cluster.session import Cluster
 from embedkit.errors import DataError
 from embedkit.indexing.segment import Segment
 
-RUNS = 64  # of all hashes by their first bits: what is in memory at a time
+RUNS = 64  # runs of hashes by their first bits; one run is in memory at a time
 
 
 def write_hashes(file: Path, segment: Segment) -> None:
-    """Write the hashes of a segment's ids, sorted; 8 bytes a row."""
+    """Write the hashes of a segment's ids, sorted; 8 bytes per row."""
     hashes = [hash_of(id) for table in segment.documents() for id in table.column("id").to_pylist()]
     np.save(file, np.sort(np.array(hashes, dtype=np.uint64)))
 
 
 def hash_of(id: str) -> int:
-    """Return 64 bits of an id, the same in every process."""
+    """Return a 64-bit hash of an id, which is the same in every process."""
     return int.from_bytes(hashlib.blake2b(id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
 def refuse_repeated(cluster: Cluster, folder: Path, segments: Sequence[Segment]) -> None:
-    """Raise DataError naming an id that is in two segments, whose hashes lie in `folder`."""
+    """Raise DataError naming an id that two segments contain; `folder` holds the hashes of their ids."""
     suspects: set[int] = set()
     for found in cluster.map(_twice, range(RUNS), folder):
         suspects.update(found)
@@ -39,7 +39,7 @@ def refuse_repeated(cluster: Cluster, folder: Path, segments: Sequence[Segment])
 
 
 def _twice(run: int, folder: Path) -> list[int]:
-    """Return the hashes of a run that are there twice."""
+    """Return the hashes of one run that occur more than once."""
     first, last = run * (2**64 // RUNS), (run + 1) * (2**64 // RUNS) - 1
     parts = [_between(np.load(file, mmap_mode="r"), first, last) for file in sorted(folder.glob("*.npy"))]
     hashes = np.sort(np.concatenate([np.empty(0, np.uint64), *parts]))

@@ -1,4 +1,4 @@
-"""The cluster: joined or started, given work that comes back in order, and always left again."""
+"""A cluster connection: joined or started, returns results in order, and is always closed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from embedkit.errors import ClusterError, EmbedkitError, MissingPackageError, Us
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-RETRIES = 5  # of a task whose worker was lost
-AHEAD = 3  # tasks a worker that are handed out before the first of them is back
-ANSWER = 10  # seconds
-STORE_BYTES = 100_000_000  # of a cluster started here: what passes through it is small
+RETRIES = 5  # retries of a task whose worker was lost
+AHEAD = 3  # tasks in flight per worker
+ANSWER = 10  # seconds to wait for a connection
+STORE_BYTES = 100_000_000  # object store of a cluster started here; its objects are small
 
 
 class WorkerResources(NamedTuple):
-    """What one worker has of a machine."""
+    """The resources of one worker."""
 
     cpus: int
     gpus: int = 0
@@ -37,11 +37,11 @@ class Cluster:
 
     def __init__(self, ray: Any) -> None:
         self._ray = ray
-        self.folder = os.getcwd()  # where the workers are to be, so that names mean the same to all
+        self.folder = os.getcwd()  # workers change to it, so that relative paths agree
 
     def share(self, largest: int, *, gpus: bool = False) -> WorkerResources:
-        """Return what a worker gets: a graphics card where there are some and `gpus` allows it, else at most
-        `largest` processors, and no more than the smallest machine has that works at all.
+        """Return the resources of a worker: one GPU if there are any and `gpus` allows it, otherwise at most
+        `largest` processors, and no more than the smallest machine with processors has.
         """
         if gpus and any(_has(node, "GPU") for node in self._machines()):
             return WorkerResources(1, 1)
@@ -49,7 +49,7 @@ class Cluster:
         return WorkerResources(min([largest, *filter(None, processors)]))
 
     def workers(self, share: WorkerResources) -> int:
-        """Return how many workers of a share the machines have room for, at least one."""
+        """Return how many workers with these resources the machines have room for, at least one."""
         room = [
             min(_has(node, "CPU") // share.cpus, _has(node, "GPU") if share.gpus else 1 << 30)
             for node in self._machines()
@@ -59,10 +59,10 @@ class Cluster:
     def map(
         self, work: Callable[..., Result], items: Iterable[Item], *common: Any, share: WorkerResources = ONE
     ) -> Generator[Result]:
-        """Yield `work(item, *common)` for each item, in order; what a lost worker did is done again.
+        """Yield `work(item, *common)` for each item, in order; the task of a lost worker is run again.
 
-        Raises what the work raises, and ClusterError when workers are lost again and again. Left early,
-        nothing goes on.
+        Raises the errors of `work`, and ClusterError when workers are lost repeatedly. Tasks in flight are
+        cancelled when the generator is closed early.
         """
         task, known = self._task(_at_home, share), self._ray.put((self.folder, work, common))
         yield from self._in_order((task.remote(known, item) for item in items), share)
@@ -76,8 +76,10 @@ class Cluster:
         *common: Any,
         share: WorkerResources = ONE,
     ) -> Generator[Result]:
-        """Yield `join(item, found, *common)` for each item, as `map` does, where `found` lists
-        `work((item, piece), *common)` for each of some pieces, which others may do.
+        """Yield `join(item, found, *common)` for each item, as `map` does.
+
+        `found` lists `work((item, piece), *common)` for each of `pieces` pieces, which may run on different
+        workers.
         """
         task, known = self._task(_at_home, share), self._ray.put((self.folder, work, common))
         last, joined = (
@@ -91,13 +93,13 @@ class Cluster:
         yield from self._in_order(started, share)
 
     def result(self, reference: Any) -> Any:
-        """Wait for what a task returns; raises what it raised."""
+        """Wait for a task's result and return it; raises the task's error."""
         errors = self._ray.exceptions
         try:
             return self._ray.get(reference)
         except errors.RayTaskError as error:
             cause = error.cause
-            while isinstance(cause, errors.RayTaskError):  # of a piece
+            while isinstance(cause, errors.RayTaskError):  # the error of a piece, wrapped by the join
                 cause = cause.cause
             if isinstance(cause, EmbedkitError | OSError):
                 raise cause from None
@@ -106,16 +108,16 @@ class Cluster:
             raise _lost(error) from None
 
     def crew(self, kind: type, settings: Iterable[tuple[Any, ...]]) -> Crew:
-        """Start an actor of a class for each of some settings, which is started again when it is lost.
+        """Start one actor of a class per tuple of settings; Ray restarts an actor that is lost.
 
-        They reserve no processor, so that those of several crews never wait for each other.
+        Actors reserve no processors, so that the actors of several crews never wait for each other.
         """
         options = {"num_cpus": 0, "max_restarts": RETRIES, "max_task_retries": RETRIES}
         remote = self._ray.remote(kind).options(**options, scheduling_strategy="SPREAD")
         return Crew(self, [remote.remote(self.folder, *each) for each in settings])
 
     def put(self, value: Any) -> Any:
-        """Hand a value to the cluster once, for many that get it."""
+        """Store a value in the cluster once, for many tasks that read it."""
         return self._ray.put(value)
 
     def _task(self, work: Callable[..., Any], share: WorkerResources) -> Any:
@@ -123,7 +125,9 @@ class Cluster:
         return self._ray.remote(**options, scheduling_strategy="SPREAD")(work)
 
     def _in_order(self, started: Iterable[Any], share: WorkerResources) -> Generator[Any]:
-        """Yield what tasks return, in order, some ahead of the first that is not back; stops what is left."""
+        """Yield the results of tasks in order, with some tasks in flight ahead; cancels those left at the
+        end.
+        """
         under_way: deque[Any] = deque()
         try:
             for reference in started:
@@ -147,13 +151,13 @@ class Cluster:
 
 
 class Crew:
-    """Actors of one class, each with settings of its own, that are asked together."""
+    """Actors of one class, each with its own settings, which are called together."""
 
     def __init__(self, cluster: Cluster, actors: list[Any]) -> None:
         self._cluster, self._actors = cluster, actors
 
     def ask(self, method: str, *arguments: Any) -> list[Any]:
-        """Call a method of every actor, and return what they say, in order; raises what `map` does."""
+        """Call a method of every actor, and return the results in order; raises the errors of `map`."""
         kept = [self._cluster.put(argument) for argument in arguments]
         asked = [getattr(actor, method).remote(*kept) for actor in self._actors]
         return [self._cluster.result(reference) for reference in asked]
@@ -161,10 +165,11 @@ class Crew:
 
 @contextmanager
 def connected(address: str) -> Iterator[Cluster]:
-    """Join the cluster at `HOST:PORT`; with `auto` one that RAY_ADDRESS names or that runs on this machine,
-    else one is started on its processors. It is left, or ended, with the block.
+    """Connect to the cluster at `HOST:PORT`, and disconnect at the end of the block.
 
-    Raises MissingPackageError without Ray, and ClusterError when there is no cluster.
+    `auto` selects the cluster that RAY_ADDRESS names or one that runs on this machine; otherwise it starts
+    one on this machine's processors, which ends with the block. Raises MissingPackageError without Ray, and
+    ClusterError when no cluster answers.
     """
     ray = _ray()
     named = running() if address == "auto" else address
@@ -185,8 +190,8 @@ def require_ray() -> None:
 
 def _ray() -> Any:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = "."  # else it prints on standard output what went wrong
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns
+    os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = "."  # otherwise Ray prints errors to standard output
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # otherwise Ray warns
     try:
         import ray
     except ImportError:
@@ -195,7 +200,7 @@ def _ray() -> Any:
 
 
 def _require_answer(address: str) -> None:
-    """Raise ClusterError unless something listens there, for which Ray itself waits minutes."""
+    """Raise ClusterError unless a process listens at the address, where Ray itself would wait for minutes."""
     host, _, port = address.rpartition(":")
     if not (host and port.isdecimal() and int(port) < 1 << 16) or "/" in host:
         raise UsageError(f"{address!r} is not auto or HOST:PORT", where="--cluster")
@@ -207,7 +212,9 @@ def _require_answer(address: str) -> None:
 
 def running() -> str | None:
     """Return the address of the cluster that RAY_ADDRESS names, or that `ray start` left on this machine and
-    that still answers; not by Ray's own `auto`, which loses objects where a machine has two nodes.
+    that still answers.
+
+    Ray's own `auto` is not used: it loses objects on a machine with two nodes.
     """
     if (named := os.environ.get("RAY_ADDRESS", "auto")) != "auto":
         return named
@@ -237,7 +244,7 @@ def _none_there(address: str, why: str) -> ClusterError:
 
 
 def _start(ray: Any, quiet: dict[str, Any]) -> None:
-    """Start a cluster on this machine; raises ClusterError where Ray, which knows no class for it, cannot."""
+    """Start a cluster on this machine; raises ClusterError on any failure, for which Ray has no class."""
     try:
         ray.init(address="local", include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)
     except Exception as error:
@@ -246,7 +253,7 @@ def _start(ray: Any, quiet: dict[str, Any]) -> None:
 
 
 def _at_home(known: tuple[str, Callable[..., Any], tuple[Any, ...]], item: Any) -> Any:
-    """Do a worker's piece of work in the folder of the process that asks for it."""
+    """Run a worker's task in the folder of the calling process."""
     folder, work, common = known
     go_home(folder)
     return work(item, *common)
@@ -259,7 +266,7 @@ def _joined_at_home(known: tuple[str, Callable[..., Any], tuple[Any, ...]], item
 
 
 def go_home(folder: str) -> None:
-    """Go to the folder of the process that asks; raises ClusterError where this machine does not have it."""
+    """Change to the folder of the calling process; raises ClusterError if this machine does not have it."""
     try:
         os.chdir(folder)
     except OSError:
@@ -267,7 +274,7 @@ def go_home(folder: str) -> None:
 
 
 def not_shared(folder: Path) -> ClusterError:
-    """Return what to say of a folder that is not on this machine."""
+    """Return the error for a folder that does not exist on this machine."""
     hint = "work in a folder that all machines of the cluster share"
     return ClusterError(f"is not on machine {socket.gethostname()}", where=str(folder), hint=hint)
 

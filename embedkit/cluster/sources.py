@@ -1,4 +1,4 @@
-"""What is spread: the shards of a vector set, or units of text, each read by whoever works on it."""
+"""Sources of distributed work: shards of a vector set, or units of text, each read by its worker."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from embedkit.errors import DataError
 
 
 class Reader(Protocol):
-    """What a worker reads a part by."""
+    """A reader with which a worker reads a part."""
 
     def batches(self, part: Any) -> Iterator[Batch]:
         """Yield the vectors of a part."""
 
 
 class Spread(NamedTuple):
-    """Vectors in parts: what is known of them, the parts in order, and how a worker of `share` reads one."""
+    """Vectors in parts: their metadata, the parts in order, and the reader for a worker of `share`."""
 
     meta: VectorMeta
     parts: Iterable[Any]
@@ -42,18 +42,18 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True)
 class MappedShards:
-    """Shards of a vector set behind maps; parts are their places."""
+    """Shards of a vector set, with maps applied; a part is a shard's position."""
 
     source: VectorSet
     maps: tuple[bytes, ...] = ()
     declared: Identity | None = None
 
     def known(self) -> VectorMeta:
-        """Return what is known of the mapped vectors; raises MismatchError when a map does not fit."""
+        """Return the metadata of the mapped vectors; raises MismatchError when a map does not fit."""
         return map_batches(self.source.meta, [], self._transforms(), self.declared)[0]
 
     def batches(self, part: int, schema: Any = None) -> Iterator[Batch]:
-        """Yield the vectors of one shard, its documents in a schema where one is given; errors name it."""
+        """Yield the vectors of one shard, with its documents in `schema` if given; errors name the shard."""
         one = self._one(part, schema)
         try:
             yield from map_batches(self.source.meta, one, self._transforms(), self.declared)[1]
@@ -62,18 +62,18 @@ class MappedShards:
             raise DataError(error.what, where=where, hint=error.hint) from None
 
     def coded(self, part: int, schema: Any) -> Iterator[Batch]:
-        """Yield the codes of one shard, as they are stored, its documents in a schema."""
+        """Yield the stored codes of one shard, with its documents in `schema`."""
         return self._one(part, schema).coded_batches()
 
     def mapped(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return stored vectors `(rows, dimension)` behind the maps."""
+        """Return stored vectors `(rows, dimension)` with the maps applied."""
         (batch,) = map_batches(self.source.meta, [Batch(None, vectors)], self._transforms(), self.declared)[1]
         return batch.vectors
 
     def _one(self, part: int, schema: Any) -> VectorSet:
         one = replace(self.source, shards=self.source.shards[part : part + 1])
         if schema is not None:
-            vars(one)["schema"] = schema  # else it were that of this shard alone
+            vars(one)["schema"] = schema  # otherwise the schema would be inferred from this shard alone
         return one
 
     def _transforms(self) -> list[AffineMap]:
@@ -82,7 +82,7 @@ class MappedShards:
 
 @dataclass(frozen=True)
 class EncodedTexts:
-    """Texts that are encoded where they are read; parts are units."""
+    """Texts encoded by the worker that reads them; a part is a unit."""
 
     recipe: EncoderRecipe
     format: TextFormat
@@ -90,13 +90,13 @@ class EncodedTexts:
     share: WorkerResources
 
     def batches(self, part: Unit) -> Iterator[Batch]:
-        """Yield the vectors of a unit, without the texts."""
+        """Read the texts of a unit, and yield their vectors without the texts."""
         records = records_of(part, self.format, several=self.several)
         return encode_batches(encoder_of(self.recipe, self.share), records, with_text=False)
 
 
 def of_vectors(cluster: Cluster, shards: MappedShards) -> Spread:
-    """Return the shards of a vector set, spread over workers of one processor."""
+    """Return the shards of a vector set, spread over workers with one processor each."""
     return Spread(shards.known(), range(len(shards.source.shards)), shards, cluster.share(1))
 
 

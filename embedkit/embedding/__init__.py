@@ -1,1 +1,1 @@
-"""The core that every command shares: text becomes vectors."""
+"""The core that every command shares: encoders turn text into vectors."""

@@ -1,8 +1,8 @@
-"""One batching scheme for every encoder: windows of records, batches cut by a token budget, vectors put back.
+"""One batching scheme for every encoder: windows of records, cut into batches by a token budget.
 
-Texts of one window are sorted by length and cut into batches whose padded size stays under a budget of
-tokens, so that little is spent on padding. While one window is computed, the next is read and tokenised.
-Memory is bounded by two windows.
+The texts of one window are sorted by length and cut into batches whose padded size stays under the budget, so
+that padding is small; their vectors return to the order of the records. While one window is computed, the
+next is read and tokenised. Two windows bound the memory.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def encode_records(
     first: int = WINDOW_ROWS,
     block: int | None = None,
 ) -> Iterator[Encoded]:
-    """Encode records window by window, in order; two windows are under way at a time.
+    """Encode records window by window, in order, with two windows in flight.
 
-    `first` and `block` are those of `windows`.
+    `first` and `block` are passed to `windows`.
     """
     yield from encode_windows(encoder, windows(records, first=first, block=block), role)
 
@@ -44,7 +44,7 @@ def encode_records(
 def encode_windows(
     encoder: Encoder, cut: Iterable[list[Record]], role: Role = "document"
 ) -> Iterator[Encoded]:
-    """Encode windows, in order; two are under way at a time."""
+    """Encode windows, in order, with two in flight."""
     with ThreadPoolExecutor(2, thread_name_prefix="encode") as pool:
         under_way: deque[tuple[list[Record], Future[Vectors]]] = deque()
         try:
@@ -66,8 +66,8 @@ def windows(
 ) -> Iterator[list[Record]]:
     """Cut records into windows of at most WINDOW_ROWS records or about WINDOW_CHARACTERS characters.
 
-    The first window holds `first` records and the next ones grow, so that a pipe answers soon. No window
-    reaches over a multiple of `block` records, so that work taken up again there meets the same windows.
+    The first window has `first` records and later windows grow, so that a pipe answers soon. No window
+    crosses a multiple of `block` records, so a run resumed at such a multiple has the same windows.
     """
     window: list[Record] = []
     size, limit = 0, min(first, WINDOW_ROWS)

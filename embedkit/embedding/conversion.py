@@ -1,4 +1,4 @@
-"""A model converted from torch to OpenVINO: traced, compared with torch, written as an entry of the cache."""
+"""Conversion of a model from torch to OpenVINO: trace it, compare it with torch, write it into the cache."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ from embedkit.embedding.torch_runtime import TorchRuntime
 from embedkit.errors import ModelError
 
 LOWEST_FIDELITY = (
-    0.9999  # cosine of the conversion to torch, both in fp32; under it the conversion has gone wrong
+    0.9999  # cosine of the conversion to torch, both in fp32; a lower one means a faulty conversion
 )
 
-# What conversions are measured on: scripts, lengths, markup, figures, and a text longer than models read.
+# Texts to compare conversions on: scripts, lengths, markup, numbers, and a text longer than models read.
 SAMPLE = (
     "A quick brown fox jumps over the lazy dog.",
     "hello",
@@ -65,7 +65,7 @@ SAMPLE = (
     "... --- !!! ???",
     "The committee met on Tuesday to consider the proposal, and after a long debate it was adopted. " * 30,
 )
-_PARTS = (1, 1, 1, 2, 3, 5, 7)  # texts of SAMPLE that are encoded together
+_PARTS = (1, 1, 1, 2, 3, 5, 7)  # numbers of texts of SAMPLE that are encoded together
 
 
 class Converted(NamedTuple):
@@ -75,13 +75,13 @@ class Converted(NamedTuple):
     tokenizer: FastTokenizer
     pad_id: int
     known_ids: int | None
-    expected: Vectors  # of samples, by torch
+    expected: Vectors  # vectors of SAMPLE by torch
 
 
 def convert_into(target: Path, kind: EntryKey, folder: ModelFolder, settings: EncoderSettings) -> None:
     """Convert a model and write it into the folder `target` as an entry of the cache.
 
-    Raises ModelError when the model will not convert, and OSError when the entry cannot be written.
+    Raises ModelError when the model cannot be converted, and OSError when the entry cannot be written.
     """
     write_entry(target, kind, convert(folder, settings), where=folder.name)
 
@@ -99,43 +99,42 @@ def convert(folder: ModelFolder, settings: EncoderSettings) -> Converted:
     pad_id, known_ids = torch_runtime.pad_id, torch_runtime.known_ids
     try:
         model, expected = trace(torch_runtime.module, typed=tokenizer.typed), sample_vectors(torch_runtime)
-    except Exception as error:  # whatever the tracer meets in a model's code comes out here
+    except Exception as error:  # a model's code can raise any exception in the tracer
         raise ModelError(f"cannot be compiled ({_line(error)})", where=folder.name) from error
     return Converted(model, tokenizer, pad_id, known_ids, expected)
 
 
 def _line(error: BaseException) -> str:
-    """Return the last line of what an error says, which says most."""
+    """Return the last line of an error's message, which is the most specific."""
     return reason(error).splitlines()[-1]
 
 
 def trace(module: Any, *, typed: bool = False) -> Any:
-    """Trace a torch module `(input_ids, attention_mask)` into an OpenVINO model of any batch and length.
+    """Trace a torch module `(input_ids, attention_mask)` into an OpenVINO model of any batch size and length.
 
-    `typed` adds `token_type_ids` to what the module and the model read.
+    `typed` adds the input `token_type_ids` to both.
     """
     import torch
 
     library = openvino()
     names = ["input_ids", "attention_mask", *(["token_type_ids"] if typed else [])]
     example = {name: torch.ones(2, 7, dtype=torch.long) for name in names}
-    example["attention_mask"][1, 5:] = 0  # so that masks are traced too
+    example["attention_mask"][1, 5:] = 0  # include masking in the trace
     shapes = [(name, library.PartialShape([-1, -1]), library.Type.i64) for name in example]
     with _log_as_it_was(), warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of the tracer, about every condition in a model's code
+        warnings.simplefilter("ignore")  # the tracer warns about every condition in a model's code
         model = library.convert_model(module, example_input=example, input=shapes)
     keep_gates_apart(model)
     return model
 
 
 def keep_gates_apart(model: Any) -> None:
-    """Keep OpenVINO from fusing gated layers, `down(act(gate(x)) * up(x))`, which fail on one thread.
+    """Prevent OpenVINO from fusing gated layers, `down(act(gate(x)) * up(x))`, which crash on one thread.
 
-    For bf16 on processors with AMX its processor plugin replaces such a layer (that of Llama, Qwen, Gemma) by
-    one node which shares its work among half as many threads as there are, and divides by that number: by
-    zero where batches run side by side on one thread each. The process then dies of SIGFPE. The fusion looks
-    for a product with broadcasting. Both factors have one shape here, so that the same product without
-    broadcasting says the same and is left alone.
+    For bf16 on processors with AMX, its CPU plugin replaces such a layer (Llama, Qwen and Gemma have them) by
+    one node that divides its work among half of the threads. With one thread per batch, half is zero, and the
+    division by it ends the process with SIGFPE. The fusion matches a product with broadcasting. Both factors
+    have the same shape here, so a product without broadcasting gives the same values and is not matched.
     """
     from openvino import opset13
 
@@ -153,7 +152,7 @@ def keep_gates_apart(model: Any) -> None:
 
 @contextmanager
 def _log_as_it_was() -> Iterator[None]:
-    """Undo what OpenVINO does to the root log, which a conversion that fails leaves at errors only."""
+    """Restore the root logger, which a failed conversion by OpenVINO leaves at level ERROR."""
     root = logging.getLogger()
     level, filters, handlers = root.level, list(root.filters), list(root.handlers)
     try:
@@ -164,17 +163,19 @@ def _log_as_it_was() -> Iterator[None]:
 
 
 def write_entry(folder: Path, kind: EntryKey, converted: Converted, *, where: str) -> None:
-    """Write a conversion as an entry, with how close bf16 comes to fp32.
+    """Write a conversion as an entry, with the lowest cosine of bf16 to fp32.
 
-    Raises OSError when it cannot be written, and ModelError, about the model called `where`, when what was
-    written does not run, or not to the vectors of torch.
+    Raises OSError when it cannot be written, and ModelError, naming the model `where`, when the written entry
+    does not run or its vectors differ from torch's.
     """
     library = openvino()
     try:
         library.save_model(converted.model, folder / MODEL, compress_to_fp16=False)
         converted.tokenizer.backend.save(str(folder / TOKENIZER))
         exact, rows = _compile(folder, "fp32", converted)
-        whole = np.concatenate([converted.expected, converted.expected])  # together and in parts
+        whole = np.concatenate(
+            [converted.expected, converted.expected]
+        )  # once for the batch, once for the parts
         fidelity = lowest_cosine(rows, whole)
         if not fidelity >= LOWEST_FIDELITY:
             raise ModelError(f"compiles to other vectors (cosine {fidelity:.4f} to torch)", where=where)
@@ -182,7 +183,7 @@ def write_entry(folder: Path, kind: EntryKey, converted: Converted, *, where: st
         if "BF16" in kind.processor.split():
             _, close = _compile(folder, "bf16", converted)
             cosine = lowest_cosine(close, rows)
-    except RuntimeError as error:  # OpenVINO's word for a full disk too, and then an unclear one
+    except RuntimeError as error:  # OpenVINO raises it for a full disk too, with an unclear message
         full = shutil.disk_usage(folder).free < _weights_size(converted.model)
         if full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
@@ -200,7 +201,9 @@ def _weights_size(model: Any) -> int:
 def _compile(
     folder: Path, precision: Literal["fp32", "bf16"], converted: Converted
 ) -> tuple[CompiledRuntime, Vectors]:
-    """Compile what was written, keep that beside it, and return what runs read of it, with sample vectors."""
+    """Compile the written model, save the result next to it, and return the runtime of the saved file, with
+    vectors.
+    """
     compiled = compile_model(folder, precision)
     (folder / f"{precision}.blob").write_bytes(compiled.export_model().read())
     del compiled
@@ -215,13 +218,13 @@ def sample_vectors(runtime: Runtime) -> Vectors:
 
 
 def in_parts(runtime: Runtime) -> Vectors:
-    """Return the vectors of SAMPLE, encoded in batches of many shapes, as runs do."""
+    """Return the vectors of SAMPLE, encoded in batches of many shapes, as in real runs."""
     ends = np.cumsum([0, *_PARTS])
     parts = [SAMPLE[start:end] for start, end in pairwise(ends)]
     return np.concatenate([compute(runtime, texts, threading.Lock()) for texts in parts])
 
 
 def lowest_cosine(some: Vectors, others: Vectors) -> float:
-    """Return the lowest cosine between rows of two `(rows, dimension)`; nan when a number is missing."""
+    """Return the lowest cosine between rows of two arrays `(rows, dimension)`; NaN when a value is NaN."""
     lengths = np.linalg.norm(some, axis=1) * np.linalg.norm(others, axis=1)
     return float(np.min(np.sum(some * others, axis=1, dtype=np.float64) / lengths))

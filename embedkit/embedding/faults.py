@@ -1,4 +1,4 @@
-"""What the code of a model or of its runtime raises becomes one error of one line."""
+"""Exceptions from the code of a model or of its runtime, turned into errors of one line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FAULTS = (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeE
 
 @contextmanager
 def as_model_error(what: str, *, where: str) -> Iterator[None]:
-    """Raise ModelError `what: reason` about the model called `where` for whatever its code raises."""
+    """Turn an exception of a model's code into a ModelError `what: reason` about the model called `where`."""
     try:
         yield
     except _FAULTS as error:
@@ -20,7 +20,9 @@ def as_model_error(what: str, *, where: str) -> Iterator[None]:
 
 
 def reason(error: BaseException) -> str:
-    """Return what an error says: of OpenVINO's, which begin with places in its code, the last line."""
+    """Return an error's message; of OpenVINO's errors, which begin with source locations, only the last
+    line.
+    """
     while cause := error.__cause__ or error.__context__:
         error = cause
     text = str(error).strip() or type(error).__name__

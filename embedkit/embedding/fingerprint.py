@@ -1,4 +1,4 @@
-"""Fingerprints: short digests that tell one encoder, map or set of vectors from every other."""
+"""Fingerprints: short digests that identify an encoder, a map or a set of vectors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,5 @@ def file_sha256(path: Path) -> str:
 
 
 def fingerprint(value: Any) -> str:
-    """Return 16 hex digits over plain JSON values; equal values give equal digits whatever the order of
-    keys.
-    """
+    """Return 16 hex digits over plain JSON values; equal values give equal digits in any order of keys."""
     return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()[:_DIGITS]

@@ -1,9 +1,9 @@
-"""The hashed encoder: character n-grams through a fixed random projection; no model, any language, the same
-everywhere.
+"""The hashed encoder: character n-grams through a fixed random projection; it needs no model and reads any
+language.
 
-Every n-gram (1 to 4 characters of the NFKC-normalised, lower-cased text) is hashed to 64 bits; those bits
-choose one column and a sign. That is a sparse random projection of the n-gram counts (Weinberger et al. 2009,
-arXiv 0902.2206) that never has to be stored. The sums are whole numbers, so the vectors are equal on every
+Every n-gram (1 to 4 characters of the NFKC-normalised, lower-cased text) is hashed to 64 bits, which choose
+one dimension and a sign. This is a sparse random projection of the n-gram counts (Weinberger et al. 2009,
+arXiv 0902.2206) whose matrix is never stored. The sums are whole numbers, so the vectors are equal on every
 machine.
 """
 
@@ -23,9 +23,9 @@ from embedkit.errors import UsageError
 from embedkit.spec import parse_settings
 
 NGRAMS = (1, 2, 3, 4)
-_VERSION = 1  # of the vectors: raise it when they change
-_BLOCK_CHARACTERS = 100_000  # hashed at a time, which bounds memory
-_BLOCK_NUMBERS = 1 << 22  # of float64 sums at a time
+_VERSION = 1  # version of the scheme: raise it when the vectors change
+_BLOCK_CHARACTERS = 100_000  # characters hashed at a time, which bounds memory
+_BLOCK_NUMBERS = 1 << 22  # float64 sums held at a time
 
 Hashes = NDArray[np.uint64]
 Counts = NDArray[np.float64]
@@ -60,7 +60,7 @@ class HashedEncoder:
 
     @property
     def identity(self) -> Identity:
-        """What decides the vectors: the width, the seed and the version of the scheme."""
+        """The identity: dimension, seed and version of the scheme decide the vectors."""
         return self._identity
 
     def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
@@ -73,12 +73,14 @@ class HashedEncoder:
         return vectors
 
     def _counts(self, block: list[str]) -> Counts:
-        """Return the projected counts of short texts, computed together, or of one long text, in parts."""
+        """Return the projected counts of a block of short texts, or of one long text, which is read piece by
+        piece.
+        """
         if len(block[0]) <= _BLOCK_CHARACTERS:
             return self._project(["".join(_cleaned(text)) for text in block])
         counts, before = np.zeros((1, self.settings.dim)), ""
         for part in _cleaned(block[0]):
-            counts += self._project([before + part]) - self._project([before])  # what lies across, not twice
+            counts += self._project([before + part]) - self._project([before])  # n-grams across the border
             before = (before + part)[1 - max(NGRAMS) :]
         return counts
 
@@ -94,7 +96,7 @@ class HashedEncoder:
             hashes = _rolling(codes, size)
             whole = (
                 rows[: len(hashes)] == rows[len(rows) - len(hashes) :]
-            )  # the n-gram ends in the row it began in
+            )  # the n-gram ends in the row in which it starts
             row, bits = (
                 rows[: len(hashes)][whole],
                 _mix(hashes[whole] + np.uint64(self.settings.seed * 8 + size)),
@@ -127,7 +129,7 @@ def load_hashed(settings: EncoderSettings) -> HashedEncoder:
 
 
 def _blocks(texts: Sequence[str], rows: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield runs of texts, at most `rows` long, each with the place of its first; a long text is a run."""
+    """Yield blocks of at most `rows` texts, each with the index of its first; a long text is a block."""
     start, size = 0, 0
     block: list[str] = []
     for place, text in enumerate(texts):
@@ -141,9 +143,9 @@ def _blocks(texts: Sequence[str], rows: int) -> Iterator[tuple[int, list[str]]]:
 
 
 def _cleaned(text: str) -> Iterator[str]:
-    """Yield a text normalised and lower-cased, with a space before and after each word, part by part."""
+    """Yield a text normalised and lower-cased, piece by piece, with a space before and after each word."""
     whole = unicodedata.normalize("NFKC", text).lower()
-    inside = found = False  # inside: the last part may end within a word
+    inside = found = False  # inside: the last piece may end within a word
     for start in range(0, len(whole), _BLOCK_CHARACTERS):
         part = whole[start : start + _BLOCK_CHARACTERS]
         if words := part.split():
@@ -155,7 +157,7 @@ def _cleaned(text: str) -> Iterator[str]:
 
 
 def _rolling(codes: Hashes, size: int) -> Hashes:
-    """Hash every window of `size` characters: a polynomial over the characters, `(len(codes) - size +
+    """Return the hash of every window of `size` characters, a polynomial of them: `(len(codes) - size +
     1,)`.
     """
     count = max(0, len(codes) - size + 1)
@@ -166,7 +168,7 @@ def _rolling(codes: Hashes, size: int) -> Hashes:
 
 
 def _mix(bits: Hashes) -> Hashes:
-    """Spread 64 bits over 64 bits (the finaliser of SplitMix64)."""
+    """Return 64 bits with every input bit spread over all of them (the finaliser of SplitMix64)."""
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return bits ^ (bits >> np.uint64(31))

@@ -1,4 +1,4 @@
-"""Vectors become labels: cosines to the label vectors, probabilities from them, and what is decided."""
+"""Prediction of labels: cosines of vectors to label vectors, probabilities, and the decision."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from embedkit.errors import DataError
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
-LIST_THRESHOLD = 0.5  # probability above which a label is on the list: where ZLPR's score is 0
-_CELLS = 1 << 22  # rows x label vectors that are computed together
+LIST_THRESHOLD = 0.5  # a label with a higher probability is on the list; ZLPR's score is 0 here
+_CELLS = 1 << 22  # rows x label vectors computed together
 
 
 class Prediction(NamedTuple):
-    """What is decided for a text, and the labels that come nearest."""
+    """The label chosen for a text, and the nearest labels."""
 
-    label: str | None  # None: none of these
+    label: str | None  # None: no label applies
     score: float  # probability of the nearest label
-    cosine: float  # to the nearest label
-    ranked: list[tuple[str, float]]  # labels and probabilities, best first; for lists, those that apply
+    cosine: float  # cosine to the nearest label
+    ranked: list[tuple[str, float]]  # labels and probabilities, best first; for lists, only labels that apply
 
 
 @dataclass(frozen=True)
 class Labeller:
-    """Settings of prediction: the label vectors, how many labels a text, and where none applies.
+    """Settings of prediction: the label vectors, the number of labels per text, and the threshold.
 
-    `threshold` is the least cosine of a label; for lists of labels, the probability that each has to exceed.
-    None: there is none.
+    `threshold` is the lowest cosine of a label; for lists of labels, the probability that each must exceed.
+    None applies no threshold.
     """
 
     labels: LabelVectors
-    k: int | None = None  # None: one, or for lists all that apply
+    k: int | None = None  # None: one label, or for lists all labels that apply
     threshold: float | None = None
 
     def predict(self, vectors: Vectors) -> list[Prediction]:
-        """Return a prediction for each vector of a text, `(rows, dim)`."""
+        """Return one prediction per text vector `(rows, dim)`."""
         rows = row_blocks(len(vectors), len(self.labels.vectors))
         return [prediction for block in rows for prediction in self._block(vectors[block])]
 
@@ -55,7 +55,7 @@ class Labeller:
         return map(self._decide, cosines, probability, order)
 
     def _width(self, probability: Float64) -> int:
-        """Return how many of the nearest labels are looked at."""
+        """Return the number of nearest labels to rank."""
         if not self.labels.multiple:
             return self.k or 1
         most = int(self._apply(probability).sum(axis=1).max(initial=1))
@@ -73,12 +73,12 @@ class Labeller:
         return Prediction(label, float(probability[best]), float(cosines[best]), ranked)
 
     def _apply(self, probability: Float64) -> NDArray[np.bool_]:
-        """Say which labels apply, each judged by itself."""
+        """Return which labels apply; each is judged independently."""
         return probability > (-1.0 if self.threshold is None else self.threshold)
 
 
 def load_labels(model: str) -> LabelVectors:
-    """Return the label vectors in the folder of a model, by its name; raises FormatError when it has none."""
+    """Return the label vectors in a model's folder, given its name; raises FormatError when it has none."""
     if model.partition(":")[0] == "hash":
         raise no_labels(model)
     from embedkit.embedding.model_folder import find_model
@@ -90,7 +90,7 @@ def load_labels(model: str) -> LabelVectors:
 
 
 def usual_threshold(labels: LabelVectors) -> float | None:
-    """Return the threshold that was found on held-out texts; for lists, that of an even chance."""
+    """Return the threshold calibrated on held-out texts; for lists, LIST_THRESHOLD."""
     if labels.multiple:
         return LIST_THRESHOLD
     return labels.calibration.threshold if labels.calibration else None
@@ -101,8 +101,8 @@ def label_records(
 ) -> Iterator[tuple[list[Record], list[Prediction]]]:
     """Yield windows of records and their predictions, in order, in constant memory.
 
-    `first` is that of `batching.windows`. Raises MismatchError when the label vectors belong to another
-    encoder, and DataError when the encoder gives NaN or infinity, naming the id.
+    `first` is passed to `batching.windows`. Raises MismatchError when the label vectors belong to another
+    encoder, and DataError, naming the id, when the encoder returns NaN or infinity.
     """
     labeller.labels.require_encoder(encoder.identity, where=encoder.identity.model)
     for window, vectors in encode_records(encoder, records, first=first):
@@ -113,24 +113,24 @@ def label_records(
 
 
 def class_cosines(vectors: Vectors, labels: LabelVectors) -> Float32:
-    """Return the cosine of each vector `(rows, dim)` to each label, `(rows, classes)`: to the nearest of its
-    centres (sub-centre ArcFace, Deng et al. 2020, section 3.2).
+    """Return the cosine of each vector `(rows, dim)` to each label, `(rows, classes)`: to the nearest of the
+    label's centres (sub-centre ArcFace, Deng et al. 2020, section 3.2).
     """
     products = unit_length(vectors) @ labels.vectors.T
     return np.asarray(products.reshape(len(vectors), len(labels.names), labels.centres).max(axis=2))
 
 
 def logits(cosines: Float32, labels: LabelVectors, temperature: float) -> Float64:
-    """Return scale * (cosine - offset) / temperature in float64; for lists twice that, the log-odds of a
-    label under ZLPR (arXiv 2208.02955).
+    """Return scale * (cosine - offset) / temperature in float64; for lists twice this value, which is the
+    log-odds of a label under ZLPR (arXiv 2208.02955).
     """
     slope = labels.scale / temperature * (2 if labels.multiple else 1)
     return slope * (cosines.astype(np.float64) - labels.offset)
 
 
 def probabilities(cosines: Float32, labels: LabelVectors, temperature: float) -> Float64:
-    """Return the probability of each label from cosines `(rows, classes)`: rows sum to 1, or for lists each
-    is between 0 and 1.
+    """Return the probability of each label from cosines `(rows, classes)`: rows sum to 1; for lists, each
+    value is between 0 and 1 independently.
     """
     from scipy.special import expit, softmax
 
@@ -139,21 +139,25 @@ def probabilities(cosines: Float32, labels: LabelVectors, temperature: float) ->
 
 
 def temperature_of(labels: LabelVectors) -> float:
-    """Return the temperature that was found on held-out texts, else 1."""
+    """Return the temperature calibrated on held-out texts, or 1 without calibration."""
     return labels.calibration.temperature if labels.calibration else 1.0
 
 
 def nearest(cosines: Float32, k: int) -> NDArray[np.intp]:
-    """Return the classes of the `k` largest cosines of each row, best first, `(rows, min(k, classes))`."""
+    """Return the classes of the `k` largest cosines per row, best first, `(rows, min(k, classes))`."""
     k = min(k, cosines.shape[1])
     if k == 1:
         return np.asarray(cosines.argmax(axis=1)[:, None])
     found = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
-    order = np.lexsort((found, -np.take_along_axis(cosines, found, axis=1)), axis=1)  # ties: the first label
+    order = np.lexsort(
+        (found, -np.take_along_axis(cosines, found, axis=1)), axis=1
+    )  # ties: the first label wins
     return np.asarray(np.take_along_axis(found, order, axis=1))
 
 
 def row_blocks(rows: int, width: int) -> Iterator[slice]:
-    """Yield slices of rows of which each, `width` wide, can be held in memory several times."""
+    """Yield slices of rows so small that a matrix of `width` columns per slice fits in memory several
+    times.
+    """
     step = max(1, _CELLS // width)
     return (slice(start, start + step) for start in range(0, rows, step))

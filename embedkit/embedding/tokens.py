@@ -1,4 +1,4 @@
-"""Texts become token ids, and the ids of a few texts become one padded batch."""
+"""Tokenizers, which turn texts into token ids, and the padding of several texts into one batch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 Ids = NDArray[np.int64]
 
-_LONG_CHARACTERS_A_TOKEN = 32  # a text with more characters for each token that is kept is read in part first
-_LONG_CHARACTERS = 4096  # but only when it is longer than this
+_LONG_CHARACTERS_A_TOKEN = 32  # a text with more characters per kept token is first read in part
+_LONG_CHARACTERS = 4096  # shorter texts are always read whole
 
 
 class Tokens(NamedTuple):
-    """One text as token ids, truncated, special tokens included, not padded."""
+    """Token ids of one text: truncated, special tokens included, not padded."""
 
     ids: Ids
     types: Ids | None = None  # the type of each token, where the model reads types
@@ -29,7 +29,7 @@ Tokenize = Callable[[Sequence[str]], list[Tokens]]
 
 
 class TokenBatch(NamedTuple):
-    """One padded batch: where its rows go in the window, and `(rows, tokens)` inputs."""
+    """One padded batch: the rows that its texts have in the window, and inputs `(rows, tokens)`."""
 
     rows: NDArray[np.intp]
     input_ids: Ids
@@ -38,15 +38,15 @@ class TokenBatch(NamedTuple):
 
     @property
     def inputs(self) -> list[Ids]:
-        """What a model reads, in the order in which it takes it."""
+        """The model's inputs, in the order in which it takes them."""
         types = [] if self.token_type_ids is None else [self.token_type_ids]
         return [self.input_ids, self.attention_mask, *types]
 
 
 def pad(tokens: Sequence[Tokens], rows: NDArray[np.intp], pad_id: int, shortest: int = 1) -> TokenBatch:
-    """Pad token ids on the right to the longest of the batch, and to `shortest` tokens at least.
+    """Pad token ids on the right to the longest text of the batch, and to at least `shortest` tokens.
 
-    A text without tokens reads one padding token.
+    A text without tokens becomes one padding token.
     """
     lengths = [max(1, len(text.ids)) for text in tokens]
     shape = (len(tokens), max(*lengths, shortest))
@@ -62,9 +62,10 @@ def pad(tokens: Sequence[Tokens], rows: NDArray[np.intp], pad_id: int, shortest:
 
 
 class FastTokenizer:
-    """The tokenizer of the `tokenizers` library, which reads very long texts only as far as it needs to.
+    """A tokenizer of the `tokenizers` library; of a very long text it reads only the beginning where that is
+    enough.
 
-    `typed` asks for the types of tokens too.
+    With `typed`, it returns the types of tokens too.
     """
 
     def __init__(self, backend: Backend, *, typed: bool = False) -> None:
@@ -86,10 +87,11 @@ class FastTokenizer:
         return Tokens(np.asarray(encoding.ids, dtype=np.int64), types)
 
     def _beginnings(self, texts: Sequence[str]) -> dict[int, Encoding]:
-        """Encode long texts from their first characters, where these settle every id that truncation keeps.
+        """Encode long texts from their first characters, where these decide every id that truncation keeps.
 
-        They do when truncation set in before the middle of those characters: no tokenizer looks thousands of
-        characters ahead to cut a token. A text where it did not (one endless word) is left to be read whole.
+        They do when the kept tokens end within the first half of those characters: no tokenizer looks
+        thousands of characters ahead to cut a token. Other texts (one endless word) are left out, and are
+        read whole.
         """
         places = [place for place, text in enumerate(texts) if len(text) > self._long]
         encodings = self.backend.encode_batch([texts[place][: self._long] for place in places])
@@ -101,7 +103,7 @@ class FastTokenizer:
 
 
 class SlowTokenizer:
-    """A tokenizer of transformers that exists in Python only; `typed` asks for the types of tokens too."""
+    """A tokenizer of transformers that exists in Python only; `typed` returns the types of tokens too."""
 
     def __init__(self, outer: Any, max_length: int | None, *, typed: bool = False) -> None:
         self.outer, self.max_length, self.typed = outer, max_length, typed

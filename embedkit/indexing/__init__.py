@@ -1,1 +1,1 @@
-"""Vectors become an index, an index answers."""
+"""Indexes are built from vectors, changed and searched."""

@@ -1,4 +1,4 @@
-"""A new index from a stream of vectors: one segment, and the manifest that names it."""
+"""Building a new index from a stream of vectors: one segment, and the manifest that names it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from embedkit.indexing.segment_writing import write_segment
 from embedkit.indexing.store import MAP, Index
 from embedkit.indexing.writing import replacing
 
-_ROUNDED = 0.01  # of a length: what halves and bytes leave of 1
+_ROUNDED = 0.01  # difference from length 1 that rounding to float16 or int8 may cause
 
 
 def build_index(
@@ -35,13 +35,13 @@ def build_index(
     rows: int | None = None,
     rehearsal: Rehearsal | None = None,
 ) -> Index:
-    """Build an index folder of all batches, which appears whole or not at all; one batch is in memory at a
-    time.
+    """Build an index folder of all batches; it appears complete or not at all, and memory holds one batch at
+    a time.
 
-    `kind` is `flat` when it is left out, and that of the codes where `meta` says that the set holds codes.
-    With `coded` (see `takes_codes`) batches hold codes as they are stored, and nothing else is kept. `rows`,
-    where it is known how many will come, spares memory; `rehearsal` is for kinds that rehearse. Raises
-    UnknownNameError for the kind, DataError when there is nothing to index or an id comes twice.
+    `kind` defaults to `flat`, or to the kind of the codes if `meta` describes a set of codes. With `coded`
+    (see `takes_codes`) batches hold stored codes, and nothing else is kept. `rows`, the number of rows to
+    come if known, saves memory; `rehearsal` is for kinds that rehearse. Raises UnknownNameError for the kind,
+    DataError when there is nothing to index or an id occurs twice.
     """
     path = Path(path)
     if metric not in get_args(Metric):
@@ -64,16 +64,16 @@ def build_index(
 
 
 def default_kind(meta: VectorMeta) -> str:
-    """Return the kind of an index for which none was named: the name of codes is that of their kind."""
+    """Return the default kind of an index: codes have the name of their kind, other vectors use `flat`."""
     return meta.dtype if meta.holds_codes else "flat"
 
 
 def takes_codes(meta: VectorMeta, kind: str | None, metric: Metric) -> bool:
-    """Say whether an index of this kind is built from the codes of a set as they are, without any floats.
+    """Return whether an index of this kind is built directly from the codes of a set, without floats.
 
-    Otherwise codes are decoded: where the kind names a `rescore`, which then is asymmetric (queries as floats
-    against decoded codes); where int8 codes are of vectors that the cosine brings to unit length; and where
-    sign codes, which know no lengths, are asked for dot products.
+    Otherwise codes are decoded: if the kind names a `rescore` type, which is then asymmetric (queries as
+    floats against decoded codes); if the metric is cosine and int8 codes are of vectors without unit length;
+    and if the metric is dot and codes are signs, which carry no lengths.
     """
     settings = spec.parse("index", kind or default_kind(meta))
     same = meta.holds_codes and spec.render(settings).partition(":")[0] == meta.dtype
@@ -82,8 +82,10 @@ def takes_codes(meta: VectorMeta, kind: str | None, metric: Metric) -> bool:
 
 
 def unit_rows(batches: Iterable[Batch], *, declared: bool = False) -> Iterator[Batch]:
-    """Pass batches on with vectors of unit length; where that is what they are declared to be, only those
-    that are not are changed, since a model's name can be given to any vectors.
+    """Yield batches with vectors of unit length.
+
+    If the vectors are declared to have unit length, only those that do not are scaled, since the name of a
+    model can be given to any vectors.
     """
     for table, vectors in batches:
         if not declared:

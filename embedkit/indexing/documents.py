@@ -1,4 +1,4 @@
-"""The documents of a segment: Arrow files, mapped when they are asked for, and never trusted to be whole."""
+"""The documents of a segment: Arrow files, mapped on first use, and validated before they are read."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from embedkit.errors import FormatError
 from embedkit.indexing.kind import Rows
 
 DOCUMENTS = "documents"
-_FEW = 16  # rows that are looked at one by one, before all of their file are
+_FEW = 16  # maximum rows that are validated one by one; for more, the whole file is validated
 
 
 @dataclass(frozen=True)
 class Documents:
-    """Documents in the order of their rows, in files of some thousand each.
+    """Documents in the order of their rows, in files of several thousand each.
 
-    Arrow reads beyond the end of memory where lengths in a file are damaged: values are validated before they
-    are read, one by one or with all others of their file.
+    Arrow reads beyond the end of memory if lengths in a file are damaged: so values are validated before they
+    are read, one by one or all values of their file.
     """
 
     folder: Path
     shards: tuple[Shard, ...]
 
     def tables(self) -> Iterator[Any]:
-        """Yield all documents, a table a file; raises FormatError when one is damaged."""
+        """Yield all documents, one table per file; raises FormatError when one is damaged."""
         for place in range(len(self.shards)):
             yield self._sound(place)
 
     def take(self, rows: Rows, columns: list[str] | None = None) -> list[dict[str, Any]]:
-        """Return the documents of some rows as Python values, in the order asked; only their files are
-        touched. Raises FormatError when one is damaged.
+        """Return the documents of some rows as Python values, in the order of `rows`; only the files of these
+        rows are read. Raises FormatError when one is damaged.
         """
         places = np.searchsorted(self._ends, rows, side="right")
         found: list[dict[str, Any]] = [{} for _ in rows]
@@ -51,7 +51,7 @@ class Documents:
         return found
 
     def verify(self) -> None:
-        """Raise FormatError when a file's size or checksum is not what was written."""
+        """Raise FormatError when a file's size or checksum differs from what was written."""
         for shard in self.shards:
             check_shard(self.folder, shard)
 
@@ -63,7 +63,7 @@ class Documents:
             return tables.rows_at(table, local, columns)
 
     def _sound(self, place: int) -> Any:
-        """Return the documents of a file, all of which may be read."""
+        """Return the documents of a file after validating all of them."""
         if place not in self._validated:
             with self._damage_of(place):
                 self._table(place).validate(full=True)
@@ -77,7 +77,7 @@ class Documents:
 
     @contextmanager
     def _damage_of(self, place: int) -> Iterator[None]:
-        """Raise FormatError naming a file when it cannot be read."""
+        """Raise FormatError naming the file when the block cannot read it."""
         try:
             yield
         except (ValueError, SystemError) as error:

@@ -1,4 +1,4 @@
-"""Near-duplicates of a corpus: every row against the rows before it, exactly, with the vectors on disk."""
+"""Near-duplicates in a corpus: an exact comparison of every row with the rows before it, vectors on disk."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from embedkit.indexing.kind import Floats, Rows
 from embedkit.indexing.similarity_join import nearest_before
 from embedkit.indexing.store import Index, merged
 
-JOINED_ROWS = 20_000  # from here on bounds leave out more work than they cost
-_QUERIES, _ROWS = 1024, 16384  # compared at a time
-_ROUNDING = 1e-6  # of a cosine in float32: copies are copies at a threshold of 1, too
+JOINED_ROWS = 20_000  # minimum rows at which bounds save more work than they cost
+_QUERIES, _ROWS = 1024, 16384  # sizes of the blocks that are compared
+_ROUNDING = 1e-6  # rounding error of a cosine in float32, so that copies reach a threshold of 1
 
 
 class Duplicate(NamedTuple):
-    """A document, and the nearest of those before it."""
+    """A document, the id of the nearest document before it, and their cosine."""
 
     document: dict[str, Any]
     original: str
@@ -26,12 +26,12 @@ class Duplicate(NamedTuple):
 
 
 def near_duplicates(index: Index, cosine: float, *, exhaustive: bool | None = None) -> Iterator[Duplicate]:
-    """Yield, in order, documents of a flat index whose cosine to one before them is `cosine` or more, with
-    the nearest of those, the first of equals.
+    """Yield, in order, documents of a flat index whose cosine to an earlier document is `cosine` or more,
+    with the nearest such document (the first of equals).
 
-    An `exhaustive` search compares all pairs, block by block: the work grows with the square of the rows.
-    The other one finds the same, but leaves out pairs that bounds show to be apart (`similarity_join`); from
-    20,000 rows on it is the default.
+    An `exhaustive` search compares all pairs, block by block: its work grows with the square of the rows. The
+    other search finds the same pairs, but skips pairs that bounds prove to be apart (`similarity_join`); it
+    is the default from 20,000 rows on.
     """
     require_cosine(cosine)
     if exhaustive is None:
@@ -43,7 +43,7 @@ def near_duplicates(index: Index, cosine: float, *, exhaustive: bool | None = No
 
 
 def require_cosine(cosine: float) -> None:
-    """Raise UsageError for a threshold that no two documents, or all, would reach."""
+    """Raise UsageError for a threshold outside (0, 1]."""
     if not 0 < cosine <= 1:
         raise UsageError(f"{cosine:g} is not a cosine above 0, at most 1", where="--threshold")
 
@@ -54,14 +54,14 @@ def _joined(index: Index, cosine: float) -> Iterator[tuple[Rows, Floats, Rows]]:
 
 
 def _exhaustive(index: Index) -> Iterator[tuple[Rows, Floats, Rows]]:
-    """Yield rows, the best cosine of each to a row before it, and that row."""
+    """Yield rows, each row's best cosine to an earlier row, and that earlier row."""
     for start in range(0, index.stored_rows, _QUERIES):
         rows = np.arange(start, min(start + _QUERIES, index.stored_rows))
         yield rows, *_nearest_before(index, rows)
 
 
 def _nearest_before(index: Index, rows: Rows) -> tuple[Floats, Rows]:
-    """Return the best cosine of each of `rows`, which follow each other, to a row before it, and that row."""
+    """Return, for each of the consecutive `rows`, its best cosine to an earlier row, and that earlier row."""
     queries = index.vectors(rows)
     best = (np.full((len(rows), 1), -np.inf, np.float32), np.zeros((len(rows), 1), np.int64))
     for start in range(0, int(rows[-1]), _ROWS):

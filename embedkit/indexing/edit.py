@@ -1,4 +1,4 @@
-"""What changes an index: documents are added and deleted, segments made one."""
+"""Changes of an index: adding and deleting documents, and compacting segments into one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from embedkit.indexing.writing import first_free_number, writing
 
 
 class Added(NamedTuple):
-    """What `add` did: the index after it, rows added, and how many replaced one of the same id."""
+    """The result of `add`: the new index, rows added, and how many replaced a row with the same id."""
 
     after: Index
     added: int
@@ -28,7 +28,7 @@ class Added(NamedTuple):
 
 
 class Deleted(NamedTuple):
-    """What `delete` did: the index after it, rows deleted, and ids that were not there."""
+    """The result of `delete`: the new index, rows deleted, and ids that the index did not contain."""
 
     after: Index
     deleted: int
@@ -43,12 +43,12 @@ def add(
     coded: bool = False,
     number_from: Callable[[int], None] | None = None,
 ) -> Added:
-    """Add all batches to an index as one segment; what has an id that is there already replaces it.
+    """Add all batches to an index as one segment; a document replaces an earlier one with the same id.
 
-    With `coded` (see `adds_codes`) batches hold codes. `number_from` is told the first free number before
-    the first batch is asked for, while no one else writes: for documents without ids, which replace nothing.
-    Raises MismatchError unless the vectors are of the index's encoder, DataError when there is nothing to add
-    or an id comes twice.
+    With `coded` (see `adds_codes`) batches hold codes. `number_from` is called with the first free number
+    before the first batch is read, while no one else writes: it numbers documents without ids, which replace
+    nothing. Raises MismatchError unless the index's encoder made the vectors, DataError when there is nothing
+    to add or an id occurs twice.
     """
     with writing(path) as writer:
         index = writer.index
@@ -67,7 +67,7 @@ def add(
 
 
 def require_same_space(index: Index, meta: VectorMeta) -> None:
-    """Raise MismatchError unless vectors may be put beside those of an index; both sides are named."""
+    """Raise MismatchError, naming both sides, unless vectors may be added to an index."""
     where = str(index.path)
     if index.identity is not None and meta.identity is None:
         what = f"the index comes from {index.identity}, nobody knows which encoder made the input"
@@ -80,13 +80,13 @@ def require_same_space(index: Index, meta: VectorMeta) -> None:
 
 
 def adds_codes(index: Index, meta: VectorMeta) -> bool:
-    """Say whether codes of a set are added to an index as they are, without any floats."""
+    """Return whether the codes of a set are added to an index directly, without floats."""
     keeps_none = getattr(index.settings, "rescore", "floats") is None
     return keeps_none and takes_codes(meta, index.kind, index.metric)
 
 
 def delete(path: str | Path, ids: Sequence[str]) -> Deleted:
-    """Delete documents by their ids; ids that are not there are counted and change nothing."""
+    """Delete documents by their ids; ids that the index does not contain are returned and change nothing."""
     import pyarrow as pa
 
     with writing(path) as writer:
@@ -106,10 +106,10 @@ def delete(path: str | Path, ids: Sequence[str]) -> Deleted:
 
 
 def compact(path: str | Path) -> Index:
-    """Make one segment of all, without what is deleted, trained anew, from the vectors that are stored (of
-    `int8:rescore=none` and the like those are decoded, and rounded once more).
+    """Merge all segments into one, without deleted rows, trained anew on the stored vectors.
 
-    Raises FormatError, and changes nothing, when a file is not what was written.
+    Kinds without stored floats, such as `int8:rescore=none`, decode their codes, which are then rounded once
+    more. Raises FormatError, and changes nothing, when a file differs from what was written.
     """
     with writing(path) as writer:
         index = writer.index
@@ -118,7 +118,7 @@ def compact(path: str | Path) -> Index:
         index.verify()
         writer.index = replace(
             index, manifest=replace(index.manifest, tuning=None)
-        )  # of what is trained anew
+        )  # measured before training anew
         if not index.rows:
             return writer.commit([])
         batches = (batch for segment in index.segments for batch in segment.batches(index.dimension))
@@ -127,7 +127,7 @@ def compact(path: str | Path) -> Index:
 
 
 def keep_tuning(path: str | Path, tuning: Tuning, settings: Mapping[str, int] | None = None) -> Index:
-    """Write operating points into the manifest of an index, and with `settings` the defaults of its searches.
+    """Write operating points into an index's manifest, and with `settings` also its default search settings.
 
     Raises ExistsError while another process writes.
     """

@@ -1,4 +1,4 @@
-"""FAISS's own files, written in the memory of one block and read by memory map."""
+"""FAISS index files, written with one block in memory and read by memory map."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from embedkit.errors import FormatError
 from embedkit.indexing.kind import Blocks, Layout, Mask
 from embedkit.indexing.soundness import faults
 
-_READING = threading.Lock()  # the limit is that of the whole process
-_NO_LIMIT = 1 << 40  # bytes; FAISS's own
-_LEAST_LIMIT = 1 << 26  # bytes; in small files FAISS counts more than they hold
+_READING = threading.Lock()  # the limit applies to the whole process
+_NO_LIMIT = 1 << 40  # bytes; FAISS's default
+_LEAST_LIMIT = 1 << 26  # bytes; for small files FAISS's counts exceed the content
 
 
 def write_index(file: Path, empty: Any, blocks: Blocks, *, binary: bool = False) -> None:
-    """Write what FAISS would write of the index `empty` after it was given the rows of `blocks` as they are
-    stored, `(rows, values)`.
+    """Write the file that FAISS would write of the index `empty` after adding the rows of `blocks`, which are
+    in stored form, `(rows, values)`.
 
-    The file is FAISS's own, byte for byte: the head of the empty index, which ends in the number of values
-    that follow, with its two counters patched once the number of rows is known.
+    The file equals FAISS's own byte for byte: the header of the empty index, which ends in the number of
+    values that follow, with its two counters patched once the number of rows is known.
     """
     import faiss
 
@@ -41,12 +41,12 @@ def write_index(file: Path, empty: Any, blocks: Blocks, *, binary: bool = False)
         out.write(struct.pack("<Q", values))
 
 
-_ROWS_AT = 8  # behind the four letters of the kind and the 32-bit dimension
-_ROWS_AT_BINARY = 12  # and the 32-bit size of a code
+_ROWS_AT = 8  # after the four letters of the kind and the 32-bit dimension
+_ROWS_AT_BINARY = 12  # additionally after the 32-bit size of a code
 
 
 def save_index(file: Path, index: Any) -> None:
-    """Write a FAISS index that is in memory, whole or not at all."""
+    """Write an in-memory FAISS index to a file, completely or not at all."""
     import faiss
 
     with whole_file(file) as out:
@@ -55,7 +55,7 @@ def save_index(file: Path, index: Any) -> None:
 
 
 def fill(index: Any, blocks: Blocks, layout: Layout) -> None:
-    """Add blocks of rows to a FAISS index, and rehearse when as many are in it as the rehearsal wants."""
+    """Add blocks of rows to a FAISS index, and rehearse once it holds the number of rows of the rehearsal."""
     asked = layout.rehearsal
     for block in blocks:
         rest = np.ascontiguousarray(block, dtype=np.float32)
@@ -68,7 +68,7 @@ def fill(index: Any, blocks: Blocks, layout: Layout) -> None:
 
 
 def map_index(file: Path, rows: int, *, binary: bool = False) -> Any:
-    """Open a FAISS file by memory map; raises FormatError when it is damaged or holds other than `rows`."""
+    """Open a FAISS file by memory map; raises FormatError when it is damaged or does not hold `rows` rows."""
     import faiss
 
     try:
@@ -83,8 +83,9 @@ def map_index(file: Path, rows: int, *, binary: bool = False) -> Any:
 
 
 def _complete(index: Any) -> None:
-    """Point lists of FastScan codes at what decodes them: FAISS forgets it when it reads a file, and gives
-    rows back through a null pointer.
+    """Set the decoder of lists of FastScan codes.
+
+    FAISS does not restore it when it reads a file, and then returns rows through a null pointer.
     """
     import faiss
 
@@ -97,10 +98,11 @@ def _complete(index: Any) -> None:
 
 
 def _bounded(read: Any, file: Path) -> Any:
-    """Read a FAISS file by memory map; a damaged count asks for no more memory than the file has bytes,
-    or 64 MiB.
+    """Read a FAISS file by memory map, with memory limited to the size of the file, or 64 MiB, if counts in
+    it are damaged.
 
-    Of product codes FAISS counts a table too that it never makes for inner products: they get past it.
+    For product codes, FAISS also counts a table that it never makes for inner products: these are read
+    without a limit.
     """
     import faiss
 
@@ -119,8 +121,8 @@ def _bounded(read: Any, file: Path) -> Any:
 
 
 def selecting(allowed: Mask | None, parameters: str = "SearchParameters", **settings: Any) -> Any:
-    """Return FAISS's search parameters, of the class of that name, that leave out rows where `allowed`,
-    `(rows,)`, is false; None when nothing is to be said.
+    """Return FAISS's search parameters, of the class of that name, which exclude rows where `allowed`,
+    `(rows,)`, is false; None when there is nothing to set.
     """
     import faiss
 
@@ -131,10 +133,10 @@ def selecting(allowed: Mask | None, parameters: str = "SearchParameters", **sett
 
 
 def search_parameters(index: Any, allowed: Mask | None, **settings: Any) -> Any:
-    """Return the parameters that an index of any FAISS class takes: of the part that knows lists or a graph,
-    with what stands before it left as it is.
+    """Return search parameters for an index of any FAISS class: they apply to the part that has lists or a
+    graph, and leave the parts in front unchanged.
 
-    `settings` are that part's own; where none are given, they are what the index was told before.
+    `settings` are for that part; without any, it keeps the settings that it has.
     """
     import faiss
 

@@ -1,4 +1,4 @@
-"""Files of an index as its manifest knows them: by name, size and checksums."""
+"""Index files as the manifest records them: by name, size and checksums."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any, NamedTuple
 from embedkit.embedding.fingerprint import file_sha256
 from embedkit.errors import FormatError
 
-END = 1 << 16  # bytes at either end of a file that are checked whenever it is opened
+END = 1 << 16  # bytes at each end of a file, which are checked whenever it is opened
 
 
 class StoredFile(NamedTuple):
-    """One file that was written."""
+    """A file that was written, as recorded in the manifest."""
 
     name: str
     bytes: int
     sha256: str
     ends: str | None = (
-        None  # checksum of its ends, where it is larger than both and today's embedkit wrote it
+        None  # checksum of its ends; None if it is not larger than both, or an early version wrote it
     )
 
     def to_json(self) -> dict[str, Any]:
@@ -27,8 +27,8 @@ class StoredFile(NamedTuple):
         return {name: value for name, value in self._asdict().items() if value is not None}
 
     def require_size(self, folder: Path) -> None:
-        """Raise FormatError unless the file has the size that was written; FAISS itself crashes on some that
-        were cut short.
+        """Raise FormatError unless the file has the size that was written; FAISS crashes on some truncated
+        files.
         """
         path = folder / self.name
         size = path.stat().st_size if path.is_file() else None
@@ -37,8 +37,8 @@ class StoredFile(NamedTuple):
             raise FormatError(found, where=str(path), hint="the folder is damaged")
 
     def require_ends(self, folder: Path) -> None:
-        """Raise FormatError unless size and both ends are what was written: a check of what a file says of
-        itself, at a cost that does not grow with it.
+        """Raise FormatError unless size and both ends are as written: this checks a file's headers at a cost
+        that does not grow with the file.
         """
         self.require_size(folder)
         if self.bytes <= 2 * END:
@@ -47,14 +47,14 @@ class StoredFile(NamedTuple):
             raise _altered(folder / self.name)
 
     def require_whole(self, folder: Path) -> None:
-        """Raise FormatError unless size and checksum are what was written."""
+        """Raise FormatError unless size and checksum are as written."""
         self.require_size(folder)
         if file_sha256(folder / self.name) != self.sha256:
             raise _altered(folder / self.name)
 
 
 def stored(path: Path) -> StoredFile:
-    """Return what a manifest says of a file that has just been written."""
+    """Return the manifest's record of a file that has just been written."""
     size = path.stat().st_size
     return StoredFile(path.name, size, file_sha256(path), ends_sha256(path) if size > 2 * END else None)
 

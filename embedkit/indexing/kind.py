@@ -37,18 +37,18 @@ class Layout(NamedTuple):
 
     dimension: int
     metric: Metric
-    codes: Codes | None = None  # rows come as these codes `(rows, width)`; as floats where this is None
-    rows: int | None = None  # the number of rows to come, where it is known, so that memory is taken once
-    pretrained: Path | None = None  # a file that `learn` wrote, of a sample of more rows than these
+    codes: Codes | None = None  # rows are these codes `(rows, width)`; floats if None
+    rows: int | None = None  # number of rows to come, if known, so that memory is allocated once
+    pretrained: Path | None = None  # a file that `learn` wrote, from a sample of more rows than these
     rehearsal: Rehearsal | None = None  # for kinds that `rehearse`
 
 
 class IndexKind:
     """An index kind: a frozen dataclass of settings in a file of `indexing/kinds/` that inherits from it.
 
-    It must build, open and search a segment. It may also learn from a sample once for many segments, and
-    state its costs, without which the planner leaves it alone. An opened segment does not depend on the
-    settings named in `per_query`: searches with other values of those read the same files.
+    It must build, open and search a segment. It may also learn once from a sample for many segments, and
+    state its cost, without which the planner ignores it. An opened segment does not depend on the settings
+    named in `per_query`: searches with other values of these read the same files.
     """
 
     per_query: ClassVar[frozenset[str]] = frozenset()
@@ -76,12 +76,12 @@ class IndexKind:
         raise NotImplementedError
 
     def vectors(self, opened: Any, rows: Rows, dimension: int) -> Floats:
-        """Return some stored rows, `(len(rows), dimension)`, decoded where only codes are kept."""
+        """Return some stored rows, `(len(rows), dimension)`, decoded if only codes are kept."""
         raise NotImplementedError
 
     @property
     def sample_rows(self) -> int:
-        """The rows of the sample that `learn` needs; 0 for a kind that learns nothing."""
+        """Return the rows of the sample that `learn` needs; 0 for a kind that learns nothing."""
         return 0
 
     def learn(self, sample: Floats, file: Path) -> None:
@@ -94,13 +94,13 @@ class IndexKind:
 
     @classmethod
     def proposals(cls, rows: int, dimension: int) -> Iterator[Self]:
-        """Yield the settings that the planner should compare for so many rows."""
+        """Yield the settings that the planner should compare for this number of rows."""
         return iter(())
 
     def settled(self, rows: int, dimension: int) -> Self:
-        """Return these settings, with the numbers filled in that building would choose by itself."""
+        """Return these settings with the numbers that a build would choose filled in."""
         return self
 
     def cost(self, rows: int, dimension: int, machine: Machine) -> Cost:
-        """Return what `rows` of these settings cost; raises NotImplementedError where it is unknown."""
+        """Return the cost of `rows` rows with these settings; raises NotImplementedError if it is unknown."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Who writes an index and who still reads it: locks that the end of a process releases, however it ends."""
+"""Locks of the writer and the readers of an index; the end of a process releases them, however it ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class Owner(NamedTuple):
-    """The process that writes."""
+    """The process that writes an index."""
 
     pid: int
     host: str
@@ -33,10 +33,10 @@ class Owner(NamedTuple):
 
 @contextmanager
 def writer_lock(path: Path) -> Iterator[None]:
-    """Hold the index folder `path` against other writers; raises ExistsError naming the one that holds it.
+    """Lock the index folder `path` against other writers; raises ExistsError naming the current writer.
 
-    The lock is the kernel's, on a file that says who holds it. A file that nobody holds was left by a killed
-    process: it is taken over, with a warning.
+    The lock is the kernel's, on a file that names its owner. If the file names an owner but is not locked,
+    that process was killed: the lock is taken over, with a warning.
     """
     folder = path.resolve() if path.is_symlink() else path  # a writer may replace the link
     file = folder / LOCK
@@ -54,15 +54,15 @@ def writer_lock(path: Path) -> Iterator[None]:
 
 
 class Lease:
-    """Keeps a segment's folder on the disk for as long as somebody reads it; ends with this object.
+    """A lease keeps a segment's folder on disk while a reader uses it; it ends with this object.
 
-    Raises FileNotFoundError when the folder has been cleared away, BlockingIOError when it is about to be.
+    Raises FileNotFoundError when the folder has been deleted, BlockingIOError when it is about to be.
     """
 
     def __init__(self, folder: Path) -> None:
         self._descriptor: int | None = None
         if os.name != "posix":
-            return  # other systems do not let go of files that are open
+            return  # other systems do not delete open files
         self._descriptor = os.open(folder, os.O_RDONLY)
         _flock(self._descriptor, exclusive=False)
         if not _is_at(self._descriptor, folder):
@@ -74,7 +74,7 @@ class Lease:
 
 
 def discard_unread(folder: Path) -> bool:
-    """Delete a folder unless a reader holds a lease of it; say whether it is gone."""
+    """Delete a folder unless a reader holds a lease on it; return whether it is deleted."""
     if os.name != "posix":
         with suppress(PermissionError):
             discard(folder)
@@ -106,7 +106,7 @@ def _acquire(file: Path) -> int:
 
 
 def _flock(descriptor: int, *, exclusive: bool) -> None:
-    """Lock what is open at once, or raise BlockingIOError."""
+    """Lock an open file without waiting; raises BlockingIOError if another process has locked it."""
     if os.name != "posix":
         return
     import fcntl
@@ -115,7 +115,7 @@ def _flock(descriptor: int, *, exclusive: bool) -> None:
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    """Say whether `path` is still the name of what is open."""
+    """Return whether `path` is still the path of the open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:

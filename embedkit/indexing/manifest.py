@@ -1,4 +1,4 @@
-"""The manifest: the one small file that says what an index is; whoever swaps it changes the index."""
+"""The manifest: the one small file that describes an index; replacing it changes the index."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from embedkit.indexing.operating_points import Tuning
 from embedkit.indexing.segment import Segment
 
 FORMAT, VERSION = "embedkit-index", 3
-READS = (1, 2, 3)  # version 1 knew one file a segment, version 2 no tombstones and no checksum of its own
+READS = (1, 2, 3)  # version 1 has one file per segment, version 2 no tombstones and no checksum of itself
 MANIFEST, SEGMENTS = "manifest.json", "segments"
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """One generation of an index. `identity` is None when nobody said which encoder made the vectors."""
+    """One generation of an index; `identity` is None if the encoder of the vectors is unknown."""
 
     settings: IndexKind
     metric: Metric
     dimension: int
     identity: Identity | None
     segments: tuple[Segment, ...]
-    map: StoredFile | None = None  # the map behind the encoder
-    generation: int = 0  # one more with every write, and above the number of every segment
+    map: StoredFile | None = None  # the map applied after the encoder
+    generation: int = 0  # increases with every write; at least the number of every segment
     version: int = VERSION
-    tuning: Tuning | None = None  # recall and cost of its settings for search, once measured
-    numbered: int = 0  # documents without ids have had numbers up to this, in segments that are gone
+    tuning: Tuning | None = None  # recall and cost of search settings, once measured
+    numbered: int = 0  # largest number given as an id, in segments that were deleted since
 
     @property
     def rows(self) -> int:
-        """Documents that are not deleted."""
+        """Count the documents that are not deleted."""
         return sum(segment.live_rows for segment in self.segments)
 
     def to_bytes(self) -> bytes:
-        """Return the file's content in today's version."""
+        """Return the content of the file in the current version."""
         return _rendered(
             {
                 "format": FORMAT,
@@ -65,13 +65,13 @@ class Manifest:
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Swap the manifest of the index folder `path` in one step; what it names must be on the disk."""
+    """Replace the manifest of the index folder `path` in one step; the files it names must be on disk."""
     write_whole(path / MANIFEST, manifest.to_bytes())
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read the manifest of an index folder; raises FormatError when there is none, of another version, or it
-    is damaged.
+    """Read the manifest of an index folder; raises FormatError when it is missing, damaged or of another
+    version.
     """
     where = str(path)
     if not path.exists():
@@ -111,7 +111,7 @@ def _manifest(path: Path, value: dict[str, Any]) -> Manifest:
 
 
 def _rendered(value: dict[str, Any]) -> bytes:
-    """Return a value with the checksum of its own text behind it."""
+    """Return the JSON text of a value, with the checksum of that text appended."""
     digest = hashlib.sha256(_dumped(value)).hexdigest()
     return _dumped({**value, "sha256": digest})
 
@@ -121,6 +121,6 @@ def _dumped(value: dict[str, Any]) -> bytes:
 
 
 def _require_checksum(value: dict[str, Any], content: bytes, where: str) -> None:
-    """Raise FormatError unless the text is, byte for byte, what was written."""
+    """Raise FormatError unless the text equals, byte for byte, what was written."""
     if _rendered({name: item for name, item in value.items() if name != "sha256"}) != content:
         raise FormatError(f"{MANIFEST} is damaged: it has another checksum than was written", where=where)

@@ -1,4 +1,4 @@
-"""Indexes of one encoder become one: their segments are copied as they are, and nothing is computed."""
+"""Merging of indexes with one encoder: their segments are copied unchanged, and nothing is computed."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from embedkit.indexing.writing import Writer, replacing
 
 
 def merge(paths: Sequence[str | Path], output: str | Path, *, replaces: bool = False) -> Index:
-    """Join indexes of one encoder, kind and metric into a new one, segment by segment; nothing is computed.
+    """Merge indexes with one encoder, kind and metric into a new one, segment by segment, without
+    computation.
 
-    An id that is in two of them raises DataError, or with `replaces` its last document is kept. Raises
-    FormatError when a file is not what was written.
+    An id that occurs in two of them raises DataError; with `replaces`, its last document is kept instead.
+    Raises FormatError when a file differs from what was written.
     """
     indexes = [Index.open(path) for path in paths]
     first, output = indexes[0], Path(output)
@@ -53,8 +54,8 @@ def merge(paths: Sequence[str | Path], output: str | Path, *, replaces: bool = F
 
 
 def _buried(indexes: Sequence[Index], *, replaces: bool) -> list[Rows]:
-    """Return, for each segment of all indexes, the rows that are deleted, or whose ids come again in a later
-    index.
+    """Return, for each segment of all indexes, the rows that are deleted or whose ids occur in a
+    later index.
     """
     import pyarrow as pa
 
@@ -91,7 +92,7 @@ def _require_alike(one: Index, other: Index) -> None:
 
 
 def _copied(segment: Segment, folder: Path) -> Segment:
-    """Copy the files of a segment, flushed to the disk; of its tombstones, see `_dead`."""
+    """Copy the files of a segment, flushed to disk, except its tombstones (see `_dead`)."""
     (folder / DOCUMENTS).mkdir(parents=True)
     names = [file.name for file in segment.files]
     names += [f"{DOCUMENTS}/{shard.file}" for shard in segment.shards]
@@ -105,7 +106,7 @@ def _copied(segment: Segment, folder: Path) -> Segment:
 
 
 def _dead(segment: Segment) -> Rows:
-    """Return the rows that were deleted when the index was opened; a writer may since have cleared away the
-    file that says so.
+    """Return the rows that were deleted when the index was opened; a writer may since have removed the
+    tombstone file.
     """
     return np.empty(0, np.int64) if segment.live is None else np.flatnonzero(~segment.live)

@@ -1,4 +1,4 @@
-"""Operating points: the recall that an index was measured to have at settings of a search, and their cost."""
+"""Operating points: settings of a search with the recall that was measured for them, and their cost."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 
 class OperatingPoint(NamedTuple):
-    """What a search at some settings finds of the true nearest `k`, with a 95 % interval, and its cost."""
+    """Search settings, their recall of the exact nearest `k` with a 95 % interval, and their cost."""
 
     settings: Mapping[str, int]
     recall: float
     low: float
     high: float
-    milliseconds: float  # the median of a query alone
-    queries_a_second: float  # of all queries at once
+    milliseconds: float  # median time of a single query
+    queries_a_second: float  # throughput when all queries are searched at once
 
     def __str__(self) -> str:
         told = ",".join(f"{name}={value}" for name, value in self.settings.items()) or "as it is"
@@ -24,18 +24,18 @@ class OperatingPoint(NamedTuple):
 
 @dataclass(frozen=True)
 class Tuning:
-    """Operating points of one measurement, and what it was made with."""
+    """Operating points of one measurement, with the parameters of that measurement."""
 
     k: int
     queries: int
     seed: int
-    source: str  # of the queries
-    rows: int  # documents of the index at that time
+    source: str  # origin of the queries
+    rows: int  # documents of the index when it was measured
     points: tuple[OperatingPoint, ...]
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Tuning:
-        """Read what `to_json` wrote."""
+        """Read the JSON values that `to_json` wrote."""
         points = tuple(OperatingPoint(**point) for point in value["points"])
         return cls(**{**value, "points": points})
 
@@ -44,20 +44,20 @@ class Tuning:
         return {**asdict(self), "points": [point._asdict() for point in self.points]}
 
     def cheapest(self, recall: float) -> OperatingPoint | None:
-        """Return the quickest point whose recall is at least `recall` for all that is known: the lower end of
-        its interval reaches it. None where there is none.
+        """Return the fastest point whose interval of recall lies at or above `recall`; None if no
+        point does.
         """
         reaching = [point for point in self.points if point.low >= recall]
         return min(reaching, key=lambda point: point.milliseconds, default=None)
 
     @property
     def best(self) -> OperatingPoint:
-        """The point of the highest recall."""
+        """Return the point with the highest lower bound of recall."""
         return max(self.points, key=lambda point: point.low)
 
 
 def ladder(most: int = 4096) -> Iterator[int]:
-    """Yield 1, 2, 3, 4, 6, 8, 12, 16 and so on: steps of a half and of a third."""
+    """Yield 1, 2, 3, 4, 6, 8, 12, 16 and so on up to `most`, in steps of a half and of a third."""
     value = 1
     while value <= most:
         yield value

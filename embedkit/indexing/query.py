@@ -1,4 +1,4 @@
-"""How hits are chosen: of which documents, searched exactly or not, how near, and how far from each other."""
+"""Selection of hits: which documents may be hits, exact or approximate search, thresholds and duplicates."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _BLOCK_ROWS = 16384
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked besides the vectors; the best `k` of all documents by default."""
+    """The parameters of a query besides its vectors; by default the best `k` of all documents."""
 
     k: int = 10
-    passing: Mask | None = None  # (stored_rows,): rows that may be found
-    exact: bool = False  # compare with every stored vector, whatever the kind
+    passing: Mask | None = None  # (stored_rows,): rows that may be hits
+    exact: bool = False  # compare with every stored vector, for every kind
     min_score: float | None = None
-    dedupe: float | None = None  # a hit whose cosine to a better one reaches this is left out
+    dedupe: float | None = None  # omit a hit whose cosine to a better one reaches this
 
     def __post_init__(self) -> None:
         if self.dedupe is not None and not 0 < self.dedupe <= 1:
@@ -34,7 +34,7 @@ class Query:
 
 
 def hits(index: Index, vectors: Floats, query: Query, columns: list[str] | None = None) -> list[list[Hit]]:
-    """Return the documents that answer each of `vectors`, `(queries, dimension)`, best first."""
+    """Return the hits of each of `vectors`, `(queries, dimension)`, best first."""
     if query.dedupe is None:
         scores, rows = _best(index, vectors, query, query.k)
         lines = list(zip(scores, rows, strict=True))
@@ -48,8 +48,8 @@ def hits(index: Index, vectors: Floats, query: Query, columns: list[str] | None 
 
 
 def exact_search(index: Index, vectors: Floats, k: int, passing: Mask | None = None) -> tuple[Floats, Rows]:
-    """Return scores and rows of the best `k`, by comparing with every stored vector; what `Index.search`
-    returns for the flat kind.
+    """Return scores and rows of the best `k` by comparison with every stored vector, as `Index.search` does
+    for the flat kind.
     """
     import faiss
 
@@ -70,8 +70,9 @@ def _best(index: Index, vectors: Floats, query: Query, k: int) -> tuple[Floats, 
 
 
 def _distinct(index: Index, vector: Floats, query: Query, cosine: float) -> tuple[Floats, Rows]:
-    """Return scores and rows of the best hits, none of which is near a better one; twice as many are looked
-    at as long as that leaves fewer than `k`.
+    """Return scores and rows of the best hits, none of which is near a better one.
+
+    The number of candidates doubles until `k` hits remain or there are no more rows.
     """
     wanted = 2 * query.k
     while True:
@@ -95,7 +96,7 @@ def distinct(vectors: Floats, cosine: float) -> Rows:
 
 
 def blocks_of(index: Index, passing: Mask | None = None) -> Iterator[Rows]:
-    """Yield row numbers that are not deleted and pass, some at a time."""
+    """Yield, in blocks, the numbers of rows that pass and are not deleted."""
     start = 0
     for segment in index.segments:
         allowed = segment.allowed(None if passing is None else passing[start : start + segment.rows])
@@ -106,10 +107,10 @@ def blocks_of(index: Index, passing: Mask | None = None) -> Iterator[Rows]:
 
 
 def at_recall(index: Index, recall: float, k: int) -> Index:
-    """Return the index, searched at the quickest point that was measured to reach `recall` of the nearest
-    `k`; a flat index as it is.
+    """Return the index with the fastest settings measured to reach `recall` of the nearest `k`; a flat index
+    is returned unchanged.
 
-    Raises UsageError naming the points where there is none.
+    Raises UsageError naming the measured points if no point reaches it.
     """
     where, tuning = str(index.path), index.manifest.tuning
     if index.kind == "flat":

@@ -1,4 +1,4 @@
-"""The second pass behind codes: vectors stay on disk, and only those that the first pass found are read."""
+"""The second pass of two-pass kinds: vectors stay on disk, and only those of the candidates are read."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from embedkit.errors import DataError, FormatError
 from embedkit.indexing.kind import Blocks, Floats, Rows
 
 VECTORS = "vectors.npy"
-LEAST_CANDIDATES = 100  # found by the first pass even for a small k; reading them costs a millisecond
-MOST_OVERSAMPLED = 1024  # times k, that a plan or a measurement tries
+LEAST_CANDIDATES = 100  # minimum candidates, even for a small k; reading them takes a millisecond
+MOST_OVERSAMPLED = 1024  # greatest multiple of k that a plan or a measurement tries
 
 RescoredType = Literal["float32", "float16"]
 
@@ -24,19 +24,21 @@ _BLOCK_ROWS = 4096
 
 
 class TwoPass(NamedTuple):
-    """What is searched: a FAISS index of codes, and the rows `(rows, dimension)` where they were kept."""
+    """The opened files of a two-pass kind: a FAISS index of codes, and the rows `(rows, dimension)` if they
+    are kept.
+    """
 
     codes: Any
     vectors: NDArray[Any] | None
 
 
 def keep(blocks: Blocks, folder: Path, precision: RescoredType | None) -> Iterator[NDArray[Any]]:
-    """Pass blocks `(rows, dimension)` on, and write their rows beside; with None nothing is written."""
+    """Yield blocks `(rows, dimension)`, and write their rows to a file; with None, write nothing."""
     return iter(blocks) if precision is None else write_rows(folder / VECTORS, blocks, precision)
 
 
 def write_rows(file: Path, blocks: Blocks, precision: RescoredType) -> Iterator[NDArray[Any]]:
-    """Write rows as a `.npy` file while they are passed on; it is whole when they have ended."""
+    """Write rows to a `.npy` file and yield their blocks; the file is complete after the last block."""
     rows = dimension = 0
     with whole_file(file) as out:
         for block in blocks:
@@ -47,7 +49,7 @@ def write_rows(file: Path, blocks: Blocks, precision: RescoredType) -> Iterator[
             rows += len(block)
             yield block
         out.seek(0)
-        _write_header(out, (rows, dimension), precision)  # numpy leaves room for any number of rows
+        _write_header(out, (rows, dimension), precision)  # numpy's header has room for any number of rows
 
 
 def read_rows(file: Path) -> Iterator[Floats]:
@@ -72,27 +74,27 @@ def map_rows(folder: Path, rows: int, precision: RescoredType | None) -> NDArray
         found = f"{vectors.dtype} of shape {vectors.shape}"
         raise FormatError(f"holds {found}, the manifest says {rows} rows of {precision}", where=str(file))
     if hasattr(mmap, "MADV_RANDOM") and isinstance(vectors.base, mmap.mmap):
-        vectors.base.madvise(mmap.MADV_RANDOM)  # no reading ahead: the next row wanted lies elsewhere
+        vectors.base.madvise(mmap.MADV_RANDOM)  # no read-ahead: the next row to read is elsewhere
     return vectors
 
 
 def require_oversample(oversample: int) -> None:
-    """Raise ValueError for a number of candidates that no first pass can find."""
+    """Raise ValueError for an oversample below 1."""
     if oversample < 1:
         raise ValueError(f"oversample={oversample} is not positive")
 
 
 def candidates(k: int, oversample: int, rows: int) -> int:
-    """Return how many rows the first pass is to find."""
+    """Return the number of candidates for the first pass."""
     return min(max(k * oversample, LEAST_CANDIDATES), rows)
 
 
 def rescore(vectors: NDArray[Any], queries: Floats, found: Rows, k: int) -> tuple[Floats, Rows]:
-    """Return the best `k` of the rows `found`, `(queries, candidates)`, by their inner products with the
-    queries; equal ones in order of row.
+    """Return the best `k` of the rows `found`, `(queries, candidates)`, by inner product with the queries;
+    rows with equal scores are in row order.
     """
-    found = np.sort(found, axis=1)  # in the order in which they lie on disk
-    pairs = zip(found, queries, strict=True)  # einsum sums every row alike, so that equal rows score equally
+    found = np.sort(found, axis=1)  # in disk order
+    pairs = zip(found, queries, strict=True)  # einsum sums all rows alike: equal rows score equally
     scores = np.stack(
         [np.einsum("ij,j->i", vectors[rows].astype(np.float32), query) for rows, query in pairs]
     )

@@ -1,4 +1,4 @@
-"""What a kind is trained on: a random sample of all rows, drawn while they are spooled to disk."""
+"""The training sample of a kind: random rows, drawn while all rows are spooled to disk."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ SPOOL = "spool.npy"
 def sampled(
     blocks: Blocks, folder: Path, seed: int, size: int = SAMPLE_ROWS
 ) -> tuple[Floats, Iterator[Floats]]:
-    """Return `size` rows drawn from all, in their order, or all when there are fewer; and all rows again, in
-    blocks, from a file in `folder` that is gone when they have ended.
+    """Return `size` rows drawn from all, in row order, or all rows if there are fewer; and an iterator over
+    all rows.
+
+    The iterator yields blocks from a file in `folder`, which is deleted after the last block.
     """
     kept, _ = draw(write_rows(folder / SPOOL, blocks, "float32"), seed, size)
     return kept, _spooled(folder / SPOOL)
 
 
 def draw(blocks: Blocks, seed: int, size: int) -> tuple[Floats, Rows]:
-    """Return `size` rows drawn from all `(size, dimension)` and their numbers, in order; all rows when there
-    are fewer. They are in memory twice while they are put in order.
+    """Return `size` rows drawn from all, `(size, dimension)`, and their numbers, in row order; all rows if
+    there are fewer. They are in memory twice while they are sorted.
 
-    Rows are drawn by the smallest of random keys, one a row, so that the sample does not depend on blocks.
+    Rows with the smallest random keys, one key per row, are drawn, so that the sample does not depend on the
+    blocks.
     """
     chance = np.random.default_rng(seed)
     kept, keys, numbers = np.empty((0, 0), np.float32), np.full(size, np.inf), np.zeros(size, np.int64)

@@ -1,5 +1,6 @@
-"""A segment: rows that were indexed together and never change; the files of an index kind, the documents
-in the same order, and tombstones of those that were deleted.
+"""A segment: rows that were indexed together and never change.
+
+It consists of the files of an index kind, the documents in the same order, and tombstones of deleted rows.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from embedkit.indexing.tombstones import read_tombstones
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of an index, opened lazily and by memory map; `rows` counts those that are deleted too."""
+    """A part of an index, opened lazily and by memory map; `rows` includes deleted rows."""
 
     folder: Path
     rows: int
@@ -36,10 +37,12 @@ class Segment:
 
     @classmethod
     def from_json(cls, folder: Path, value: dict[str, Any], kind: IndexKind) -> Segment:
-        """Read what `to_json` wrote, or earlier versions; `folder` is the index's folder of segments."""
+        """Read the JSON values of `to_json` or of earlier versions; `folder` is the index's folder of
+        segments.
+        """
         if "files" in value:
             files = tuple(StoredFile(**file) for file in value["files"])
-        else:  # version 1 knew one file
+        else:  # version 1 has one file
             files = (StoredFile("vectors.faiss", value["vectors_bytes"], value["vectors_sha256"]),)
         shards = tuple(Shard(**shard) for shard in value["documents"])
         tombstones = StoredFile(**value["tombstones"]) if value.get("tombstones") else None
@@ -60,38 +63,40 @@ class Segment:
 
     @property
     def live_rows(self) -> int:
-        """Rows that are not deleted."""
+        """Count the rows that are not deleted."""
         return self.rows - self.deleted
 
     @cached_property
     def live(self) -> Mask | None:
-        """Which rows are not deleted, `(rows,)`; None when all are there."""
+        """Return the mask of rows that are not deleted, `(rows,)`; None if no row was deleted."""
         if self.tombstones is None:
             return None
         return ~read_tombstones(self.folder, self.tombstones, self.rows, self.deleted)
 
     @property
     def stored_files(self) -> tuple[StoredFile, ...]:
-        """Every file but the documents."""
+        """Return all files except the documents."""
         return (*self.files, *([self.tombstones] if self.tombstones else []))
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """Count the bytes of all files."""
         return sum(file.bytes for file in self.stored_files) + sum(shard.bytes for shard in self.shards)
 
     @cached_property
     def opened(self) -> Any:
-        """What the kind searches, memory-mapped; raises FormatError when a file is damaged or of another
-        size.
+        """Return the kind's memory-mapped object for searches; raises FormatError when a file is damaged or
+        of another size.
         """
         for file in self.files:
             file.require_ends(self.folder)
         return self.kind.open(self.folder, self.rows)
 
     def search(self, queries: Floats, k: int, passing: Mask | None = None) -> tuple[Floats, Rows]:
-        """Return scores and rows, each `(queries, k)`, best first; only rows that are not deleted and pass,
-        `passing` being `(rows,)`, and no more columns than there are of those.
+        """Return scores and rows, each `(queries, k)`, best first.
+
+        Only rows that are not deleted and pass, `passing` being `(rows,)`, are returned; `k` is reduced to
+        their number.
         """
         allowed = self.allowed(passing)
         k = min(k, self.rows if allowed is None else int(allowed.sum()))
@@ -103,7 +108,7 @@ class Segment:
         return scores, rows
 
     def allowed(self, passing: Mask | None) -> Mask | None:
-        """Return which rows pass and are not deleted, `(rows,)`; None when all do."""
+        """Return the mask of rows that pass and are not deleted, `(rows,)`; None if all rows do."""
         if passing is None or self.live is None:
             return self.live if passing is None else passing
         return self.live & passing
@@ -112,11 +117,11 @@ class Segment:
         """Return the stored vectors of some rows, `(len(rows), dimension)`."""
         try:
             return self.kind.vectors(self.opened, rows, dimension)
-        except RuntimeError as error:  # what FAISS finds wrong
+        except RuntimeError as error:  # a fault that FAISS found
             raise self._damaged(str(error)) from None
 
     def batches(self, dimension: int) -> Iterator[Batch]:
-        """Yield the documents that are not deleted, with their stored vectors, a shard at a time."""
+        """Yield the documents that are not deleted, with their stored vectors, one shard at a time."""
         start = 0
         for table in self.documents():
             rows = np.arange(start, start + table.num_rows)
@@ -126,7 +131,7 @@ class Segment:
             start += table.num_rows
 
     def documents(self) -> Iterator[Any]:
-        """Yield the documents of all rows, a table a shard."""
+        """Yield the documents of all rows, one table per shard."""
         return self._documents.tables()
 
     def find(self, ids: Any) -> Rows:
@@ -146,14 +151,15 @@ class Segment:
         return joined if self.live is None else joined.filter(pa.array(self.live))
 
     def take(self, rows: Rows, columns: list[str] | None = None) -> list[dict[str, Any]]:
-        """Return the documents of some rows as Python values, in the order asked; only their shards are
-        touched.
+        """Return the documents of some rows as Python values, in the order of `rows`; only the shards of
+        these rows are read.
         """
         return self._documents.take(rows, columns)
 
     def verify(self) -> None:
-        """Raise FormatError when a file's size, checksum or rows are not what was written; tombstones are
-        checked when they are read, once, since a writer clears away those it has replaced.
+        """Raise FormatError when the size, checksum or rows of a file differ from what was written.
+
+        Tombstones are checked once, when they are read, since a writer deletes those that it has replaced.
         """
         self._documents.verify()
         for file in self.files:
@@ -173,5 +179,5 @@ class Segment:
 
 
 def warn_of_mixed_fields(segments: Iterable[Segment]) -> None:
-    """Warn of each field whose types in these segments have no common one."""
+    """Warn about each field whose types in these segments have no common type."""
     tables.unify(table.schema for segment in segments for table in segment.documents())

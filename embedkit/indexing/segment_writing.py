@@ -1,4 +1,4 @@
-"""A segment is written: files of an index kind and documents, from one stream of batches."""
+"""Writing of a segment: the files of an index kind and the documents, from one stream of batches."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from embedkit.indexing.segment import Segment
 
 
 def write_segment(folder: Path, kind: IndexKind, batches: Iterable[Batch], layout: Layout) -> Segment:
-    """Write a segment of all batches into a new folder, one batch in memory at a time.
+    """Write a segment of all batches into a new folder, with one batch in memory at a time.
 
-    Raises DataError when there is no row, a vector is not finite, or an id comes twice.
+    Raises DataError when there is no row, a vector is not finite, or an id occurs twice.
     """
     folder.mkdir()
     documents = ShardWriter(folder / DOCUMENTS, {})
@@ -49,8 +49,9 @@ def _hashes(ids: list[str]) -> NDArray[np.uint64]:
 
 
 def _refuse_repeated(folder: Path, shards: list[Shard], hashes: NDArray[np.uint64]) -> None:
-    """Raise DataError naming an id that comes twice; 8 bytes a row, and the ids themselves only where
-    hashes meet.
+    """Raise DataError naming an id that occurs twice.
+
+    Hashes take 8 bytes per row; the ids themselves are read only if hashes collide.
     """
     ordered = np.sort(hashes)
     suspects = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())

@@ -1,15 +1,15 @@
-"""The rows of an index that are near to one before them: an exact join, of which bounds leave out nearly all
-pairs.
+"""Find rows of an index that are near an earlier row: an exact join; bounds exclude nearly all pairs.
 
 Two bounds hold for unit vectors at an angle of at most `theta`, and no pair within it is lost:
 
 - Angles to a third vector differ by at most `theta` (the triangle inequality of angles; Schubert 2021, "A
-  Triangle Inequality for Cosine Similarity"). With rows in lists around centroids, each in that of its
-  nearest one, a row has neighbours only in lists not more than 2 `theta` farther from it than its own, and
-  there only among rows about as far from the centroid as itself.
-- An inner product is at most that of a few columns plus the lengths of what is left of both (Cauchy-Schwarz;
-  Li, Chan, Yiu and Mamoulis 2017, "FEXIPRO", section 4). Rows turned into principal axes, with what is left
-  as one more column, are short unit vectors whose angles are never larger.
+  Triangle Inequality for Cosine Similarity"). If each row is in the list of its nearest centroid, a row has
+  neighbours only in lists whose centroid is at most 2 `theta` farther from it than its own, and there only
+  among rows about as far from that centroid as itself.
+- An inner product is at most the inner product over a few dimensions plus the product of the lengths of both
+  remainders (Cauchy-Schwarz; Li, Chan, Yiu and Mamoulis 2017, "FEXIPRO", section 4). Rows rotated to
+  principal axes, with the length of the remainder as one more dimension, are short unit vectors whose angles
+  are never larger.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from embedkit.indexing.store import Index
 COLUMNS = 48  # principal axes
 _SAMPLE_ROWS = 16384
 _BLOCK_ROWS = 4096
-_TOGETHER = 128  # rows at much the same angle to a centroid, compared with a list at a time
-_ROUNDING = 1e-5  # of a cosine between short vectors in float32
-_ANGLE_ROUNDING = 5e-3  # radians; of the angle of such a cosine near 1
+_TOGETHER = 128  # rows at similar angles to a centroid, compared with a list together
+_ROUNDING = 1e-5  # rounding error of a cosine between short vectors in float32
+_ANGLE_ROUNDING = 5e-3  # radians; rounding error of the angle of such a cosine near 1
 
 
 class Nearest(NamedTuple):
-    """Of each row, the best cosine to a row before it, and the first row that has it."""
+    """For each row, its best cosine to an earlier row, and the first row with that cosine."""
 
     cosines: Floats
     rows: Rows
 
 
 class Lists(NamedTuple):
-    """Rows around centroids: who is in each list with its angle to the centroid, the nearest first."""
+    """Rows around centroids: the rows of each list and their angles to its centroid, nearest first."""
 
     centroids: Floats
     rows: list[Rows]
@@ -47,8 +47,8 @@ class Lists(NamedTuple):
 
 
 def nearest_before(index: Index, cosine: float) -> Nearest:
-    """Return, for each stored row of a flat index by cosine, the nearest one before it where that reaches
-    `cosine`; elsewhere the cosine is -inf. In memory are two blocks and some 30 bytes a row.
+    """Return, for each stored row of a flat index by cosine, the nearest earlier row if their cosine reaches
+    `cosine`; otherwise the cosine is -inf. Memory holds two blocks and about 30 bytes per row.
     """
     best = Nearest(np.full(index.stored_rows, -np.inf, np.float32), np.zeros(index.stored_rows, np.int64))
     short = shortened(index)
@@ -64,14 +64,14 @@ def nearest_before(index: Index, cosine: float) -> Nearest:
 
 
 def shortened(index: Index) -> Floats:
-    """Return short unit vectors of all rows, `(stored_rows, columns)`, in a temporary file: their inner
-    products are never smaller than those of the rows.
+    """Return short unit vectors of all rows, `(stored_rows, columns)`, in a temporary file; their inner
+    products are never smaller than the inner products of the rows.
     """
     chance = np.random.default_rng(0)
     sample = index.vectors(np.sort(chance.permutation(index.stored_rows)[:_SAMPLE_ROWS])).astype(float)
     axes = np.linalg.eigh(sample.T @ sample)[1][:, ::-1][:, :COLUMNS].astype(np.float32)
     shape = (index.stored_rows, axes.shape[1] + 1)
-    with tempfile.TemporaryFile() as file:  # what is mapped stays
+    with tempfile.TemporaryFile() as file:  # the mapping stays valid
         short = np.memmap(file, np.float32, "w+", shape=shape)
     for rows in _blocks(len(short)):
         turned = index.vectors(rows) @ axes
@@ -81,7 +81,7 @@ def shortened(index: Index) -> Floats:
 
 
 def around_centroids(short: Floats) -> Lists:
-    """Put rows into 2 sqrt(rows) lists, each into that of the nearest centroid by k-means on a sample."""
+    """Divide rows into 2 sqrt(rows) lists by nearest centroid; k-means on a sample gives the centroids."""
     import faiss
 
     count = max(1, round(2 * len(short) ** 0.5))
@@ -100,13 +100,13 @@ def around_centroids(short: Floats) -> Lists:
 
 
 def _blocks(rows: int) -> Iterator[Rows]:
-    """Yield the numbers of some rows at a time."""
+    """Yield row numbers in blocks."""
     for start in range(0, rows, _BLOCK_ROWS):
         yield np.arange(start, min(start + _BLOCK_ROWS, rows))
 
 
 def _within(short: Floats, rows: Rows, lists: Lists, theta: float) -> Iterator[tuple[Rows, Rows]]:
-    """Yield some of `rows`, and rows of a list of which one might be within `theta` of one of those."""
+    """Yield some of `rows`, with rows of one list of which any might be within `theta` of any of them."""
     angles = _angles(short[rows], lists.centroids)
     limits = angles.min(axis=1) + 2 * theta
     for number, (members, far) in enumerate(zip(lists.rows, lists.angles, strict=True)):
@@ -122,7 +122,9 @@ def _within(short: Floats, rows: Rows, lists: Lists, theta: float) -> Iterator[t
 
 
 def _compare(index: Index, queries: Rows, others: Rows, best: Nearest) -> None:
-    """Put into `best` what of `others`, in order, is nearer to a query than what is there."""
+    """Update `best` with those of `others`, which are in order, that are nearer to a query than its current
+    best.
+    """
     cosines = index.vectors(queries) @ index.vectors(others).T
     cosines[others >= queries[:, None]] = -np.inf
     places = cosines.argmax(axis=1)

@@ -1,4 +1,4 @@
-"""What FAISS trusts in its own files: numbers that lead beyond the end of memory where they are damaged."""
+"""Checks of FAISS files: damaged numbers in them, which FAISS trusts, lead beyond the end of memory."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK = 1 << 20  # numbers looked at a time, which stay in the processor's cache
+_BLOCK = 1 << 20  # numbers per block, which fits into the processor's cache
 
 
 def faults(index: Any, rows: int) -> Iterator[str]:
-    """Yield what is wrong with a FAISS index of `rows` rows that has just been read, so that a search of it
-    would read memory that is not its own; nothing where it is sound.
+    """Yield the faults of a FAISS index of `rows` rows that has just been read: those through which a search
+    would read memory outside the index.
 
-    Looks at counts, at the sizes of inverted lists, and at every edge of a graph: a thousandth of a second
-    for some million edges.
+    Checks counts, the sizes of inverted lists, and every edge of a graph, in a thousandth of a second for
+    several million edges.
     """
     import faiss
 
@@ -56,13 +56,13 @@ def _graph_faults(graph: Any, rows: int) -> Iterator[str]:
 
 
 def _lead_to_nodes(edges: NDArray[np.int32], rows: int) -> bool:
-    """Say whether every edge leads to one of `rows` nodes, or is none (-1)."""
+    """Return whether every edge leads to one of `rows` nodes, or is unused (-1)."""
     blocks = (edges[start : start + _BLOCK] for start in range(0, len(edges), _BLOCK))
     return all(block.min() >= -1 and block.max() < rows for block in blocks)
 
 
 def _stay_on_their_level(edges: Any, levels: Any, offsets: Any, widths: Any) -> bool:
-    """Say whether every edge above the lowest level leads to a node that is on that level."""
+    """Return whether every edge above the lowest level leads to a node on that level."""
     for level in range(1, int(levels.max())):
         nodes = np.flatnonzero(levels > level)
         places = offsets[nodes, None].astype(np.int64) + np.arange(widths[level], widths[level + 1])
@@ -73,7 +73,7 @@ def _stay_on_their_level(edges: Any, levels: Any, offsets: Any, widths: Any) -> 
 
 
 def _array(vector: Any) -> NDArray[Any]:
-    """Return what a FAISS vector holds, without copying it."""
+    """Return the content of a FAISS vector, without a copy."""
     import faiss
 
     size = vector.size()

@@ -1,11 +1,11 @@
-"""The index folder: segments, a manifest that names them, and everything else that a search needs.
+"""The index folder: segments, the manifest that names them, and all other files that a search needs.
 
 docs.idx/
   manifest.json        format and version, kind, metric, the encoder's identity, segments with checksums
-  map.safetensors      the map behind the encoder, when there is one
+  map.safetensors      the map applied after the encoder, if there is one
   segments/00000/      the kind's files (vectors.faiss ...), documents/part-00000.arrow ..., and
-                       deleted-00001.bits once documents of it are deleted
-  writer.lock          who writes at the moment
+                       deleted-00001.bits once some of its documents are deleted
+  writer.lock          the current writer
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from embedkit.indexing.manifest import Manifest, read_manifest
 from embedkit.indexing.segment import Segment
 
 MAP = "map.safetensors"
-CHECKED_WHOLE = 64_000_000  # bytes of an index that is checked in full before its first search
+CHECKED_WHOLE = 64_000_000  # bytes; smaller indexes are checked in full before their first search
 
 
 class Hit(NamedTuple):
-    """One answer: its place (1 is best), similarity (larger is better), and the document `{"id": ...,
-    "text": ...}`.
+    """One hit: its rank (1 is best), its similarity (larger is better), and its document, which is a dict
+    `{"id": ..., "text": ...}`.
     """
 
     rank: int
@@ -44,8 +44,8 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True)
 class Index:
-    """An index on disk, read by memory map, as it was when it was opened: a writer leaves this generation's
-    files alone for as long as this object is there.
+    """An index on disk, read by memory map, at the generation at which it was opened: while this object
+    exists, writers keep the files of that generation.
     """
 
     path: Path
@@ -54,8 +54,8 @@ class Index:
 
     @classmethod
     def open(cls, path: str | Path) -> Index:
-        """Open an index folder; raises FormatError when it is none, of another version, or its manifest
-        is damaged.
+        """Open an index folder; raises FormatError when it is not an index, of another version, or
+        damaged.
         """
         path = Path(path)
         while True:
@@ -66,57 +66,57 @@ class Index:
                 return cls(path, manifest, leases)
             except (FileNotFoundError, BlockingIOError, FormatError) as error:
                 if read_manifest(path) == manifest:
-                    raise _missing(error) from None  # else a writer has cleared that generation away
+                    raise _missing(error) from None  # otherwise a writer replaced the generation; retry
 
     @property
     def settings(self) -> IndexKind:
-        """The settings of the index kind."""
+        """Return the settings of the index kind."""
         return self.manifest.settings
 
     @property
     def metric(self) -> Metric:
-        """The similarity."""
+        """Return the similarity measure."""
         return self.manifest.metric
 
     @property
     def dimension(self) -> int:
-        """Columns of the vectors."""
+        """Return the dimension of the vectors."""
         return self.manifest.dimension
 
     @property
     def identity(self) -> Identity | None:
-        """The encoder that made the vectors; None when nobody said which."""
+        """Return the encoder that made the vectors; None if it is unknown."""
         return self.manifest.identity
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        """The parts, oldest first."""
+        """Return the segments, oldest first."""
         return self.manifest.segments
 
     @property
     def kind(self) -> str:
-        """The spec of the index kind."""
+        """Return the spec of the index kind."""
         return spec.render(self.settings)
 
     @property
     def rows(self) -> int:
-        """Documents that are not deleted."""
+        """Count the documents that are not deleted."""
         return self.manifest.rows
 
     @cached_property
     def map_file(self) -> bytes | None:
-        """The content of the map's file, when there is a map behind the encoder; raises FormatError unless it
-        is what was written.
+        """Return the content of the map file, or None without a map; raises FormatError if the file differs
+        from what was written.
         """
         path = self.path / MAP
-        if self.manifest.map is not None:  # else an earlier version, which did not note it
+        if self.manifest.map is not None:  # otherwise an earlier version, which did not record it
             self.manifest.map.require_whole(self.path)
         return path.read_bytes() if path.is_file() else None
 
     def tuned(self, **settings: Any) -> Index:
-        """Return the same index, searched with other settings: those that a kind leaves to the query.
+        """Return the same index with other settings for search, among those that a kind sets per query.
 
-        Raises UsageError for a setting that the kind does not have, or that settled how it was built.
+        Raises UsageError for a setting that the kind does not have, or that was fixed when it was built.
         """
         known = self.settings.per_query
         for name in settings.keys() - known:
@@ -127,8 +127,8 @@ class Index:
         return replace(self, manifest=replace(self.manifest, settings=kind, segments=segments))
 
     def require_encoder(self, encoder: Encoder) -> None:
-        """Raise MismatchError, naming both fingerprints, unless queries of this encoder can be compared
-        with the index.
+        """Raise MismatchError, naming both fingerprints, unless queries of this encoder can be compared with
+        the index.
         """
         if encoder.identity.dimension != self.dimension:
             wanted = self.identity or f"vectors of {self.dimension} columns"
@@ -145,10 +145,11 @@ class Index:
     def search(
         self, queries: NDArray[np.float32], k: int, passing: Mask | None = None
     ) -> tuple[Floats, Rows]:
-        """Return scores and row numbers over all segments, best first: `k` columns, or what there is.
+        """Return scores and row numbers over all segments, best first: `k` columns, or fewer if there are
+        fewer rows.
 
-        Scores are similarities. Equal scores are in order of row. Row numbers count deleted rows too; those
-        are never found, nor those where `passing`, `(stored_rows,)`, is false.
+        Scores are similarities. Rows with equal scores are in row order. Row numbers include deleted rows;
+        these are never hits, nor are rows where `passing`, `(stored_rows,)`, is false.
         """
         if k < 1:
             raise UsageError(f"{k} is not a positive number", where="-k")
@@ -156,7 +157,9 @@ class Index:
         return self.best(self.prepared(queries), k, passing, range(len(self.segments)))
 
     def best(self, prepared: Floats, k: int, passing: Mask | None, places: range) -> tuple[Floats, Rows]:
-        """Return what `search` does, of the segments at some places, for queries that are prepared."""
+        """Return scores and row numbers as `search` does, over the segments at `places`, for prepared
+        queries.
+        """
         starts, found = self._starts[places.start : places.stop], []
         for segment, start in zip(self.segments[places.start : places.stop], starts, strict=True):
             allowed = None if passing is None else passing[start : start + segment.rows]
@@ -164,8 +167,9 @@ class Index:
         return merged(found, starts, k, len(prepared))
 
     def prepared(self, queries: NDArray[np.float32]) -> Floats:
-        """Return queries as rows are stored, of unit length under `cosine`; raises MismatchError for another
-        width, and DataError for a query that holds NaN or infinity.
+        """Return queries in the form of stored rows, with unit length under `cosine`.
+
+        Raises MismatchError for another dimension, and DataError for a query that contains NaN or infinity.
         """
         if queries.shape[1] != self.dimension:
             raise MismatchError(
@@ -179,14 +183,14 @@ class Index:
         return unit_length(queries) if self.metric == "cosine" else queries
 
     def hits(self, queries: NDArray[np.float32], k: int, columns: list[str] | None = None) -> list[list[Hit]]:
-        """Return the best `k` documents of each query; `columns` limits what is read of them."""
+        """Return the best `k` documents per query; `columns` limits the fields that are read."""
         scores, rows = self.search(queries, k)
         return self.documented(list(scores), list(rows), columns)
 
     def documented(
         self, scores: Sequence[Floats], rows: Sequence[Rows], columns: list[str] | None = None
     ) -> list[list[Hit]]:
-        """Return what was found as documents with their ranks, a list a query."""
+        """Return hits with ranks and documents for scores and rows, one list per query."""
         documents = iter(self.take(np.concatenate([np.empty(0, np.int64), *rows]), columns))
         return [
             [Hit(rank, float(score), next(documents)) for rank, score in enumerate(line, 1)]
@@ -194,7 +198,7 @@ class Index:
         ]
 
     def take(self, rows: Rows, columns: list[str] | None = None) -> list[dict[str, Any]]:
-        """Return the documents at some row numbers, in the order asked."""
+        """Return the documents at some row numbers, in the order of `rows`."""
         places = np.searchsorted(self._starts, rows, side="right") - 1
         found: list[dict[str, Any]] = [{} for _ in rows]
         for place in np.unique(places):
@@ -205,7 +209,7 @@ class Index:
         return found
 
     def find(self, ids: Iterable[str]) -> dict[str, int]:
-        """Return the row numbers of documents by their ids, those that are there and not deleted."""
+        """Return the row numbers of documents by their ids; ids that are missing or deleted are left out."""
         import pyarrow as pa
 
         wanted = pa.array(list(ids), pa.string())
@@ -228,25 +232,26 @@ class Index:
 
     @property
     def stored_rows(self) -> int:
-        """Rows of all segments, those that are deleted too."""
+        """Count the rows of all segments, deleted rows included."""
         return sum(segment.rows for segment in self.segments)
 
     def warm(self) -> None:
-        """Open what the first search needs, so that it can be done beside other work."""
-        import pyarrow as pa  # noqa: F401 (documents are read with it)
+        """Open the files that the first search needs, so that this can run in parallel with other work."""
+        import pyarrow as pa  # noqa: F401 (imported early: documents are read with it)
 
         self.require_whole()
         for segment in self.segments:
             _ = segment.opened
 
     def require_whole(self) -> None:
-        """Check an index of less than 64 MB in full, once; raises FormatError naming the first file that is
-        not what was written. Of a larger one, `verify` does it.
+        """Check an index of less than 64 MB in full, once; `verify` checks a larger one.
+
+        Raises FormatError naming the first file that differs from what was written.
         """
         _ = self._checked
 
     def verify(self) -> None:
-        """Raise FormatError naming the first file that is not what was written."""
+        """Raise FormatError naming the first file that differs from what was written."""
         for segment in self.segments:
             segment.verify()
         if self.manifest.map is not None:
@@ -267,8 +272,8 @@ class Index:
 def merged(
     found: list[tuple[Floats, Rows]], starts: NDArray[np.int64], k: int, queries: int
 ) -> tuple[Floats, Rows]:
-    """Return the best `k` of what was found in parts, whose rows begin at `starts`; equal ones in order of
-    row.
+    """Return the best `k` of the hits of several parts, whose rows begin at `starts`; rows with equal scores
+    are in row order.
     """
     none = (np.empty((queries, 0), np.float32), np.empty((queries, 0), np.int64))
     scores = np.concatenate([none[0], *(part for part, _ in found)], axis=1)
@@ -279,7 +284,7 @@ def merged(
 
 
 def _missing(error: OSError | FormatError) -> FormatError:
-    """Return what to say of a segment that the manifest names and that is not there."""
+    """Return the error for a segment that the manifest names and that is missing or damaged."""
     if isinstance(error, FormatError):
         return error
     return FormatError("is missing", where=str(error.filename or error), hint="the folder is damaged")

@@ -1,4 +1,4 @@
-"""Tombstones: which rows of a segment are deleted, a bit a row, in a file that is never changed either."""
+"""Tombstones: one bit per row of a segment, set if the row is deleted, in a file that never changes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ PREFIX = "deleted-"
 
 
 def write_tombstones(folder: Path, deleted: Mask, generation: int) -> StoredFile:
-    """Write which rows of the segment in `folder` are deleted, `(rows,)`, beside those of generations before:
-    bit 1 where a row is, the first row lowest.
+    """Write the mask of deleted rows, `(rows,)`, of the segment in `folder`, next to the files of earlier
+    generations. Bit 1 marks a deleted row; the first row is the lowest bit.
     """
     path = folder / f"{PREFIX}{generation:05d}.bits"
     write_whole(path, np.packbits(deleted, bitorder="little").tobytes())
@@ -24,7 +24,7 @@ def write_tombstones(folder: Path, deleted: Mask, generation: int) -> StoredFile
 
 
 def read_tombstones(folder: Path, file: StoredFile, rows: int, deleted: int) -> Mask:
-    """Return which rows are deleted, `(rows,)`; raises FormatError unless there are `deleted` of them."""
+    """Return the mask of deleted rows, `(rows,)`; raises FormatError unless `deleted` rows are marked."""
     file.require_whole(folder)
     bits = np.frombuffer((folder / file.name).read_bytes(), dtype=np.uint8)
     where, count = str(folder / file.name), int(np.unpackbits(bits).sum())

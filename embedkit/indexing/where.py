@@ -1,8 +1,8 @@
-"""Documents chosen by SQL over their fields, evaluated by DuckDB on the Arrow tables as they lie on disk.
+"""Select documents by an SQL condition over their fields, evaluated by DuckDB on memory-mapped Arrow tables.
 
-DuckDB compares names without case, and looks a name up in more places than the fields. So the condition is
-parsed first, every name in it resolved to one field exactly, and DuckDB evaluates it over columns that are
-numbered, whatever the fields are called.
+DuckDB compares names without case, and looks names up in more places than the fields. So the condition is
+parsed first and every name in it is resolved to exactly one field; DuckDB then evaluates it over numbered
+columns, which do not depend on the names of the fields.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from embedkit.indexing.store import Index
 
 _ROW = "row_number"
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
-    # an expression reads the documents, and no file, address or variable
+    # an expression can read the documents, but no file, address or variable
     "enable_external_access": False,
     "python_enable_replacements": False,
     "autoinstall_known_extensions": False,
@@ -34,7 +34,7 @@ _TAKE_FUNCTIONS = {
 } | {
     "list_transform",
     "array_transform",
-}  # elsewhere an arrow reads from JSON
+}  # with other functions, an arrow reads from JSON
 _REFUSED = {
     "STAR": "a star or COLUMNS(...)",
     "POSITIONAL_REFERENCE": "the number of a column",
@@ -44,12 +44,13 @@ _REFUSED = {
 
 
 def rows_where(index: Index, condition: str) -> Mask:
-    """Return for which rows `condition` is true, `(stored_rows,)`; `lang = 'en' and year > 2020`.
+    """Return the mask of rows for which `condition` is true, `(stored_rows,)`; `lang = 'en' and year > 2020`.
 
-    A name is the field that is spelled so, or else the only one that differs from it in case alone. Fields
-    that are not plain columns (objects, lists of several types) are JSON text; of a field of several types,
-    the text of each value. Raises UsageError, naming the fields, for anything but one SQL expression over
-    them, and for a name that may be several fields; MissingPackageError where DuckDB is not installed.
+    A name means the field with exactly that spelling, or else the only field that differs from it in case
+    alone. Fields that are not plain columns (objects, lists of several types) are JSON text; a field of
+    several types holds the text of each value. Raises UsageError, naming the fields, for anything but one SQL
+    expression over them, and for a name that may mean several fields; MissingPackageError if DuckDB is not
+    installed.
     """
     try:
         import duckdb
@@ -77,10 +78,10 @@ def rows_where(index: Index, condition: str) -> Mask:
 
 
 def _parsed(connection: Any, condition: str, names: _Names) -> dict[str, Any]:
-    """Return the statement that selects row numbers by a condition, as DuckDB has parsed it.
+    """Return the statement that selects row numbers by a condition, as DuckDB parses it.
 
-    A condition must be the same expression with and without parentheses around it: one that closes those, or
-    goes on with another clause or statement, is not.
+    A condition must be the same expression with and without parentheses around it: one that closes those
+    parentheses, or continues with another clause or statement, is not.
     """
     if not condition.strip():
         raise names.fault("is empty")
@@ -97,13 +98,13 @@ def _parsed(connection: Any, condition: str, names: _Names) -> dict[str, Any]:
 
 
 def _answer(connection: Any, sql: str, parameter: str) -> str:
-    """Return the one value that a statement of one parameter gives."""
+    """Execute a statement with one parameter, and return the one value of its result."""
     ((value,),) = connection.execute(sql, [parameter]).fetchall()
     return str(value)
 
 
 def _without_places(tree: Any) -> Any:
-    """Return a parsed statement without the places in the text at which its parts stood."""
+    """Return a parsed statement without the positions of its parts in the text."""
     if isinstance(tree, list):
         return [_without_places(part) for part in tree]
     if not isinstance(tree, dict):
@@ -113,7 +114,7 @@ def _without_places(tree: Any) -> Any:
 
 @dataclass
 class _Names:
-    """The names of fields, and those that a condition uses."""
+    """The names of all fields, and the fields that a condition uses."""
 
     fields: tuple[str, ...]
     used: list[int] = field(default_factory=list)
@@ -129,11 +130,13 @@ class _Names:
         return UsageError(what, where="--where", hint=f"fields: {', '.join(self.fields)}")
 
     def in_words(self, message: str) -> str:
-        """Return what DuckDB reports of numbered columns with the names of their fields."""
+        """Return a message of DuckDB with numbered columns replaced by the names of their fields."""
         return re.sub(r"\bfield_(\d+)\b", lambda found: self.fields[int(found[1])], message)
 
     def _resolved(self, tree: Any, bound: frozenset[str]) -> Any:
-        """Return a part of the statement; `bound` are the parameters of functions around it."""
+        """Return a part of the statement with its names resolved; `bound` are parameters of enclosing
+        functions.
+        """
         if isinstance(tree, list):
             return [self._resolved(part, bound) for part in tree]
         if not isinstance(tree, dict):
@@ -150,10 +153,10 @@ class _Names:
         return {name: self._resolved(part, bound) for name, part in tree.items()}
 
     def _with_functions(self, tree: Any, bound: frozenset[str]) -> Any:
-        """Return arguments of which some are functions, `x -> x > 1`."""
+        """Return arguments with names resolved; some arguments are functions, `x -> x > 1`."""
         if isinstance(tree, list):
             return [self._with_functions(part, bound) for part in tree]
-        if isinstance(tree, dict) and "class" not in tree:  # an argument with its name
+        if isinstance(tree, dict) and "class" not in tree:  # a named argument
             return {name: self._with_functions(part, bound) for name, part in tree.items()}
         if not isinstance(tree, dict) or tree["class"] != "LAMBDA":
             return self._resolved(tree, bound)
@@ -161,7 +164,7 @@ class _Names:
         return {**tree, "expr": self._resolved(tree["expr"], inside)}
 
     def _reference(self, tree: dict[str, Any], bound: frozenset[str]) -> dict[str, Any]:
-        """Return a reference to a column, or to what lies in it."""
+        """Return a reference to a numbered column, or to a part of its values."""
         name, *inside = tree["column_names"]
         if name.lower() in bound:
             return tree
@@ -173,7 +176,7 @@ class _Names:
         return {**tree, "column_names": [_column(place), *inside]}
 
     def _place(self, name: str) -> int:
-        """Return the place of the one field that a name means."""
+        """Return the place of the one field that a name means; raises UsageError if none or several match."""
         if name in self.fields:
             return self.fields.index(name)
         alike = [place for place, other in enumerate(self.fields) if other.lower() == name.lower()]
@@ -186,7 +189,7 @@ class _Names:
 
 
 def _names_in(tree: Any) -> list[str]:
-    """Return the names in the list of a function's parameters, in lower case."""
+    """Return the names in a list of function parameters, in lower case."""
     if isinstance(tree, list):
         return [name for part in tree for name in _names_in(part)]
     if not isinstance(tree, dict):
@@ -201,7 +204,7 @@ def _column(place: int) -> str:
 
 
 def _columns(parts: Sequence[Any], schema: Any, places: Sequence[int]) -> Any:
-    """Return some fields of all documents as one Arrow table, by memory map, with their row numbers."""
+    """Return some fields of all documents as one memory-mapped Arrow table, with their row numbers."""
     import pyarrow as pa
 
     chosen = pa.schema([schema.field(place) for place in places])

@@ -1,4 +1,4 @@
-"""The one writer of an index: what it writes lies beside what is there, until the manifest is swapped."""
+"""The single writer of an index: its files lie next to the existing ones until the manifest is replaced."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from embedkit.indexing.tombstones import PREFIX, write_tombstones
 
 
 class Writer:
-    """The one process that changes an index; `index` is the generation it starts from, then its own."""
+    """The only process that changes an index; `index` is the generation it starts from, then the one it
+    wrote.
+    """
 
     def __init__(self, index: Index) -> None:
         self.index = index
@@ -30,11 +32,11 @@ class Writer:
 
     @property
     def folder(self) -> Path:
-        """Where the segment of this generation is written."""
+        """Return the folder into which the segment of this generation is written."""
         return self.index.path / SEGMENTS / f"{self.generation:05d}"
 
     def bury(self, segment: Segment, rows: Rows) -> Segment:
-        """Return a segment without some of its rows, which are not deleted yet."""
+        """Return a segment with some rows, not deleted before, marked as deleted."""
         if not len(rows):
             return segment
         deleted = np.zeros(segment.rows, dtype=bool) if segment.live is None else ~segment.live
@@ -43,7 +45,7 @@ class Writer:
         return replace(segment, tombstones=file, deleted=int(deleted.sum()))
 
     def commit(self, segments: Iterable[Segment]) -> Index:
-        """Swap the manifest for one that names these segments, and return the index as it is from then on."""
+        """Replace the manifest with one that names these segments, and return the resulting index."""
         old, path = self.index.manifest, self.index.path
         kept_map = stored(path / MAP) if (path / MAP).is_file() else None
         flush_folder(path / SEGMENTS)
@@ -57,7 +59,9 @@ class Writer:
 
 
 def first_free_number(index: Index) -> int:
-    """Return one more than the largest number that is or was an id, or than the rows, deleted ones too."""
+    """Return one more than the largest number that is or was an id, or than the count of rows, deleted rows
+    included.
+    """
     import pyarrow.compute as pc
 
     largest = max(index.stored_rows, index.manifest.numbered)
@@ -70,13 +74,14 @@ def first_free_number(index: Index) -> int:
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[Writer]:
-    """Hold an index against other writers, and clear away what neither it nor a reader needs: before, what a
-    killed writer left, and afterwards what was replaced. Raises ExistsError while another process writes.
+    """Lock an index against other writers, and delete files that neither it nor a reader needs: before the
+    block, those that a killed writer left, and after it, those that were replaced. Raises ExistsError while
+    another process writes.
     """
     path = Path(path)
-    read_manifest(path)  # what is no index gets no lock
+    read_manifest(path)  # raises if it is not an index, before a lock is made
     with writer_lock(path):
-        writer = Writer(Index(path, read_manifest(path)))  # without leases, which its own clearing would meet
+        writer = Writer(Index(path, read_manifest(path)))  # without leases, which would block its own `clear`
         try:
             clear(writer.index)
             yield writer
@@ -85,8 +90,10 @@ def writing(path: str | Path) -> Iterator[Writer]:
 
 
 class Replacement(NamedTuple):
-    """A folder that is to become an index, and the first number of a segment of it: one that no segment of an
-    index before it had, so that whoever reads that one meets no file of this one.
+    """A folder that becomes an index, and its first segment number.
+
+    No segment of an earlier index at the same path had that number, so a reader of the earlier one never
+    opens a file of this one.
     """
 
     folder: Path
@@ -95,8 +102,10 @@ class Replacement(NamedTuple):
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Replacement]:
-    """Yield what becomes the index `path`, whole, when the block ends well; an index that is there already is
-    held against other writers meanwhile. Raises ExistsError while another process writes it.
+    """Yield a folder that becomes the index `path`, complete, when the block ends without an error.
+
+    An existing index is locked against other writers meanwhile. Raises ExistsError while another process
+    writes it.
     """
     with writer_lock(path) if (path / MANIFEST).is_file() else nullcontext(), whole_folder(path) as folder:
         (folder / SEGMENTS).mkdir()
@@ -104,7 +113,7 @@ def replacing(path: Path) -> Iterator[Replacement]:
 
 
 def _generation(path: Path) -> int:
-    """Return the generation of an index; -1 where there is none that can be read."""
+    """Return the generation of an index; -1 if there is no readable index."""
     try:
         return read_manifest(path).generation
     except FormatError:
@@ -112,7 +121,7 @@ def _generation(path: Path) -> int:
 
 
 def clear(index: Index) -> None:
-    """Delete segments and tombstones that the manifest does not name; segments somebody reads are kept."""
+    """Delete segments and tombstones that the manifest does not name, except segments with readers."""
     named = {segment.folder.name: segment for segment in index.segments}
     for folder in (index.path / SEGMENTS).iterdir():
         if folder.name not in named:

@@ -1,1 +1,1 @@
-"""Models and maps written for other libraries: sentence-transformers, FAISS and torch."""
+"""Export of models and maps to other libraries: sentence-transformers, FAISS and torch."""

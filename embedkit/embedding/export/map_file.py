@@ -1,4 +1,4 @@
-"""A map alone, for other programs: a FAISS LinearTransform, or the weights of a `torch.nn.Linear`."""
+"""Export of a map alone: as a FAISS LinearTransform, or as the weights of a `torch.nn.Linear`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from embedkit.data.atomic import refuse_existing, write_whole
 from embedkit.errors import FormatError
 
 MapFormat = Literal["faiss", "safetensors"]
-TOLERANCE = 1e-5  # relative, of what is read back
+TOLERANCE = 1e-5  # largest relative error of the vectors from the file
 
 
 def export_map(path: Path, transform: AffineMap, format: MapFormat, *, force: bool = False) -> None:
-    """Write a map as one file in float32, whole or not at all; it is read back and compared first.
+    """Write a map as one float32 file, complete or not at all; its content is read back and compared first.
 
-    `faiss` is for `faiss.read_VectorTransform`; `safetensors` holds `weight` `(out, in)` and `bias` `(out,)`.
-    Raises ExistsError when the file is there and `force` was not asked for.
+    `faiss.read_VectorTransform` reads the format `faiss`; `safetensors` contains `weight` `(out, in)` and
+    `bias` `(out,)`. Raises ExistsError when the file exists and `force` is not set.
     """
     refuse_existing(path, force=force)
     content = _faiss(transform) if format == "faiss" else _safetensors(transform)
@@ -48,7 +48,7 @@ def _safetensors(transform: AffineMap) -> bytes:
 
 
 def _require_same(transform: AffineMap, content: bytes, format: MapFormat, *, where: str) -> None:
-    """Raise FormatError unless the content maps a few rows as the map itself does."""
+    """Raise FormatError unless the content maps sample rows as the map itself does."""
     rows = np.random.default_rng(0).normal(size=(64, transform.input_dimension)).astype(np.float32)
     wanted = transform.apply(rows)
     found = _apply_faiss(content, rows) if format == "faiss" else _apply_safetensors(content, rows)

@@ -1,4 +1,4 @@
-"""The card of a model that embedkit made: what it is, what it was made of, and how to use it."""
+"""The model card of a model that embedkit made: its properties, its origin, and how to use it."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ In the shell: `embedkit encode -m path/to/this/folder docs.jsonl -o docs.vec`. H
 
 
 def model_card(base: Identity, made: Identity, *, how: str, facts: dict[str, str]) -> str:
-    """Return the card, Markdown under a YAML head; folders of this machine appear by their last name only.
+    """Return the card as Markdown with a YAML header; paths of local folders are reduced to their last name.
 
-    `how` ends the sentence "It was ...", `facts` are rows for the table.
+    `how` completes the sentence "It was ..."; `facts` are rows of the table.
     """
     name = MINILM_HUB_ID if base.model == "minilm" else base.model
     shown = Path(name).name if Path(name).is_absolute() else name
@@ -62,7 +62,7 @@ def model_card(base: Identity, made: Identity, *, how: str, facts: dict[str, str
 
 
 def map_facts(transform: AffineMap) -> dict[str, str]:
-    """Return what a card says of a map."""
+    """Return a map's rows for the card's table."""
     parts = transform.story.get("parts") or [transform.story]
     specs = [f"`{part.get('spec', 'of unknown origin')}`" for part in parts]
     rows = [f"{part['rows']:,}" for part in parts if part.get("rows")]

@@ -1,7 +1,6 @@
-"""An encoder and its map become a sentence-transformers folder, which gives the same vectors by itself.
+"""Export of an encoder and its map as a sentence-transformers folder that gives the same vectors.
 
-What is there is copied: the transformer's files; what is asked for is written beside them: steps, settings,
-prompts.
+The transformer's files are copied; steps, settings and prompts are written anew.
 """
 
 from __future__ import annotations
@@ -31,10 +30,12 @@ from embedkit.embedding.model_reading import Reading, read
 from embedkit.errors import ModelError
 from embedkit.version import __version__
 
-MARKER = "modules.json"  # what embedkit and sentence-transformers write into every model's folder
+MARKER = "modules.json"  # both embedkit and sentence-transformers write it into every model folder
 STORY = "embedkit.json"
 FORMAT, VERSION = "embedkit-model", 1
-TOLERANCE = 1e-5  # of the vectors' length: how far the folder's vectors may be from the encoder's
+TOLERANCE = (
+    1e-5  # largest difference between the folder's vectors and the encoder's, relative to their length
+)
 
 _TRANSFORMER_FILES = (
     "model*.safetensors", "model.safetensors.index.json", "config.json", "tokenizer*.json", "vocab*",
@@ -47,10 +48,10 @@ def export_model(
 ) -> Identity:
     """Write the encoder of `settings`, followed by the maps, as a sentence-transformers folder.
 
-    Prompts, pooling, length, truncation and unit length are baked in. The folder is read back by plain
-    sentence-transformers and compared before it takes its place. Returns what embedkit opens it as. Raises
-    ModelError when a model cannot become one or does not give the same vectors, ExistsError when something
-    is there.
+    Prompts, pooling, length, truncation and normalisation become the folder's own. Plain
+    sentence-transformers reads the folder back, and its vectors are compared, before the folder takes its
+    place. Returns the identity under which embedkit loads it. Raises ModelError when a model cannot be
+    exported or gives other vectors, and ExistsError when the output exists.
     """
     if settings.model.partition(":")[0] == "hash":
         raise ModelError(
@@ -79,7 +80,7 @@ def export_model(
 def _write_transformer(
     folder: Path, source: ModelFolder, reading: Reading, prefix: str, *, all_layers: bool
 ) -> None:
-    """Copy the tokenizer and the weights, under the model's own names; settings say fp32 in any case."""
+    """Copy the tokenizer and the weights, under the model's own names; the settings always state float32."""
     below = transformer_folder(source)
     if not any(below.glob("model*.safetensors")):
         raise ModelError(
@@ -111,7 +112,7 @@ def _write_transformer(
 
 
 def _write_steps(folder: Path, steps: Sequence[Step]) -> None:
-    """Write a folder a step, and the list of them."""
+    """Write one folder per step, and the list of steps."""
     entries = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]
     for number, step in enumerate(steps, start=1):
         name = f"{number}_{step.name}"
@@ -136,7 +137,7 @@ def _write_step(folder: Path, step: Step) -> None:
 
 
 def _write_settings(folder: Path, source: ModelFolder, reading: Reading) -> None:
-    """Write prompts, those of documents for whatever text is not said to be a query."""
+    """Write the prompts; the document prompt is the default."""
     name = "config_sentence_transformers.json"
     said = orjson.loads((source.path / name).read_bytes()) if (source.path / name).is_file() else {}
     said["prompts"] = {"query": reading.query_prompt, "document": reading.document_prompt}
@@ -145,7 +146,7 @@ def _write_settings(folder: Path, source: ModelFolder, reading: Reading) -> None
 
 
 def _write_story(folder: Path, base: Any, identity: Identity, transform: AffineMap | None) -> None:
-    """Write how the folder was made, for machines and for people."""
+    """Write the provenance of the folder, as JSON and as a model card."""
     story: dict[str, Any] = {"format": FORMAT, "version": VERSION, "made by": "embedkit export"}
     story |= {"embedkit": __version__, "base": base.identity.to_json(), "dimension": identity.dimension}
     if (base.folder.path / STORY).is_file():
@@ -161,7 +162,7 @@ def _write_story(folder: Path, base: Any, identity: Identity, transform: AffineM
 
 
 def _require_same(folder: Path, encoder: Any, *, where: str) -> None:
-    """Raise ModelError unless plain sentence-transformers gives the encoder's vectors, of both roles."""
+    """Raise ModelError unless plain sentence-transformers gives the encoder's vectors, for both roles."""
     from embedkit.embedding.conversion import SAMPLE
 
     expected = [encoder.encode(SAMPLE, role) for role in ("document", "query")]
@@ -173,13 +174,13 @@ def _require_same(folder: Path, encoder: Any, *, where: str) -> None:
 
 
 def plain_vectors(folder: Path, texts: Sequence[str]) -> tuple[Vectors, Vectors]:
-    """Return what plain sentence-transformers gives for texts, taken as documents and as queries."""
+    """Return the vectors that plain sentence-transformers gives for texts, as documents and as queries."""
     from embedkit.embedding.torch_runtime import load_sentence_transformer
 
     model = load_sentence_transformer(ModelFolder(folder.name, folder), EncoderSettings(device="cpu"))
     how: dict[str, Any] = {"show_progress_bar": False, "convert_to_numpy": True}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of transformers, to those who maintain models
+        warnings.simplefilter("ignore")  # transformers warns the maintainers of models
         documents = np.asarray(model.encode(list(texts), **how), dtype=np.float32)
         queries = np.asarray(model.encode(list(texts), prompt_name="query", **how), dtype=np.float32)
     return documents, queries

@@ -1,7 +1,6 @@
-"""The steps of a sentence-transformers model that does what an encoder and its map do, each in stock
-modules.
+"""The steps of a sentence-transformers model that computes an encoder and its map, all in stock modules.
 
-Steps keep the names that every version of that library reads (`sentence_transformers.models.Dense`).
+Steps have the names that every version of that library reads (`sentence_transformers.models.Dense`).
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from embedkit.errors import ModelError
 _STOCK = "sentence_transformers.models."
 _IDENTITY = "torch.nn.modules.linear.Identity"
 _TOKENS = {"cls": "cls_token", "max": "max_tokens", "mean": "mean_tokens"}
-_LAYERS = {"first-last": (1, -1), "last2": (-2, -1), "embedding": (0,)}  # of the hidden states
+_LAYERS = {"first-last": (1, -1), "last2": (-2, -1), "embedding": (0,)}  # indices of hidden states
 
 Float32 = NDArray[np.float32]
 
 
 class Step(NamedTuple):
-    """One step: its class, its settings and weights, or the folder that holds both already."""
+    """One step: its class, its settings and weights, or the folder that contains both."""
 
     type: str
     config: dict[str, Any] | None = None
@@ -46,9 +45,9 @@ NORMALIZE = Step(f"{_STOCK}Normalize")
 def steps_of(
     folder: ModelFolder, reading: Reading, pooling: str | None, transform: AffineMap | None
 ) -> list[Step]:
-    """Return the steps behind the transformer: the model's own, then what was asked for, then the map.
+    """Return the steps after the transformer: the model's own, then those of the settings, then the map.
 
-    `pooling` replaces the model's own; raises ModelError where no stock module does what it does.
+    `pooling` replaces the model's own pooling. Raises ModelError where no stock module can replace it.
     """
     steps = own_steps(folder)
     while steps and steps[-1].name == "Normalize":
@@ -65,13 +64,15 @@ def steps_of(
 
 
 def transformer_folder(folder: ModelFolder) -> Path:
-    """Return where a model's transformer lies: in its folder or, told by `modules.json`, in one below."""
+    """Return the folder of a model's transformer: the subfolder that `modules.json` names, else the model's
+    folder.
+    """
     file = folder.path / "modules.json"
     return folder.path / orjson.loads(file.read_bytes())[0]["path"] if file.is_file() else folder.path
 
 
 def own_steps(folder: ModelFolder) -> list[Step]:
-    """Return the model's own steps behind its transformer, by the folders that hold them."""
+    """Return the model's own steps after its transformer, as the folders that contain them."""
     file = folder.path / "modules.json"
     if not file.is_file():
         return [_pooling_step(folder, "mean")]
@@ -89,12 +90,12 @@ def dense(A: NDArray[np.float64], b: NDArray[np.float64]) -> Step:
 
 
 def truncation(width: int, dim: int) -> Step:
-    """Return the Dense step that keeps the first `dim` of `width` columns."""
+    """Return the Dense step that keeps the first `dim` of `width` dimensions."""
     return dense(np.eye(dim, width), np.zeros(dim))
 
 
 def reads_all_layers(steps: list[Step]) -> bool:
-    """True when a step reads the hidden states of all layers, which the transformer must then hand on."""
+    """Return whether a step reads the hidden states of all layers, which the transformer must then output."""
     return any(step.name == "WeightedLayerPooling" for step in steps)
 
 
@@ -132,13 +133,13 @@ def _layer_mean(folder: ModelFolder, layers: tuple[int, ...]) -> Step:
 
 
 def _pooler(folder: ModelFolder) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return weight and bias of the pooler's linear part; raises ModelError when there is none."""
+    """Return weight and bias of the pooler's linear part; raises ModelError when the model has no pooler."""
     from safetensors import safe_open
 
     found: dict[str, Any] = {}
     for file in sorted(transformer_folder(folder).glob("model*.safetensors")):
         with safe_open(file, framework="pt") as tensors:
-            for key in tensors.keys():  # noqa: SIM118 (no mapping)
+            for key in tensors.keys():  # noqa: SIM118 (not a mapping)
                 if key.removeprefix("module.").endswith(("pooler.dense.weight", "pooler.dense.bias")):
                     found[key.rpartition(".")[2]] = tensors.get_tensor(key).double().numpy()
     if found.keys() != {"weight", "bias"}:
@@ -157,7 +158,7 @@ def _hidden_size(folder: ModelFolder) -> int:
 
 
 def _config(folder: ModelFolder, *names: str) -> int:
-    """Return the setting of the transformer that goes by one of these names."""
+    """Return the transformer's setting under the first of these names that is set."""
     config = orjson.loads((transformer_folder(folder) / "config.json").read_bytes())
     value = next((config[name] for name in names if config.get(name)), None)
     if value is None:

@@ -1,1 +1,1 @@
-"""Index kinds, one a file: frozen settings that are a `Kind` (indexing/kind.py)."""
+"""Index kinds, one per file: frozen settings that implement `IndexKind` (indexing/kind.py)."""

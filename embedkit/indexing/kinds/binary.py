@@ -1,4 +1,4 @@
-"""The binary kind: a first pass over sign codes, 1/32 of the vectors, and a second one over what it found."""
+"""The binary kind: a first pass over sign codes (1/32 of the vectors' size), a second over its candidates."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ FILE = "codes.faiss"
 
 @dataclass(frozen=True)
 class Binary(IndexKind):
-    """Settings of `binary`: `k * oversample` rows (100 at least) nearest by Hamming distance are scored again
-    with vectors kept on disk as `rescore` says.
+    """Settings of `binary`: the `k * oversample` rows (at least 100) nearest by Hamming distance are scored
+    again with vectors that are kept on disk in the type `rescore`.
 
-    With `rescore=none` nothing but the codes is kept, and a score is the cosine that their angle says,
-    sin(pi c / 2) with c = 1 - 2 h/n. Signs know no lengths: under `dot` the first pass goes by angle alone.
+    With `rescore=none` only the codes are kept, and a score is the cosine estimated from their angle,
+    sin(pi c / 2) with c = 1 - 2 h/n. Signs carry no lengths: under `dot` the first pass ranks by angle alone.
     """
 
     oversample: int = 4
@@ -59,7 +59,7 @@ class Binary(IndexKind):
         require_oversample(self.oversample)
 
     def build(self, blocks: Blocks, layout: Layout, folder: Path) -> None:
-        """Write the codes of all rows, and the rows beside them; one pass."""
+        """Write the codes of all rows, and the rows to a file next to them, in one pass."""
         import faiss
 
         if layout.metric == "dot" and self.rescore is None:
@@ -87,7 +87,7 @@ class Binary(IndexKind):
         return cosine_from_agreement(agreement).astype(np.float32), rows
 
     def vectors(self, opened: TwoPass, rows: Rows, dimension: int) -> Floats:
-        """Return stored rows, `(len(rows), dimension)`; of signs alone, columns +-1/sqrt(dimension)."""
+        """Return stored rows, `(len(rows), dimension)`; with signs alone, entries are +-1/sqrt(dimension)."""
         if opened.vectors is not None:
             return np.asarray(opened.vectors[rows], dtype=np.float32)
         codes = np.stack([opened.codes.reconstruct(row) for row in rows.tolist()])
@@ -99,11 +99,11 @@ class Binary(IndexKind):
 
     @classmethod
     def proposals(cls, rows: int, dimension: int) -> Iterator[Self]:
-        """Yield the kind with its vectors for a second pass."""
+        """Yield the kind with vectors kept for a second pass."""
         yield cls()
 
     def cost(self, rows: int, dimension: int, machine: Machine) -> Cost:
-        """Return what `rows` rows cost: every search reads all codes, and rows for the candidates."""
+        """Return the cost of `rows` rows: every search reads all codes, and the rows of its candidates."""
         codes = Term("rows x columns / 8", rows, dimension / 8)
         scan = 4 * codes.bytes / machine.scanned + rescoring_seconds(self.oversample, dimension) + CALL
         kept = rescored_rows(self.rescore, rows, dimension)
@@ -113,6 +113,6 @@ class Binary(IndexKind):
 
 
 def binary_recall(candidates: float, rows: int, dimension: int) -> float:
-    """Return the expected recall of sign codes of which `candidates` are scored again."""
+    """Return the expected recall of sign codes when `candidates` rows are scored again."""
     missed = 0.10 * (candidates / 100) ** -1.1 * (rows / 1e5) ** 0.4 * (384 / dimension)
     return float(1 - min(1.0, missed))

@@ -1,4 +1,4 @@
-"""The factory kind: any index that a FAISS factory string names, for those who know them."""
+"""The factory kind: any index that a FAISS factory string describes, for users who know these strings."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from embedkit.indexing.sampling import SAMPLE_ROWS, SPOOL, draw
 FILE = "factory.faiss"
 _HINT = "see FAISS's page on its index factory"
 _BLOCK_ROWS = 16384
-_ASKED = 64  # rows that a new index is asked for, before it is believed
+_ASKED = 64  # rows with which a new index is tested before it is accepted
 
 
 @dataclass(frozen=True)
 class Factory(IndexKind):
-    """Settings of `factory`: FAISS's own description, with its commas, and nothing behind it, as in
-    `factory:IVF256,SQ8`; trained on a random sample of 65,536 rows.
+    """Settings of `factory`: FAISS's own description, commas included, which ends the spec, as in
+    `factory:IVF256,SQ8`; the index is trained on a random sample of 65,536 rows.
 
-    Douze et al. 2024, "The Faiss library", section 2. It must know inner products and give rows back.
+    Douze et al. 2024, "The Faiss library", section 2. It must support inner products and reconstruct rows.
     """
 
     description: str
-    verbatim: ClassVar[str] = "description"  # the field that a spec's text is, whatever it holds
+    verbatim: ClassVar[str] = "description"  # the field that takes the spec's text unparsed
 
     def build(self, blocks: Blocks, layout: Layout, folder: Path) -> None:
-        """Write the FAISS index of all rows `(rows, dimension)`; it is in memory while it is filled.
+        """Write the FAISS index of all rows `(rows, dimension)`; it is held in memory while it is filled.
 
-        FAISS is in a process of its own meanwhile: some descriptions crash it, and those are refused.
+        FAISS runs in a process of its own here: some descriptions crash it, and those are refused.
         """
         self._apart(_require_known, layout.dimension)  # before anything is read
         for _ in write_rows(folder / SPOOL, blocks, "float32"):
@@ -46,18 +46,20 @@ class Factory(IndexKind):
         (folder / SPOOL).unlink()
 
     def open(self, folder: Path, rows: int) -> Any:
-        """Map the FAISS index into memory where FAISS can."""
+        """Open the FAISS index, memory-mapped if FAISS can map it."""
         return map_index(folder / FILE, rows)
 
     def search(
         self, opened: Any, queries: Floats, k: int, allowed: Mask | None = None
     ) -> tuple[Floats, Rows]:
-        """Return similarities and rows, `(queries, k)`; queries that find fewer than `k` are compared with
-        all, and so are those for which FAISS cannot leave rows out.
+        """Return similarities and rows, `(queries, k)`.
+
+        A query is compared with all allowed rows if it has fewer than `k` hits, or if FAISS cannot filter
+        rows.
         """
         try:
             scores, rows = opened.search(queries, k, params=search_parameters(opened, allowed))
-        except RuntimeError:  # no selection of rows in this class
+        except RuntimeError:  # this FAISS class cannot filter rows
             return _exhaustive(opened, queries, k, allowed)
         short = (rows < 0).any(axis=1)
         if short.any():
@@ -66,7 +68,7 @@ class Factory(IndexKind):
         return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
 
     def vectors(self, opened: Any, rows: Rows, dimension: int) -> Floats:
-        """Return stored rows, `(len(rows), dimension)`, decoded where they are codes."""
+        """Return stored rows, `(len(rows), dimension)`, decoded if they are codes."""
         return _given_back(opened, rows)
 
     @property
@@ -74,7 +76,7 @@ class Factory(IndexKind):
         return f"factory:{self.description}"
 
     def _apart(self, work: Callable[..., None], *arguments: Any) -> None:
-        """Do a part of the building in a process of its own; raises UsageError when FAISS cannot do it."""
+        """Run one step of the build in a process of its own; raises UsageError when FAISS fails."""
         try:
             apart(work, self.description, *arguments)
         except RuntimeError as error:
@@ -86,9 +88,7 @@ class Factory(IndexKind):
             raise UsageError("FAISS asks for more memory than there is", where=self._name) from None
 
     def _trained(self, sample: Floats) -> Any:
-        """Return the index trained on rows `(rows, dimension)`; where FAISS wants more than there are, they
-        are repeated.
-        """
+        """Return the index trained on rows `(rows, dimension)`; they are repeated if FAISS requires more."""
         while True:
             index = self._empty(sample.shape[1])
             try:
@@ -100,8 +100,8 @@ class Factory(IndexKind):
             sample = np.resize(sample, (min(2 * len(sample), SAMPLE_ROWS), sample.shape[1]))
 
     def _require_origin(self, index: Any) -> None:
-        """Raise UsageError for a map in front that keeps nothing, or that moves the origin: inner products
-        behind it are others.
+        """Raise UsageError if a map in front of the index keeps no dimension, or moves the origin, which
+        changes inner products.
         """
         import faiss
 
@@ -126,13 +126,14 @@ class Factory(IndexKind):
 
 
 def _require_known(description: str, dimension: int) -> None:
-    """Raise RuntimeError unless FAISS knows the description, UsageError where its scores are distances."""
+    """Raise RuntimeError if FAISS rejects the description, UsageError if the index scores by distance."""
     Factory(description)._empty(dimension)
 
 
 def _build(description: str, place: str) -> None:
-    """Write the index of the rows that are spooled in a folder, read it again, and ask it all that a search
-    may; raises RuntimeError for what FAISS cannot do.
+    """Write the index of the rows spooled in a folder, reopen it, and try every operation of a search.
+
+    Raises RuntimeError when FAISS cannot do one of them.
     """
     kind, folder = Factory(description), Path(place)
     sample, _ = draw(read_rows(folder / SPOOL), 0, SAMPLE_ROWS)
@@ -156,7 +157,7 @@ def _build(description: str, place: str) -> None:
 
 
 def _given_back(index: Any, rows: Rows) -> Floats:
-    """Return stored rows, `(len(rows), dimension)`; raises RuntimeError for an index that cannot."""
+    """Return stored rows, `(len(rows), dimension)`; raises RuntimeError if the index cannot return them."""
     import faiss
 
     lists = faiss.try_extract_index_ivf(index)
@@ -166,7 +167,7 @@ def _given_back(index: Any, rows: Rows) -> Floats:
 
 
 def _exhaustive(index: Any, queries: Floats, k: int, allowed: Mask | None) -> tuple[Floats, Rows]:
-    """Return the best `k` by inner products with stored rows that are allowed, block by block."""
+    """Return the best `k` of the allowed rows by inner product with stored rows, block by block."""
     import faiss
 
     rows = np.arange(index.ntotal) if allowed is None else np.flatnonzero(allowed)
@@ -181,5 +182,5 @@ def _exhaustive(index: Any, queries: Floats, k: int, allowed: Mask | None) -> tu
 
 
 def _said(error: RuntimeError) -> str:
-    """Return FAISS's own words without the place in its source."""
+    """Return FAISS's message without the position in its source code."""
     return re.split(r"\.(?:cpp|h):\d+: ", str(error))[-1].removeprefix("Error: ")

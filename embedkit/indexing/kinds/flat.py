@@ -1,4 +1,4 @@
-"""The flat kind: every vector compared with every query; exact, no training, and built in constant memory."""
+"""The flat kind: every query is compared with every vector; exact, untrained, built in constant memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FILE = "vectors.faiss"
 
 @dataclass(frozen=True)
 class Flat(IndexKind):
-    """Settings of `flat`: none."""
+    """Settings of `flat`, which has none."""
 
     def build(self, blocks: Blocks, layout: Layout, folder: Path) -> None:
         """Write the FAISS IndexFlatIP of all rows `(rows, dimension)`, holding one block at a time."""
@@ -48,11 +48,11 @@ class Flat(IndexKind):
 
     @classmethod
     def proposals(cls, rows: int, dimension: int) -> Iterator[Self]:
-        """Yield the kind as it is."""
+        """Yield the kind, which has no settings."""
         yield cls()
 
     def cost(self, rows: int, dimension: int, machine: Machine) -> Cost:
-        """Return what `rows` rows cost: every search reads all of them."""
+        """Return the cost of `rows` rows: every search reads all of them."""
         vectors = Term("rows x columns x 4", rows, 4 * dimension)
         seconds = rows * 4 * dimension / machine.scanned + CALL
         building = blocks_in_memory(rows, dimension)

@@ -1,4 +1,4 @@
-"""The hnsw kind: a graph of neighbours that a search walks, over vectors kept as floats, halves or bytes."""
+"""The hnsw kind: a search walks a graph of neighbours, over vectors stored as float32, float16 or bytes."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 FILE = "graph.faiss"
 Storage = Literal["flat", "fp16", "sq8"]
-_CACHED = 3e7  # bytes beyond which a step in a graph waits for memory
-_WAITING = 1.3  # times longer
+_CACHED = 3e7  # bytes; in larger graphs each step waits for memory
+_WAITING = 1.3  # factor by which such a step takes longer
 
 
 @dataclass(frozen=True)
 class Hnsw(IndexKind):
-    """Settings of `hnsw`: `m` neighbours a node, 2 m at the lowest level; `ef_construction` candidates looked
-    at while it is built and `ef_search` while it is searched, `k` at least.
+    """Settings of `hnsw`: `m` neighbours per node, 2 m at the lowest level; building examines
+    `ef_construction` candidates, a search `ef_search` (`k` at least).
 
-    Malkov and Yashunin 2016, sections 4.1 and 4.2. Built in memory, where the graph takes 8 m bytes a row.
-    `sq8` takes the ranges of its columns from a sample.
+    Malkov and Yashunin 2016, sections 4.1 and 4.2. The index is built in memory, where the graph takes 8 m
+    bytes per row. `sq8` learns the range of each dimension from a sample.
     """
 
     m: int = 32
@@ -59,7 +59,7 @@ class Hnsw(IndexKind):
             raise ValueError(f"m={self.m} is not at least 2")
 
     def build(self, blocks: Blocks, layout: Layout, folder: Path) -> None:
-        """Write the FAISS graph of all rows `(rows, dimension)`; it is in memory while it is built."""
+        """Write the FAISS graph of all rows `(rows, dimension)`; it is held in memory while it is built."""
         index = self._empty(layout.dimension)
         if self.storage == "sq8":
             sample, blocks = sampled(blocks, folder, self.seed)
@@ -77,8 +77,9 @@ class Hnsw(IndexKind):
     def search(
         self, opened: Any, queries: Floats, k: int, allowed: Mask | None = None
     ) -> tuple[Floats, Rows]:
-        """Return inner products and rows, `(queries, k)`; queries whose walk ends before it has met `k` rows
-        that are allowed are compared with all.
+        """Return inner products and rows, `(queries, k)`.
+
+        A query whose walk ends before it has met `k` allowed rows is compared with all allowed rows.
         """
         parameters = selecting(allowed, "SearchParametersHNSW", efSearch=max(self.ef_search, k))
         scores, rows = opened.search(queries, k, params=parameters)
@@ -93,20 +94,20 @@ class Hnsw(IndexKind):
         return np.asarray(opened.storage.reconstruct_batch(rows), dtype=np.float32)
 
     def limits(self, k: int) -> Mapping[str, tuple[int, int]]:
-        """Return the range of `ef_search`, which a search raises to `k` by itself."""
+        """Return the range of `ef_search`; a search raises it to `k` itself."""
         return {"ef_search": (k, 4096)}
 
     @classmethod
     def proposals(cls, rows: int, dimension: int) -> Iterator[Self]:
-        """Yield graphs of several densities, over each storage."""
+        """Yield graphs of several densities for each storage."""
         for storage in get_args(Storage):
             for m in (16, 32):
                 yield from (cls(m=m, ef_construction=ef, storage=storage) for ef in (40, 100, 200))
 
     def cost(self, rows: int, dimension: int, machine: Machine) -> Cost:
-        """Return what `rows` rows cost: distances along walks, each of which waits for memory."""
+        """Return the cost of `rows` rows: distances along walks, each of which waits for memory."""
         vectors = Term(f"rows x {self.storage} vector", rows, STORED_BYTES[self.storage] * dimension)
-        edges = self.m * (2 + 1 / (self.m - 1))  # the levels above the lowest hold one row in m
+        edges = self.m * (2 + 1 / (self.m - 1))  # one row in m is on a level above the lowest
         graph = Term("rows x (edges x 4 + 12)", rows, 4 * edges + 12)
         waiting = _WAITING if vectors.bytes + graph.bytes > _CACHED else 1
         step = (0.5 + dimension / 256) / machine.walked * waiting
@@ -137,7 +138,9 @@ class Hnsw(IndexKind):
 
 
 def _reserve(index: Any, rows: int) -> None:
-    """Take the memory of `rows` rows at once: a vector that grows as rows are added takes twice as much."""
+    """Allocate memory for `rows` rows at once: a vector that grows while rows are added takes twice
+    as much.
+    """
     import faiss
 
     storage: Any = faiss.downcast_index(index.storage)
@@ -148,7 +151,7 @@ def _reserve(index: Any, rows: int) -> None:
 
 
 def hnsw_recall(ef: float, rows: int, m: int, ef_construction: int) -> float:
-    """Return the expected recall of a graph: the misses fall with `ef` and grow with the rows."""
+    """Return the expected recall of a graph: misses decrease with `ef` and increase with the rows."""
     missed = 0.18 * (ef / 10) ** -0.93 * (rows / 1e5) ** 0.38
     missed *= (40 / ef_construction) ** 0.4 * (32 / m) ** 1.5
     return float(1 - min(1.0, missed))

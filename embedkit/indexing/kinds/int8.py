@@ -1,4 +1,4 @@
-"""The int8 kind: a first pass over codes of a byte a column, and a second one over what it found."""
+"""The int8 kind: a first pass over codes of one byte per dimension, a second over its candidates."""
 
 from __future__ import annotations
 
@@ -45,8 +45,9 @@ FILE, SPOOL = "codes.faiss", "spool.npy"
 
 @dataclass(frozen=True)
 class Int8(IndexKind):
-    """Settings of `int8`: `k * oversample` rows (100 at least) nearest by their codes are scored again with
-    vectors kept on disk as `rescore` says; with `rescore=none` a score is that of the decoded vector.
+    """Settings of `int8`: the `k * oversample` rows (at least 100) nearest by their codes are scored again
+    with vectors that are kept on disk in the type `rescore`; with `rescore=none` decoded vectors give the
+    scores.
     """
 
     oversample: int = 2
@@ -57,7 +58,7 @@ class Int8(IndexKind):
         require_oversample(self.oversample)
 
     def build(self, blocks: Blocks, layout: Layout, folder: Path) -> None:
-        """Write the codes of all rows; rows are spooled to disk, since ranges are those of all of them."""
+        """Write the codes of all rows; rows are first spooled to disk, since ranges depend on all of them."""
         if isinstance(layout.codes, Int8Codes):
             _write(folder, layout.codes, blocks)
             return
@@ -82,7 +83,7 @@ class Int8(IndexKind):
         return (scores, rows) if opened.vectors is None else rescore(opened.vectors, queries, rows, k)
 
     def vectors(self, opened: TwoPass, rows: Rows, dimension: int) -> Floats:
-        """Return stored rows, `(len(rows), dimension)`; decoded where only codes are kept."""
+        """Return stored rows, `(len(rows), dimension)`, decoded if only codes are kept."""
         kept = opened.codes.reconstruct_batch(rows) if opened.vectors is None else opened.vectors[rows]
         return np.asarray(kept, dtype=np.float32)
 
@@ -92,11 +93,11 @@ class Int8(IndexKind):
 
     @classmethod
     def proposals(cls, rows: int, dimension: int) -> Iterator[Self]:
-        """Yield the kind with and without vectors for a second pass."""
+        """Yield the kind with and without vectors kept for a second pass."""
         yield from (cls(), cls(rescore=None))
 
     def cost(self, rows: int, dimension: int, machine: Machine) -> Cost:
-        """Return what `rows` rows cost: every search reads all codes, and rows for the candidates."""
+        """Return the cost of `rows` rows: every search reads all codes, and the rows of its candidates."""
         codes = Term("rows x columns", rows, dimension)
         written = codes.bytes + 2 * 4 * rows * dimension
         scan = rows * dimension * 2 / machine.scanned + rescoring_seconds(self.oversample, dimension) + CALL
@@ -117,6 +118,6 @@ def _write(folder: Path, codes: Int8Codes, blocks: Blocks) -> None:
 
 
 def _bytes(blocks: Blocks) -> Iterator[NDArray[np.uint8]]:
-    """Return codes -128 to 127 as bytes 0 to 255."""
+    """Yield codes of -128 to 127 as bytes of 0 to 255."""
     for block in blocks:
         yield block.view(np.uint8) ^ np.uint8(128)

@@ -1,4 +1,4 @@
-"""The ivf kind: rows in lists around centroids, of which a search reads the nearest."""
+"""The ivf kind: rows in lists around centroids; a search reads the lists nearest to the query."""
 
 from __future__ import annotations
 
@@ -30,23 +30,24 @@ if TYPE_CHECKING:
     from typing import Self
 
 FILE = "lists.faiss"
-ROWS_A_LIST = 39  # of the sample, at least: what k-means of FAISS asks for
-OPQ_ROWS = 16384  # of the sample, of which a rotation is learnt
+ROWS_A_LIST = 39  # minimum sampled rows per list, which k-means in FAISS requires
+OPQ_ROWS = 16384  # sampled rows from which a rotation is learnt
 OPQ_ROUNDS = 20
 Storage = Literal["flat", "sq8", "pq"]
 _MOST_LISTS = 1 << 20
 _KMEANS_ROUNDS = 10
-_OPQ_ROUNDS = 100  # as they are timed; OPQ_ROUNDS rounds each train a quantizer of their own
+_OPQ_ROUNDS = 100  # fitted to timings; each of the OPQ_ROUNDS rounds trains a quantizer of its own
 
 
 @dataclass(frozen=True)
 class Ivf(IndexKind):
-    """Settings of `ivf`: `lists` by k-means on a random sample (by default 4 sqrt(rows of the sample)), of
-    which a search reads the `probes` nearest, all where those hold too few rows.
+    """Settings of `ivf`: `lists` by k-means on a random sample (by default 4 sqrt(rows of the sample)); a
+    search reads the `probes` nearest lists, or all lists if those hold too few rows.
 
-    Jegou, Douze and Schmid 2011, section 4. `sq8` takes the ranges of its columns from the sample. `pq` keeps
-    of each row `m` numbers of `bits` bits (section 2; by default a number for four columns), after a rotation
-    that suits them with `opq` (Ge, He, Ke and Sun 2013, section 3); its scores are those of decoded rows.
+    Jegou, Douze and Schmid 2011, section 4. `sq8` learns the range of each dimension from the sample. `pq`
+    stores `m` numbers of `bits` bits per row (section 2; by default one number per four dimensions), with
+    `opq` after a rotation that suits them (Ge, He, Ke and Sun 2013, section 3); its scores are inner products
+    with decoded rows.
     """
 
     lists: int | None = None
@@ -69,9 +70,11 @@ class Ivf(IndexKind):
             raise ValueError(f"m, bits and opq are of storage=pq, not of storage={self.storage}")
 
     def build(self, blocks: Blocks, layout: Layout, folder: Path) -> None:
-        """Write the FAISS lists of all rows `(rows, dimension)`; they are in memory while they are filled."""
+        """Write the FAISS lists of all rows `(rows, dimension)`; they are held in memory while they are
+        filled.
+        """
         if self.storage == "pq":
-            numbers_a_row(self.m, layout.dimension, opq=self.opq)  # refused before anything is read
+            numbers_a_row(self.m, layout.dimension, opq=self.opq)  # raises before any row is read
         if layout.pretrained is None:
             sample, rows = sampled(blocks, folder, self.seed, self.sample_rows)
             index = self._trained(sample)
@@ -82,11 +85,11 @@ class Ivf(IndexKind):
 
     @property
     def sample_rows(self) -> int:
-        """The rows of the sample that the centroids, ranges and codes are learnt from."""
+        """Return the size of the sample from which centroids, ranges and codes are learnt."""
         return max(SAMPLE_ROWS, ROWS_A_LIST * (self.lists or 0), int(2**self.bits) * ROWS_A_LIST)
 
     def learn(self, sample: Floats, file: Path) -> None:
-        """Write the trained, empty index, for segments that are built apart."""
+        """Write the trained, empty index, from which segments are built apart."""
         save_index(file, self._trained(sample))
 
     def open(self, folder: Path, rows: int) -> Any:
@@ -106,7 +109,7 @@ class Ivf(IndexKind):
         return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
 
     def vectors(self, opened: Any, rows: Rows, dimension: int) -> Floats:
-        """Return stored rows, `(len(rows), dimension)`; decoded where they are codes."""
+        """Return stored rows, `(len(rows), dimension)`, decoded if they are codes."""
         _lists_of(opened).make_direct_map()
         return np.asarray(opened.reconstruct_batch(rows), dtype=np.float32)
 
@@ -116,20 +119,20 @@ class Ivf(IndexKind):
 
     @classmethod
     def proposals(cls, rows: int, dimension: int) -> Iterator[Self]:
-        """Yield several numbers of lists, over each storage."""
+        """Yield several numbers of lists for each storage."""
         sizes = sorted({max(1, dimension // part) for part in (2, 4, 5, 6, 8, 16)})
         for lists in sorted({_lists(rows, times) for times in (1, 2, 4, 8)}):
             yield from (cls(lists=lists), cls(lists=lists, storage="sq8"))
             yield from (cls(lists=lists, storage="pq", m=m) for m in sizes)
 
     def settled(self, rows: int, dimension: int) -> Self:
-        """Return these settings with the numbers of lists and of product codes that building would choose."""
+        """Return these settings with the numbers of lists and of product codes that a build would choose."""
         m = numbers_a_row(self.m, dimension, opq=self.opq) if self.storage == "pq" else None
         lists = self.lists or round(4 * math.sqrt(min(rows, SAMPLE_ROWS)))
         return replace(self, lists=max(1, min(lists, rows // ROWS_A_LIST)), m=m)
 
     def cost(self, rows: int, dimension: int, machine: Machine) -> Cost:
-        """Return what `rows` rows cost; raises ValueError unless the settings are `settled`."""
+        """Return the cost of `rows` rows; raises ValueError unless the settings are `settled`."""
         if self.lists is None or (self.storage == "pq" and self.m is None):
             raise ValueError("the cost of ivf depends on its lists and on m")
         codes, learnt = self._codes(rows, dimension)
@@ -152,7 +155,7 @@ class Ivf(IndexKind):
         return Cost((codes, centroids, learnt), (), building, seconds, query, recall)
 
     def _codes(self, rows: int, dimension: int) -> tuple[Term, Term]:
-        """Return the terms of the codes and of what they are decoded with."""
+        """Return the terms of the codes and of the data that decodes them."""
         if self.m is None:
             codes = Term("rows x (code + 8 of its number)", rows, STORED_BYTES[self.storage] * dimension + 8)
             return codes, Term("ranges", 1, 8 * dimension)
@@ -168,7 +171,9 @@ class Ivf(IndexKind):
         return scores, rows
 
     def _trained(self, sample: Floats) -> Any:
-        """Return an empty index, trained on rows `(rows, dimension)`, behind its rotation if it has one."""
+        """Return an empty index trained on rows `(rows, dimension)`, with a rotation in front if it
+        has one.
+        """
         import faiss
 
         if self.storage != "pq":
@@ -177,7 +182,7 @@ class Ivf(IndexKind):
         m = numbers_a_row(self.m, dimension, opq=self.opq)
         enough = max(
             2**self.bits, 2 * dimension, ROWS_A_LIST
-        )  # FAISS learns centroids and axes of no fewer rows
+        )  # minimum rows from which FAISS learns centroids and axes
         sample = sample if len(sample) >= enough else np.resize(sample, (enough, dimension))
         if not self.opq:
             return self._learnt(self._empty(dimension, len(sample), m), sample)
@@ -188,7 +193,7 @@ class Ivf(IndexKind):
         )
 
     def _learnt(self, index: Any, sample: Floats) -> Any:
-        index.cp.seed, index.cp.min_points_per_centroid = self.seed + 1, 1  # fewer are warned of, by print
+        index.cp.seed, index.cp.min_points_per_centroid = self.seed + 1, 1  # otherwise FAISS prints a warning
         index.train(sample)
         return index
 
@@ -208,8 +213,8 @@ class Ivf(IndexKind):
         return index
 
     def _rotation(self, sample: Floats, m: int) -> Any:
-        """Return the rotation that suits product codes, learnt on rows `(rows, dimension)`; where `m` does
-        not divide the columns, into the next number that it does.
+        """Return the rotation that suits product codes, learnt on rows `(rows, dimension)`; if `m` does not
+        divide the dimension, it rotates into the next larger multiple of `m`.
         """
         import faiss
 
@@ -228,9 +233,10 @@ class Ivf(IndexKind):
 
 
 def numbers_a_row(m: int | None, dimension: int, *, opq: bool) -> int:
-    """Return the numbers that a product code of `dimension` columns has: `m`, or one for four columns.
+    """Return how many numbers a product code has for vectors of size `dimension`: `m`, or one per four
+    dimensions.
 
-    Raises UsageError for more than there are columns, or without a rotation for what does not divide them.
+    Raises UsageError if `m` is larger than the dimension, or, without a rotation, does not divide it.
     """
     if m is None:
         wanted = max(1, dimension // 4)
@@ -244,14 +250,14 @@ def numbers_a_row(m: int | None, dimension: int, *, opq: bool) -> int:
 
 
 def ivf_recall(probes: float, lists: int) -> float:
-    """Return the expected recall of lists: 1 where every one of them is read."""
+    """Return the expected recall of lists: 1 if a search reads all of them."""
     rate = 0.754 * (lists / 316) ** -0.243
     return 1.0 if probes >= lists else 1 - math.exp(-rate * probes**0.4)
 
 
 def pq_recall(m: int, dimension: int) -> float:
-    """Return the expected recall of product codes of `m` bytes when all of them are compared."""
-    columns = dimension / m / 4  # columns per byte, in fours
+    """Return the expected recall of product codes of `m` bytes if a search compares all of them."""
+    columns = dimension / m / 4  # dimensions per byte, divided by four
     return float(1 - min(1.0, 0.18 * columns ** (1.66 if columns < 1 else 0.71)))
 
 
@@ -261,7 +267,7 @@ def _lists(rows: int, times: float) -> int:
 
 
 def _lists_of(opened: Any) -> Any:
-    """Return the lists behind a rotation."""
+    """Return the inverted lists of an index, which may have a rotation in front."""
     import faiss
 
     return faiss.downcast_index(opened.index) if hasattr(opened, "chain") else opened

@@ -12,14 +12,14 @@ from typing import NamedTuple, Protocol
 
 from embedkit.indexing.planning.machine import Machine
 
-BLOCK_ROWS = 16384  # read, changed and written at a time; three copies at most
+BLOCK_ROWS = 16384  # rows per block that is read, changed and written; at most three copies
 K = 10  # hits for which recall is estimated
 WRITTEN = 3e8  # bytes per second to a disk, flushed
-CALL = 3e-5  # seconds of any search
+CALL = 3e-5  # seconds of overhead per search
 
 
 class Term(NamedTuple):
-    """A part of a cost: a number of items and the bytes of each."""
+    """One term of a cost: a number of items and the bytes of each."""
 
     what: str
     number: int
@@ -27,7 +27,7 @@ class Term(NamedTuple):
 
     @property
     def bytes(self) -> float:
-        """All of them."""
+        """Return the bytes of all items."""
         return self.number * self.each
 
 
@@ -43,17 +43,17 @@ class Cost(NamedTuple):
 
     @property
     def disk(self) -> float:
-        """Bytes of the index without its documents."""
+        """Return the bytes of the index without its documents."""
         return sum(term.bytes for term in (*self.mapped, *self.unmapped))
 
     @property
     def search_memory(self) -> float:
-        """Bytes in memory once searches have touched everything."""
+        """Return the bytes in memory once searches have touched everything."""
         return sum(term.bytes for term in self.mapped)
 
     @property
     def build_memory(self) -> float:
-        """Bytes in memory at the peak of building."""
+        """Return the bytes in memory at the peak of building."""
         return sum(term.bytes for term in self.building)
 
 
@@ -69,35 +69,35 @@ STORED_BYTES = {"flat": 4.0, "fp16": 2.0, "sq8": 1.0}
 
 
 def cost_of(kind: Costed, rows: int, dimension: int, machine: Machine) -> Cost:
-    """Return the cost of `rows` rows of `dimension` columns in a kind all of whose settings are known."""
+    """Return the cost of `rows` rows of size `dimension` in a kind with all its settings known."""
     cost = kind.cost(rows, dimension, machine)
     kept = Term("a tenth more, kept by the allocator", 1, cost.build_memory / 10)
     return cost._replace(building=(*cost.building, kept))
 
 
 def expected_recall(kind: Costed, rows: int, dimension: int) -> float:
-    """Return the expected recall of the nearest 10, which no machine changes."""
+    """Return the expected recall of the nearest 10, which does not depend on the machine."""
     return cost_of(kind, rows, dimension, Machine(1, 1, 1, 1, 1)).recall
 
 
 def blocks_in_memory(rows: int, dimension: int) -> tuple[Term, ...]:
-    """Return what every kind needs while it is built: blocks in flight, and 8 bytes per id."""
+    """Return the memory that every kind needs while it is built: blocks in flight, and 8 bytes per id."""
     block = Term("rows of a block, three times", BLOCK_ROWS, 3 * 4 * dimension)
     return (block, Term("rows, for their ids", rows, 8))
 
 
 def sample_in_memory(rows: int, sampled: int, dimension: int) -> Term:
-    """Return what a random sample of `sampled` rows needs while it is drawn."""
+    """Return the memory of a random sample of `sampled` rows while it is drawn."""
     return Term("rows of a sample, twice", min(rows, sampled), 2 * 4 * dimension)
 
 
 def rescored_rows(rescore: str | None, rows: int, dimension: int) -> tuple[Term, ...]:
-    """Return what the vectors for a second pass need on disk, for `rescore` float32, float16 or None."""
+    """Return the disk space of vectors for a second pass, for `rescore` float32, float16 or None."""
     if rescore is None:
         return ()
     return (Term(f"rows of {rescore}, on disk", rows, {"float32": 4, "float16": 2}[rescore] * dimension),)
 
 
 def rescoring_seconds(oversample: int, dimension: int) -> float:
-    """Return the seconds in which the candidates of one query are read and scored again."""
+    """Return the seconds that reading and rescoring the candidates of one query take."""
     return max(K * oversample, 100) * (5e-7 + 4 * dimension / 5e9)

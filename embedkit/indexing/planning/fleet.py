@@ -1,7 +1,8 @@
-"""Several machines, on paper: what encoding, building and searching take, from the rates of one.
+"""Cost of several machines: estimates for encoding, building and searching from the rates of one machine.
 
-Each machine encodes a run of the corpus and builds a segment of it. A query goes to every segment and the
-best of all answers are merged, so it takes as long as one segment does, and costs as many as there are.
+Each machine encodes a run of the corpus and builds a segment of it. A query goes to every segment, and the
+best of all hits are merged; so it takes as long as a search of one segment, and costs as much as the searches
+of all segments.
 """
 
 from __future__ import annotations
@@ -16,67 +17,67 @@ from embedkit.indexing.planning.machine import Machine
 from embedkit.indexing.planning.plan import Plan, Wishes, plan_index
 
 _HOUR, _MILLION = 3600, 1_000_000
-_WINDOW = 512  # texts between two looks at the clock
+_WINDOW = 512  # texts encoded between two readings of the clock
 
 
 class Fleet(NamedTuple):
-    """What a number of equal machines take; `segment` is the plan of one machine's share."""
+    """Estimated costs on a number of equal machines; `segment` is the plan of one machine's share."""
 
     rows: int
     dimension: int
     machines: int
-    rate: float  # texts a second that one machine encodes
+    rate: float  # texts per second that one machine encodes
     segment: Plan
 
     @property
     def share(self) -> int:
-        """Rows of one machine, rounded up."""
+        """Return the rows of one machine, rounded up."""
         return self.segment.rows
 
     @property
     def encode_hours(self) -> float:
-        """Hours until all machines have encoded their share."""
+        """Return the hours until all machines have encoded their share."""
         return self.share / self.rate / _HOUR
 
     @property
     def build_hours(self) -> float:
-        """Hours until all machines have built their segment."""
+        """Return the hours until all machines have built their segment."""
         return self.segment.chosen.cost.build_seconds / _HOUR
 
     @property
     def machine_hours(self) -> float:
-        """Hours of encoding and building, those of all machines together."""
+        """Return the hours of encoding and building, summed over all machines."""
         return self.machines * (self.encode_hours + self.build_hours)
 
     @property
     def memory(self) -> float:
-        """Bytes in each machine's process, at the peak of building or searching."""
+        """Return the bytes in each machine's process, at the peak of building or searching."""
         cost = self.segment.chosen.cost
         return self.segment.process + max(cost.build_memory, cost.search_memory)
 
     @property
     def vector_bytes(self) -> int:
-        """Bytes of all vectors as encoded, without texts."""
+        """Return the bytes of all vectors as encoded, without texts."""
         return 4 * self.rows * self.dimension
 
     @property
     def index_bytes(self) -> float:
-        """Bytes of all segments, without documents."""
+        """Return the bytes of all segments, without documents."""
         return self.machines * self.segment.chosen.cost.disk
 
     @property
     def query_seconds(self) -> float:
-        """Seconds that a query alone takes, without the network."""
+        """Return the seconds that a single query takes, without the network."""
         return self.segment.chosen.cost.query_seconds
 
     @property
     def queries_a_second(self) -> float:
-        """Queries that all machines answer together when they have more than they can do."""
+        """Return the queries per second that all machines together answer at full load."""
         return self.segment.machine.threads / self.query_seconds
 
     @property
     def query_machine_hours(self) -> float:
-        """Hours of a million queries, those of all machines together."""
+        """Return the hours that a million queries take, summed over all machines."""
         return self.machines * _MILLION / self.queries_a_second / _HOUR
 
 
@@ -91,9 +92,9 @@ def plan_fleet(
     process: int = 0,
     kind: str | None = None,
 ) -> Fleet:
-    """Return what `machines` like `machine` take, each within the memory and latency wished for.
+    """Return the costs on `machines` machines like `machine`, each within the requested memory and latency.
 
-    Raises UsageError for more machines than rows, EmbedkitError where a share fits into no machine.
+    Raises UsageError for more machines than rows, EmbedkitError if a share does not fit into a machine.
     """
     if machines > rows:
         raise UsageError(f"{machines:,} are more than the {rows:,} rows", where="--machines")
@@ -103,7 +104,9 @@ def plan_fleet(
 
 
 def cost_shape(fleet: Fleet, kind: str | None = None) -> list[Fleet]:
-    """Return what half, as many and twice as many machines take, and one; those that a share fits into."""
+    """Return the costs on one, half as many, as many and twice as many machines, without the counts at which
+    a share does not fit into a machine.
+    """
     counts = sorted({1, max(1, fleet.machines // 2), fleet.machines, 2 * fleet.machines})
     plan, found = fleet.segment, []
     for count in counts:
@@ -120,7 +123,7 @@ def cost_shape(fleet: Fleet, kind: str | None = None) -> list[Fleet]:
 def encoding_rate(
     encode: Callable[[Sequence[str]], object], texts: Sequence[str], *, seconds: float = 5.0
 ) -> float:
-    """Return texts a second, of as many windows as `seconds` allow; the first one, which warms up, apart."""
+    """Return texts per second, over as many windows as `seconds` allow, after a first window as warm-up."""
     encode(texts[:_WINDOW])
     done, started = 0, time.perf_counter()
     for start in range(0, len(texts), _WINDOW):

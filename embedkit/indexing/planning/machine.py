@@ -1,4 +1,4 @@
-"""This machine in three numbers, measured in a moment and kept in the cache, for the cost model."""
+"""The speed of this machine in three numbers, measured briefly and cached, for the cost model."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from embedkit.data.cache import cache_folder
 FORMAT, VERSION = "embedkit-machine", 3
 FILE = "machine.json"
 _DIMENSION = 128
-_SCANNED, _WALKED = 120_000, 1_000  # rows: too many for the processor's cache, and few for a graph
+_SCANNED, _WALKED = 120_000, 1_000  # rows: larger than the processor's cache, and a small graph
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What this machine does a second, with all the threads that FAISS has; one query is one thread's."""
+    """The work per second of this machine with all threads of FAISS; one thread processes one query."""
 
     products: float  # multiply-adds of a matrix product, as in k-means
-    scanned: float  # bytes of floats compared with one query, by one thread
-    walked: float  # distances of 128 columns, while a graph is built
+    scanned: float  # bytes of floats that one thread compares with one query
+    walked: float  # distances of 128 dimensions while a graph is built
     threads: int
     processors: int
 
@@ -41,29 +41,29 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """Return the figures of this machine, from the cache or measured in less than half a second."""
+    """Return the rates of this machine, from the cache or measured in less than half a second."""
     file = machine_file()
     with suppress(OSError, ValueError, KeyError, TypeError):
         value = orjson.loads(file.read_bytes())
         if (value.pop("format"), value.pop("version")) == (FORMAT, VERSION):
             return Machine(**{field.name: value[field.name] for field in fields(Machine)})
     machine = measure_machine()
-    with suppress(OSError):  # a cache that cannot be written is no reason to stop
+    with suppress(OSError):  # the rates are used even if the cache cannot be written
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, orjson.dumps({"format": FORMAT, "version": VERSION, **asdict(machine)}))
     return machine
 
 
 def machine_file() -> Path:
-    """Return where the figures of this machine are kept."""
+    """Return the path of the cached rates of this machine."""
     return cache_folder("machine") / f"{_name()}-{FILE}"
 
 
 def measure_machine() -> Machine:
-    """Measure the three figures on one thread; products and graphs go with threads, a query is read by one.
+    """Measure the three rates on one thread; products and graphs are multiplied by the number of threads.
 
-    The best of some short runs each: others may use the machine too, and threads that wait for each other
-    would measure them.
+    Each rate is the best of several short runs, since other processes may use the machine too. One thread is
+    used, since threads that wait for each other would distort the rates.
     """
     import faiss
     from threadpoolctl import threadpool_limits
@@ -79,7 +79,7 @@ def measure_machine() -> Machine:
 
 
 def _rates() -> tuple[float, float, float]:
-    """Return multiply-adds, bytes and distances a second."""
+    """Return multiply-adds, bytes and distances per second."""
     import faiss
 
     library: Any = faiss
@@ -101,7 +101,7 @@ def _rates() -> tuple[float, float, float]:
 
 
 def _best(work: Callable[[], object], runs: int = 15) -> float:
-    """Return the seconds that the quickest of some runs takes."""
+    """Return the seconds of the fastest of several runs."""
     taken = []
     for _ in range(runs):
         started = time.perf_counter()
@@ -111,7 +111,7 @@ def _best(work: Callable[[], object], runs: int = 15) -> float:
 
 
 def _name() -> str:
-    """Return what tells machines apart that share a cache, and thread counts on one."""
+    """Return a hash that distinguishes machines that share a cache, and thread counts on one machine."""
     import hashlib
     import platform
 

@@ -1,4 +1,4 @@
-"""A plan: which index kind, with which settings, does what is wished for at the least work."""
+"""A plan: the index kind, and its settings, that meets the requirements with the least work."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from embedkit.indexing.operating_points import ladder
 from embedkit.indexing.planning.costs import Cost, K, cost_of, expected_recall
 from embedkit.indexing.planning.machine import Machine
 
-RECALL = 0.95  # wished for where nothing is said
-LATENCY = 0.1  # seconds that a query may take where nothing is said
-SIMPLE = 1e-3  # seconds of a query up to which a flat index, which is exact, is good enough
-QUERIES = 1_000_000  # searched for one by one over the life of an index: the work that a plan keeps small
+RECALL = 0.95  # required by default
+LATENCY = 0.1  # maximum seconds per query, by default
+SIMPLE = 1e-3  # seconds per query up to which a flat index, which is exact, is fast enough
+QUERIES = 1_000_000  # single queries over the life of an index; a plan minimizes their work
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What an index shall do; `max_memory` in bytes for the whole process, `latency` in seconds a query."""
+    """Requirements of an index; `max_memory` in bytes for the whole process, `latency` in seconds
+    per query.
+    """
 
     recall: float = RECALL
     max_memory: float = math.inf
@@ -30,7 +32,7 @@ class Wishes:
 
 
 class Candidate(NamedTuple):
-    """A kind with its settings, what it costs, and which wishes it leaves open."""
+    """A kind with its settings, its cost, and the requirements that it does not meet."""
 
     kind: Any
     cost: Cost
@@ -38,17 +40,19 @@ class Candidate(NamedTuple):
 
     @property
     def spec(self) -> str:
-        """Its spec, as `--kind` takes it."""
+        """Return the spec of the kind, as `--kind` accepts it."""
         return spec.render(self.kind)
 
     @property
     def work(self) -> float:
-        """Seconds of building it and of a million queries."""
+        """Return the seconds of building the index and of a million queries."""
         return self.cost.build_seconds + QUERIES * self.cost.query_seconds
 
 
 class Plan(NamedTuple):
-    """The best of each kind, and the one that is chosen; `process` is what a process takes before any row."""
+    """The best candidate of each kind, and the chosen one; `process` is the memory of a process without any
+    row.
+    """
 
     rows: int
     dimension: int
@@ -62,11 +66,11 @@ class Plan(NamedTuple):
 def plan_index(
     rows: int, dimension: int, wishes: Wishes, machine: Machine, *, process: int = 0, kind: str | None = None
 ) -> Plan:
-    """Choose the kind that fulfils all wishes with the least work; where none does, the one of the highest
-    expected recall among those that fit into memory, quick ones first.
+    """Choose the kind that meets all requirements with the least work.
 
-    With `kind` only the settings that it leaves open are chosen. Raises EmbedkitError when not even the
-    smallest fits into memory.
+    If none does, choose among those that fit into memory: fast enough first, then by highest expected recall.
+    With `kind`, choose only the settings that it leaves open. Raises EmbedkitError when not even the smallest
+    candidate fits into memory.
     """
     tried = [
         _judged(each, rows, dimension, wishes, machine, process)
@@ -86,8 +90,10 @@ def plan_index(
 
 
 def _rank(candidate: Candidate) -> tuple[float, ...]:
-    """Order candidates: all wishes, simple before the least work; else quick enough, the highest recall (to a
-    hundredth), and the least work.
+    """Return the sort key of a candidate.
+
+    Candidates that meet all requirements come first, a simple one before the least work; then those that are
+    fast enough, by highest recall (to a hundredth) and least work.
     """
     if not candidate.fails:
         simple = candidate.spec == "flat" and candidate.cost.query_seconds <= SIMPLE
@@ -121,7 +127,9 @@ def _memory(candidate: Candidate) -> float:
 
 
 def _kinds(rows: int, dimension: int, wishes: Wishes, named: str | None) -> Iterator[IndexKind]:
-    """Yield the settings to compare: what all kinds propose, or what the named kind leaves open."""
+    """Yield the settings to compare: proposals of all kinds, or the settings that the named kind
+    leaves open.
+    """
     if named is not None:
         kind = spec.parse("index", named)
         if not _states_cost(type(kind)):
@@ -143,8 +151,8 @@ def _states_cost(kind: type[IndexKind]) -> bool:
 
 
 def _searched(kind: IndexKind, rows: int, dimension: int, recall: float) -> Iterator[IndexKind]:
-    """Yield the kind with the first per-query setting that is expected to reach the recall; with every one
-    where none is.
+    """Yield the kind with the first per-query setting that is expected to reach the recall, or with every
+    setting if none is.
     """
     tried: list[Any] = [kind]
     for name, (least, most) in kind.limits(K).items():
