@@ -1,1 +1,1 @@
-"""Answers scored: figures with their intervals, and choices made on labelled data."""
+"""Evaluate vectors, rankings and indexes: measures with intervals, and settings chosen on labelled data."""

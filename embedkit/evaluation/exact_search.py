@@ -1,4 +1,4 @@
-"""Exact search of a corpus that passes by once: several encoders side by side, the best hits of each kept."""
+"""Search a corpus exactly in one pass, with several encoders at once; keep the best hits of each encoder."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ Rows = NDArray[np.int64]
 
 
 class Found(NamedTuple):
-    """The nearest documents of each query by cosine, best first, each `(queries, k)`; fewer in a small
-    corpus.
+    """The nearest documents of each query by cosine, best first, each `(queries, k)`; fewer columns when the
+    corpus has fewer documents.
     """
 
     scores: Vectors
-    rows: Rows  # of the corpus
+    rows: Rows  # row numbers in the corpus
 
 
 class CorpusSearch(NamedTuple):
-    """The ids of a corpus, in order and as they are compared, and what each encoder found in it."""
+    """The ids of a corpus, in order and in the form used for comparison, and the hits of each encoder."""
 
     ids: list[str]
     found: list[Found]
 
     def by_id(self, found: Found) -> Iterator[dict[str, float]]:
-        """Yield the scores of each query's hits, by id."""
+        """Yield, per query, the scores of its hits by document id."""
         for rows, scores in zip(found.rows, found.scores, strict=True):
             yield {self.ids[row]: score for row, score in zip(rows.tolist(), scores.tolist(), strict=True)}
 
@@ -48,9 +48,9 @@ def search_corpus(
 ) -> CorpusSearch:
     """Find the `k` nearest of the records to each query by cosine, exactly, for each encoder.
 
-    A text is encoded once for all maps behind one encoder. Held are the ids, the queries, `k` hits of each
-    and a window of records. `follow` sees the windows pass, each ending in its vectors. Raises DataError
-    for an id that comes twice, a vector that is not finite, and when there is no record.
+    A text is encoded once for all maps of one encoder. Memory holds the ids, the queries, `k` hits per query
+    and a window of records. `follow` wraps the iteration over windows; the last field of a window is its
+    vectors. Raises DataError for a repeated id, for a vector that is not finite, and when there is no record.
     """
     side_by_side = _SideBySide(encoders)
     texts = [Record("", text, {}) for text in queries]
@@ -71,13 +71,15 @@ def search_corpus(
 
 
 def _finite(window: Encoded) -> Encoded:
-    """Return the window; raises DataError for a vector that is not finite."""
+    """Return the window, or raise DataError for a vector that is not finite."""
     require_finite(window.vectors, [record.text for record in window.records])
     return window
 
 
 class _SideBySide:
-    """The encoders behind several ones, each once, as one encoder: its columns are theirs in a row."""
+    """The distinct encoders without maps behind the given ones, as one encoder that concatenates their
+    vectors.
+    """
 
     def __init__(self, encoders: Sequence[Encoder]) -> None:
         self._encoders = encoders
@@ -85,11 +87,11 @@ class _SideBySide:
         self.identity: Identity = self._plain[0].identity
 
     def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
-        """Return the vectors of all encoders, `(len(texts), the sum of their dimensions)`."""
+        """Return the concatenated vectors of all encoders, `(len(texts), sum of dimensions)`."""
         return np.concatenate([each.encode(texts, role) for each in self._plain], axis=1)
 
     def spaces(self, vectors: Vectors) -> Iterator[Vectors]:
-        """Yield the vectors `(rows, dimension)` of each encoder in turn, mapped and of unit length."""
+        """Yield the vectors `(rows, dimension)` of each given encoder, mapped and scaled to unit length."""
         ends = np.cumsum([each.identity.dimension for each in self._plain])[:-1]
         parts = dict(zip(map(id, self._plain), np.split(vectors, ends, axis=1), strict=True))
         for encoder in self._encoders:
@@ -102,7 +104,7 @@ def _plain(encoder: Encoder) -> Encoder:
 
 
 class _Nearest:
-    """The `k` nearest rows so far to each of the queries `(queries, dim)`."""
+    """The `k` nearest rows so far of each query, for queries `(queries, dim)`."""
 
     def __init__(self, queries: Vectors, k: int) -> None:
         self._queries, self._k = np.ascontiguousarray(queries), k
@@ -110,12 +112,12 @@ class _Nearest:
         self.found = Found(empty.astype(np.float32), empty.astype(np.int64))
 
     def add(self, X: Vectors, first: int) -> None:
-        """Look among rows `(rows, dim)`, which are numbered from `first`."""
+        """Search rows `(rows, dim)`, which are numbered from `first`, and keep the nearest."""
         import faiss
 
         k = min(self._k, len(X))
         scores, rows = faiss.knn(self._queries, np.ascontiguousarray(X), k, metric=faiss.METRIC_INNER_PRODUCT)
         scores = np.concatenate([self.found.scores, scores], axis=1)
         rows = np.concatenate([self.found.rows, rows + first], axis=1)
-        order = np.lexsort((rows, -scores), axis=1)[:, : self._k]  # of equal ones the first
+        order = np.lexsort((rows, -scores), axis=1)[:, : self._k]  # equal scores: the lower row first
         self.found = Found(np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1))

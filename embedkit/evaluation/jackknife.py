@@ -1,4 +1,4 @@
-"""The jackknife: what each row brings to a mean, when it has a part in the values of other rows too."""
+"""Compute by the jackknife each row's share in a mean when it also affects the values of other rows."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from embedkit.evaluation.bootstrap import Float64
 
 
 def with_effects(own: Float64, effects: Float64, squares: Float64) -> Float64:
-    """Return values `(figures, rows)` of the same means as `own`, to be drawn again where rows are.
+    """Return values `(measures, rows)` with the same means as `own`, for a bootstrap that draws rows.
 
-    A row has a value of its own, and a sum of effects on others': how much they change when it is taken
-    away. Both together are Tukey's pseudo-values, whose variance counts what two rows do to each other twice
-    (Efron and Stein 1981, section 3). That is the sum of the `squares` `(figures,)` of all effects, so sums
-    of effects are shrunk until the variance is less by it.
+    `own` holds each row's own value; `effects` holds the sum of its effects on the values of other rows: how
+    much they change when the row is removed. The two together are Tukey's pseudo-values, whose variance
+    counts the interaction of two rows twice (Efron and Stein 1981, section 3). The excess is the sum of the
+    squared effects, `squares` `(measures,)`, so the sums of effects are shrunk until the variance is smaller
+    by it.
     """
     mean = own.mean(axis=-1, keepdims=True)
     effects = effects - effects.mean(axis=-1, keepdims=True)

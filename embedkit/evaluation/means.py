@@ -1,4 +1,4 @@
-"""Means over rows of several systems side by side: their intervals, and how far each is from the first."""
+"""Compute means over rows for several systems, with intervals and the difference of each from the first."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Interval = Callable[[float, Float64], Estimate]
 
 
 class Result(NamedTuple):
-    """One figure of one system, a mean over queries."""
+    """One measure of one system: its mean over queries."""
 
     name: str
     system: int
     value: Estimate
-    gain: Difference | None  # over system 0
+    gain: Difference | None  # from system 0
 
 
 def mean_results(
@@ -35,10 +35,11 @@ def mean_results(
     seed: int = 0,
     interval: Interval = estimate,
 ) -> list[Result]:
-    """Return the mean of each figure for each system from values `(systems, figures, queries)`, by figure.
+    """Return the mean of each measure of each system, from values `(systems, measures, queries)`, ordered by
+    measure.
 
-    The same queries are drawn for all systems, so that differences are paired. `interval` makes an estimate
-    of a mean and its resampled values.
+    The same queries are drawn for all systems, so that differences are paired. `interval` returns an estimate
+    from a mean and its resampled values.
     """
     means, samples = values.mean(axis=-1), resampled_means(values, resamples, seed)
     return [
@@ -49,6 +50,6 @@ def mean_results(
 
 
 def _result(name: str, system: int, means: Float64, samples: Float64, interval: Interval) -> Result:
-    """Return one result from means `(systems,)` and their resamples `(resamples, systems)`."""
+    """Return the result of one system from means `(systems,)` and their resamples `(resamples, systems)`."""
     gain = difference(means[system] - means[0], samples[:, system] - samples[:, 0]) if system else None
     return Result(name, system, interval(means[system], samples[:, system]), gain)

@@ -1,4 +1,4 @@
-"""Measures of retrieval by their names, computed by ir_measures (MacAvaney et al. 2022, ECIR)."""
+"""Parse the names of retrieval measures, and compute them with ir_measures (MacAvaney et al. 2022, ECIR)."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from embedkit.errors import UnknownNameError, UsageError
 Float64 = NDArray[np.float64]
 
 DEFAULTS = ("nDCG@10", "R@100", "RR@10", "AP")
-_LARGEST = 1_000_000  # cutoff or grade; trec_eval counts up to it
+_LARGEST = 1_000_000  # largest cutoff or grade; trec_eval counts up to it
 _SWITCHES = ("judged_only", "normalize", "relative")
 _WHERE = "--measure"
 
 
 class Measure(NamedTuple):
-    """A measure under the name that was typed: nDCG@10, P(rel=2)@5."""
+    """A measure with the name that the user typed, such as nDCG@10 or P(rel=2)@5."""
 
     name: str
-    computed: Any  # of ir_measures
+    computed: Any  # the measure of ir_measures
 
     @property
     def cutoff(self) -> int:
-        """How many hits it looks at, 0 for all there are."""
+        """The number of hits that the measure considers; 0 means all."""
         return int(self.computed.params.get("cutoff") or 0)
 
 
 def parse_measures(names: Sequence[str]) -> list[Measure]:
-    """Return the measures of names, each once.
+    """Return the measures with the given names; a repeated name counts once.
 
-    Raises UnknownNameError, with the nearest known name, or UsageError for what ir_measures cannot compute
-    here or does not average over queries.
+    Raises UnknownNameError, with the nearest known name, for an unknown measure, and UsageError for a measure
+    that ir_measures cannot compute here or does not average over queries.
     """
     return [Measure(name, _parse(name)) for name in dict.fromkeys(name.strip() for name in names)]
 
@@ -44,18 +44,18 @@ def parse_measures(names: Sequence[str]) -> list[Measure]:
 def values_of(
     measures: Sequence[Measure], judged: Sequence[Mapping[str, int]], rankings: Sequence[Sequence[str]]
 ) -> Float64:
-    """Return each measure for each query, `(measures, queries)`, from its grades by document, and its
-    documents best first.
+    """Return the value of each measure per query, `(measures, queries)`, from the query's grades by document
+    and its documents, best first.
 
-    Documents without a grade are not relevant; a query without documents counts as the measure says, which
-    is 0 for all common ones. Raises UsageError for a measure that has no value for some query.
+    Documents without a grade are not relevant. The measure defines the value of a query without documents:
+    0 for all common measures. Raises UsageError for a measure that has no value for some query.
     """
     import ir_measures
 
     qrels, run = _numbered(judged, rankings)
     computed = list(dict.fromkeys(measure.computed for measure in measures))
     values = np.full((len(computed), len(judged)), np.nan)
-    with suppress(ZeroDivisionError):  # of Accuracy, where it has no value
+    with suppress(ZeroDivisionError):  # Accuracy raises it where it has no value
         for metric in ir_measures.iter_calc(computed, qrels, run):
             values[computed.index(metric.measure), int(metric.query_id)] = metric.value
     values = values[[computed.index(measure.computed) for measure in measures]]
@@ -68,9 +68,9 @@ def values_of(
 def _numbered(
     judged: Sequence[Mapping[str, int]], rankings: Sequence[Sequence[str]]
 ) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, float]]]:
-    """Return judgements and a run in which numbers stand for ids, and no scores tie.
+    """Return qrels and a run in which numbers replace ids and no scores tie.
 
-    The programs behind ir_measures order ties each in its own way, and some want ids without spaces.
+    The programs behind ir_measures order ties in different ways, and some require ids without spaces.
     """
     qrels, run = {}, {}
     for query, (grades, documents) in enumerate(zip(judged, rankings, strict=True)):
@@ -103,7 +103,7 @@ def _parse(name: str) -> Any:
 
 
 def _parts(name: str) -> tuple[str, dict[str, Any], Any]:
-    """Take `NAME(key=value)@at` apart; raises UsageError for anything else."""
+    """Split `NAME(key=value)@at` into name, settings and cutoff; raise UsageError for any other form."""
     try:
         node: Any = ast.parse(name, mode="eval").body
         at, settings = None, {}
@@ -119,7 +119,7 @@ def _parts(name: str) -> tuple[str, dict[str, Any], Any]:
 
 
 def _require_settings(name: str, measure: Any) -> None:
-    """Raise UsageError for settings that a measure does not have, lacks, or cannot be computed with."""
+    """Raise UsageError for a setting that is unknown to the measure, missing, or has an invalid value."""
     known = measure.SUPPORTED_PARAMS
     if unknown := measure.params.keys() - known.keys():
         hint = f"it has {', '.join(known) or 'none'}"
@@ -136,11 +136,11 @@ def _require_settings(name: str, measure: Any) -> None:
 
 
 def _is_safe(setting: str, value: Any) -> bool:
-    """Say whether the programs behind ir_measures stand a value; some end the process when they do not."""
+    """Return True if the programs behind ir_measures accept a value; some end the process on others."""
     if isinstance(value, dict):
         return all(type(part) is int and 0 <= part <= _LARGEST for part in [*value, *value.values()])
     if isinstance(value, bool):
-        return setting in _SWITCHES  # elsewhere it would be taken for 1 or 0
+        return setting in _SWITCHES  # other settings would treat it as 1 or 0
     if setting == "recall":
         return bool(value <= 1)
     return not isinstance(value, int) or 1 <= value <= _LARGEST

@@ -1,4 +1,4 @@
-"""A check by outside judgement: MTEB's own runner takes an encoder (Muennighoff et al. 2023, EACL)."""
+"""Adapt an encoder to MTEB's runner, as an independent check (Muennighoff et al. 2023, EACL)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from embedkit.evaluation.sts import remember
 
 
 class MTEBEncoder:
-    """An encoder, with its maps, prompts and length of vectors, as `mteb.evaluate` takes one.
+    """An encoder, with its maps, prompts and dimension, in the form that `mteb.evaluate` expects.
 
-    What MTEB calls queries get the query prompt, all else the document prompt. Raises MissingPackageError
-    without mteb.
+    Texts that MTEB marks as queries get the query prompt, all others the document prompt. Raises
+    MissingPackageError when mteb is not installed.
 
     >>> mteb.evaluate(MTEBEncoder(load("minilm")), tasks)
     """
@@ -31,8 +31,8 @@ class MTEBEncoder:
 
     @cached_property
     def mteb_model_meta(self) -> Any:
-        """MTEB's ModelMeta: its revision is a fingerprint of all that decides queries and documents, so that
-        no result is taken for that of another encoder.
+        """MTEB's ModelMeta. Its revision is a fingerprint of all that determines the vectors of queries and
+        documents, so that results of different encoders are never confused.
         """
         from mteb.models.model_meta import ModelMeta, ScoringFunction
 
@@ -60,9 +60,11 @@ class MTEBEncoder:
         prompt_type: Any = None,
         **kwargs: Any,
     ) -> Vectors:
-        """Return the vectors of batches of texts, `(texts, dimension)`, in order, equal texts encoded once.
+        """Return the vectors of all texts in the batches, `(texts, dimension)`, in order; equal texts are
+        encoded once.
 
-        Raises DataError for a task without text. MTEB's batch size is passed over: tokens cut batches.
+        Raises DataError for a task without text. MTEB's batch size is ignored, because batches are cut by
+        their number of tokens.
         """
         texts: list[str] = []
         for batch in inputs:
@@ -70,23 +72,23 @@ class MTEBEncoder:
                 what = f"has {', '.join(batch)} where texts belong"
                 raise DataError(what, where=task_metadata.name, hint="embedkit encodes text")
             texts += batch["text"]
-        asked = getattr(prompt_type, "value", None)  # of symmetric tasks None, which asks for no query
+        asked = getattr(prompt_type, "value", None)  # None for symmetric tasks: document role
         role: Role = "query" if asked == "query" else "document"
         return remember(self.encoder, texts, role=role).encode(texts)
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """Return the cosine of each row to each of the others, `(rows1, rows2)`, a tensor."""
+        """Return the cosine of each row of the first to each row of the second, a tensor `(rows1, rows2)`."""
         from mteb.similarity_functions import cos_sim
 
         return cos_sim(embeddings1, embeddings2)
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """Return the cosine of each row to that in the same place, `(rows,)`, a tensor."""
+        """Return the cosine of each row to the row in the same place, a tensor `(rows,)`."""
         from mteb.similarity_functions import pairwise_cos_sim
 
         return pairwise_cos_sim(embeddings1, embeddings2)
 
 
 def _name(model: str) -> str:
-    """Return the name of a model, or the last part of a folder's, as a part of a path."""
+    """Return the last part of a model's name or folder, with characters that suit a path."""
     return re.sub(r"[^\w.-]+", "-", model.rstrip("/").rpartition("/")[2])

@@ -1,4 +1,4 @@
-"""Correlations in a resample: rows count as often as they were drawn, and nothing is sorted again."""
+"""Compute correlations in a resample, where rows count as often as they were drawn, without sorting again."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from numpy.typing import NDArray
 
 Float64 = NDArray[np.float64]
 
-ROUNDING = 1e-24  # of the mean square; values that vary less are constant
+ROUNDING = 1e-24  # share of the mean square; values whose variance is smaller count as constant
 
 
 class Ranks:
-    """The ranks of values in any resample of them, without sorting again."""
+    """The ranks of values in any resample, computed without sorting again."""
 
     def __init__(self, values: Float64) -> None:
         distinct, self._groups = np.unique(values, return_inverse=True)
         self._distinct = len(distinct)
 
     def within(self, counts: Float64) -> Float64:
-        """Return each row's rank, `(rows,)`, where row i was drawn `counts[i]` times; ties share the mean."""
+        """Return the rank per row, `(rows,)`, when row i was drawn `counts[i]` times; ties get the mean."""
         sizes = np.bincount(self._groups, weights=counts, minlength=self._distinct)
         return np.asarray((np.cumsum(sizes) - (sizes - 1) / 2)[self._groups])
 
 
 def weighted_correlation(x: Float64, y: Float64, counts: Float64) -> float:
-    """Return Pearson's correlation where row i counts `counts[i]` times; NaN where a side is constant."""
+    """Return Pearson's correlation when row i counts `counts[i]` times; NaN when a side is constant."""
     (x, xx), (y, yy) = _centred(x, counts), _centred(y, counts)
     return _dot(counts * x, y) / math.sqrt(xx * yy) if xx > 0 and yy > 0 else math.nan
 
 
 def _centred(x: Float64, counts: Float64) -> tuple[Float64, float]:
-    """Return x less its mean, and the sum of its squares, where rounding counts as 0."""
+    """Return x minus its weighted mean, and its weighted sum of squares, 0 where it is only rounding."""
     rows = counts.sum()
     mean = _dot(counts, x) / rows
     x = x - mean
@@ -41,4 +41,4 @@ def _centred(x: Float64, counts: Float64) -> tuple[Float64, float]:
 
 
 def _dot(x: Float64, y: Float64) -> float:
-    return float(np.einsum("i,i->", x, y))  # on one thread: calls as short as these lose by sharing
+    return float(np.einsum("i,i->", x, y))  # single-threaded: calls this short are slower on several threads

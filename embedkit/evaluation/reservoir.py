@@ -1,4 +1,4 @@
-"""A sample of rows that stream by: uniform, without repeats, in the memory of the sample."""
+"""Draw a uniform sample of streamed rows without replacement; memory holds the sample only."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Float32 = NDArray[np.float32]
 
 
 class Sample(NamedTuple):
-    """Rows drawn, `(drawn, dim)`, in an order left to chance, and how many there were to draw from."""
+    """The drawn rows, `(drawn, dim)`, in random order, and the number of rows that they were drawn from."""
 
     vectors: Float32
     rows: int
 
 
 class Reservoir:
-    """The `size` rows of the smallest keys among all that were added, in the order of their keys.
+    """The `size` rows with the smallest keys among all added rows, in the order of their keys.
 
-    With keys left to chance that is a uniform sample (Vitter 1985 calls for less chance, and a loop).
+    With random keys this is a uniform sample (Vitter 1985 needs fewer random numbers, but a loop).
     """
 
     def __init__(self, size: int) -> None:
@@ -31,7 +31,7 @@ class Reservoir:
         self._columns: list[NDArray[Any]] = []
 
     def add(self, keys: NDArray[Any], *columns: NDArray[Any]) -> None:
-        """Add rows: a key each, and what there is to keep of them, arrays of one length."""
+        """Add rows, given as one key per row and the columns to keep, arrays of the same length."""
         self.rows += len(keys)
         if self._keys is None:
             self._keys, self._columns = keys[:0], [column[:0] for column in columns]
@@ -45,15 +45,15 @@ class Reservoir:
 
     @property
     def columns(self) -> list[NDArray[Any]]:
-        """What was kept of each row; nothing when no rows were ever added."""
+        """The kept columns; an empty list when no rows were added."""
         return self._columns
 
 
 def draw(blocks: Iterable[Float32], size: int, *, seed: int) -> Sample:
-    """Draw `size` rows, or all where there are fewer, from blocks `(rows, dim)`.
+    """Draw `size` rows, or all if there are fewer, from blocks `(rows, dim)`.
 
-    Each row gets a random number, the smallest are kept. The sample does not depend on how rows are cut into
-    blocks.
+    Each row gets a random number; the rows with the smallest numbers are kept. The sample does not depend on
+    how rows are cut into blocks.
     """
     chance, reservoir = np.random.default_rng(seed), Reservoir(size)
     for block in blocks:
@@ -63,9 +63,9 @@ def draw(blocks: Iterable[Float32], size: int, *, seed: int) -> Sample:
 
 
 def keys_of(ids: Sequence[str], *, seed: int) -> NDArray[np.uint64]:
-    """Return a number for each id, as good as random: two sets that share ids draw the same rows.
+    """Return a pseudo-random number per id, so that two sets that share ids draw the same rows.
 
-    (Bottom-k sampling: Broder 1997; Cohen and Kaplan 2007.)
+    This is bottom-k sampling (Broder 1997; Cohen and Kaplan 2007).
     """
     salt = str(seed).encode()[-64:]
     digests = (hashlib.blake2b(name.encode(), digest_size=8, key=salt).digest() for name in ids)

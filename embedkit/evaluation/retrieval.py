@@ -1,4 +1,4 @@
-"""Retrieval against judgements: rankings, what each measure says of each query, and means with intervals."""
+"""Evaluate retrieval against qrels: rankings, the value of each measure per query, means with intervals."""
 
 from __future__ import annotations
 
@@ -18,57 +18,57 @@ from embedkit.evaluation.measures import Measure, parse_measures, values_of
 
 Float64 = NDArray[np.float64]
 
-RELEVANT = 1  # the lowest grade that is
-_BLOCK_QUERIES = 256  # whose rankings are measured at a time
+RELEVANT = 1  # lowest grade that counts as relevant
+_BLOCK_QUERIES = 256  # queries measured at a time
 
-Answers = Iterable[tuple[str, Mapping[str, float]]]  # queries, and scores by document
+Answers = Iterable[tuple[str, Mapping[str, float]]]  # per query: its id, and scores by document
 
 
 class Task(NamedTuple):
-    """What is asked of a search: the queries that count, and their judgements.
+    """A retrieval task: the queries that count, and their judgements.
 
     A document with the id of its query is the query itself, which a search finds first; it is left out, as
-    BEIR and MTEB do, unless `keep_self`.
+    in BEIR and MTEB, unless `keep_self` is True.
     """
 
-    qrels: Qrels  # of queries for which something is relevant
-    left_out: int  # queries for which nothing is
+    qrels: Qrels  # queries with a relevant document only
+    left_out: int  # number of queries without a relevant document
     keep_self: bool = False
 
     @property
     def relevant(self) -> int:
-        """How many judgements say that a document is relevant."""
+        """The number of judgements whose grade counts as relevant."""
         return sum(grade >= RELEVANT for grades in self.qrels.values() for grade in grades.values())
 
     def searched(self, k: int) -> int:
-        """Return how many hits to search for, so that `k` are left."""
+        """Return how many hits to search for so that `k` remain."""
         return k if self.keep_self else k + 1
 
 
 class Absent(NamedTuple):
-    """Judgements of documents that a corpus lacks, which no search of it can find."""
+    """The numbers of judgements of documents that a corpus lacks, which no search of it can find."""
 
     judgements: int
-    relevant: int  # of them
+    relevant: int  # judgements among them that count as relevant
 
 
 class RunFigures(NamedTuple):
-    """What a search did for each query of a task, in the order of its `qrels`."""
+    """The measured values of a search per query of a task, in the order of its `qrels`, and counts."""
 
     values: Float64  # (measures, queries)
     judged: float  # share of the first ten hits that were judged
-    missing: int  # queries without a hit, which count as if nothing was found
-    unjudged: int  # answers to queries that the task does not have
-    constant: int  # queries whose hits all have one score, so that ids alone order them
-    judged_hits: int  # of all hits
+    missing: int  # queries without a hit, measured with an empty ranking
+    unjudged: int  # queries in the answers that the task lacks
+    constant: int  # queries whose hits all have the same score, so that only ids order them
+    judged_hits: int  # hits that were judged, at any rank
     itself: int  # hits left out because they have the id of their query
-    itself_relevant: int  # those of them that are judged relevant
+    itself_relevant: int  # left-out hits that are judged relevant
 
 
 def task_of(qrels: Qrels, *, keep_self: bool = False) -> Task:
-    """Return the task of judgements, without the queries for which nothing is relevant.
+    """Return the task for some judgements, without the queries that have no relevant document.
 
-    Raises DataError when none is left.
+    Raises DataError when no query is left.
     """
     kept = {query: grades for query, grades in qrels.items() if max(grades.values()) >= RELEVANT}
     if not kept:
@@ -78,9 +78,9 @@ def task_of(qrels: Qrels, *, keep_self: bool = False) -> Task:
 
 
 def absent_from(corpus: Container[str], task: Task) -> Absent:
-    """Count the judgements of documents that a corpus lacks, from the ids that it has.
+    """Count the judgements of documents whose ids a corpus lacks.
 
-    Raises DataError when it has no document that is relevant, since every figure would be 0.
+    Raises DataError when the corpus has no relevant document, since every value would be 0.
     """
     absent = [
         (document, grade >= RELEVANT)
@@ -96,9 +96,9 @@ def absent_from(corpus: Container[str], task: Task) -> Absent:
 
 
 def ranked(scores: Mapping[str, float]) -> list[str]:
-    """Return documents by score, best first, and by id where scores tie, the last id first.
+    """Return documents by score, best first; where scores tie, by id, the last id first.
 
-    That is trec_eval's order (form_res_rels.c), which compares scores as float32 too.
+    This is the order of trec_eval (form_res_rels.c), which also compares scores as float32.
     """
     with np.errstate(over="ignore"):
         rounded = np.fromiter(scores.values(), dtype=np.float64, count=len(scores)).astype(np.float32)
@@ -108,9 +108,9 @@ def ranked(scores: Mapping[str, float]) -> list[str]:
 def run_figures(
     measures: Sequence[Measure], task: Task, answers: Answers, depth: int | None = None
 ) -> RunFigures:
-    """Measure the answers to a task's queries, in any order, each query once; others are counted.
+    """Measure the answers to a task's queries, given in any order, once per query; count other queries.
 
-    The first `depth` hits of each count, or all of them. Raises DataError when no query of the task is
+    The first `depth` hits per query count, or all by default. Raises DataError when no query of the task is
     answered.
     """
     computed = [*measures, *parse_measures(["Judged@10"])]
@@ -135,7 +135,7 @@ def run_figures(
 def _known(
     answers: Answers, task: Task, depth: int | None, counts: Counter[str]
 ) -> Iterator[tuple[str, list[str]]]:
-    """Yield the queries of a task that have hits, with their documents in order; count the rest."""
+    """Yield the queries of a task that have hits, with their documents in order, and update `counts`."""
     for query, scores in answers:
         if query not in task.qrels:
             counts["unjudged"] += 1
@@ -159,10 +159,10 @@ def _blocks(rankings: Iterator[tuple[str, list[str]]]) -> Iterator[list[tuple[st
 def evaluate_retrieval(
     measures: Sequence[Measure], systems: Sequence[Float64], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[Result]:
-    """Return the mean of each measure for each system's values, `(measures, queries)`, and its interval.
+    """Return the mean of each measure per system, with its interval, from values `(measures, queries)`.
 
     The same queries are drawn for all systems, so that differences are paired. Raises MismatchError when
-    systems were measured otherwise.
+    the values of systems differ in shape or do not match the measures.
     """
     shapes = {values.shape for values in systems}
     if len(shapes) != 1 or next(iter(shapes))[0] != len(measures):

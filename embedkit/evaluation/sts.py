@@ -1,4 +1,4 @@
-"""Semantic textual similarity: do cosines put pairs of texts in the order in which people put them?"""
+"""Semantic textual similarity: measure whether cosines rank pairs of texts as people do."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from embedkit.evaluation.ranks import ROUNDING, Ranks, weighted_correlation
 
 Float64 = NDArray[np.float64]
 
-LEAST = 3  # pairs of a correlation; that of two is 1 or -1, whatever they are
-_BLOCK_ROWS = 8192  # pairs whose cosines are taken at a time
+LEAST = 3  # fewest pairs for a correlation; with two it is always 1 or -1
+_BLOCK_ROWS = 8192  # pairs whose cosines are computed at a time
 
 
 class Scored(NamedTuple):
-    """One file: the scores people gave `(rows,)`, and those of each system `(systems, rows)`."""
+    """One file: the scores of people `(rows,)`, and the cosines of each system `(systems, rows)`."""
 
     name: str
     gold: Float64
@@ -33,29 +33,30 @@ class Scored(NamedTuple):
 
 
 class Result(NamedTuple):
-    """The figures of one system on one file, or on several by the aggregation that `name` says."""
+    """The values of one system on one file, or on several files with the aggregation `name`."""
 
-    name: str  # of the file; all: pairs of all files together; mean, wmean: of the figures, wmean by rows
+    # the file; or all: the pairs of all files together; mean: over files; wmean: over files, by rows
+    name: str
     system: int
     rows: int
     spearman: Estimate
     pearson: Estimate
-    gain: Difference | None  # of Spearman over system 0
+    gain: Difference | None  # Spearman's difference from system 0
 
 
 class Remembered:
-    """An encoder that has encoded its texts already."""
+    """An encoder that returns stored vectors of texts it has already encoded."""
 
     def __init__(self, identity: Identity, places: dict[str, int], vectors: Vectors) -> None:
         self._identity, self._places, self._vectors = identity, places, vectors
 
     @property
     def identity(self) -> Identity:
-        """That of the encoder."""
+        """The identity of the original encoder."""
         return self._identity
 
     def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
-        """Return the vectors of texts, `(len(texts), dimension)`, as they were encoded, whatever the role."""
+        """Return the stored vectors of texts, `(len(texts), dimension)`; `role` is ignored."""
         return self._vectors[[self._places[text] for text in texts]]
 
 
@@ -66,9 +67,10 @@ def remember(
     *,
     role: Role = "document",
 ) -> Remembered:
-    """Encode each distinct text once; `follow` sees the windows pass, each ending in its vectors.
+    """Encode each distinct text once, and return an encoder that remembers the vectors.
 
-    Raises DataError, naming the text, for a vector that is not finite.
+    `follow` wraps the iteration over windows; the last field of a window is its vectors. Raises DataError,
+    which names the text, for a vector that is not finite.
     """
     places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
     records = (Record(str(place), text, {}) for text, place in places.items())
@@ -83,7 +85,7 @@ def remember(
 def cosines(encoder: Encoder, pairs: Sequence[Pair]) -> Float64:
     """Return the cosine of each pair, `(len(pairs),)`; each distinct text is encoded once, as a document.
 
-    Raises what `remember` does.
+    Raises the errors of `remember`.
     """
     encoded = remember(encoder, texts_of(pairs))
     starts = range(0, len(pairs), _BLOCK_ROWS)
@@ -92,13 +94,13 @@ def cosines(encoder: Encoder, pairs: Sequence[Pair]) -> Float64:
 
 
 def score(name: str, pairs: Sequence[Pair], encoders: Sequence[Encoder]) -> Scored:
-    """Return what people and each encoder say of the pairs of the file `name`."""
+    """Return the scores of people, and the cosines by each encoder, of the pairs of the file `name`."""
     gold = np.array([pair.score for pair in pairs])
     return Scored(name, gold, np.array([cosines(encoder, pairs) for encoder in encoders]))
 
 
 def texts_of(pairs: Iterable[Pair]) -> Iterator[str]:
-    """Yield both texts of each pair, as they come."""
+    """Yield both texts of each pair, in order."""
     for pair in pairs:
         yield from pair[:2]
 
@@ -111,15 +113,15 @@ def _cosines(encoder: Encoder, pairs: Sequence[Pair]) -> Float64:
 
 
 def quotients(xy: Float64, xx: Float64, yy: Float64) -> Float64:
-    """Return xy / sqrt(xx yy), cosines from inner products; 0 for a vector of length zero."""
-    squares = xx * yy  # the square root of a square is exact: equal vectors have the cosine 1, and tie
+    """Return xy / sqrt(xx yy), the cosines from inner products; 0 for a vector of length zero."""
+    squares = xx * yy  # sqrt(x * x) is exact, so that equal vectors have cosine 1, and tie
     return np.divide(xy, np.sqrt(squares), out=np.zeros_like(xy), where=squares > 0)
 
 
 def spearman(predicted: ArrayLike, gold: ArrayLike) -> float:
-    """Return Spearman's rank correlation, ties sharing their mean rank; 0 where either side is constant.
+    """Return Spearman's rank correlation, where ties get their mean rank; 0 if either side is constant.
 
-    Raises DataError for a number that is not finite, and MismatchError for sides of other lengths.
+    Raises DataError for a number that is not finite, and MismatchError for sides of different lengths.
     """
     from scipy.stats import rankdata
 
@@ -128,9 +130,9 @@ def spearman(predicted: ArrayLike, gold: ArrayLike) -> float:
 
 
 def pearson(predicted: ArrayLike, gold: ArrayLike) -> float:
-    """Return Pearson's correlation; 0 where either side is constant, which orders nothing.
+    """Return Pearson's correlation; 0 if either side is constant, since it does not order pairs.
 
-    Raises what `spearman` does.
+    Raises the errors of `spearman`.
     """
     from scipy.stats import pearsonr
 
@@ -154,8 +156,9 @@ def _constant(x: Float64) -> bool:
 
 
 def require_order(scores: ArrayLike, what: str = "scores", *, where: str | None = None) -> None:
-    """Raise DataError for scores `(pairs,)` that have no correlation with anything: fewer than `LEAST` of
-    them, or all of them equal; `what` names them.
+    """Raise DataError for scores `(pairs,)` that cannot have a correlation: fewer than `LEAST`, or all equal.
+
+    `what` names the scores in the error.
     """
     x = np.asarray(scores, dtype=np.float64)
     if len(x) < LEAST:
@@ -168,11 +171,11 @@ def require_order(scores: ArrayLike, what: str = "scores", *, where: str | None 
 
 
 def evaluate(files: Sequence[Scored], *, resamples: int = RESAMPLES, seed: int = 0) -> list[Result]:
-    """Return the figures of each file and system; of several files also `all`, `mean` and `wmean`.
+    """Return the results per file and system; for several files also `all`, `mean` and `wmean`.
 
-    Pairs are drawn again within their file, the same ones for every system, so that gains are paired. A
+    Pairs are resampled within their file, the same ones for every system, so that differences are paired. A
     resample in which all scores or all cosines are equal has no correlation, and is left out. Raises
-    DataError for a file that has no correlation itself, as `require_order` does.
+    DataError for a file that itself has no correlation, as `require_order` does.
     """
     for file in files:
         require_order(file.gold, where=file.name)
@@ -198,15 +201,15 @@ def _joined(files: Sequence[Scored]) -> Scored:
 
 
 def _figures(scored: Scored) -> Float64:
-    """Return Spearman and Pearson of each system, `(systems, 2)`."""
+    """Return the Spearman and Pearson correlations of each system, `(systems, 2)`."""
     return np.array([(spearman(x, scored.gold), pearson(x, scored.gold)) for x in scored.predicted])
 
 
 def _resampled(sets: Sequence[Scored], sizes: Sequence[int], resamples: int, seed: int) -> Iterator[Float64]:
-    """Yield the figures of each set and system, `(sets, systems, 2)`, for each resample."""
+    """Yield, per resample, the correlations of each set and system, `(sets, systems, 2)`."""
     ranked = [(Ranks(scored.gold), [Ranks(x) for x in scored.predicted]) for scored in sets]
     for drawn in draws(sizes, resamples, seed):
-        parts = [*np.split(drawn, np.cumsum(sizes)[:-1]), drawn][: len(sets)]  # the last set is all of them
+        parts = [*np.split(drawn, np.cumsum(sizes)[:-1]), drawn][: len(sets)]  # the last set holds all files
         figures = []
         for scored, (gold, predicted), counts in zip(sets, ranked, parts, strict=True):
             order = gold.within(counts)
@@ -223,7 +226,9 @@ def _resampled(sets: Sequence[Scored], sizes: Sequence[int], resamples: int, see
 
 
 def _with_means(figures: Float64, sizes: Sequence[int]) -> Float64:
-    """Add the mean over files, and that by rows, to figures `(..., sets, systems, 2)` of several files."""
+    """Append the mean over files, and the mean weighted by rows, to values `(..., sets, systems, 2)`; return
+    the values of a single file unchanged.
+    """
     if len(sizes) == 1:
         return figures
     files = figures[..., : len(sizes), :, :]
@@ -232,7 +237,7 @@ def _with_means(figures: Float64, sizes: Sequence[int]) -> Float64:
 
 
 def _result(name: str, system: int, rows: int, points: Float64, samples: Float64) -> Result:
-    """Return one result from figures `(systems, 2)` and their resamples `(resamples, systems, 2)`."""
+    """Return the result of one system from values `(systems, 2)` and resamples `(resamples, systems, 2)`."""
     value, drawn = points[system], samples[:, system]
     gain = difference(value[0] - points[0, 0], drawn[:, 0] - samples[:, 0, 0]) if system else None
     return Result(name, system, rows, estimate(value[0], drawn[:, 0]), estimate(value[1], drawn[:, 1]), gain)

@@ -1,4 +1,4 @@
-"""The grid of tuned whitening: many settings, and the cosines of pairs under all of them at once."""
+"""The grid of whitening settings, and the cosines of pairs under all of them at once."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from embedkit.transforms.moments import Moments
 
 Float64 = NDArray[np.float64]
 
-_BLOCK_ROWS = 8192  # pairs that are mapped at a time
+_BLOCK_ROWS = 8192  # pairs mapped at a time
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The settings that are tried; each with each other."""
+    """The settings to try, in all combinations."""
 
     beta: tuple[float, ...] = (1.0, 0.5, 0.0)
     gamma: tuple[float, ...] = (1.0, 0.75, 0.5, 0.25, 0.0)
     shrinkage: tuple[Shrinkage, ...] = (None, 0.01, 0.1)
-    dim: tuple[int, ...] | None = None  # None: all that the data bear, and those of `dimensions`
+    dim: tuple[int, ...] | None = None  # None: the rank, and `dimensions(rank)`
 
 
 ALL = Grid()
 
 
 def dimensions(rank: int) -> list[int]:
-    """Return dimensions worth trying below a rank: 32, 48, 64, 96, 128, 192 and so on."""
+    """Return the dimensions to try below a rank: 32, 48, 64, 96, 128, 192 and so on."""
     steps = (int(base * 2**power) for power in range(5, 16) for base in (1, 1.5))
     return [step for step in steps if step < rank]
 
@@ -42,7 +42,9 @@ def dimensions(rank: int) -> list[int]:
 def grid_cosines(
     moments: Moments, X: Vectors, Y: Vectors, grid: Grid
 ) -> Iterator[tuple[list[Whitening], Float64]]:
-    """Yield settings that share their axes, and the cosine of each pair under each, `(pairs, settings)`."""
+    """Yield lists of settings that share axes, with the cosine of each pair under each of the settings,
+    `(pairs, settings)`.
+    """
     for beta, shrinkage in product(grid.beta, grid.shrinkage):
         axes = principal_axes(moments, beta=beta, shrinkage=shrinkage)
         dims: Sequence[int | None] = grid.dim or (None, *dimensions(axes.rank))
@@ -61,8 +63,8 @@ def _mapped_cosines(
 ) -> Float64:
     """Return the cosine of each pair under each of the settings, which differ in gamma and dim only.
 
-    On its axes a map only scales and drops columns, so each inner product is a weighted sum of those columns'
-    products: one matrix product for all settings.
+    In the coordinates of its axes a map only scales and drops columns, so each inner product is a weighted
+    sum of products of columns: one matrix product computes all settings.
     """
     weights = np.zeros((axes.rank, len(settings)))
     for column, each in enumerate(settings):
@@ -76,6 +78,6 @@ def _mapped_cosines(
 
 
 def plain_cosines(X: Vectors, Y: Vectors) -> Float64:
-    """Return the cosine of each pair as it is, `(pairs, 1)`."""
+    """Return the cosine of each pair without a map, `(pairs, 1)`."""
     P, Q = X.astype(np.float64), Y.astype(np.float64)
     return quotients(*((a * b).sum(axis=1, keepdims=True) for a, b in ((P, Q), (P, P), (Q, Q))))

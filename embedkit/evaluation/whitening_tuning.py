@@ -1,7 +1,7 @@
-"""Tuned whitening: its settings chosen on labelled pairs by cross-validation, with no map among the choices.
+"""Choose the settings of whitening on labelled pairs by cross-validation; "no map" is one of the candidates.
 
-Nothing of a map is fitted on the pairs, so each candidate has a score on each fold of them once and for all;
-whatever is decided, is decided on some folds and judged on others.
+Maps are not fitted on the pairs, so each candidate has one fixed score per fold. Every choice is made on some
+folds and judged on the others.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ from embedkit.transforms.moments import Moments
 Float64 = NDArray[np.float64]
 
 FOLDS = 10
-SURE = 2.5  # standard errors that a gain over no map must be above zero: 98 % sure with ten folds
+SURE = 2.5  # standard errors by which a gain over no map must exceed zero: 98 % sure with ten folds
 
 
 class WhiteningCandidate(NamedTuple):
-    """A map that was tried (None: no map), its Spearman on each fold, and its gains over no map."""
+    """The settings of a map that was tried (None: no map), its Spearman correlation per fold, and its gains
+    over no map.
+    """
 
     settings: Whitening | None
     scores: Float64  # (folds,)
@@ -40,29 +42,29 @@ class WhiteningCandidate(NamedTuple):
 
     @property
     def score(self) -> float:
-        """Mean over the folds."""
+        """The mean score over the folds."""
         return float(self.scores.mean())
 
     @property
     def gain(self) -> float:
-        """Mean over the folds."""
+        """The mean gain over the folds."""
         return float(self.gains.mean())
 
     @property
     def gain_error(self) -> float:
-        """Standard error of the mean gain."""
+        """The standard error of the mean gain."""
         return float(standard_error(self.gains))
 
 
 @dataclass(frozen=True)
 class TunedWhitening:
-    """All candidates, best first, the chosen one, and what the way of choosing is worth."""
+    """All candidates, best first, the chosen one, and the cross-validated value of the selection rule."""
 
     candidates: list[WhiteningCandidate]
     chosen: WhiteningCandidate
-    best_gains: Float64  # (folds,): the gain on each fold of the best candidate by the others
-    held_out: Float64  # (folds,): Spearman on each fold of what is chosen on the others
-    held_out_gains: Float64  # (folds,): the same, less that of no map
+    best_gains: Float64  # (folds,): gain on each fold of the candidate that is best on the other folds
+    held_out: Float64  # (folds,): Spearman on each fold of the candidate chosen on the other folds
+    held_out_gains: Float64  # (folds,): held_out minus the Spearman of no map
 
 
 def tune(
@@ -75,11 +77,11 @@ def tune(
     seed: int = 0,
     where: str | None = None,
 ) -> TunedWhitening:
-    """Choose a whitening, or none, for pairs of rows X and Y, `(pairs, dim)`, that people scored `gold`.
+    """Choose a whitening, or no map, for pairs of rows X and Y, `(pairs, dim)`, with people's scores `gold`.
 
-    `where` names the pairs in errors. Raises DataError for fewer than two pairs per fold, and where all
-    scores or all cosines of a fold are equal, which has no correlation; MismatchError for a dimension beyond
-    the rank.
+    `where` names the pairs in errors. Raises DataError for fewer than two pairs per fold, and when all
+    scores or all cosines of a fold are equal, so that it has no correlation; raises MismatchError for a
+    dimension above the rank.
     """
     require_scores(gold, seed=seed, where=where)
     folds = _folds(len(gold), seed)
@@ -97,7 +99,7 @@ def tune(
 def tuned_map(
     tuning: TunedWhitening, moments: Moments, identity: Identity | None, *, pairs: str
 ) -> AffineMap:
-    """Return the chosen map, the identity if that is none, with the choice on `pairs` in its story."""
+    """Return the chosen map, or the identity for "no map", with the tuning on `pairs` in its provenance."""
     settings = tuning.chosen.settings
     dim = len(moments.mean)
     fitted = settings.fit_moments(moments) if settings else AffineMap(np.eye(dim), np.zeros(dim), {})
@@ -113,12 +115,12 @@ def tuned_map(
 
 
 def choose(scores: Float64, simplicity: Sequence[tuple[float, ...]]) -> int:
-    """Return the candidate to take by scores `(candidates, folds)`, of which the first is no map.
+    """Return the number of the candidate to choose by scores `(candidates, folds)`; the first is no map.
 
-    It stays at no map unless a gain is beyond doubt: that of the best candidate on folds which had no say in
-    its being the best, and that of the candidate itself, must exceed SURE standard errors. Of those within
-    one standard error of the best, the simplest is taken (Breiman et al. 1984, section 3.4.3); of equally
-    simple ones the first, and the grid begins at plain whitening.
+    The choice is no map unless a gain is certain: both the gain of the best candidate, measured on folds that
+    were not used to find it, and the gain of the chosen candidate must exceed SURE standard errors. Among the
+    candidates within one standard error of the best, the simplest is chosen (Breiman et al. 1984, section
+    3.4.3); among equally simple ones, the first. The grid begins with plain whitening.
     """
     gains, behind = scores - scores[0], scores[scores.mean(axis=1).argmax()] - scores
     if not _sure(_best_gains(scores)):
@@ -128,7 +130,7 @@ def choose(scores: Float64, simplicity: Sequence[tuple[float, ...]]) -> int:
 
 
 def _best_gains(scores: Float64) -> Float64:
-    """Return the gain over no map on each fold, `(folds,)`, of the best candidate by the other folds."""
+    """Return, per fold, the gain over no map of the best candidate on the other folds, `(folds,)`."""
     every = range(scores.shape[1])
     best = [np.delete(scores, fold, axis=1).mean(axis=1).argmax() for fold in every]
     return np.asarray(scores[best, every] - scores[0])
@@ -144,7 +146,7 @@ def _sure(gains: Float64) -> NDArray[np.bool_]:
 
 
 def _decide(tried: list[Whitening | None], scores: Float64) -> TunedWhitening:
-    """Choose on all folds, and judge the way of choosing on each fold by the others."""
+    """Choose a candidate on all folds, and judge the rule: choose on all folds but one, score on that one."""
     simplicity = [_simplicity(settings) for settings in tried]
     every = range(scores.shape[1])
     chosen = [choose(np.delete(scores, fold, axis=1), simplicity) for fold in every]
@@ -156,7 +158,7 @@ def _decide(tried: list[Whitening | None], scores: Float64) -> TunedWhitening:
 
 
 def _simplicity(settings: Whitening | None) -> tuple[float, ...]:
-    """Return fewest settings first, then fewest dimensions."""
+    """Return a sort key: fewest settings first, then fewest dimensions."""
     if settings is None:
         return (-1.0,)
     set_at_all = (settings.beta != 1, settings.gamma != 1, settings.shrinkage is not None)
@@ -164,8 +166,8 @@ def _simplicity(settings: Whitening | None) -> tuple[float, ...]:
 
 
 def require_scores(gold: Float64, *, seed: int = 0, where: str | None = None) -> None:
-    """Raise DataError for scores `(pairs,)` that nothing can be tuned on: too few of them, or all equal, in
-    total or in a fold, which has no correlation; `where` names them.
+    """Raise DataError for scores `(pairs,)` that do not allow tuning: too few, or all equal in total or in a
+    fold, which then has no correlation. `where` names the pairs in the error.
     """
     if len(gold) < 2 * FOLDS:
         raise DataError(f"tuning wants {2 * FOLDS} pairs or more, there are {len(gold)}", where=where)
@@ -185,15 +187,17 @@ def _require_order_in_folds(
 
 
 def _fold_scores(values: Float64, gold: Float64, folds: Sequence[NDArray[np.intp]]) -> Float64:
-    """Return Spearman of each column of `(pairs, candidates)` on each fold, `(candidates, folds)`."""
+    """Return the Spearman correlation of each column of `values` `(pairs, candidates)` on each fold,
+    `(candidates, folds)`.
+    """
     return np.stack([_spearman_columns(values[fold], gold[fold]) for fold in folds], axis=1)
 
 
 def _spearman_columns(values: Float64, gold: Float64) -> Float64:
-    """Return `sts.spearman` of each column, `(candidates,)`."""
+    """Return `sts.spearman` per column, `(candidates,)`."""
     from scipy.stats import rankdata
 
-    R, r = (rankdata(side, axis=0) - (len(gold) + 1) / 2 for side in (values, gold))  # ranks less their mean
+    R, r = (rankdata(side, axis=0) - (len(gold) + 1) / 2 for side in (values, gold))  # ranks minus their mean
     return quotients(r @ R, (R * R).sum(axis=0), np.full(R.shape[1], r @ r))
 
 

@@ -1,1 +1,1 @@
-"""Losses: matrices in, one number out. One kind a file; none of them knows what a model is."""
+"""Losses turn matrices into one number. Each file holds one kind; no loss depends on a model."""

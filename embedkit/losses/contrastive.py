@@ -1,9 +1,9 @@
-"""Queries against candidates: the cross-entropy that contrastive losses share, worked in tiles.
+"""Compute the cross-entropy of queries against candidates, which contrastive losses share, in tiles.
 
-The logits of a large batch are the largest matrix of a training step: 65 536 sentences make 17 GB of them.
-Here a tile of rows and columns is computed, used and forgotten: once for the logarithm of each row's sum,
-and once more for the gradient, whose closed form for logits l is softmax(l) less one at the target. Memory is
-that of one tile and of the gradient.
+The logits of a large batch are the largest matrix of a training step: 65 536 sentences need 17 GB.
+Here a tile of rows and columns is computed, used and dropped: once for the logarithm of each row's sum,
+and once more for the gradient, whose closed form for logits l is softmax(l) minus one at the target. Memory
+holds one tile and the gradient.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from torch import Tensor
 
-TILE = 1024  # rows, and columns, of logits at a time: 4 MB in float32
+TILE = 1024  # rows and columns per tile of logits: 4 MB in float32
 
 
 class Texts(NamedTuple):
-    """Numbers of texts, equal where texts are."""
+    """Numbers that identify texts: equal texts have equal numbers."""
 
     queries: Tensor  # (rows,)
     positives: Tensor  # (rows,)
@@ -27,36 +27,36 @@ class Texts(NamedTuple):
 
 
 class Contrast(NamedTuple):
-    """What is compared: every query with every candidate; one candidate of each query is the right one."""
+    """The vectors to compare: every query with every candidate, of which one is the query's positive."""
 
     queries: Tensor  # (rows, dim), unit length
     candidates: Tensor  # (columns, dim), unit length
     targets: Tensor  # (rows,): the column of each query's positive
-    hidden: Tensor  # (rows,): a column that is left out for each query; -1: none
+    hidden: Tensor  # (rows,): the column to leave out per query; -1: no column
     negatives: Tensor  # (rows, n): the columns of each query's own hard negatives
-    texts: Texts | None  # None: equal texts are not looked for
-    absent: Tensor | None = None  # (columns,): which candidates only fill a place; None: none of them
+    texts: Texts | None  # None: equal texts are not masked
+    absent: Tensor | None = None  # (columns,): True for candidates that are padding; None: no padding
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What cosines are turned into logits by."""
+    """The settings that turn cosines into logits."""
 
     temperature: float
-    hard_negative_weight: float = 1.0  # of the exponential of each query's own hard negatives
-    reference: int | None = None  # n0: a query with n candidates has its logits times log n / log n0
+    hard_negative_weight: float = 1.0  # factor on the exponential of each query's own hard negatives
+    reference: int | None = None  # n0: logits of a query with n candidates are multiplied by log n / log n0
 
 
 def cross_entropy(contrast: Contrast, scale: Scale) -> Tensor:
     """Return the mean over rows of `-log softmax(logits)` at the target, in float32 or better.
 
-    Candidates with the text of the query or of its positive are left out. `scale.reference` is the
+    Candidates with the text of the query or of its positive are left out. `scale.reference` sets the
     entropy-invariant scale (kexue.fm 8823).
     """
     import torch
 
     class Sum(torch.autograd.Function):  # type: ignore[misc]
-        """The sum over rows; its gradient is worked out beside it."""
+        """The sum over rows, with its gradient computed in the forward pass."""
 
         @staticmethod
         def forward(ctx: Any, queries: Tensor, candidates: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ def cross_entropy(contrast: Contrast, scale: Scale) -> Tensor:
 
 
 class _Tiles:
-    """The logits `(rows, columns)` of a contrast, a tile at a time, less that of each row's target."""
+    """The logits `(rows, columns)` of a contrast in tiles, minus the logit of each row's target."""
 
     def __init__(self, contrast: Contrast, scale: Scale) -> None:
         self.contrast, self.bias = contrast, math.log(scale.hard_negative_weight)
@@ -89,7 +89,7 @@ class _Tiles:
         self.at_targets = (contrast.queries * positives).sum(dim=1, keepdim=True) * self.factor
 
     def losses(self) -> Tensor:
-        """Return the logarithm of the sum of each row's exponentials, `(rows,)`: never below 0."""
+        """Return the logarithm of the sum of exponentials per row, `(rows,)`; it is never below 0."""
         import torch
 
         parts = []
@@ -124,7 +124,7 @@ class _Tiles:
         return logits.masked_fill_(self._left_out(rows, columns), -torch.inf)
 
     def _left_out(self, rows: slice, columns: slice) -> Tensor:
-        """Return which candidates do not count for which query; a target always counts."""
+        """Return a mask `(rows, columns)` of the candidates to leave out per query; never a target."""
         contrast, places = self.contrast, self._places(columns)
         left_out = places == contrast.hidden[rows, None]
         if contrast.texts is not None:
@@ -141,7 +141,7 @@ class _Tiles:
         return torch.arange(columns.start, columns.stop, device=self.contrast.targets.device)
 
     def _factor(self, scale: Scale) -> Tensor:
-        """Return what each row's cosines are multiplied by, `(rows, 1)`."""
+        """Return the factor on each row's cosines, `(rows, 1)`."""
         import torch
 
         queries = self.contrast.queries
@@ -156,10 +156,10 @@ class _Tiles:
 
 
 def absent_columns(counts: Tensor | None, negatives: int, before: int) -> Tensor | None:
-    """Return which candidates only fill the places of hard negatives that their rows lack, `(columns,)`.
+    """Return a mask `(columns,)` of the candidates that are padding for missing hard negatives.
 
-    Row i has the first `counts[i]` of `negatives` views of hard negatives, which come behind `before` views
-    that every row has. None where every row has all.
+    Row i has the first `counts[i]` of `negatives` views of hard negatives, which follow `before` views
+    that every row has. Return None where every row has all of them.
     """
     import torch
 
@@ -170,7 +170,7 @@ def absent_columns(counts: Tensor | None, negatives: int, before: int) -> Tensor
 
 
 def require_settings(temperature: float, hard_negative_weight: float, reference: int | None) -> None:
-    """Raise ValueError for settings that no contrastive loss can have."""
+    """Raise ValueError for settings that are invalid for every contrastive loss."""
     if not (math.isfinite(temperature) and temperature > 0):
         raise ValueError(f"temperature={temperature} is not a positive number")
     if not (math.isfinite(hard_negative_weight) and hard_negative_weight > 0):
@@ -180,7 +180,7 @@ def require_settings(temperature: float, hard_negative_weight: float, reference:
 
 
 def unit_rows(vectors: Tensor) -> Tensor:
-    """Return rows of unit length, in float32 where they came in halves."""
+    """Return the rows scaled to unit length, in float32, or in float64 where the input is."""
     import torch
 
     wide = vectors if vectors.dtype == torch.float64 else vectors.float()

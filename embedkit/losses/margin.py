@@ -1,8 +1,8 @@
-"""Rows against class vectors: the cross-entropy that all margin losses share, computed in blocks of rows.
+"""Compute the cross-entropy of rows against class vectors, which all margin losses share, in blocks of rows.
 
 A margin changes one logit per row, the logit of its own class, which depends on the row and that class vector
-alone. The matrix of all other logits is computed, used and dropped one block of rows at a time, and the
-gradient with it: memory is bounded by one block and the gradient, however many classes there are.
+alone. The matrix of all other logits is computed, used and dropped one block of rows at a time, along with
+its gradient: memory holds one block and the gradient, for any number of classes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from embedkit.losses.registry import Compared
 if TYPE_CHECKING:
     from torch import Tensor
 
-BLOCK = 2**24  # logits at a time: 64 MB in float32
+BLOCK = 2**24  # logits per block: 64 MB in float32
 
 
 class LabelledRows(NamedTuple):
@@ -27,25 +27,26 @@ class LabelledRows(NamedTuple):
     labels: Tensor  # (rows,): the class of each row
     class_vectors: Tensor  # (classes * centres, dim), the centres of a class one after the other
     row_weights: Tensor | None = None  # (rows,)
-    log_counts: Tensor | None = None  # (classes,): to rows of others a class is exp(log_count) classes
+    log_counts: Tensor | None = None  # (classes,): rows of other classes count it exp(log_count) times
 
 
 class Angle(NamedTuple):
     """The angle between each row and the nearest centre of its own class."""
 
     cosine: Tensor  # (rows,)
-    sine: Tensor  # (rows,), its gradient finite at cosines of 1 and -1 too
+    sine: Tensor  # (rows,); its gradient is finite at cosines of 1 and -1 too
 
 
 class MarginLoss:
     """A loss over texts with one label each: softmax cross-entropy of scaled cosines to the class vectors,
-    with another value at the label.
+    where `target` replaces the cosine at the label.
 
-    A kind is a frozen dataclass that inherits from it: `scale` is one of its settings, `target` its formula.
+    A kind is a frozen dataclass that inherits from this class: it has the setting `scale` and defines
+    `target`.
     """
 
     compares: ClassVar[Compared] = "labels"
-    margin_is_cosine: ClassVar[bool] = False  # whether a margin of the kind is subtracted from a cosine
+    margin_is_cosine: ClassVar[bool] = False  # whether the margin is subtracted from a cosine
     scale: float
     centres: int = 1  # vectors per class
 
@@ -65,8 +66,8 @@ class MarginLoss:
         """Return the mean over rows `(rows, dim)` of weight `(rows,)` times cross-entropy.
 
         `class_vectors` are `(classes * centres, dim)`, the centres of a class one after the other; `labels`
-        `(rows,)` are class numbers. To rows of other labels a class counts as exp(log_count) classes,
-        `log_counts` `(classes,)`.
+        `(rows,)` are class numbers. With `log_counts` `(classes,)`, rows of other labels count a class
+        exp(log_count) times.
         """
         batch = LabelledRows(embeddings, labels, class_vectors, row_weights, log_counts)
         return cross_entropy(batch, self.target, scale=self.scale, centres=self.centres)
@@ -77,13 +78,13 @@ def cross_entropy(
 ) -> Tensor:
     """Return the mean over rows of weight times `-log softmax(logits)` at the label, in float32 or better.
 
-    Logits are `scale * cos`, the nearest centre counting for a class, plus `log_counts`; at the label
-    `scale * target(angle)`, `(rows,)`. Never below 0. No gradient goes to weights and counts.
+    Logits are `scale * cos` to the nearest centre of each class, plus `log_counts`; the logit at the label is
+    `scale * target(angle)`, `(rows,)`. The result is never below 0. Weights and counts get no gradient.
     """
     import torch
 
     class Sum(torch.autograd.Function):  # type: ignore[misc]
-        """The sum over rows; its gradient is worked out beside it."""
+        """The sum over rows, with its gradient computed in the forward pass."""
 
         @staticmethod
         def forward(ctx: Any, *inputs: Tensor) -> Tensor:
@@ -105,10 +106,10 @@ def cross_entropy(
 
 
 def additive_angular(angle: Angle, margin: float) -> Tensor:
-    """Return `cos(theta + margin)`, and `cos(theta) - margin sin(margin)` where the sum is beyond pi.
+    """Return `cos(theta + margin)`, or `cos(theta) - margin sin(margin)` where theta + margin exceeds pi.
 
-    It falls all the way from 0 to pi for margins up to pi/2 (Deng et al. 2019, arXiv 1801.07698, and its
-    code for the second part).
+    The value decreases over the whole range of theta from 0 to pi, for margins up to pi/2 (Deng et al. 2019,
+    arXiv 1801.07698; the second case is in the code of that paper).
     """
     import torch
 
@@ -118,7 +119,7 @@ def additive_angular(angle: Angle, margin: float) -> Tensor:
 
 
 def require_settings(scale: float, margin: float = 0.0, centres: int = 1) -> None:
-    """Raise ValueError for settings that no margin loss can have."""
+    """Raise ValueError for settings that are invalid for every margin loss."""
     if not (math.isfinite(scale) and scale > 0):
         raise ValueError(f"scale={scale} is not a positive number")
     if not (math.isfinite(margin) and margin >= 0):
@@ -128,13 +129,13 @@ def require_settings(scale: float, margin: float = 0.0, centres: int = 1) -> Non
 
 
 def require_radians(margin: float) -> None:
-    """Raise ValueError for a margin that `additive_angular` cannot have."""
+    """Raise ValueError for a margin outside the range of `additive_angular`, 0 to pi/2."""
     if not 0 <= margin <= math.pi / 2:
         raise ValueError(f"margin={margin} is not between 0 and pi/2")
 
 
 def _nearest(unit: Tensor, classes: Tensor, labels: Tensor, centres: int) -> Tensor:
-    """Return the place among class vectors of the nearest centre of each row's own class, `(rows,)`."""
+    """Return, per row, the index in `classes` of the nearest centre of the row's own class, `(rows,)`."""
     import torch
 
     places = labels[:, None] * centres + torch.arange(centres, device=labels.device)
@@ -146,7 +147,8 @@ def _nearest(unit: Tensor, classes: Tensor, labels: Tensor, centres: int) -> Ten
 def _angle(unit: Tensor, own: Tensor) -> Angle:
     """Return the angle between rows of unit length.
 
-    The sine is the length of what is orthogonal: sqrt(1 - cos^2) has an infinite slope at 1 and -1.
+    The sine is the length of the orthogonal component, because sqrt(1 - cos^2) has an infinite slope at 1
+    and -1.
     """
     cosine = (unit * own).sum(dim=1)
     return Angle(cosine, (unit - cosine[:, None] * own).norm(dim=1))
@@ -155,14 +157,14 @@ def _angle(unit: Tensor, own: Tensor) -> Angle:
 def _sum_in_blocks(
     batch: LabelledRows, unit: Tensor, classes: Tensor, targets: Tensor, *, scale: float, centres: int
 ) -> Tensor:
-    """Return the weighted sum over rows; where tensors want a gradient, it is in their `grad` afterwards."""
+    """Return the weighted sum over rows, and add its gradient to the `grad` of tensors that require one."""
     import torch
 
     total, step = unit.new_zeros(()), max(1, BLOCK // len(classes))
     for rows in (slice(start, start + step) for start in range(0, len(unit), step)):
         with torch.enable_grad():
             cosines = _cosines(unit[rows], classes, centres)
-            logits = scale * cosines - targets[rows, None]  # against that of the label
+            logits = scale * cosines - targets[rows, None]  # relative to the logit at the label
             if batch.log_counts is not None:
                 logits = logits + batch.log_counts.to(logits.dtype)
             losses = logits.scatter(1, batch.labels[rows, None], 0.0).logsumexp(dim=1)
@@ -176,6 +178,6 @@ def _sum_in_blocks(
 
 
 def _cosines(unit: Tensor, classes: Tensor, centres: int) -> Tensor:
-    """Return cosines to the nearest centre of each class, `(rows, classes)`."""
+    """Return the cosine of each row to the nearest centre of each class, `(rows, classes)`."""
     cosines = unit @ classes.T
     return cosines if centres == 1 else cosines.unflatten(1, (-1, centres)).max(dim=2).values

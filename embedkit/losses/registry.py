@@ -1,4 +1,4 @@
-"""The loss kinds, by what they compare."""
+"""Find loss kinds by the data that they compare."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ Compared = Literal["views", "labels", "label sets"]
 
 
 def losses_comparing(*compared: Compared) -> tuple[str, ...]:
-    """Return the names of the losses that compare views of a text, texts with one label each, or texts with
-    sets of labels.
+    """Return the names of the losses that compare any of `compared`: views of a text, texts with one label
+    each, or texts with sets of labels.
     """
     return tuple(name for name in spec.kinds("loss") if _class(name).compares in compared)
 
@@ -23,7 +23,7 @@ def settings_of(name: str) -> frozenset[str]:
 
 
 def has_cosine_margin(name: str) -> bool:
-    """Return True for a loss whose margin is subtracted from a cosine, which a measured diameter can set."""
+    """Return True for a loss whose margin is subtracted from a cosine; a measured diameter can set it."""
     return bool(getattr(_class(name), "margin_is_cosine", False))
 
 

@@ -1,1 +1,1 @@
-"""How many dimensions vectors need: rules of thumb, and what every way to shrink them keeps, measured."""
+"""Estimate how many dimensions vectors need, by rules of thumb and by measuring what each reduction keeps."""

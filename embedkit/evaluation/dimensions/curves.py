@@ -1,4 +1,4 @@
-"""How many dimensions vectors need, measured: what every way to shrink them keeps of rows it has not seen."""
+"""Measure how many dimensions vectors need: what each reduction keeps on rows that it was not fitted on."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from embedkit.evaluation.sts import remember, require_order, spearman
 Float32 = NDArray[np.float32]
 
 KEEP_NEIGHBOURS, KEEP_SPEARMAN = 0.95, 0.99
-WORTH = 0.9  # of the full width; a map to more dimensions saves too little
+WORTH = 0.9  # largest share of the full dimension; a map to more dimensions saves too little
 
 
 @dataclass(frozen=True)
 class CurveProtocol:
-    """How the measurement is made; `keep` is the part of the full vectors' figure that is to stay."""
+    """The settings of the measurement; `keep` is the share of the full vectors' value to keep."""
 
-    sample: int = 40_000  # rows drawn; half are fitted on, half measured
+    sample: int = 40_000  # rows to draw; half are fitted on, half are measured
     queries: int = 1_000  # rows of the measured half whose neighbours are compared
-    k: int = 10  # neighbours
-    keep: float | None = None  # None: .95 of the neighbours, with pairs .99 of Spearman
+    k: int = 10  # neighbours per query
+    keep: float | None = None  # None: .95 of the neighbours; with pairs, .99 of Spearman
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -39,7 +39,7 @@ class CurveProtocol:
 
 
 class LabelledPairs(NamedTuple):
-    """The full vectors of labelled pairs, `(pairs, dim)` each, and the scores people gave, `(pairs,)`."""
+    """The full vectors of labelled pairs, `(pairs, dim)` each, and the scores of people, `(pairs,)`."""
 
     first: Float32
     second: Float32
@@ -47,18 +47,18 @@ class LabelledPairs(NamedTuple):
 
 
 class Point(NamedTuple):
-    """What one way keeps at one number of dimensions."""
+    """The values of one reduction at one dimension."""
 
     method: str
     dim: int
-    size: int  # bytes a vector
-    overlap: float  # part of the k nearest neighbours that stays, the mean over queries
-    error: float  # its standard error
-    spearman: float | None  # of cosines to the scores of the pairs
+    size: int  # bytes per vector
+    overlap: float  # share of the k nearest neighbours kept, the mean over queries
+    error: float  # standard error of the overlap
+    spearman: float | None  # correlation of cosines with the scores of the pairs
 
 
 class Choice(NamedTuple):
-    """The fewest dimensions that keep enough, with the map's spec; None where full vectors are needed."""
+    """The point with the fewest dimensions that keeps enough, with the map's spec and the reason."""
 
     point: Point
     spec: str
@@ -66,20 +66,20 @@ class Choice(NamedTuple):
 
 
 class MeasuredCurves(NamedTuple):
-    """All curves, what they were measured on, and what follows."""
+    """All curves, the sizes of their samples, and the choice; None where full vectors are needed."""
 
     points: list[Point]
     choice: Choice | None
-    fitted: int  # rows
-    measured: int  # rows
+    fitted: int  # rows that reductions were fitted on
+    measured: int  # rows that were measured
     queries: int
     full_spearman: float | None
 
 
 def measure(sample: Sample, protocol: CurveProtocol, labelled: LabelledPairs | None = None) -> MeasuredCurves:
-    """Measure every way at every step of the ladder.
+    """Measure every reduction at every dimension of the ladder.
 
-    Raises DataError where there are too few rows for `protocol.k` neighbours.
+    Raises DataError when there are too few rows for `protocol.k` neighbours.
     """
     half, k = len(sample.vectors) // 2, protocol.k
     fitted, measured = sample.vectors[:half], sample.vectors[half:]
@@ -97,7 +97,7 @@ def measure(sample: Sample, protocol: CurveProtocol, labelled: LabelledPairs | N
 def curve(
     way: Reduction, rows: Float32, truth: SampleNeighbours, labelled: LabelledPairs | None = None
 ) -> Iterator[Point]:
-    """Yield what one way keeps of rows `(rows, dim)`, step by step of the ladder."""
+    """Yield the values of one reduction on rows `(rows, dim)`, at each dimension of the ladder."""
     columns = way.columns(rows)
     pairs = (way.columns(labelled.first), way.columns(labelled.second)) if labelled else None
     for dim in ladder(rows.shape[1], way.most):
@@ -110,7 +110,7 @@ def curve(
 
 
 def ladder(width: int, most: int) -> list[int]:
-    """Return 16, 32, 64, 96, 128, 192, 256 ... below `most`, and `most`; from 2 where `width` is small."""
+    """Return 16, 32, 64, 96, 128, 192, 256 ... below `most`, and `most`; start at 2 if `width` <= 64."""
     start = 16 if width > 64 else 2
     doubled = [start << step for step in range(32) if start << step < most]
     between = [3 * step // 2 for step in doubled if step >= 64 and 3 * step // 2 < most]
@@ -120,11 +120,11 @@ def ladder(width: int, most: int) -> list[int]:
 def choose(
     points: Sequence[Point], specs: dict[str, str], keep: float | None = None, full: float | None = None
 ) -> Choice | None:
-    """Return the map of fewest dimensions that keeps enough, of several the one that keeps most.
+    """Return the map with the fewest dimensions that keeps enough; among several, the one that keeps most.
 
-    Enough is `keep` of the neighbours, within two standard errors, or, where `full` is given, of Spearman
-    with full vectors. Codes, which are not in `specs`, are no maps. None when nothing that saves a tenth of
-    the dimensions is enough.
+    Enough is the share `keep` of the neighbours, within two standard errors, or, if `full` is given, of the
+    Spearman correlation of full vectors. Codes, which are not in `specs`, are not maps. The result is None
+    when no map that saves a tenth of the dimensions keeps enough.
     """
     least = (KEEP_NEIGHBOURS if full is None else KEEP_SPEARMAN) if keep is None else keep
     widest = max(point.dim for point in points)
@@ -143,17 +143,17 @@ def choose(
 
 
 def rank_correlation(labelled: LabelledPairs, first: Float32, second: Float32) -> float:
-    """Return Spearman of the cosines of changed vectors, `(pairs, any)` each, to what people said."""
+    """Return the Spearman correlation of cosines of vectors, `(pairs, any)` each, with people's scores."""
     return spearman(cosines_of(first, second), labelled.gold)
 
 
 def cosines_of(first: Float32, second: Float32) -> Float32:
-    """Return the cosine of each row `(rows, dim)` to that in the same place."""
+    """Return the cosine of each row `(rows, dim)` to the row in the same place."""
     return np.asarray(np.einsum("ij,ij->i", unit_length(first), unit_length(second)))
 
 
 def label(encoder: Encoder, pairs: Iterable[Pair], *, where: str | None = None) -> LabelledPairs:
-    """Return the full vectors of pairs by the encoder that made the vectors which are measured.
+    """Return the full vectors of pairs by `encoder`, which must be the encoder of the measured vectors.
 
     `where` names the pairs in errors. Raises DataError for a vector that is not finite, and for scores or
     cosines that have no correlation, as `require_order` does.

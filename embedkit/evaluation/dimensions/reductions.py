@@ -1,4 +1,4 @@
-"""Ways to shrink vectors, each fitted once: its first n columns are the vectors at n dimensions."""
+"""Reductions of vectors, each fitted once: their first n columns are the vectors at n dimensions."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ Float32 = NDArray[np.float32]
 
 
 class Reduction(NamedTuple):
-    """One way: `columns` maps rows `(rows, dim)` to `(rows, most)`, numbers of `bits` each."""
+    """A reduction: `columns` maps rows `(rows, dim)` to `(rows, most)`, with `bits` bits per number."""
 
     name: str
     columns: Callable[[Float32], Float32]
     most: int
     bits: int = 32
-    spec: str | None = None  # of the map, with {dim} for the dimensions; None: a code, which is no map
+    spec: str | None = None  # the map's spec, with {dim} for the dimension; None: a code, not a map
 
     def size(self, dim: int) -> int:
-        """Return the bytes of one vector of `dim` dimensions."""
+        """Return the bytes per vector at `dim` dimensions."""
         return -(-dim * self.bits // 8)
 
 
 def reductions(rows: Float32, *, seed: int) -> list[Reduction]:
-    """Return every way, fitted on rows `(rows, dim)`, whose moments are taken once.
+    """Return every reduction, fitted on rows `(rows, dim)`, whose moments are computed once.
 
-    `svd` turns the vectors about the origin, which keeps cosines best (Eckart and Young 1936), `pca` about
-    their mean; `int8` rounds what `svd` gives; `sign` takes signs after a random rotation about the mean
-    (Charikar 2002). Raises DataError for fewer than 2 rows, or rows that do not differ.
+    `svd` rotates vectors about the origin, which keeps cosines best (Eckart and Young 1936); `pca` rotates
+    them about their mean; `int8` rounds the result of `svd`; `sign` takes signs after a random rotation about
+    the mean (Charikar 2002). Raises DataError for fewer than 2 rows, and when all rows are equal.
     """
     moments, width = moments_of([rows]), rows.shape[1]
     origin, centred = principal_axes(moments, beta=0.0), principal_axes(moments)
@@ -56,17 +56,17 @@ def reductions(rows: Float32, *, seed: int) -> list[Reduction]:
 
 
 def rounded(numbers: Float32, step: Float32) -> Float32:
-    """Return what 8 bits keep of `(rows, columns)`: the nearest of -127 ... 127 times each column's step."""
+    """Round `(rows, columns)` to 8 bits: return the nearest of -127 ... 127 times each column's step."""
     return np.asarray(np.clip(np.rint(numbers / step), -127, 127) * step, dtype=np.float32)
 
 
 def signs(numbers: Float32) -> Float32:
-    """Return 1 or -1 for each number; cosines of such rows order them as Hamming distances do."""
+    """Return 1 or -1 per number; cosines of such rows give the same order as Hamming distances."""
     return np.where(numbers >= 0, np.float32(1), np.float32(-1))
 
 
 def _about(centre: NDArray[np.float64], A: NDArray[np.float64]) -> AffineMap:
-    """Return x -> A (x - centre)."""
+    """Return the map x -> A (x - centre)."""
     return AffineMap(A, -A @ centre, {})
 
 

@@ -1,4 +1,4 @@
-"""Rules of thumb for how many dimensions N vectors need: a bound on distances, and an order of magnitude."""
+"""Compute rules of thumb for the dimension of N vectors: a bound on distances, and an order of magnitude."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ ENTROPY_FACTOR = 4 / math.log((1 + math.sqrt(5)) / 2)  # 8.3123; kexue.fm 7695 r
 
 @dataclass(frozen=True)
 class Rules:
-    """What the rules say; the lemma's are for all squared distances within 1 +- distortion."""
+    """The dimensions by each rule; the lemma keeps all squared distances within 1 +- distortion."""
 
     rows: int
     distortion: float
     lemma: int  # kexue.fm 8679, section 3
-    lemma_sharper: int  # Dasgupta and Gupta 2003, as scikit-learn has it
+    lemma_sharper: int  # Dasgupta and Gupta 2003, by scikit-learn
     entropy: int  # kexue.fm 7695: an order of magnitude
 
 
 def rules_for(rows: int, distortion: float = 0.1) -> Rules:
-    """Return what the rules of thumb say for `rows` vectors; raises UsageError for fewer than 2."""
+    """Return the dimensions by each rule for `rows` vectors; raise UsageError for fewer than 2."""
     if rows < 2:
         raise UsageError(f"{rows:,} is not two rows or more", where="--rows")
     return Rules(
@@ -35,9 +35,8 @@ def rules_for(rows: int, distortion: float = 0.1) -> Rules:
 
 
 def lemma_dimensions(rows: int, distortion: float) -> int:
-    """Return `24 ln N / eps^2`: a Gaussian projection keeps every squared distance within 1 +- eps.
-
-    It holds with probability 1 - 1/N or more (Johnson and Lindenstrauss 1984; kexue.fm 8679).
+    """Return `24 ln N / eps^2`: at this dimension a Gaussian projection keeps every squared distance within
+    1 +- eps, with probability 1 - 1/N or more (Johnson and Lindenstrauss 1984; kexue.fm 8679).
     """
     return int(24 * math.log(rows) / distortion**2)
 
@@ -50,9 +49,11 @@ def sharper_lemma_dimensions(rows: int, distortion: float) -> int:
 
 
 def entropy_dimensions(rows: int) -> int:
-    """Return the least n with `n > 8.3123 ln N`: a model by inner products can tell N things apart.
+    """Return the least n with `n > 8.3123 ln N`: a model of inner products in n dimensions can tell N items
+    apart.
 
-    From `2 ln N + h_n < 0` with `h_n -> -n ln(phi) / 2`, phi the golden ratio (kexue.fm 7695).
+    The bound follows from `2 ln N + h_n < 0` with `h_n -> -n ln(phi) / 2`, where phi is the golden ratio
+    (kexue.fm 7695).
     """
     return math.ceil(ENTROPY_FACTOR * math.log(rows))
 
@@ -61,7 +62,7 @@ def entropy_excess(dimension: int) -> float:
     """Return `h_n = log E[e^(n cos)] - E[e^(n cos) n cos] / E[e^(n cos)]` in nats (kexue.fm 7695).
 
     The angle of two random directions in n dimensions has a density proportional to sin^(n-2). The means are
-    Bessel functions: `E[e^(n cos)] = Gamma(n/2) (2/n)^(n/2-1) I_(n/2-1)(n)`, here by their logarithms.
+    Bessel functions: `E[e^(n cos)] = Gamma(n/2) (2/n)^(n/2-1) I_(n/2-1)(n)`, computed by their logarithms.
     """
     from scipy.special import gammaln, ive
 

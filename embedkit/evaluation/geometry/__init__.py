@@ -1,1 +1,1 @@
-"""How vectors lie: directions, spectrum, hubs, and whether two sets agree; each set read once."""
+"""Measure the geometry of vectors in one pass: directions, spectrum, hubs, and the agreement of two sets."""

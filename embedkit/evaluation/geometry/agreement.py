@@ -1,4 +1,4 @@
-"""Do two vector sets of the same rows agree who is whose neighbour?"""
+"""Measure how far two vector sets of the same rows agree on nearest neighbours."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ Kept = NDArray[np.bool_]
 
 
 class Agreement(NamedTuple):
-    """The `k` nearest neighbours that two sets have in common, the mean over `rows` rows."""
+    """The share of the `k` nearest neighbours that two sets have in common, as means over `rows` rows."""
 
-    overlap: Estimate  # common ones / k
-    jaccard: Estimate  # common ones / all that either has
+    overlap: Estimate  # common neighbours / k
+    jaccard: Estimate  # common neighbours / neighbours in either set
     rows: int
     k: int
 
 
 class _Near(NamedTuple):
-    """The nearest of each row by one set, `(rows, width)`, and how near they are by it and by the other."""
+    """The nearest neighbours of each row by one set, and their cosines by both sets, all `(rows, width)`."""
 
     ids: Ids
-    own: Float32  # cosines
-    other: Float32
+    own: Float32  # cosines by this set
+    other: Float32  # cosines by the other set
 
 
 def agreement(first: Float32, second: Float32, k: int, *, resamples: int, seed: int) -> Agreement:
-    """Compare the neighbours among rows `(rows, dim)` with those among the same rows in other columns.
+    """Compare the nearest neighbours by two vector sets of the same rows, each `(rows, dim)`.
 
-    Intervals draw rows again, each with its own neighbours and as the neighbour of others. Raises DataError
-    for `k` rows or fewer.
+    Intervals resample rows; a drawn row counts with its own neighbours and as a neighbour of others. Raises
+    DataError for `k` rows or fewer.
     """
     if len(first) <= k:
         raise DataError(f"{k} neighbours want {k + 1} rows or more in both sets, there are {len(first)}")
@@ -54,10 +54,10 @@ def agreement(first: Float32, second: Float32, k: int, *, resamples: int, seed: 
 
 
 def common(first: Float32, second: Float32, k: int) -> Float64:
-    """Return which part of each row's `k` nearest is the same in both, `(rows,)`.
+    """Return the share of each row's `k` nearest that both sets have in common, `(rows,)`.
 
-    Where rows tie, any of them is right: a neighbour by one set counts in the other when it is as near there
-    as the k-th. Of the two ways to count so, the mean is taken.
+    Where rows tie, any of them is right: a neighbour by one set counts in the other set when it is as near
+    there as the k-th. The result is the mean of the two directions of counting.
     """
     near = _nearest(unit_length(first), unit_length(second), k)
     overlap, _ = _shares(*near, *_first(k, near))
@@ -75,22 +75,22 @@ def _nearest(one: Float32, two: Float32, width: int) -> tuple[_Near, _Near]:
 
 
 def _shares(one: _Near, two: _Near, kept_one: Kept, kept_two: Kept) -> Float64:
-    """Return overlap and Jaccard of what is kept of the nearest, `(2, rows)`."""
+    """Return the overlap and Jaccard index of the kept neighbours per row, `(2, rows)`."""
     overlap = (_right(one, two, kept_one, kept_two) + _right(two, one, kept_two, kept_one)) / 2
     return np.stack([overlap, overlap / (2 - overlap)])
 
 
 def _right(one: _Near, two: _Near, kept_one: Kept, kept_two: Kept) -> Float64:
-    """Return which part of the neighbours by `two` is as near by `one` as the farthest by it."""
+    """Return, per row, the share of kept neighbours by `two` that are as near by `one` as its farthest."""
     least = np.min(one.own, axis=1, where=kept_one, initial=np.inf) - TIE
     return np.asarray(np.mean(two.other >= least[:, None], axis=1, where=kept_two), dtype=np.float64)
 
 
 def _effects(one: _Near, two: _Near, shares: Float64, k: int) -> tuple[Float64, Float64]:
-    """Return how much the shares of all others lose without each row, `(2, rows)`, and the sum of the squares
-    of single losses, `(2,)`.
+    """Return, per row, the loss in the shares of all other rows when the row is removed, `(2, rows)`, and the
+    sum of the squared single losses, `(2,)`.
 
-    Where a row was among the nearest, the next one takes its place, if there is one.
+    Where the removed row was among the nearest, the next nearest replaces it, if there is one.
     """
     width = one.ids.shape[1]
     sums, squares = np.zeros_like(shares), np.zeros(len(shares))
@@ -100,7 +100,7 @@ def _effects(one: _Near, two: _Near, shares: Float64, k: int) -> tuple[Float64, 
             kept, found = np.arange(width) != column, other.ids == gone[:, None]
             kept_other = np.where(found.any(axis=1)[:, None], ~found, np.arange(width) < k)
             losses = shares - _shares(near, other, np.broadcast_to(kept, found.shape), kept_other)
-            if not first:  # what is near by both was counted with the first
+            if not first:  # neighbours by both were counted with the first
                 losses[:, found[:, :k].any(axis=1)] = 0
             for total, loss in zip(sums, losses, strict=True):
                 np.add.at(total, gone, loss)

@@ -1,4 +1,4 @@
-"""Hubness: rows that are among the nearest neighbours of very many others, and rows that are of none."""
+"""Hubness: measure how unevenly rows occur among the nearest neighbours of other rows."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from embedkit.evaluation.neighbours import TIE
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
-_BLOCK_ROWS = 512  # whose cosines to all rows are held at a time
+_BLOCK_ROWS = 512  # rows whose cosines to all rows are held at a time
 
 
 class Hubness(NamedTuple):
-    """How unevenly `rows` rows occur among the `k` nearest of each other.
+    """How unevenly `rows` rows occur among the `k` nearest neighbours of each other.
 
-    `skewness` is 0 where all occur equally often, above 1 where there are hubs; `antihubs` is the share of
-    rows that occur never; `largest` is the most that one occurs, where `k` is the mean.
+    `skewness` is 0 when all rows occur equally often, and above 1 when there are hubs; `antihubs` is the
+    share of rows that never occur; `largest` is the largest number of occurrences of a row (the mean is `k`).
     """
 
     skewness: float
@@ -34,7 +34,7 @@ class Hubness(NamedTuple):
 def hubness(rows: Float32, k: int) -> Hubness | None:
     """Return the hubness of rows `(rows, dim)` by cosine; None for `k` rows or fewer.
 
-    (Radovanovic, Nanopoulos and Ivanovic 2010: the skewness of the k-occurrences, section 2.)
+    Hubness is the skewness of the k-occurrences (Radovanovic, Nanopoulos and Ivanovic 2010, section 2).
     """
     if len(rows) <= k:
         return None
@@ -43,9 +43,9 @@ def hubness(rows: Float32, k: int) -> Hubness | None:
 
 
 def occurrences(rows: Float32, k: int) -> Float64:
-    """Return how often each row is among the `k` nearest others of a row, `(rows,)`, by cosine.
+    """Return how often each row is among the `k` nearest neighbours of other rows by cosine, `(rows,)`.
 
-    Rows that tie for the last places share them equally, which is the mean over all orders of ties.
+    Rows that tie for the last places share them equally, which is the mean over all orders of the ties.
     """
     counts = np.zeros(len(rows))
     for near in _cosines(unit_length(rows)):
@@ -57,7 +57,7 @@ def occurrences(rows: Float32, k: int) -> Float64:
 
 
 def skewness(values: Float64) -> float:
-    """Return the third standardised moment of values `(any,)`; 0 where they are constant."""
+    """Return the third standardised moment of values `(any,)`; 0 when they are constant."""
     centred = values - values.mean()
     variance = float(np.mean(centred**2))
     if variance <= np.finfo(np.float32).eps ** 2 * float(np.mean(values**2)):
@@ -66,7 +66,7 @@ def skewness(values: Float64) -> float:
 
 
 def _cosines(unit: Float32) -> Iterator[Float32]:
-    """Yield the cosines of a block of rows to all, `(block, rows)`; to themselves, minus infinity."""
+    """Yield the cosines of a block of rows to all rows, `(block, rows)`; a row's own is minus infinity."""
     for start in range(0, len(unit), _BLOCK_ROWS):
         block = unit[start : start + _BLOCK_ROWS] @ unit.T
         places = np.arange(len(block))

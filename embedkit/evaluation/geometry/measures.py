@@ -1,4 +1,4 @@
-"""The geometry of vectors: which way they point, how they spread, who is whose neighbour."""
+"""Measure the geometry of vectors: their directions, their spread, and their nearest neighbours."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ TEMPERATURE = 2.0  # t of uniformity
 
 @dataclass(frozen=True)
 class GeometryProtocol:
-    """How much is drawn for what needs pairs or neighbours; the rest is of all rows."""
+    """Sample sizes of the measures that need pairs or neighbours; other measures use all rows."""
 
-    pairs: int = 10_000  # of different rows, no row in two of them
-    neighbours: int = 10_000  # rows whose neighbours among each other are found, exactly
+    pairs: int = 10_000  # pairs of different rows; no row is in two pairs
+    neighbours: int = 10_000  # rows among which exact neighbours are found
     k: int = 10
     resamples: int = 1000
     seed: int = 0
 
     @property
     def sample(self) -> int:
-        """Rows to draw."""
+        """The number of rows to draw."""
         return max(2 * self.pairs, self.neighbours)
 
 
 class Geometry(NamedTuple):
-    """The figures of one set of vectors."""
+    """The values of one set of vectors."""
 
     rows: int
     dimension: int
     norms: Norms
     spectrum: Spectrum
-    mean_cosine: Estimate  # of random pairs: the anisotropy of Ethayarajh 2019, section 3.3
+    mean_cosine: Estimate  # over random pairs: the anisotropy of Ethayarajh 2019, section 3.3
     uniformity: Estimate
     pairs: int
-    hubness: Hubness | None  # None where there are `k` rows or fewer that are not zero
+    hubness: Hubness | None  # None for `k` or fewer nonzero rows
 
 
 def geometry(found: Survey, protocol: GeometryProtocol) -> Geometry:
-    """Return the figures of vectors that were surveyed; raises DataError for a single row.
+    """Return the values of surveyed vectors; raise DataError for a single row.
 
-    A zero vector, which has no direction, has the cosine 0 to all, and is left out of neighbours.
+    A zero vector, which has no direction, has the cosine 0 to all vectors, and is left out of neighbours.
     """
     moments = found.moments
     if moments.rows < 2:
@@ -80,7 +80,7 @@ def pair_cosines(rows: Float32) -> Float64:
 
 
 def cosines_between(first: Float32, second: Float32) -> Float64:
-    """Return the cosine of each row `(rows, dim)` to that in the same place; 0 for a zero vector."""
+    """Return the cosine of each row `(rows, dim)` to the row in the same place; 0 for a zero vector."""
     x, y = first.astype(np.float64), second.astype(np.float64)
     return quotients(*(np.einsum("ij,ij->i", a, b) for a, b in ((x, y), (x, x), (y, y))))
 
@@ -88,8 +88,8 @@ def cosines_between(first: Float32, second: Float32) -> Float64:
 def uniformity(similarity: Float64, *, resamples: int, seed: int) -> Estimate:
     """Return log of the mean of exp(-2 |x - y|^2) over pairs of unit vectors, from their cosines `(pairs,)`.
 
-    0 for equal vectors, about -4 + 8 / dim where any direction is as likely as any other; lower is more
-    uniform. (Wang and Isola 2020, section 4.1.2, t = 2.)
+    The value is 0 for equal vectors and about -4 + 8 / dim for uniformly distributed directions; lower is
+    more uniform (Wang and Isola 2020, section 4.1.2, t = 2).
     """
     kernel = np.exp(-TEMPERATURE * squared_distances(similarity))
     return estimate(float(np.log(kernel.mean())), np.log(resampled_means(kernel, resamples, seed)))
@@ -108,16 +108,16 @@ def squared_distances(similarity: Float64) -> Float64:
 
 
 def agree(first: Survey, second: Survey, protocol: GeometryProtocol) -> Agreement:
-    """Compare neighbours in two sets, among rows drawn of both, joined by id; zero vectors are left out.
+    """Compare neighbours in two sets, among the drawn rows of both, joined by id, without zero vectors.
 
-    Raises DataError where fewer than `k + 1` drawn ids are in both, or an id names two rows.
+    Raises DataError when fewer than `k + 1` drawn ids are in both sets, or when an id names two rows.
     """
     for each in (first, second):
         names, counts = np.unique(each.ids, return_counts=True)
         if len(names) < len(each.ids):
             raise DataError(f"the id {names[counts.argmax()]!r} names {counts.max()} rows; sets join by id")
     _, mine, theirs = np.intersect1d(first.ids, second.ids, assume_unique=True, return_indices=True)
-    order = np.argsort(mine)  # as they were drawn
+    order = np.argsort(mine)  # in the order of the draw
     x, y = first.vectors[mine[order]], second.vectors[theirs[order]]
     nonzero = np.flatnonzero(x.any(axis=1) & y.any(axis=1))[: protocol.neighbours]
     return agreement(x[nonzero], y[nonzero], protocol.k, resamples=protocol.resamples, seed=protocol.seed)

@@ -1,4 +1,4 @@
-"""The spectrum of vectors: how their variance is spread over its principal axes."""
+"""The spectrum of vectors: measure how their variance is spread over its principal axes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Float64 = NDArray[np.float64]
 
 
 class Spectrum(NamedTuple):
-    """The variances along the principal axes, the largest first, `(rank,)`, and how many dimensions they use.
+    """The variances along the principal axes, `(rank,)`, largest first, and how many dimensions are in use.
 
-    Where no row differs from another there is no variance, and all of it is 0.
+    When all rows are equal there are no variances, and all measures are 0.
     """
 
     variances: Float64
@@ -27,7 +27,7 @@ class Spectrum(NamedTuple):
 
     @property
     def rank(self) -> int:
-        """Axes whose variance is more than rounding."""
+        """The number of axes whose variance is more than rounding error."""
         return len(self.variances)
 
     @property
@@ -37,34 +37,34 @@ class Spectrum(NamedTuple):
 
 
 def spectrum_of(moments: Moments) -> Spectrum:
-    """Return the spectrum of the covariance; raises DataError for a single row."""
+    """Return the spectrum of the covariance; raise DataError for a single row."""
     variances = principal_axes(moments).variances
     ratio = participation_ratio(variances)
     return Spectrum(variances, effective_rank(variances), ratio, isoscore(ratio, len(moments.mean)))
 
 
 def effective_rank(variances: Float64) -> float:
-    """Return exp of the entropy of the variances `(axes,)` as shares of their sum; 0 where that is 0.
+    """Return exp of the entropy of the variances `(axes,)` as shares of their sum; 0 when the sum is 0.
 
-    (Roy and Vetterli 2007, definition 1, of the covariance, whose singular values are the variances.)
+    This is definition 1 of Roy and Vetterli 2007 for the covariance, whose singular values are the variances.
     """
     shares = variances[variances > 0] / max(float(variances.sum()), np.finfo(np.float64).tiny)
     return math.exp(-float(shares @ np.log(shares))) if len(shares) else 0.0
 
 
 def participation_ratio(variances: Float64) -> float:
-    """Return (sum of variances)^2 / sum of their squares: as many equal ones would be as uneven."""
+    """Return (sum of variances)^2 / sum of squared variances: the number of axes if all were equal."""
     if not variances.any():
         return 0.0
-    shares = variances / variances.max()  # squares of the smallest numbers would be 0
+    shares = variances / variances.max()  # without it, squares of tiny variances underflow to 0
     return float(shares.sum()) ** 2 / float(shares @ shares)
 
 
 def isoscore(ratio: float, dimension: int) -> float:
-    """Return IsoScore (Rudman et al. 2022, algorithm 1) from the participation ratio, 0 where that is 0.
+    """Return IsoScore (Rudman et al. 2022, algorithm 1) from the participation ratio; 0 when the ratio is 0.
 
-    Their isotropy defect d has d^2 (n - sqrt n) = n - sqrt(n ratio) in n dimensions, so that all six of their
-    steps come to (ratio - 1) / (n - 1). One dimension, which has nothing to share, scores 1.
+    The isotropy defect d of the paper has d^2 (n - sqrt n) = n - sqrt(n ratio) in n dimensions, so that its
+    six steps reduce to (ratio - 1) / (n - 1). The score of a single dimension is 1.
     """
     if ratio == 0:
         return 0.0

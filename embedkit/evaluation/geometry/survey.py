@@ -1,4 +1,4 @@
-"""One pass over vectors, however many: their moments, their lengths, and a sample drawn by id."""
+"""Survey vectors in one pass: their moments, their lengths, and a sample drawn by id."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Float32 = NDArray[np.float32]
 
 
 class Norms(NamedTuple):
-    """The lengths of vectors: mean, standard deviation (ddof 0), least, most, and how many are zero."""
+    """The lengths of vectors: mean, standard deviation (ddof 0), minimum, maximum, and number of zeros."""
 
     mean: float
     deviation: float
@@ -30,23 +30,22 @@ class Norms(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """What is known of vectors that have passed by: of all, and of a sample in an order left to chance.
+    """Moments and lengths of all vectors of a pass, and a sample of them in random order.
 
-    Which rows are drawn depends on their ids and the seed alone, so that two sets of the same ids draw the
-    same ones.
+    The drawn rows depend on ids and the seed only, so that two sets with the same ids draw the same rows.
     """
 
     moments: Moments
     norms: Norms
     vectors: Float32  # (drawn, dim)
     ids: NDArray[Any]  # (drawn,)
-    values: NDArray[Any] | None  # (drawn,): of the field that was asked for
+    values: NDArray[Any] | None  # (drawn,): values of the requested field
 
 
 def survey(batches: Iterable[Batch], size: int, *, seed: int = 0, field: str | None = None) -> Survey:
-    """Read batches to their end and keep a sample of `size` rows, with the values of a field.
+    """Read all batches, and keep a sample of `size` rows with their values of a field.
 
-    Raises DataError for no rows, a row that is not finite, or a field that is not there.
+    Raises DataError when there is no row, for a row that is not finite, and for a missing field.
     """
     reservoir, lengths = Reservoir(size), _Lengths()
 
@@ -64,7 +63,7 @@ def survey(batches: Iterable[Batch], size: int, *, seed: int = 0, field: str | N
 
 
 class _Lengths:
-    """Lengths so far; their squares are summed about the first, so that nothing cancels."""
+    """Running sums of lengths; they are taken relative to the first length, to avoid cancellation."""
 
     def __init__(self) -> None:
         self._rows, self._zeros, self._sum, self._squares = 0, 0, 0.0, 0.0
@@ -103,7 +102,7 @@ def _column(table: Any, name: str) -> Any:
 
 
 def _objects(column: Any) -> NDArray[Any]:
-    """Return the values of an Arrow column as Python objects, `(rows,)`, lists too."""
+    """Return the values of an Arrow column, including lists, as Python objects, `(rows,)`."""
     values = column.to_pylist()
     objects = np.empty(len(values), dtype=object)
     objects[:] = values

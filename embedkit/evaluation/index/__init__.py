@@ -1,1 +1,1 @@
-"""Indexes measured: queries, what exact search finds for them, what the index finds of it, and how fast."""
+"""Measure indexes: queries, their exact neighbours, the recall of an index, and its speed."""

@@ -1,4 +1,4 @@
-"""Queries for an index: documents held out of it, or turned from where they are; near-copies known."""
+"""Make queries for an index from documents: held out of it, or rotated, with their near-copies identified."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from embedkit.indexing.sampling import draw
 from embedkit.indexing.store import Index
 
 QUERIES = 1000
-COPY = 0.8  # cosine from which on a document is a near-copy of another
-LEAST = 100  # documents that are worth holding out
-COPIES = 64  # near-copies of a document that are looked for
+COPY = 0.8  # lowest cosine at which a document is a near-copy of another
+LEAST = 100  # fewest documents to hold out
+COPIES = 64  # nearest documents to check for near-copies
 
 
 class HeldOut(NamedTuple):
-    """Documents that ask `(queries, dimension)`, and the rows to be put into an index after they have: they
-    and their near-copies, in order.
+    """Documents as queries `(queries, dimension)`, and the rows to insert into the index after the queries
+    have run: these documents and their near-copies, in order.
     """
 
     queries: Floats
@@ -31,8 +31,8 @@ class HeldOut(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """Queries `(queries, dimension)` made of documents, and of each its document with the near-copies of it
-    `(queries, most)`, if there are any, -1 beyond them: rows that count neither as found nor as missed.
+    """Queries `(queries, dimension)` made from documents, and rows `(queries, most)` that count neither as
+    found nor as missed: a document that has near-copies, and these; -1 fills the rest.
     """
 
     queries: Floats
@@ -40,16 +40,16 @@ class Drawn(NamedTuple):
 
 
 def stored(index: Index) -> Corpus:
-    """Return the vectors that an index stores, decoded where it keeps codes, of documents not deleted."""
+    """Return the vectors of an index's documents that are not deleted, decoded if the index stores codes."""
     return lambda: ((rows, index.vectors(rows)) for rows in blocks_of(index))
 
 
 def held_out(corpus: Corpus, number: int, total: int, seed: int) -> HeldOut | None:
-    """Draw up to `number` documents that ask an index before they are put into it: sentences that it has not
-    seen, and none like them.
+    """Draw up to `number` documents that query an index before they are inserted, so that the index contains
+    neither them nor their near-copies.
 
-    With their near-copies they are a twentieth of all `total` rows at most; None where fewer than `LEAST`
-    can be had so. Rows are numbered from 0 on.
+    With their near-copies they are at most a twentieth of all `total` rows. The result is None when fewer
+    than `LEAST` documents fit this limit. Rows are numbered from 0.
     """
     drawn, places = draw((block for _, block in corpus()), seed, number)
     copies = near_copies(unit_length(drawn), corpus)
@@ -62,7 +62,7 @@ def held_out(corpus: Corpus, number: int, total: int, seed: int) -> HeldOut | No
 
 
 def without(corpus: Corpus, held: Rows) -> Corpus:
-    """Return a corpus without some rows; those that are left are numbered anew, from 0 on."""
+    """Return a corpus without the rows `held`; the remaining rows are renumbered from 0."""
 
     def blocks() -> Iterator[tuple[Rows, Floats]]:
         first = 0
@@ -75,14 +75,15 @@ def without(corpus: Corpus, held: Rows) -> Corpus:
 
 
 def turned_queries(corpus: Corpus, number: int, seed: int) -> Drawn:
-    """Return `number` queries that lie among the documents and are none of them.
+    """Return `number` queries that lie among the documents but are not documents.
 
-    Each is a document, drawn at random, turned by 45 degrees in a random direction. Documents as they are
-    would be too easy: a graph was built by looking for their neighbours, and leads from them to these.
-    Of 6,000 and 99,000 sentences by minilm, turned ones and sentences that no graph has seen need about the
-    same effort at a recall of .95. A document with near-copies is named with them, to be left out: they would
-    be all of the nearest, in one place, and the rest of the corpus never looked for. A graph of nothing but
-    near-copies still finds less for questions that it has not seen: .935 of a million where .95 was measured.
+    Each query is a random document rotated by 45 degrees in a random direction. Unrotated documents would be
+    too easy: a graph is built by searching for their neighbours, so it leads from them to their neighbours.
+    With 6,000 and 99,000 sentences by minilm, rotated documents and sentences outside the graph need about
+    the same effort at a recall of .95. A document with near-copies is listed with them, to be left out:
+    otherwise the near-copies would be all of the nearest, in one place, and the rest of the corpus would not
+    be tested. A graph of near-copies only still finds less for unseen queries: .935 with a million documents
+    where .95 was measured.
     """
     drawn, _ = draw((block for _, block in corpus()), seed, number)
     if not len(drawn):
@@ -96,8 +97,8 @@ def turned_queries(corpus: Corpus, number: int, seed: int) -> Drawn:
 
 
 def near_copies(unit: Floats, corpus: Corpus) -> Rows:
-    """Return the rows `(documents, most)` at a cosine of at least `COPY` to documents of unit length
-    `(documents, dimension)`, themselves included; none of a document that has no near-copy; -1 beyond them.
+    """Return, per document of unit length `(documents, dimension)`, the rows `(documents, most)` at a cosine
+    of at least `COPY` to it, itself included; no rows if it has no near-copy. -1 fills the rest.
     """
     scores, rows = nearest(unit, lambda: ((rows, unit_length(block)) for rows, block in corpus()), COPIES)
     family = (scores >= COPY).sum(axis=1, keepdims=True)

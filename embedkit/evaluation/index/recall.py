@@ -1,4 +1,4 @@
-"""What an index finds of the true nearest, and how fast, at each of its settings for search."""
+"""Measure the recall and the speed of an index at each of its search settings."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from embedkit.indexing.query import exact_search
 from embedkit.indexing.store import Index
 
 K = 10
-ALONE = 200  # queries that are searched for one by one
-EXACT_ALONE = 20  # of exact search, which takes its time
-LONG = 1.0  # seconds in which the queries are searched for all at once again and again
-ENOUGH = 0.9995  # recall, beyond which nothing slower is tried
+ALONE = 200  # queries that are searched one by one
+EXACT_ALONE = 20  # the same for exact search, which is slow
+LONG = 1.0  # seconds during which the search of all queries at once is repeated
+ENOUGH = 0.9995  # recall at which slower settings are no longer tried
 
 
 class Searchable(Protocol):
-    """What is measured: an index, or one that is being built."""
+    """An index to measure, finished or being built."""
 
     @property
     def settings(self) -> IndexKind:
-        """The settings of the kind."""
+        """The settings of the index kind."""
 
     def tuned(self, **settings: Any) -> Searchable:
-        """Return the same, searched with other settings."""
+        """Return the same index with other search settings."""
 
     def search(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
         """Return similarities and rows, each `(queries, k)`, best first."""
@@ -39,13 +39,13 @@ class Searchable(Protocol):
 
 @dataclass(frozen=True)
 class Unfinished:
-    """An index that is being built: what its kind searches, as far as it has come."""
+    """An index that is being built, searchable with the rows added so far."""
 
     settings: IndexKind
     opened: Any
 
     def tuned(self, **settings: Any) -> Unfinished:
-        """Return the same, searched with other settings."""
+        """Return the same index with other search settings."""
         return replace(self, settings=replace(self.settings, **settings))  # type: ignore[type-var]
 
     def search(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
@@ -54,7 +54,9 @@ class Unfinished:
 
 
 class MeasuredPoint(NamedTuple):
-    """One setting: recall of the nearest one and of the nearest k, and its cost; p95 of queries alone."""
+    """One setting: the recall of the nearest 1 and of the nearest k, and the cost of queries; `milliseconds`
+    is the median and `p95` the 95th percentile of single queries.
+    """
 
     settings: Mapping[str, int]
     first: Estimate
@@ -65,7 +67,7 @@ class MeasuredPoint(NamedTuple):
 
     @property
     def point(self) -> OperatingPoint:
-        """What is kept in the manifest."""
+        """The operating point to store in the manifest."""
         value, low, high = (round(figure, 6) for figure in self.recall)
         milliseconds, rate = round(self.milliseconds, 4), round(self.queries_a_second, 1)
         return OperatingPoint(dict(self.settings), value, low, high, milliseconds, rate)
@@ -74,9 +76,11 @@ class MeasuredPoint(NamedTuple):
 def measure(
     index: Searchable, truth: ExactNeighbours, settings: Mapping[str, int], *, seed: int = 0
 ) -> MeasuredPoint:
-    """Measure one setting: recall with an interval over queries, queries alone, and all of them at once."""
+    """Measure one setting: recall with its interval over queries, the time of single queries, and the rate of
+    all queries at once.
+    """
     tuned = index.tuned(**settings) if settings else index
-    _, rows = tuned.search(truth.queries, truth.searched)  # what is mapped comes from the disk now, not below
+    _, rows = tuned.search(truth.queries, truth.searched)  # loads mapped files from disk before timing
     taken = _usual(tuned.search, truth.queries, truth.searched)
     alone = 1000 * np.array([_seconds(tuned.search, query[None], truth.k) for query in truth.queries[:ALONE]])
     first, recall = (mean_estimate(values, seed=seed) for values in truth.recalls(rows))
@@ -85,9 +89,9 @@ def measure(
 
 
 def measure_exact(index: Index, truth: ExactNeighbours, *, seed: int = 0) -> MeasuredPoint:
-    """Measure exact search of the same queries: the line that settings are compared with."""
+    """Measure exact search of the same queries, the baseline of all settings."""
     every = np.ones(len(truth.queries))
-    exact_search(index, truth.queries[:1], truth.k)  # all of it comes from the disk now
+    exact_search(index, truth.queries[:1], truth.k)  # loads everything from disk before timing
     taken = _usual(exact_search, index, truth.queries, truth.k)
     alone = [
         1000 * _seconds(exact_search, index, query[None], truth.k) for query in truth.queries[:EXACT_ALONE]
@@ -98,8 +102,8 @@ def measure_exact(index: Index, truth: ExactNeighbours, *, seed: int = 0) -> Mea
 
 
 def curve(index: Searchable, truth: ExactNeighbours, *, seed: int = 0) -> Iterator[MeasuredPoint]:
-    """Measure the settings of a search from the quickest on, until nearly everything is found or three steps
-    more find no more. A kind without such settings is one point.
+    """Yield the measured search settings, the fastest first, until the recall reaches `ENOUGH` or three more
+    steps do not raise it. A kind without such settings yields one point.
     """
     names = sorted(index.settings.per_query)
     if not names:
@@ -118,7 +122,7 @@ def curve(index: Searchable, truth: ExactNeighbours, *, seed: int = 0) -> Iterat
 
 
 def _usual(search: Callable[..., object], *asked: Any) -> float:
-    """Return the median seconds of a search, of as many as fit into `LONG`, five at most."""
+    """Return the median seconds of repeated searches: as many as start within `LONG`, at most five."""
     taken = [_seconds(search, *asked)]
     while len(taken) < 5 and sum(taken) < LONG:
         taken.append(_seconds(search, *asked))

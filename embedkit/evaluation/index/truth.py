@@ -1,4 +1,4 @@
-"""What exact search finds: the true nearest of queries, and what ties with the last of them."""
+"""Find the exact neighbours of queries, with the rows that tie with the last of them."""
 
 from __future__ import annotations
 
@@ -11,40 +11,41 @@ from numpy.typing import NDArray
 from embedkit.indexing.kind import Floats, Rows
 from embedkit.indexing.store import merged
 
-# row numbers and vectors as they are compared, in blocks
+# a function that returns blocks of row numbers and of vectors in the form used for comparison
 Corpus = Callable[[], Iterable[tuple[Rows, Floats]]]
 
-TIED = 50  # places behind the k-th that are looked at for scores equal to its
-EQUAL = 1e-6  # scores as near as this count as equal
+TIED = 50  # ranks after the k-th that are checked for scores equal to the k-th
+EQUAL = 1e-6  # scores that differ by at most this count as equal
 
 
 class ExactNeighbours(NamedTuple):
-    """Queries `(queries, dimension)`, and of each the rows whose scores reach its `k`-th best: `k` rows and
-    those that tie with the last; -1 where there are no more. `copies` are those of `Drawn`.
+    """Queries `(queries, dimension)`, and per query the rows whose scores reach its `k`-th best score: `k`
+    rows and the rows that tie with the last; -1 fills the rest. `copies` are the copies of `Drawn`.
     """
 
     queries: Floats
     rows: Rows
-    first: Rows  # (queries, 1 + ties): the same for k = 1
+    first: Rows  # (queries, 1 + ties): the rows for k = 1
     k: int
     copies: Rows
 
     @property
     def searched(self) -> int:
-        """How many rows are searched for, so that `k` are left without the near-copies."""
+        """The number of rows to search for so that `k` remain without the near-copies."""
         return self.k + int(self.copies.shape[1])
 
     def recalls(self, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the recall of the nearest one and of the nearest `k`, each `(queries,)`, in the rows
-        found, `(queries, found)`, best first.
+        """Return the recall of the nearest 1 and of the nearest `k`, each `(queries,)`, for the hits `rows`,
+        `(queries, found)`, best first.
         """
         counted = _taken(rows, _without(rows, self.copies)[0])[:, : self.k]
         return _found(counted[:, :1], self.first), _found(counted, self.rows) / self.k
 
 
 def find_truth(queries: Floats, corpus: Corpus, k: int, copies: Rows | None = None) -> ExactNeighbours:
-    """Return what exact search finds: the rows of the `k` best inner products of each query, and ties;
-    without `copies`, unless fewer than `k` would be left of some query.
+    """Return the exact neighbours: per query, the rows with the `k` best inner products, and their ties.
+
+    The rows in `copies` are left out, unless fewer than `k` rows would remain for some query.
     """
     none = np.empty((len(queries), 0), np.int64)
     copies = none if copies is None else copies
@@ -61,7 +62,7 @@ def find_truth(queries: Floats, corpus: Corpus, k: int, copies: Rows | None = No
 
 
 def nearest(queries: Floats, corpus: Corpus, k: int) -> tuple[Floats, Rows]:
-    """Return the `k` best inner products `(queries, k)` and their rows, best first, of a corpus read once."""
+    """Return the `k` best inner products `(queries, k)` and their rows, best first; read the corpus once."""
     import faiss
 
     best = (np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))
@@ -74,8 +75,8 @@ def nearest(queries: Floats, corpus: Corpus, k: int) -> tuple[Floats, Rows]:
 
 
 def _without(rows: Rows, copies: Rows) -> tuple[Rows, Rows]:
-    """Return the order `(queries, found)` that puts rows among `copies` of the same query last, and how many
-    go before.
+    """Return the order `(queries, found)` that puts rows among `copies` of the same query last, and the
+    number of rows before them, `(queries,)`.
     """
     among = np.zeros(rows.shape, np.bool_)
     for column in copies.T:
@@ -88,12 +89,12 @@ def _taken(values: Any, order: Rows) -> Any:
 
 
 def _ties(scores: Floats, k: int) -> NDArray[np.bool_]:
-    """Say which scores `(queries, found)`, best first, reach the `k`-th."""
+    """Return a mask of the scores `(queries, found)`, best first, that reach the `k`-th."""
     least = scores[:, k - 1 : k]
     return scores >= least - EQUAL * np.maximum(1, np.abs(least))
 
 
 def _found(rows: Rows, true: Rows) -> NDArray[np.float64]:
-    """Return how many of `rows` are among the true ones of the same query, `(queries,)`."""
+    """Return, per query, how many of `rows` are among the rows `true`, `(queries,)`."""
     pairs = zip(rows, true, strict=True)
     return np.array([(np.isin(found, wanted) & (found >= 0)).sum() for found, wanted in pairs], np.float64)

@@ -1,4 +1,4 @@
-"""The promise of a recall: queries drawn from documents, settings measured, the quickest one kept."""
+"""Tune an index to a required recall: draw queries, measure settings, keep the fastest that reaches it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ FROM_DOCUMENTS = "documents, each turned by 45 degrees, its near-copies left out
 
 
 class QuerySet(NamedTuple):
-    """Queries `(queries, dimension)` as the index compares them, and words for where they come from; of those
-    from documents the near-copies, as `Drawn` has them.
+    """Queries `(queries, dimension)` in the form that the index compares, a description of their source, and,
+    for queries from documents, the `copies` of `Drawn`.
     """
 
     vectors: Floats
@@ -32,7 +32,7 @@ class QuerySet(NamedTuple):
 
 
 def drawn_queries(corpus: Corpus, rows: int, seed: int) -> QuerySet:
-    """Return queries drawn from documents `(rows, dimension)`, a thousand at most."""
+    """Return at most a thousand queries drawn from documents `(rows, dimension)`."""
     from embedkit.evaluation.index.queries import QUERIES, turned_queries
 
     drawn = turned_queries(corpus, min(QUERIES, max(rows, 1)), seed)
@@ -40,7 +40,7 @@ def drawn_queries(corpus: Corpus, rows: int, seed: int) -> QuerySet:
 
 
 def tuning_of(index: Index, measured: Iterable[MeasuredPoint], asked: QuerySet, k: int, seed: int) -> Tuning:
-    """Return measured points with what they were made with."""
+    """Return the tuning: measured points with the settings of the measurement."""
     from embedkit.indexing.operating_points import Tuning
 
     points = tuple(each.point for each in measured)
@@ -48,8 +48,8 @@ def tuning_of(index: Index, measured: Iterable[MeasuredPoint], asked: QuerySet, 
 
 
 def settle(index: Index, found: Tuning, recall: float | None) -> tuple[Index, OperatingPoint | None]:
-    """Keep what was measured in the index, searched from then on at the quickest point that reaches the
-    recall, at the best where none does, or as before where no recall was asked for.
+    """Store a tuning in the index, and set its operating point: the fastest that reaches the recall, or the
+    best if none does. If `recall` is None, the operating point stays as it is.
     """
     from embedkit.indexing.edit import keep_tuning
 
@@ -60,7 +60,7 @@ def settle(index: Index, found: Tuning, recall: float | None) -> tuple[Index, Op
 
 
 def require_recall(index: Index, found: Tuning, recall: float | None) -> None:
-    """Raise EmbedkitError where no setting reaches the recall; the index is there nonetheless."""
+    """Raise EmbedkitError when no setting reaches the recall; the index is kept nonetheless."""
     if recall is not None and found.cheapest(recall) is None:
         what = f"recall {recall:g} is not reached; the best is {found.best}"
         hint = "it is searched like this now; another kind, or --max-memory, leads further"
@@ -69,18 +69,18 @@ def require_recall(index: Index, found: Tuning, recall: float | None) -> None:
 
 @dataclass(frozen=True)
 class Unseen:
-    """Documents that ask before they are put into the index, what they would find, and what they did find."""
+    """Documents that query the index before they are inserted, their exact neighbours, and measurements."""
 
     held: HeldOut
     truth: ExactNeighbours
     kind: Any
-    rows: int  # without them
+    rows: int  # number of rows without the held-out ones
     seed: int
     measured: list[MeasuredPoint] = field(default_factory=list)
 
     @classmethod
     def drawn(cls, corpus: Corpus, rows: int, kind: Any, seed: int) -> Unseen | None:
-        """Draw documents to hold out; None where there are too few."""
+        """Draw documents to hold out; return None when there are too few."""
         from embedkit.evaluation.index.queries import QUERIES, held_out, without
         from embedkit.evaluation.index.recall import K
         from embedkit.evaluation.index.truth import find_truth
@@ -93,7 +93,7 @@ class Unseen:
 
     @property
     def rehearsal(self) -> Rehearsal:
-        """Measure as soon as all others are in the index."""
+        """A rehearsal that measures as soon as all other rows are in the index."""
         from embedkit.evaluation.index.recall import Unfinished, curve
         from embedkit.indexing.kind import Rehearsal
 
@@ -103,13 +103,13 @@ class Unseen:
         return Rehearsal(self.rows, ask)
 
     def tuning(self, index: Index) -> Tuning:
-        """Return what was measured."""
+        """Return the tuning from the measured points."""
         asked = QuerySet(self.held.queries, "documents that were not in it yet")
         return tuning_of(index, self.measured, asked, self.truth.k, self.seed)
 
 
 def held_last(vectors: VectorSet, held: Rows) -> Iterator[Batch]:
-    """Yield all rows of a vector set, those held out last."""
+    """Yield all rows of a vector set, the held-out rows last."""
     import numpy as np
     import pyarrow as pa
 
@@ -125,7 +125,7 @@ def held_last(vectors: VectorSet, held: Rows) -> Iterator[Batch]:
 
 
 def corpus_of(vectors: VectorSet, metric: Metric) -> Corpus:
-    """Return the rows of a vector set as an index of it compares them."""
+    """Return the rows of a vector set in the form that an index with this metric compares."""
     import numpy as np
 
     from embedkit.embedding.encoder import unit_length

@@ -1,1 +1,1 @@
-"""Texts with labels: retrieval by label, and how sure a label is."""
+"""Evaluate texts with labels: retrieval by label, and calibration of label probabilities."""

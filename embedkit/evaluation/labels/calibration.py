@@ -1,4 +1,6 @@
-"""Calibration on texts that were not trained on: how sure a label is, and from where on none applies."""
+"""Calibrate on texts outside the training data: the temperature of label probabilities, and the cosine below
+which no label applies.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +18,15 @@ from embedkit.errors import DataError, MismatchError
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
-BINS = 15  # of the expected calibration error
-KEPT = 0.95  # share of the texts that a threshold keeps when nothing is known of texts without a label
-LIMITS = (0.05, 20.0)  # of the temperature
-_CELLS = 1 << 26  # rows x classes that are held in memory
+BINS = 15  # bins of the expected calibration error
+KEPT = 0.95  # share of texts that the threshold keeps when no texts of other labels are given
+LIMITS = (0.05, 20.0)  # bounds of the temperature
+_CELLS = 1 << 26  # largest rows x classes held in memory
 
 
 class Judged(NamedTuple):
-    """Cosines `(rows, classes)` of texts whose labels are known, and these: class numbers `(rows,)`, or for
-    lists weights `(rows, classes)`.
+    """Cosines `(rows, classes)` of texts with known labels, and the labels as targets: class numbers
+    `(rows,)`, or weights `(rows, classes)` for lists of labels.
     """
 
     cosines: Float32
@@ -34,12 +36,12 @@ class Judged(NamedTuple):
 def calibrate(
     vectors: Vectors, labels: NDArray[Any], unseen: Vectors | None, label_vectors: LabelVectors
 ) -> Calibration:
-    """Return the temperature and the threshold that suit texts which were not trained on.
+    """Return the temperature and the threshold for texts outside the training data.
 
-    `vectors` `(rows, dim)` have class numbers `labels` `(rows,)`; for lists of labels, weights of 0 to 1
-    `(rows, classes)`. `unseen` `(rows, dim)` are of texts whose labels were kept from training. Where rows x
-    classes would fill the memory, rows evenly spaced stand for all. Raises DataError without any row and for
-    a vector that is not finite, and MismatchError when shapes do not fit.
+    `vectors` `(rows, dim)` have class numbers `labels` `(rows,)`; for lists of labels, weights from 0 to 1
+    `(rows, classes)`. `unseen` `(rows, dim)` are vectors of texts whose labels were held out of training.
+    When rows x classes exceeds the memory limit, evenly spaced rows are used. Raises DataError when there is
+    no row and for a vector that is not finite, and MismatchError when shapes do not match.
     """
     _check(vectors, labels, unseen, label_vectors)
     judged = _judged(vectors, labels, label_vectors)
@@ -63,10 +65,11 @@ def calibrate(
 
 
 def fit_temperature(judged: Judged, labels: LabelVectors) -> float:
-    """Return the temperature of least negative log-likelihood (Guo et al. 2017, arXiv 1706.04599, 4.2).
+    """Return the temperature with the least negative log-likelihood (Guo et al. 2017, arXiv 1706.04599, 4.2).
 
-    It is convex in 1 / temperature, so that it has one minimum. 1 where nothing is less, and where every text
-    is right: its minimum would be at 0, where every score is 1.
+    The negative log-likelihood is convex in 1 / temperature, so it has one minimum. The result is 1 when no
+    temperature has a lower one, and when every text is right: the minimum would then be at 0, where every
+    probability is 1.
     """
     from scipy.optimize import minimize_scalar
 
@@ -81,8 +84,8 @@ def fit_temperature(judged: Judged, labels: LabelVectors) -> float:
 
 
 def negative_log_likelihood(judged: Judged, labels: LabelVectors, temperature: float) -> float:
-    """Return the mean over texts of -log p(label), in nats; for lists, the binary cross-entropy, the mean
-    over each label of each text.
+    """Return the mean over texts of -log p(label), in nats; for lists of labels, the binary cross-entropy,
+    averaged over every label of every text.
     """
     from scipy.special import logsumexp
 
@@ -98,10 +101,10 @@ def negative_log_likelihood(judged: Judged, labels: LabelVectors, temperature: f
 
 
 def expected_calibration_error(believed: Iterable[tuple[Float64, Float64]]) -> float:
-    """Return the mean distance, over bins of equal width weighted by what they hold, of probability and truth
-    (Guo et al. 2017, section 2).
+    """Return the mean absolute difference of mean probability and mean truth over bins of equal width,
+    weighted by the number of rows per bin (Guo et al. 2017, section 2).
 
-    Blocks of probabilities `(rows,)` come with the truth, 1 or 0, or a weight between, `(rows,)`.
+    `believed` yields blocks of probabilities `(rows,)` and of truths `(rows,)`, numbers from 0 to 1.
     """
     gaps, rows = np.zeros(BINS), 0
     for probability, truth in believed:
@@ -112,22 +115,24 @@ def expected_calibration_error(believed: Iterable[tuple[Float64, Float64]]) -> f
 
 
 def separating_threshold(seen: Float32, unseen: Float32) -> float:
-    """Return the cosine from which on texts are kept that best tells seen from unseen: the largest balanced
-    accuracy (Youden 1950), the lowest of several, midway to the next text below.
+    """Return the cosine threshold that best separates seen from unseen texts.
+
+    It has the largest balanced accuracy (Youden 1950); of several such thresholds it is the lowest, moved
+    halfway to the next lower cosine.
     """
     from sklearn.metrics import roc_curve
 
     cosines = np.concatenate([seen, unseen]).astype(np.float64)
     truth = np.repeat([1, 0], [len(seen), len(unseen)])
     rejected, kept, thresholds = roc_curve(truth, cosines, drop_intermediate=False)
-    gain = (kept - rejected)[1:]  # the first keeps nothing
+    gain = (kept - rejected)[1:]  # the first threshold keeps no text
     lowest = thresholds[1:][np.flatnonzero(gain >= gain.max() - 1e-12)[-1]]
     below = cosines[cosines < lowest]
     return float((lowest + below.max()) / 2) if len(below) else float(lowest)
 
 
 def keeping_threshold(seen: Float32) -> float:
-    """Return the largest cosine of a text from which on KEPT of the texts are kept."""
+    """Return the largest cosine of a text that, as a threshold, keeps at least the share KEPT of texts."""
     return -float(np.quantile(-seen.astype(np.float64), KEPT, method="inverted_cdf"))
 
 
@@ -172,23 +177,23 @@ def _blocks(judged: Judged) -> Iterator[Judged]:
 
 
 def _right(judged: Judged, labels: LabelVectors) -> NDArray[np.bool_]:
-    """Say which texts get the right label; for lists, all of theirs and no other."""
+    """Return a mask `(rows,)` of the texts that get the right label; for lists of labels, of the texts that
+    get all of their labels and no other.
+    """
     if not labels.multiple:
         return np.asarray(judged.cosines.argmax(axis=1) == judged.targets)
     return np.asarray(((judged.cosines > labels.offset) == (judged.targets >= LIST_THRESHOLD)).all(axis=1))
 
 
 def _labelled(best: Float32, labels: LabelVectors, threshold: float | None) -> NDArray[np.bool_]:
-    """Say which texts get a label, by their best cosine `(rows,)`."""
+    """Return a mask of the texts that get a label, from their best cosines `(rows,)`."""
     if labels.multiple:
         return best > labels.offset
     return best >= (-np.inf if threshold is None else threshold)
 
 
 def _believed(judged: Judged, labels: LabelVectors, temperature: float) -> Iterator[tuple[Float64, Float64]]:
-    """Yield probabilities and the truth: of the best label of a text, or for lists of every label of a
-    text.
-    """
+    """Yield probabilities with their truths: for the best label per text, or for lists, for every label."""
     for block in _blocks(judged):
         probability = probabilities(block.cosines, labels, temperature)
         if labels.multiple:

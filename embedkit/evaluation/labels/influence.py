@@ -1,4 +1,4 @@
-"""Retrieval by label among the texts themselves: what each text brings, as a query and as one to be found."""
+"""Evaluate retrieval by label among the texts themselves, with each text's influence as query and as hit."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from embedkit.evaluation.labels.tied_ranks import Places, Ties, chance_of_hit, p
 
 
 def among_themselves(vectors: Vectors, labels: Sequence[LabelSet]) -> LabelFigures:
-    """Return the figures of texts `(texts, dim)` that each look among the others, with what each brings.
+    """Return the values of texts `(texts, dim)` that each search the others, with the influence of each text.
 
-    A text that is drawn again then counts as a query and as what others find, without which intervals are
-    too narrow. Takes twice the time of `label_figures`, and raises what it does.
+    A text that a resample draws then counts both as a query and as a hit of others; otherwise intervals are
+    too narrow. This takes twice the time of `label_figures`, and raises the same errors.
     """
     figures = label_figures(vectors, labels)
     queries = len(figures.top1)
     if not queries:
         return figures
     mean = figures.values.mean(axis=1, keepdims=True)
-    own = np.repeat(mean, len(labels), axis=1)  # a text that is left out brings nothing of its own
+    own = np.repeat(mean, len(labels), axis=1)  # a query that is left out has the mean
     own[:, np.delete(np.arange(len(labels)), figures.left_out)] = figures.values
     effects, squares = _effects(vectors, labels, own, mean)
     weight = len(labels) / queries
@@ -36,10 +36,11 @@ def among_themselves(vectors: Vectors, labels: Sequence[LabelSet]) -> LabelFigur
 def _effects(
     vectors: Vectors, labels: Sequence[LabelSet], own: Float64, mean: Float64
 ) -> tuple[Float64, Float64]:
-    """Return how much the figures of all others lose without each text, `(figures, texts)`, and the sum of
-    the squares of single losses, `(figures,)`.
+    """Return, per text, the loss in the values of all other queries when the text is removed,
+    `(measures, texts)`, and the sum of the squared single losses, `(measures,)`.
 
-    A query that has nothing to find without a text is left out, and loses what it had beyond the mean.
+    When a query has no other relevant text, removing its only one leaves the query out: the loss is then its
+    value minus the mean.
     """
     sums, squares = np.zeros_like(own), np.zeros(len(own))
     for query, (cosines, relevant) in enumerate(rankings(vectors, labels)):
@@ -56,9 +57,9 @@ def _effects(
 
 
 def _without_each_other(cosines: Vectors, relevant: Places) -> Float64:
-    """Return the figures of one query without each of the texts it looks among, `(figures, texts)`."""
+    """Return the values of one query when each of the texts is removed in turn, `(measures, texts)`."""
     ties = ties_of(cosines, relevant)
-    nearer = np.searchsorted(-ties.scores, -cosines, "left")  # groups of hits that are nearer than a text
+    nearer = np.searchsorted(-ties.scores, -cosines, "left")  # groups of hits nearer than each text
     beside = ties.scores[np.minimum(nearer, len(ties.scores) - 1)] == cosines  # tied with the next group
     figures = _without_other(ties)[:, 2 * nearer + beside]
     figures[:, relevant] = _without_hit(ties)[:, nearer[relevant]]
@@ -66,8 +67,8 @@ def _without_each_other(cosines: Vectors, relevant: Places) -> Float64:
 
 
 def _without_other(ties: Ties) -> Float64:
-    """Return the figures without a text that is no hit, `(figures, 2 groups + 1)`: one before the first group
-    of hits, one among it, one before the second, ..., one behind all.
+    """Return the values when a text that is not a hit is removed, `(measures, 2 groups + 1)`: a text before
+    the first group of hits, one tied with it, one before the second group, ..., one after all groups.
     """
     above, tied, hits, before = ties.above, ties.tied, ties.hits, ties.before
     kept = _sums_before(precisions(above, tied, hits, before))
@@ -84,7 +85,7 @@ def _without_other(ties: Ties) -> Float64:
 
 
 def _without_hit(ties: Ties) -> Float64:
-    """Return the figures without a hit, `(figures, groups)`: one of the first group, of the second, ..."""
+    """Return the values when a hit of the first group, the second, ... is removed, `(measures, groups)`."""
     above, tied, hits, before = ties.above, ties.tied, ties.hits, ties.before
     kept = _sums_before(precisions(above, tied, hits, before))
     moved = _sums_from(precisions(np.maximum(above - 1, 0), tied, hits, np.maximum(before - 1, 0)))
@@ -96,16 +97,16 @@ def _without_hit(ties: Ties) -> Float64:
     elif len(hits) > 1:
         next_first = int(above[1]) - 1, int(tied[1]), int(hits[1])
     else:
-        next_first = first  # nothing is left to find, and the query is not counted
+        next_first = first  # the only hit is removed; the caller leaves the query out
     chances[:, 0] = [chance_of_hit(k, *next_first) for k in CUTOFFS]
     return np.vstack([chances, sums / max(int(hits.sum()) - 1, 1)])
 
 
 def _sums_before(values: Float64) -> Float64:
-    """Return the sums of all values before each place, `(values + 1,)`."""
+    """Return the sum of all values before each position, `(values + 1,)`."""
     return np.concatenate([[0.0], np.cumsum(values)])
 
 
 def _sums_from(values: Float64) -> Float64:
-    """Return the sums of all values from each place on, `(values + 1,)`."""
+    """Return the sum of all values from each position on, `(values + 1,)`."""
     return np.concatenate([np.cumsum(values[::-1])[::-1], [0.0]])

@@ -1,4 +1,4 @@
-"""Retrieval by label: does a text find others of its label before it finds the rest?"""
+"""Retrieval by label: measure whether a text finds texts of its own label before it finds other texts."""
 
 from __future__ import annotations
 
@@ -23,22 +23,24 @@ LabelSet = tuple[str, ...] | frozenset[str]
 FIGURES = ("top-1", "top-5", "top-10", "MAP")
 CUTOFFS = (1, 5, 10)
 
-_BLOCK_CELLS = 2**23  # cosines that are held at a time
+_BLOCK_CELLS = 2**23  # cosines held at a time
 
 
 class LabelFigures(NamedTuple):
-    """What each query found, `(queries,)`, over the queries for which there was something to find."""
+    """The values of each query, `(queries,)`, over the queries that share a label with a text of the
+    gallery.
+    """
 
-    top1: Float64  # chance of a hit in first place: 0 or 1, and between them where texts tie
-    top5: Float64  # of one or more in the first five
+    top1: Float64  # probability of a hit in first place: 0 or 1, or between them where texts tie
+    top5: Float64  # probability of a hit in the first five
     top10: Float64
     average_precision: Float64
-    left_out: Places  # queries, by row, that share a label with nothing in the gallery
-    influence: Float64 | None = None  # (figures, texts): see label_influence
+    left_out: Places  # rows of queries that share a label with no text in the gallery
+    influence: Float64 | None = None  # (measures, texts): set by influence.among_themselves
 
     @property
     def values(self) -> Float64:
-        """The figures of each query, `(figures, queries)`."""
+        """The values of all measures per query, `(measures, queries)`."""
         return np.array(self[: len(FIGURES)])
 
 
@@ -48,12 +50,13 @@ def label_figures(
     gallery: Vectors | None = None,
     gallery_labels: Sequence[LabelSet] | None = None,
 ) -> LabelFigures:
-    """Rank a gallery `(texts, dim)` by cosine for each query `(queries, dim)`; a hit shares a label with it.
+    """Rank a gallery `(texts, dim)` by cosine for each query `(queries, dim)`, and return the values; a text
+    that shares a label with the query is a hit.
 
-    Without a gallery every query looks among the others. Texts of one cosine tie, equal vectors always do,
-    and figures are their expectation over all orders of what ties (McSherry and Najork 2008, ECIR, section
-    3), so that neither the order of files nor luck decides. Raises MismatchError when labels are not those
-    of the rows, and DataError for a vector with a number that is not finite.
+    Without a gallery every query searches the other queries. Texts of equal cosine tie (equal vectors always
+    do), and values are expectations over all orders of tied texts (McSherry and Najork 2008, ECIR, section
+    3), so that they do not depend on the order of files or on chance. Raises MismatchError when the numbers
+    of labels and rows differ, and DataError for a vector that is not finite.
     """
     figures, left_out = [], []
     for query, (cosines, relevant) in enumerate(rankings(queries, labels, gallery, gallery_labels)):
@@ -71,9 +74,9 @@ def rankings(
     gallery: Vectors | None = None,
     gallery_labels: Sequence[LabelSet] | None = None,
 ) -> Iterator[tuple[Vectors, Places]]:
-    """Yield for each query its cosines to the gallery `(texts,)`, and the rows that share a label with it.
+    """Yield, per query, its cosines to the gallery `(texts,)`, and the rows that share a label with it.
 
-    Without a gallery a query's cosine to itself is minus infinity. Raises what `label_figures` does.
+    Without a gallery a query's cosine to itself is minus infinity. Raises the errors of `label_figures`.
     """
     if (gallery is None) != (gallery_labels is None):
         raise MismatchError("a gallery comes with its labels, or neither does")
@@ -110,7 +113,7 @@ def _members(labels: Sequence[LabelSet]) -> dict[str, Places]:
 
 
 def _sharing(names: LabelSet, members: dict[str, Places]) -> Places:
-    """Return the rows that share a label with a text, each once."""
+    """Return the distinct rows that have one of the labels `names`."""
     found = [members[name] for name in names if name in members]
     if len(found) == 1:
         return found[0]
@@ -118,7 +121,7 @@ def _sharing(names: LabelSet, members: dict[str, Places]) -> Places:
 
 
 def _cosines(Q: Vectors, G: Vectors) -> Iterator[Vectors]:
-    """Yield the cosines of each query to the gallery, `(texts,)`, exactly equal for equal vectors."""
+    """Yield, per query, its cosines to the gallery, `(texts,)`, exactly equal for equal vectors."""
     rows = np.ascontiguousarray(G).view(f"V{G.shape[1] * G.itemsize}")[:, 0]  # a row's bytes as one value
     _, first, places = np.unique(rows, return_index=True, return_inverse=True)
     distinct = G[first].T
@@ -128,7 +131,7 @@ def _cosines(Q: Vectors, G: Vectors) -> Iterator[Vectors]:
 
 
 def _figures(cosines: Vectors, relevant: Places) -> tuple[float, ...]:
-    """Return the expected hits in the first 1, 5 and 10, and the expected average precision, of one query."""
+    """Return the probabilities of a hit in the first 1, 5 and 10, and the expected average precision."""
     ties = ties_of(cosines, relevant)
     first = int(ties.above[0]), int(ties.tied[0]), int(ties.hits[0])
     precision = precisions(ties.above, ties.tied, ties.hits, ties.before).sum() / ties.hits.sum()
@@ -138,10 +141,10 @@ def _figures(cosines: Vectors, relevant: Places) -> tuple[float, ...]:
 def evaluate_labels(
     systems: Sequence[LabelFigures], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[Result]:
-    """Return each figure of each system with its interval, the same queries drawn for all systems.
+    """Return each measure of each system with its interval; the same queries are drawn for all systems.
 
-    Where the figures come with what each text brings to them, texts are drawn instead of queries. Raises
-    DataError when no query is left, and MismatchError when systems left out different ones.
+    When the values include `influence`, texts are drawn instead of queries. Raises DataError when no query
+    is left, and MismatchError when systems left out different queries.
     """
     if any(not np.array_equal(each.left_out, systems[0].left_out) for each in systems):
         raise MismatchError("the systems left out different queries")
@@ -153,12 +156,12 @@ def evaluate_labels(
 
 
 def held_out(labelled: Labelled, trained: Collection[str]) -> Labelled:
-    """Return the texts none of whose labels was trained on."""
+    """Return the texts of which no label was in the training data."""
     known = frozenset(trained)
     return replace(labelled, rows=[row for row in labelled.rows if known.isdisjoint(row.labels)])
 
 
 def seen_only(labelled: Labelled, trained: Collection[str]) -> Labelled:
-    """Return the texts all of whose labels were trained on."""
+    """Return the texts of which all labels were in the training data."""
     known = frozenset(trained)
     return replace(labelled, rows=[row for row in labelled.rows if known.issuperset(row.labels)])

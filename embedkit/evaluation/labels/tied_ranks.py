@@ -1,4 +1,4 @@
-"""Hits in a ranking with ties: what is expected over all orders of what ties."""
+"""Compute expected values of a ranking with ties, over all orders of the tied texts."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ Places = NDArray[np.int64]
 
 
 class Ties(NamedTuple):
-    """The scores that hits have, best first, and how the ranking lies about each, all `(scores,)`."""
+    """The distinct scores of hits, best first, and counts of texts per score; all arrays are `(scores,)`."""
 
     scores: Float32
-    above: Places  # texts that score more
-    tied: Places  # texts that score the same, hits among them
-    hits: Places
+    above: Places  # number of texts with a higher score
+    tied: Places  # number of texts with this score, hits included
+    hits: Places  # number of hits with this score
 
     @property
     def before(self) -> Places:
-        """Hits that score more."""
+        """The number of hits with a higher score."""
         return np.cumsum(self.hits) - self.hits
 
 
 def ties_of(scores: Float32, relevant: Places) -> Ties:
-    """Return the ties of hits, the rows `relevant` of the texts' scores `(texts,)`."""
+    """Return the ties of the hits, which are the rows `relevant` of `scores` `(texts,)`."""
     ordered, texts = np.sort(scores), len(scores)
     own, hits = np.unique(scores[relevant], return_counts=True)
     own, hits = own[::-1], hits[::-1]  # best first
@@ -37,16 +37,18 @@ def ties_of(scores: Float32, relevant: Places) -> Ties:
 
 
 def chance_of_hit(k: int, above: int, tied: int, hits: int) -> float:
-    """Return the chance of a hit in the first k, where `hits` of the `tied` texts behind `above` are ones."""
+    """Return the probability of a hit in the first k, when `above` texts come first, then `tied` texts in
+    random order, of which `hits` are hits.
+    """
     drawn = np.arange(min(max(k - above, 0), tied))
     return float(1 - np.prod((tied - hits - drawn) / (tied - drawn)))
 
 
 def precisions(above: Places, tied: Places, hits: Places, before: Places) -> Float64:
-    """Return the expected sum of the precisions at the hits of each group of tied texts, `(groups,)`.
+    """Return the expected sum of precisions at the hits of each group of tied texts, `(groups,)`.
 
-    The i-th of n texts that tie behind `above` others is a hit with chance hits / n, and then `before` and (i
-    - 1)(hits - 1)/(n - 1) hits are expected before it. Summed over i, with H the harmonic numbers.
+    The i-th of n tied texts after `above` others is a hit with probability hits / n; the expected number of
+    hits before it is then before + (i - 1)(hits - 1)/(n - 1). The sum over i uses harmonic numbers.
     """
     steps = _harmonic(above + tied) - _harmonic(above)
     beside = (hits - 1) / np.maximum(tied - 1, 1) * (tied - (above + 1) * steps)

@@ -1,1 +1,1 @@
-"""Plots of evaluations, in a light and a dark theme."""
+"""Draw plots of evaluations, in a light and a dark theme."""

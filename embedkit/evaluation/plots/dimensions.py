@@ -1,4 +1,4 @@
-"""The measured curves as a picture: neighbours kept against bytes, and Spearman where there are pairs."""
+"""Plot the measured curves: neighbours kept against bytes, and Spearman if pairs were given."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TITLE = "How many dimensions?"
 
 
 def draw(measured: MeasuredCurves, k: int) -> Any:
-    """Return a matplotlib figure: a panel a figure of merit, a line a method."""
+    """Return a matplotlib figure with a panel per measure and a line per method."""
     from matplotlib.figure import Figure
 
     panels = 1 if measured.full_spearman is None else 2

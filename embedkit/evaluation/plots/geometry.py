@@ -1,4 +1,4 @@
-"""Vectors as a picture: the spectrum of their variances, and their two widest axes, coloured by a field."""
+"""Plot vectors: the spectrum of their variances, and their two widest axes, coloured by a field."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from embedkit.transforms.axes import principal_axes
 Float64 = NDArray[np.float64]
 
 TITLE = "The geometry of vectors"
-POINTS = 5_000  # drawn of a sample
-_NAMED = 7  # values of a field with a colour of their own; the others share one
+POINTS = 5_000  # most points drawn per sample
+_NAMED = 7  # values of a field with their own colour; the others share one
 _OTHERS = "0.55"
 
 
 class Drawn(NamedTuple):
-    """One set of vectors under its name."""
+    """One set of vectors to draw, with its name."""
 
     name: str
     found: Survey
@@ -31,7 +31,7 @@ class Drawn(NamedTuple):
 
 
 def draw(sets: Sequence[Drawn], field: str | None) -> Any:
-    """Return a matplotlib figure: the spectra, then a map of each set, coloured by a field."""
+    """Return a matplotlib figure: a panel of spectra, then a scatter plot per set, coloured by a field."""
     from matplotlib.figure import Figure
 
     figure: Any = Figure(figsize=(5.0 + 6.2 * len(sets), 4.8), layout="constrained")
@@ -58,7 +58,7 @@ def _spectra(axes: Any, sets: Sequence[Drawn]) -> None:
         scale.set_major_formatter(lambda value, _: f"{value:g}")
         scale.set_minor_formatter(lambda value, _: "")
     low, high = axes.get_ylim()
-    axes.set_ylim(bottom=min(low, high / 100))  # what is even looks even
+    axes.set_ylim(bottom=min(low, high / 100))  # two decades or more: flat spectra look flat
     axes.set_title("Spectrum")
     axes.grid(alpha=0.5)
     if any(each.spectrum.rank for each in sets):
@@ -84,8 +84,8 @@ def _map(figure: Any, axes: Any, each: Drawn, field: str | None) -> None:
 
 
 def positions(each: Drawn) -> tuple[Float64, Float64]:
-    """Return where rows lie along the two axes of the largest variance of all rows, `(drawn, 2)`, about the
-    mean, and the share of the variance on each, `(2,)`; 0 where there is no such axis.
+    """Return the coordinates of rows, relative to the mean, on the two axes with the largest variance of all
+    rows, `(drawn, 2)`, and the share of the variance on each axis, `(2,)`; 0 for a missing axis.
     """
     moments, rows = each.found.moments, each.found.vectors[:POINTS].astype(np.float64)
     axes = principal_axes(moments)
@@ -97,14 +97,14 @@ def positions(each: Drawn) -> tuple[Float64, Float64]:
 
 
 def _numbers(values: NDArray[Any]) -> Float64 | None:
-    """Return values as numbers where all are and they are too many to name."""
+    """Return the values as numbers if all are numbers and more than `_NAMED` are distinct; else None."""
     if not all(isinstance(value, int | float) for value in values):
         return None
     return values.astype(np.float64) if len(set(values)) > _NAMED else None
 
 
 def _ramp() -> Any:
-    """Return the part of viridis that stands out from the paper."""
+    """Return the part of viridis that contrasts with the background."""
     from matplotlib import colormaps, rcParams
     from matplotlib.colors import ListedColormap, to_rgb
 
@@ -113,8 +113,8 @@ def _ramp() -> Any:
 
 
 def _by_value(axes: Any, places: Float64, values: NDArray[Any], style: dict[str, Any], field: str) -> None:
-    """Draw the commonest values in colours of their own, in the order of the rows, and the others in one
-    beneath them.
+    """Draw the most frequent values in their own colours, in the order of the rows, and the other values
+    below them in one shared colour.
     """
     words = [str(value) for value in values]
     counts = Counter(words)

@@ -1,4 +1,4 @@
-"""The settings of an index as a picture: recall against queries a second and against latency."""
+"""Plot the settings of an index: recall against queries per second and against latency."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ TITLE = "Recall of an index, and its speed"
 
 
 def draw(points: Sequence[MeasuredPoint], exact: MeasuredPoint, k: int, name: str) -> Any:
-    """Return a matplotlib figure of two panels: queries a second, all at once, and milliseconds of one alone;
-    exact search is a broken line.
+    """Return a matplotlib figure of two panels: queries per second, all at once, and milliseconds per single
+    query; a dashed line marks exact search.
     """
     from matplotlib.figure import Figure
 
@@ -38,8 +38,8 @@ def _panel(
     *,
     above: bool,
 ) -> None:
-    """Draw recall over a cost, on a logarithmic axis, with intervals and a few settings named: `above` the
-    points, where the curve falls to the right, or below them.
+    """Draw recall over a cost on a logarithmic axis, with intervals and labels for a few settings; the labels
+    are `above` the points, where the curve falls to the right, or below them.
     """
     from matplotlib.patheffects import withStroke
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -72,7 +72,7 @@ def _panel(
 
 
 def _named(recalls: Sequence[float]) -> list[int]:
-    """Return the places of points that are far enough apart to be named."""
+    """Return the positions of points that are far enough apart to be labelled."""
     kept: list[int] = []
     span = (max(recalls) - min(recalls)) or 1.0
     for place, value in enumerate(recalls):

@@ -1,4 +1,4 @@
-"""Scored pairs as a picture: what people said against the cosine, a panel a system."""
+"""Plot scored pairs: people's scores against cosines, one panel per system."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from embedkit.evaluation.sts import Result, Scored
 
 TITLE = "What people say of two texts, and their cosine"
 _COLUMNS = 3  # panels side by side
-_LONG = 46  # letters of a title that fit over a panel
+_LONG = 46  # characters of a title that fit over a panel
 
 
 def draw(files: Sequence[Scored], results: Sequence[Result], systems: Sequence[str]) -> Any:
-    """Return a matplotlib figure; several files have a colour each, and the title is of `all`."""
+    """Return a matplotlib figure; several files differ in colour, and titles state the value of `all`."""
     from matplotlib.figure import Figure
 
     columns = min(_COLUMNS, len(systems))
@@ -43,7 +43,7 @@ def draw(files: Sequence[Scored], results: Sequence[Result], systems: Sequence[s
 
 def _panel(axes: Any, files: Sequence[Scored], system: int) -> None:
     pairs = sum(len(file.gold) for file in files)
-    seen = max(0.08, min(0.7, 25 / math.sqrt(pairs)))  # where many lie, each is fainter
+    seen = max(0.08, min(0.7, 25 / math.sqrt(pairs)))  # opacity: fainter with more pairs
     for file in files:
         label = shortened(Path(file.name).name, 28)
         points = (file.predicted[system], file.gold)
@@ -57,7 +57,7 @@ def _panel(axes: Any, files: Sequence[Scored], system: int) -> None:
 
 
 def shortened(text: str, most: int = _LONG) -> str:
-    """Return text as a picture shows it: cut in the middle where it is long, no dollar taken for TeX."""
+    """Return text for a plot: cut in the middle if it is too long, with dollar signs escaped for TeX."""
     half = (most - 3) // 2
     text = text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
     return "".join(letter if letter.isprintable() else " " for letter in text).replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""Pictures: figures of matplotlib in a light and a dark theme, written whole by the kind that a name says."""
+"""Write matplotlib figures in a light or a dark theme, atomically, in the format of the file's extension."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ FORMATS = (".png", ".svg", ".pdf", ".html")
 PAPER: dict[Theme, str] = {"light": "#ffffff", "dark": "#16181d"}
 INK: dict[Theme, str] = {"light": "#22262e", "dark": "#e4e7ec"}
 FAINT: dict[Theme, str] = {"light": "#c9ced6", "dark": "#3c424d"}  # grids and frames
-COLOURS: dict[Theme, tuple[str, ...]] = {  # told apart by most who are colour-blind, and on their paper
+COLOURS: dict[Theme, tuple[str, ...]] = {  # distinct for most colour-blind readers, on each background
     "light": ("#1f6fb4", "#d9730d", "#2b8a57", "#c2334d", "#7a56b3", "#8a6a35", "#cf5fa0", "#5a6f80"),
     "dark": ("#6cb0f5", "#ffb25e", "#66d19a", "#ff8093", "#bfa2fb", "#d9ba85", "#ff9ccf", "#a5bccb"),
 }
-_LETTERS = (  # of Chinese, Japanese and Korean: the first that is installed follows matplotlib's own font
+_LETTERS = (  # fonts for Chinese, Japanese and Korean: the first installed one follows matplotlib's font
     "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "PingFang SC", "Hiragino Sans GB",
     "Microsoft YaHei", "SimHei", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Arial Unicode MS",
 )  # fmt: skip
@@ -35,7 +35,7 @@ height: auto }}</style></head><body>{body}</body></html>
 
 
 def require_picture(path: Path, *, force: bool) -> None:
-    """Raise UsageError, ExistsError or MissingPackageError for a picture that could not be written."""
+    """Raise UsageError, ExistsError or MissingPackageError if the picture cannot be written."""
     if path.suffix.lower() not in FORMATS:
         raise UsageError(f"is no {', '.join(FORMATS)}", where=str(path), hint="name the picture by its kind")
     refuse_existing(path, force=force)
@@ -46,9 +46,9 @@ def require_picture(path: Path, *, force: bool) -> None:
 
 
 def write_picture(path: Path, draw: Callable[[], Any], *, title: str, theme: Theme = "light") -> None:
-    """Write the figure that `draw` returns, drawn in a theme, whole or not at all; .html holds it as SVG.
+    """Write the figure that `draw` returns, in a theme, atomically; an .html file contains it as SVG.
 
-    The same figure gives the same bytes every day.
+    The same figure always gives the same bytes, independent of the date.
     """
     from matplotlib import rc_context
 
@@ -85,7 +85,7 @@ def _settings(theme: Theme) -> dict[str, Any]:
         "axes.spines.right": False,
         "axes.titlesize": 11,
         "font.family": _fonts(),
-        "svg.fonttype": "none",  # letters, in the fonts of who reads
+        "svg.fonttype": "none",  # text stays text, in the reader's fonts
         "svg.hashsalt": "embedkit",
     }
 
@@ -99,5 +99,5 @@ def _fonts() -> list[str]:
 
 
 def _undated(kind: str) -> dict[str, None] | None:
-    """Return the metadata that keep a picture's bytes the same every day."""
+    """Return the metadata that make a picture's bytes independent of the date."""
     return {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)

@@ -1,1 +1,1 @@
-"""What evaluations said, as one page to read: JSON -> sections -> HTML."""
+"""Render the results of evaluations as one HTML page: JSON -> sections -> HTML."""

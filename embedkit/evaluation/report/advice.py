@@ -1,4 +1,4 @@
-"""Advice on dimensions becomes a section: what every way keeps, as charts and figure by figure."""
+"""Convert advice on dimensions to a section: what each reduction keeps, as charts and as values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from embedkit.evaluation.report.values import Value, number, text
 
 
 def advice_section(facts: Json) -> Section:
-    """Read the curves, the rules, and what was recommended."""
+    """Return the section for the curves, the rules and the recommendation."""
     recommended = facts["recommended"]
     said = ["No map to fewer dimensions keeps enough: the full vectors."]
     if recommended is not None:
@@ -27,7 +27,7 @@ def advice_section(facts: Json) -> Section:
 
 
 def _point(each: Json) -> Iterator[tuple[str, Row]]:
-    """Yield what one way keeps at one number of dimensions, times 100, within two standard errors."""
+    """Yield the values of one reduction at one dimension, times 100; the interval is two standard errors."""
     names = (text(each["method"]), f"{number(each['dim']):g}")
     kept, error = 100 * number(each["overlap"]), 200 * number(each["error"])
     interval = max(0.0, kept - error), min(100.0, kept + error)

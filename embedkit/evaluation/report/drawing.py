@@ -1,4 +1,4 @@
-"""Figures as numbers of a drawing: where a bar ends, where a line goes, which ticks an axis has."""
+"""Convert values to coordinates of a drawing: the ends of bars, the points of lines, the ticks of axes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import NamedTuple
 from embedkit.evaluation.report.sections import Chart
 from embedkit.evaluation.report.values import Value
 
-WIDTH, HEIGHT = 640, 300  # of a chart, in the units of its drawing
+WIDTH, HEIGHT = 640, 300  # size of a chart, in drawing units
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 10, 40  # margins
 
 
 class Bar(NamedTuple):
-    """A bar from `start` over `length`, its interval, and where zero is: all in % of the width."""
+    """A bar from `start` with `length`, its interval, and the position of zero, all in % of the width."""
 
     start: float
     length: float
@@ -24,14 +24,14 @@ class Bar(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """A mark on an axis: where, and what it says."""
+    """A mark on an axis: its position and its label."""
 
     at: float
     label: str
 
 
 class Drawing(NamedTuple):
-    """A chart: the ticks of both axes, and for each curve its name, its line and its points."""
+    """A chart with the ticks of both axes, and the name, the line and the points of each curve."""
 
     chart: Chart
     x_ticks: list[Tick]
@@ -40,7 +40,9 @@ class Drawing(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """From numbers between `low` and `high` to places between `start` and `end`."""
+    """A mapping of numbers between `low` and `high` to positions between `start` and `end`; it is logarithmic
+    if `base` is given.
+    """
 
     low: float
     high: float
@@ -49,7 +51,7 @@ class Scale(NamedTuple):
     base: int | None
 
     def __call__(self, value: float) -> float:
-        """Return the place of a number."""
+        """Return the position of a number."""
         low, high, value = (self._even(each) for each in (self.low, self.high, value))
         return round(self.start + (self.end - self.start) * (value - low) / ((high - low) or 1), 2)
 
@@ -62,7 +64,7 @@ class Scale(NamedTuple):
         return [Tick(self(value), f"{value:,.10g}") for value in found]
 
     def _powers(self) -> list[float]:
-        """Return powers of the base; of ten also 2 and 5 times them where there would be too few."""
+        """Return powers of the base; for base 10, also 2 and 5 times them if there are fewer than 3."""
         assert self.base is not None
         first = math.floor(math.log(self.low, self.base) + 1e-9)
         last = math.floor(math.log(self.high, self.base) + 1e-9)
@@ -77,7 +79,7 @@ class Scale(NamedTuple):
 
 
 def _even_ticks(low: float, high: float) -> list[float]:
-    """Return the multiples of 1, 2 or 5 times a power of ten that make about five ticks."""
+    """Return multiples of 1, 2 or 5 times a power of ten, about five of them."""
     rough = (high - low) / 5 or 1.0
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(each * power for each in (1, 2, 5, 10) if each * power >= rough * 0.999)
@@ -86,7 +88,7 @@ def _even_ticks(low: float, high: float) -> list[float]:
 
 
 def bars(values: Sequence[Value], full: float | None = None) -> list[Bar]:
-    """Return bars from zero on one scale, which holds all values, their intervals, zero, and `full`."""
+    """Return bars that start at zero, on one scale that covers all values, their intervals, and `full`."""
     ends = [end for each in values for end in (each.value, each.low, each.high) if end is not None]
     scale = Scale(min(0.0, *ends), max(full or 0.0, *ends), 0, 100, None)
     zero = scale(0)
@@ -103,13 +105,13 @@ def bars(values: Sequence[Value], full: float | None = None) -> list[Bar]:
 
 
 def drawing(chart: Chart) -> Drawing | None:
-    """Return a chart with its points in their places; None where there is no point."""
+    """Return a chart with the positions of its points, or None if it has no points."""
     points = [point for curve in chart.curves for point in curve.points]
     if not points:
         return None
     across, up = ([point[side] for point in points] for side in (0, 1))
     x = Scale(min(across), max(across), LEFT, WIDTH - RIGHT, chart.x_base)
-    low = min(up) if chart.y_base is None else min(*up, max(up) / 100)  # what is even looks even
+    low = min(up) if chart.y_base is None else min(*up, max(up) / 100)  # flat looks flat
     y = Scale(low, max(up), HEIGHT - BOTTOM, TOP, chart.y_base)
     lines = []
     for curve in chart.curves:

@@ -1,4 +1,4 @@
-"""The geometry of vectors becomes a section, with the spectra as a chart."""
+"""Convert the geometry of vectors to a section, with the spectra as a chart."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FIGURES = (
 
 
 def geometry_section(facts: Json) -> Section:
-    """Read the figures of one set of vectors or two, and what neighbours two share."""
+    """Return the section for one or two sets of vectors, with the agreement of their neighbours."""
     rows = [
         (figure, Row((text(each["system"]),), value, None))
         for each in facts["results"]

@@ -1,4 +1,4 @@
-"""The curve of an index becomes a section: recall against queries a second and latency, and every setting."""
+"""Convert the measured settings of an index to a section, with charts of recall against speed and latency."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from embedkit.evaluation.report.values import Value, number, read_value, text
 
 
 def index_section(facts: Json) -> Section:
-    """Read the settings of an index, exact search last."""
+    """Return the section for the settings of an index; exact search comes last."""
     name, results = f"recall@{number(facts['k']):g}", facts["results"]
     rows = [
         (figure, Row((text(each["setting"]),), value, None))

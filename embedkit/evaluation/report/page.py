@@ -1,4 +1,4 @@
-"""The page: sections through a template, everything in it, nothing fetched from anywhere."""
+"""Render sections as one self-contained HTML page, which loads nothing from a network."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ TITLE = "Evaluation report"
 
 
 def report(documents: Iterable[tuple[str, bytes]], title: str = TITLE) -> str:
-    """Return one HTML page of evaluations: the name and the JSON of each, as `--json` wrote it.
+    """Return one HTML page for evaluations, given as pairs of a name and the JSON that `--json` wrote.
 
-    Raises DataError for what no evaluation wrote.
+    Raises DataError for content that is not the JSON of an evaluation.
     """
     return render([read_section(name, content) for name, content in documents], title)
 
 
 def render(sections: Sequence[Section], title: str) -> str:
-    """Return one HTML page; whatever came from outside is escaped."""
+    """Return one HTML page; all inserted text is escaped."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
@@ -44,5 +44,5 @@ def bars_of(group: Group) -> list[tuple[Row, drawing.Bar]]:
 
 
 def largest(group: Group) -> float:
-    """Return the size of a group's largest figure."""
+    """Return the largest absolute value of a group."""
     return max(abs(row.value.value) for row in group.rows)

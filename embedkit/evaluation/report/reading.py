@@ -1,4 +1,4 @@
-"""The JSON of an evaluation, whichever it is, becomes a section."""
+"""Convert the JSON of any evaluation to a section."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HINT = "embedkit eval sts, labels, retrieval, geometry, index and embedkit advi
 
 
 class ResultKind(NamedTuple):
-    """One kind of evaluation: what its JSON, or every result in it, has, and how it is read."""
+    """One kind of evaluation: its title, the keys of its JSON or of all its results, and its reader."""
 
     title: str
     marks: frozenset[str]
@@ -41,7 +41,7 @@ KINDS = (
 
 
 def read_section(source: str, content: bytes) -> Section:
-    """Read what an evaluation wrote with `--json`; raises DataError for anything else."""
+    """Return the section for JSON that an evaluation wrote with `--json`; raise DataError for other input."""
     try:
         facts = orjson.loads(content)
     except orjson.JSONDecodeError as error:
@@ -56,7 +56,7 @@ def read_section(source: str, content: bytes) -> Section:
 
 
 def _keys(facts: Any) -> frozenset[str]:
-    """Return the keys of an object, and those that each of its results has."""
+    """Return the keys of an object, and the keys that all of its results have."""
     if not isinstance(facts, dict):
         return frozenset()
     results = facts.get("results")

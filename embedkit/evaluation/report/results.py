@@ -1,4 +1,4 @@
-"""Results with intervals become a section: pairs, retrieval by label, retrieval."""
+"""Convert results with intervals to a section: scored pairs, retrieval by label, and retrieval."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from embedkit.evaluation.report.values import Value, number, read_difference, re
 
 
 def results_section(facts: Json) -> Section:
-    """Read results that hold figures with intervals: pairs, labels, retrieval."""
+    """Return the section for results that contain values with intervals: pairs, labels, retrieval."""
     results = facts["results"]
     heads = tuple(head for head in ("file", "system") if all(head in each for each in results))
     short = _short([str(each["file"]) for each in results if "file" in each])
@@ -24,7 +24,7 @@ def results_section(facts: Json) -> Section:
 
 
 def _short(paths: Sequence[str]) -> dict[str, str]:
-    """Return each path's last part where that tells them apart, else each path."""
+    """Return the last part of each path if these parts are distinct, else the full paths."""
     last = {path: PurePath(path).name for path in paths}
     return last if len(set(last.values())) == len(last) else {path: path for path in paths}
 
@@ -36,7 +36,7 @@ def _figures(result: Json) -> Iterator[tuple[str, Value]]:
 
 
 def _gain(result: Json, figure: str) -> Value | None:
-    """Return the difference in one figure; where there is but one difference, it is that of the first."""
+    """Return the difference in one measure; a single difference belongs to the first measure."""
     found = result.get("difference")
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""What a page is made of: a section an evaluation, with figures in groups, curves, and the protocol."""
+"""The parts of a page: one section per evaluation, with values in groups, curves, and the protocol."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ NAMES = {
     "effective_rank": "effective rank", "participation_ratio": "participation ratio",
     "skewness": "hub skewness", "antihubs": "anti-hubs", "overlap": "overlap", "jaccard": "Jaccard",
 }  # fmt: skip
-SHARES = ("mean_cosine", "isoscore", "antihubs", "overlap", "Jaccard")  # of 1; the last two come with @k
+SHARES = ("mean_cosine", "isoscore", "antihubs", "overlap", "Jaccard")  # drawn out of 1; the last two have @k
 
 
 class Row(NamedTuple):
-    """A figure of one system, or of one file and system, and its difference from the first."""
+    """A value of one system, or of one file and system, and its difference from the first system."""
 
     names: tuple[str, ...]
     value: Value
@@ -27,7 +27,7 @@ class Row(NamedTuple):
 
 
 class Group(NamedTuple):
-    """One figure and everything that has it, on one scale; `full` is where bars end, None: at the longest."""
+    """One measure and its values on one scale; bars end at `full`, or at the longest bar if it is None."""
 
     name: str
     rows: list[Row]
@@ -35,14 +35,14 @@ class Group(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """Points from left to right under a name."""
+    """Points from left to right, with a name."""
 
     name: str
     points: list[tuple[float, float]]
 
 
 class Chart(NamedTuple):
-    """Curves on one pair of axes; `base` is that of a logarithmic axis, None for an even one."""
+    """Curves on one pair of axes; `x_base` and `y_base` are bases of logarithmic axes, None for linear."""
 
     title: str
     x: str
@@ -57,21 +57,21 @@ class Section(NamedTuple):
 
     title: str
     source: str
-    said: list[str]  # what stands above the figures
-    heads: tuple[str, ...]  # of the names of rows
+    said: list[str]  # lines above the values
+    heads: tuple[str, ...]  # column heads for the names of rows
     groups: list[Group]
     charts: list[Chart]
     protocol: list[tuple[str, str]]
-    folded: bool = False  # the groups, which are many, and drawn as charts too
+    folded: bool = False  # whether the groups are folded, because they are many and charts show them too
 
     @property
     def compared(self) -> bool:
-        """True when a row has a difference."""
+        """True if a row has a difference."""
         return any(row.gain is not None for group in self.groups for row in group.rows)
 
 
 def grouped(rows: Iterable[tuple[str, Row]], full: float | None) -> list[Group]:
-    """Return rows by figure; shares among them are always drawn out of 1."""
+    """Return rows grouped by measure; bars of shares always end at 1."""
     groups: dict[str, list[Row]] = {}
     for figure, row in rows:
         groups.setdefault(figure, []).append(row)
@@ -82,5 +82,5 @@ def grouped(rows: Iterable[tuple[str, Row]], full: float | None) -> list[Group]:
 
 
 def protocol_of(facts: Json) -> list[tuple[str, str]]:
-    """Return the protocol of an evaluation, line by line."""
+    """Return the protocol of an evaluation as pairs of a name and a text."""
     return [(text(name), text(value)) for name, value in facts["protocol"].items()]

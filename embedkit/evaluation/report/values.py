@@ -1,4 +1,4 @@
-"""Values as they stand in JSON: numbers, figures with intervals, and text that is safe to show."""
+"""Read values from JSON: numbers, values with intervals, and text that is safe to show."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _MOST = 1e100
 
 
 class Value(NamedTuple):
-    """A figure, its 95 % interval where it has one, and, for a difference, its p."""
+    """A value, its 95 % interval if it has one, and, for a difference, its p-value."""
 
     value: float
     low: float | None = None
@@ -17,34 +17,34 @@ class Value(NamedTuple):
 
 
 def read_value(json: Any) -> Value:
-    """Read a number, or an object of value, low and high; raises ValueError, TypeError or KeyError."""
+    """Read a number, or an object with value, low and high; raise ValueError, TypeError or KeyError."""
     if not isinstance(json, dict):
         return Value(number(json))
     return Value(number(json["value"]), number(json["low"]), number(json["high"]))
 
 
 def read_difference(json: Any) -> Value:
-    """Read a difference, which has a p too; raises what `read_value` does."""
+    """Read a difference, which also has a p-value; raise the errors of `read_value`."""
     return read_value(json)._replace(p=number(json["p"]))
 
 
 def number(json: Any, above: float = -_MOST) -> float:
-    """Return a number more than `above`, and not beyond what can be drawn; raises ValueError otherwise."""
+    """Return a number that is greater than `above` and can be drawn; raise ValueError otherwise."""
     if isinstance(json, bool) or not isinstance(json, int | float) or not above < json < _MOST:
         raise ValueError(f"{json!r:.40} is not a number that could be drawn")
     return float(json)
 
 
 def text(json: Any) -> str:
-    """Return what a value says, without letters that would steer what shows it."""
+    """Return a value as text, with characters that are not printable replaced by spaces."""
     return "".join(letter if letter.isprintable() else " " for letter in str(json))
 
 
 def shown(value: float, largest: float) -> str:
-    """Return a figure with as many decimals as one of the size `largest` wants."""
+    """Return a value as text, with the number of decimals that suits the value `largest`."""
     return f"{value:,.2f}" if largest >= 10 else f"{value:.4f}"
 
 
 def signed(value: float, largest: float) -> str:
-    """Return a difference of figures, with its sign."""
+    """Return a difference as text, with its sign."""
     return f"{value:+,.2f}" if largest >= 10 else f"{value:+.4f}"

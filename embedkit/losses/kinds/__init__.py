@@ -1,1 +1,1 @@
-"""Loss kinds, one per file: frozen settings that turn matrices into one number."""
+"""Loss kinds, one per file: frozen dataclasses of settings that turn matrices into one number."""

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AMSoftmax(MarginLoss):
-    """Settings of `am-softmax`: logits `scale * cos`, and `scale * (cos - margin)` at the label.
+    """Settings of `am-softmax`: logits are `scale * cos`, and `scale * (cos - margin)` at the label.
 
-    With all cosines equal the loss is log(1 + (classes - 1) e^(scale margin)).
+    When all cosines are equal, the loss is log(1 + (classes - 1) e^(scale margin)).
     """
 
     scale: float = 30.0
-    margin: float = 0.35  # in cosine
+    margin: float = 0.35  # subtracted from the cosine
     margin_is_cosine: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class ArcFace(MarginLoss):
     """Settings of `arc-face`: logits `scale * cos(theta)`, and `scale * cos(theta + margin)` at the label.
 
-    Beyond theta + margin = pi the logit keeps falling.
+    The logit keeps decreasing where theta + margin exceeds pi.
     """
 
     scale: float = 30.0

@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NTXent:
-    """Settings of `nt-xent`: cosines over `temperature`, both directions, a row never against itself."""
+    """Settings of `nt-xent`: logits are cosines divided by `temperature`, in both directions; a row is never
+    compared with itself.
+    """
 
     temperature: float = 0.05
-    hard_negative_weight: float = 1.0  # multiplies the exponential of a sentence's own hard negatives
+    hard_negative_weight: float = 1.0  # factor on the exponential of a sentence's own hard negatives
     mask_duplicates: bool = True  # equal texts are not negatives of each other
-    scale_with_candidates: int | None = None  # n0: logits times log n / log n0 at n candidates
+    scale_with_candidates: int | None = None  # n0: with n candidates, logits times log n / log n0
     compares: ClassVar[Compared] = "views"
 
     def __post_init__(self) -> None:
@@ -43,13 +45,12 @@ class NTXent:
         rows: slice = slice(None),
         counts: Tensor | None = None,
     ) -> Tensor:
-        """Return the mean over both views of the sentences in `rows` (all, without it).
+        """Return the mean loss over both views of the sentences in `rows` (default: all).
 
-        `views` are two views and any number of hard negatives, each `(sentences, dim)`; `texts`
-        `(sentences,)` each are numbers, equal where texts are. `counts` `(sentences,)` says how many of the
-        hard negatives each sentence has, where not all; the others only fill their places.
-        log(2 sentences - 1) when all vectors are
-        equal.
+        `views` are two views and any number of hard negatives, each `(sentences, dim)`; `texts` are numbers,
+        each `(sentences,)`, that are equal where texts are. `counts` `(sentences,)` is the number of hard
+        negatives per sentence; the other places hold padding. The loss is log(2 sentences - 1) when all
+        vectors are equal.
         """
         import torch
 

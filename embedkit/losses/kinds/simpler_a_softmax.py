@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SimplerASoftmax(MarginLoss):
-    """Settings of `simpler-a-softmax`: at the label `scale * min(cos(4 theta), cos(theta))`.
+    """Settings of `simpler-a-softmax`: the logit at the label is `scale * min(cos(4 theta), cos(theta))`.
 
-    It is not monotone: between 45 and 72 degrees, and between 135 and 144, it pushes a row away from its
-    class.
+    The logit is not monotone: between 45 and 72 degrees, and between 135 and 144, the loss pushes a row away
+    from its class.
     """
 
     scale: float = 30.0

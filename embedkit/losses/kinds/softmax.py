@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Softmax(MarginLoss):
-    """Settings of `softmax`: logits `scale * cos`, no bias.
+    """Settings of `softmax`: logits are `scale * cos`, without a bias.
 
-    With all cosines equal the loss is log(classes).
+    When all cosines are equal, the loss is log(classes).
     """
 
     scale: float = 30.0

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class SubCentre(MarginLoss):
     """Settings of `sub-centre`: as `arc-face`, where theta is the angle to the nearest centre of a class.
 
-    Of equally near centres one gets the gradient.
+    When several centres are equally near, one of them gets the gradient.
     """
 
     scale: float = 30.0

@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TwoView:
-    """Settings of `two-view`: cosines over `temperature`, cross-entropy on the diagonal, one direction."""
+    """Settings of `two-view`: logits are cosines divided by `temperature`; the loss is the cross-entropy on
+    the diagonal, in one direction.
+    """
 
     temperature: float = 0.05
     hard_negative_weight: float = 1.0  # alpha of the paper; its code adds log(alpha) to the logit
     mask_duplicates: bool = True  # equal texts are not negatives of each other
-    scale_with_candidates: int | None = None  # n0: logits times log n / log n0 at n candidates
+    scale_with_candidates: int | None = None  # n0: with n candidates, logits times log n / log n0
     compares: ClassVar[Compared] = "views"
 
     def __post_init__(self) -> None:
@@ -43,12 +45,12 @@ class TwoView:
         rows: slice = slice(None),
         counts: Tensor | None = None,
     ) -> Tensor:
-        """Return the mean over `rows` of the batch (all, without it).
+        """Return the mean loss over the sentences in `rows` (default: all).
 
-        `views` are anchors, positives and any number of hard negatives, each `(sentences, dim)`; `texts`
-        `(sentences,)` each are numbers, equal where texts are. `counts` `(sentences,)` says how many of the
-        hard negatives each sentence has, where not all; the others only fill their places.
-        log(sentences) when all vectors are equal.
+        `views` are anchors, positives and any number of hard negatives, each `(sentences, dim)`; `texts` are
+        numbers, each `(sentences,)`, that are equal where texts are. `counts` `(sentences,)` is the number of
+        hard negatives per sentence; the other places hold padding. The loss is log(sentences) when all
+        vectors are equal.
         """
         import torch
 
