@@ -1,1 +1,1 @@
-"""The program: its commands, and what they share; the only place that knows about terminals."""
+"""The command line: the commands and their shared code. Only this package depends on terminals."""

@@ -1,5 +1,5 @@
-"""The program `embedkit`: its commands, imported when they are named, and errors turned into one line and an
-exit code.
+"""Run the program `embedkit`: import the command that is named, and turn errors into one line and an exit
+code.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ COMMANDS = {name: line for group in GROUPS.values() for name, line in group.item
 
 
 class Commands(TyperGroup):
-    """The commands above; only the one that is named is imported."""
+    """The commands in `COMMANDS`; only the command that is named is imported."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands."""
@@ -68,7 +68,7 @@ class Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import the file of a command and return it."""
         if cmd_name not in COMMANDS:
-            if ctx.resilient_parsing:  # the shell asks for completions
+            if ctx.resilient_parsing:  # during shell completion
                 return None
             raise UnknownNameError(cmd_name, COMMANDS, what="command")
         if cmd_name not in self.commands:
@@ -77,7 +77,7 @@ class Commands(TyperGroup):
         return self.commands[cmd_name]
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands, group by group, without importing them."""
+        """Write the commands by group, without importing them."""
         for title, commands in GROUPS.items():
             write_section(formatter, title, commands.items())
 
@@ -100,8 +100,8 @@ class Commands(TyperGroup):
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn errors that are not bugs into one line on standard error and an exit code: 2 for the command line,
-    else 1.
+    """Turn errors that are not bugs into one line on standard error and an exit code: 2 for errors of the
+    command line, else 1.
     """
     try:
         yield
@@ -117,7 +117,7 @@ def one_line_errors() -> Iterator[None]:
 
 
 def _one_line(message: str) -> str:
-    """Squeeze a parser's message into a line, and say the nearest of the values it lists."""
+    """Return a parser's message as one line, with the nearest of the values that it lists as a suggestion."""
     line = " ".join(message.replace("Value error, ", "").split())
     if found := re.search(r"'([^']*)' is not one of (.*)\.", line):
         near = get_close_matches(found[1], re.findall(r"'([^']*)'", found[2]), n=1, cutoff=0.5)
@@ -148,17 +148,17 @@ def root(
 
 
 def main() -> NoReturn:
-    """Run the program, and leave without taking the process to pieces, which the system does faster.
+    """Run the program, and end the process without Python's teardown, which is slower than the system's.
 
-    What is left to Python's own end are bugs and a reader that went away: they have something to say.
+    Bugs and closed pipes still end through Python, because it reports them.
     """
-    for stream in (sys.stdout, sys.stderr):  # a name that is printed may be any bytes
+    for stream in (sys.stdout, sys.stderr):  # printed names may contain any bytes
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except SystemExit as end:
-        atexit._run_exitfuncs()  # what libraries have to do at the end is done
+        atexit._run_exitfuncs()  # runs the exit handlers of libraries
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(end.code if isinstance(end.code, int) else 0 if end.code is None else 1)

@@ -1,4 +1,4 @@
-"""What `--cluster` does in the commands that have it: their work, spread over a Ray cluster."""
+"""Run the work of commands with `--cluster` on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def recipe_of(encoding: EncoderOptions) -> EncoderRecipe:
-    """Return what workers load the encoder by; raises what loading it here does."""
+    """Return the recipe by which workers load the encoder; raise the errors of reading its maps here."""
     from embedkit.cluster.encoders import EncoderRecipe
 
     maps = tuple(transform.to_bytes() for transform in encoding.maps())
@@ -39,7 +39,7 @@ def encode_spread(
     settings: dict[str, Any],
     options: dict[str, Any],
 ) -> None:
-    """Encode files into an output, and report it as `encode` does."""
+    """Encode files into an output, and print the report of `encode`."""
     from embedkit.cluster.encoding import encode_on, survey_texts
     from embedkit.cluster.session import connected
     from embedkit.data.vectors.vector_set import VectorSet
@@ -65,7 +65,7 @@ def fit_spread(
     encoding: EncoderOptions,
     common: Common,
 ) -> tuple[AffineMap, Progress, object]:
-    """Fit a map and write it; return it, the progress, and what it was fitted on."""
+    """Fit a map and write it; return the map, the progress, and the source that it was fitted on."""
     from embedkit.cluster.encoding import survey_texts
     from embedkit.cluster.fitting import fit_on
     from embedkit.cluster.session import connected
@@ -96,7 +96,7 @@ def build_spread(
     encoding: EncoderOptions,
     common: Common,
 ) -> None:
-    """Build an index of a vector set, and report it as `index build` does."""
+    """Build an index of a vector set, and print the report of `index build`."""
     from embedkit.cluster.building import build_on
     from embedkit.cluster.session import connected
     from embedkit.indexing.building import takes_codes
@@ -114,7 +114,7 @@ def build_spread(
 
 @contextmanager
 def spread_indexes(address: str | None, indexes: Sequence[Index]) -> Iterator[Sequence[Index]]:
-    """Yield indexes that the workers of a cluster search; as they are, where there is no address."""
+    """Yield indexes that the workers of a cluster search, or the given indexes if there is no address."""
     from embedkit.cluster.searching import spread_index
     from embedkit.cluster.session import connected
 
@@ -131,9 +131,9 @@ def _no_pipe(names: list[str]) -> None:
 
 
 def _shards(names: list[str], reading: TextOptions, encoding: EncoderOptions) -> MappedShards | None:
-    """Return the vector set that is named, behind the maps; None for texts.
+    """Return the named vector set with the maps applied, or None for texts.
 
-    Raises UsageError for vectors in a single file, which one process reads.
+    Raises UsageError for vectors in a single file, which only one process can read.
     """
     from embedkit.cluster.sources import MappedShards
     from embedkit.data.inputs import open_input

@@ -1,6 +1,4 @@
-"""How a function becomes a command: option groups spread into single options, and help that keeps them
-together.
-"""
+"""Turn a function into a command: expand its option groups into single options, and print help by group."""
 
 from __future__ import annotations
 
@@ -22,21 +20,21 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "color": False if os.environ.g
 
 
 def write_section(formatter: Any, title: str, records: Iterable[tuple[str, str]]) -> None:
-    """Write a titled list of names and their help, in colour where the output is a terminal."""
+    """Write a titled list of names and their help, in colour if the output is a terminal."""
     with formatter.section(typer.style(title, bold=True)):
         formatter.write_dl([(typer.style(name, fg="cyan"), text) for name, text in records])
 
 
-# Metavars of names that Python opens, so that they may hold any bytes. Indexes and models (INDEX, DIR, -m)
-# are not among them: faiss and tokenizers open only names that are UTF-8.
+# Metavars of file names that Python opens, which may contain any bytes. Indexes and models (INDEX, DIR, -m)
+# are excluded, because faiss and tokenizers open only names in UTF-8.
 _FILE_NAMES = {"FILE", "JSON", "MAP|MODEL|none", "PAIRS", "PATH", "SET", "TEST", "THING", "VECTORS"}
 
 
 class GroupedHelp(TyperCommand):
-    """Help with the options under the title of their group; numbers must be finite, and texts UTF-8."""
+    """A command whose help lists options by group; its numbers must be finite, and its texts UTF-8."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the command line; raises UsageError for NaN and infinity, which pass comparisons, and for
+        """Parse the command line; raise UsageError for NaN and infinity, which pass comparisons, and for
         text that is not UTF-8.
         """
         rest = super().parse_args(ctx, args)
@@ -52,7 +50,7 @@ class GroupedHelp(TyperCommand):
         return rest
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write arguments and options, group by group."""
+        """Write arguments and options by group."""
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
@@ -64,10 +62,10 @@ class GroupedHelp(TyperCommand):
 
 
 class TakesText(GroupedHelp):
-    """A command whose argument is text: words with a space between them are never taken for an option."""
+    """A command whose argument is text: an argument that contains a space is never parsed as an option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Move what begins with a hyphen and is a sentence, like `-5 degrees`, behind the options."""
+        """Move sentences that begin with a hyphen, such as `-5 degrees`, behind the options."""
         if "--" not in args:
             texts = [arg for arg in args if arg.startswith("-") and " " in arg.partition("=")[0]]
             if texts:
@@ -76,13 +74,13 @@ class TakesText(GroupedHelp):
 
 
 def _may_be_any_bytes(parameter: Any, value: str | Path) -> bool:
-    """Say whether a value names a file that Python opens, and is not a text, an index or a model."""
+    """Return True if a value is the name of a file that Python opens, not a text, an index or a model."""
     return parameter.metavar in _FILE_NAMES or (parameter.metavar is None and isinstance(value, Path))
 
 
 def require_text(value: str, *, where: str) -> None:
-    """Raise UsageError for bytes of the command line or of the environment that are not UTF-8, which Python
-    hands over as lone surrogates.
+    """Raise UsageError for text of the command line or the environment that is not UTF-8; Python represents
+    its invalid bytes as lone surrogates.
     """
     try:
         value.encode()
@@ -95,15 +93,15 @@ def require_text(value: str, *, where: str) -> None:
 def command_app(
     function: Callable[..., None], *, epilog: str, cls: type[TyperCommand] = GroupedHelp
 ) -> typer.Typer:
-    """Return a program of one command."""
+    """Return a program with one command."""
     app = typer.Typer(rich_markup_mode=None, add_completion=False)
     app.command(cls=cls, context_settings=CONTEXT, epilog=epilog)(spread(function))
     return app
 
 
 def spread(function: Callable[..., None]) -> Callable[..., None]:
-    """Spread parameters that are option groups (dataclasses) into single options, and gather them for the
-    call.
+    """Return a function that takes single options instead of option groups (dataclasses), and builds the
+    groups for the call.
     """
     hints = {name: declared(hint) for name, hint in get_type_hints(function, include_extras=True).items()}
     signature = inspect.signature(function)
@@ -129,7 +127,7 @@ def spread(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def declared(hint: Any) -> Any:
-    """Return a parameter as it was declared; where its default is None, Python 3.10 wraps it in Optional."""
+    """Return a parameter's hint as declared; Python 3.10 wraps it in Optional if the default is None."""
     inside = [option for option in get_args(hint) if get_origin(option) is Annotated]
     return inside[0] if get_origin(hint) is Union and inside else hint
 

@@ -1,6 +1,6 @@
-"""What the shell offers at the Tab key beyond commands and options: models, maps, indexes, kinds, measures.
+"""Complete values in the shell, in addition to commands and options: models, maps, indexes, kinds, measures.
 
-Where nothing is offered, the shell goes on to the names of files.
+If there is no completion, the shell falls back to file names.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ _MEASURES = ("nDCG@10", "R@100", "RR@10", "AP", "P@10", "Success@1", "Judged@10"
 
 
 def complete_kinds(family: str) -> Callable[[str], list[str]]:
-    """Return a completion of the names of a family's kinds."""
+    """Return a function that completes the names of a family's kinds."""
     return lambda incomplete: _beginning(incomplete, kinds(family))
 
 
 def complete_models(incomplete: str) -> list[str]:
-    """Offer the models that load without a network: minilm, hashed n-grams, those of the hub's cache."""
+    """Complete models that load without a network: minilm, hashed n-grams, models in the hub's cache."""
     return _beginning(incomplete, ["minilm", "hash:dim=512", *hub_models()])
 
 
 def complete_measures(incomplete: str) -> list[str]:
-    """Offer some measures of retrieval; ir_measures computes many more."""
+    """Complete common retrieval measures; ir_measures computes many more."""
     return _beginning(incomplete, _MEASURES)
 
 
 def complete_maps(incomplete: str) -> list[str]:
-    """Offer the safetensors files of the folder that the word leads into."""
+    """Complete safetensors files in the folder of the incomplete path."""
     return _entries(incomplete, lambda path: path.suffix == ".safetensors" and path.is_file())
 
 
 def complete_indexes(incomplete: str) -> list[str]:
-    """Offer the index folders of the folder that the word leads into."""
+    """Complete index folders in the folder of the incomplete path."""
     return _entries(incomplete, lambda path: (path / "manifest.json").is_file())
 
 
 def hub_models() -> list[str]:
-    """Return the models in the hub's cache; nothing is asked of the hub."""
+    """Return the models in the hub's cache, without a request to the hub."""
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
     folder = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
     return sorted(
@@ -55,7 +55,7 @@ def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:
 
 
 def _entries(incomplete: str, wanted: Callable[[Path], bool]) -> list[str]:
-    """Return the paths that begin like the word and are wanted, as they would be typed."""
+    """Return the paths, as typed, that begin with `incomplete` and for which `wanted` is True."""
     folder = incomplete[: incomplete.rfind("/") + 1]
     place = Path(folder).expanduser()
     found = place.iterdir() if place.is_dir() else ()

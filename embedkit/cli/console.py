@@ -1,4 +1,4 @@
-"""Between a command and its terminal: standard input, one-line errors, progress and the closing line."""
+"""Connect a command to its terminal: standard input, one-line errors, progress and the closing line."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def say(message: str) -> None:
 
 
 def explain(error: BaseException) -> tuple[str, int]:
-    """Return the line and the exit code of an error that is not a bug; raises the error when it is one."""
+    """Return the line and the exit code of an error that is not a bug; raise the error if it is a bug."""
     if isinstance(error, EmbedkitError):
         return str(error), error.exit_code
     if isinstance(error, OSError) and error.errno not in (None, errno.EPIPE):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{os.strerror(error.errno or 0).lower()}", 1
     if isinstance(error, UnicodeEncodeError) and "\ud800" <= error.object[error.start] <= "\udfff":
-        hint = "rename it to UTF-8"  # a library cannot open what Python can
+        hint = "rename it to UTF-8"  # some libraries cannot open it, though Python can
         return (
             f"{readable_name(error.object)}: has a name that is not UTF-8, which this cannot open; {hint}",
             1,
@@ -45,9 +45,7 @@ def explain(error: BaseException) -> tuple[str, int]:
 
 
 def input_names(files: list[str] | None) -> list[str]:
-    """Return the named inputs, or standard input when it is piped; raises UsageError when it is a
-    keyboard.
-    """
+    """Return the named inputs, or standard input if it is piped; raise UsageError if it is a terminal."""
     if files:
         if files.count("-") > 1:
             raise UsageError("standard input can be read only once", where="-")
@@ -58,14 +56,14 @@ def input_names(files: list[str] | None) -> list[str]:
 
 
 def relay_warnings(quiet: bool, *, notes: bool = False) -> None:
-    """Let the library's warnings, and its notes if asked, appear as lines on standard error."""
+    """Print the library's warnings, and its notes if `notes` is True, as lines on standard error."""
 
     said: set[str] = set()
 
     class Lines(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             line = record.getMessage()
-            if record.levelno < logging.WARNING or line not in said:  # a warning once, not once per part
+            if record.levelno < logging.WARNING or line not in said:  # print a repeated warning once
                 say(line)
             said.add(line)
 
@@ -76,7 +74,7 @@ def relay_warnings(quiet: bool, *, notes: bool = False) -> None:
 
 
 class Progress:
-    """Counts rows; draws a bar on a terminal's standard error, says nothing elsewhere."""
+    """A counter of rows, with a progress bar on standard error if that is a terminal."""
 
     def __init__(self, quiet: bool, reader: RecordReader | None = None, total: int | None = None) -> None:
         self.rows, self.started = 0, time.monotonic()
@@ -86,7 +84,7 @@ class Progress:
             self._bar = _rich_bar()
 
     def track(self, batches: Iterable[Any]) -> Iterator[Any]:
-        """Pass batches on and show how far they have come; the last field of a batch tells its rows."""
+        """Yield batches and show the progress; the last field of a batch has one entry per row."""
         with contextlib.ExitStack() as stack:
             task = None
             if self._bar is not None:
@@ -100,7 +98,7 @@ class Progress:
                 yield batch
 
     def run(self, batches: Iterable[Any]) -> None:
-        """Follow batches to their end."""
+        """Consume all batches, and show the progress."""
         for _ in self.track(batches):
             pass
 
@@ -111,7 +109,7 @@ class Progress:
 
     @property
     def speed(self) -> float:
-        """Rows a second since the start."""
+        """Rows per second since the start."""
         return self.rows / max(self.seconds, 1e-9)
 
     def _position(self) -> tuple[int, int | None]:
@@ -140,7 +138,7 @@ def _rich_bar() -> Any:
 def report(
     common: Common, progress: Progress, output: Path, *, rows: int, dimension: int, reader: object
 ) -> None:
-    """Close a command that wrote `output`: a line on standard error, or JSON on standard output."""
+    """Close a command that wrote `output`: print a line to standard error, or JSON to standard output."""
     facts = {
         "output": readable_name(output),
         "rows": rows,
@@ -160,7 +158,7 @@ def report(
 
 
 def passed_over(reader: object) -> str:
-    """Return what a reader passed over, as words for the closing line; empty when there was nothing."""
+    """Return the numbers of skipped lines and records as words for the closing line; empty if none were."""
     blank, skipped = getattr(reader, "blank", 0), getattr(reader, "skipped", 0)
     parts = [f"{blank:,} blank line{'s' * (blank != 1)}"] if blank else []
     parts += [f"{skipped:,} unreadable record{'s' * (skipped != 1)}"] if skipped else []
@@ -169,7 +167,7 @@ def passed_over(reader: object) -> str:
 
 @contextlib.contextmanager
 def kept_when_interrupted(output: Path, quiet: bool) -> Iterator[None]:
-    """Name the part of an output that is kept when the user interrupts."""
+    """Print the name of the partial output that is kept, when the user interrupts the block."""
     from embedkit.data.vectors.vector_set import partial_folder
 
     try:

@@ -1,4 +1,4 @@
-"""Figures on standard output: one table for people and pipes alike, and facts under it."""
+"""Print values on standard output: one table for both people and pipes, and facts below it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, texts: int = 1) -> None:
-    """Print a table whose first `texts` columns are words, and the others numbers.
+    """Print a table whose first `texts` columns contain words, and whose other columns contain numbers.
 
-    A terminal narrower than the table folds its words; a pipe gets each row on a line of its own.
+    On a terminal that is narrower than the table, words are folded; in a pipe, each row is one line.
     """
     from rich.console import Console
     from rich.table import Table
@@ -31,19 +31,19 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, texts: i
 
 
 def print_facts(facts: Mapping[str, str]) -> None:
-    """Print facts, a line each, their names as wide as the widest."""
+    """Print one fact per line, with names padded to the longest name."""
     width = max(map(len, facts))
     for name, fact in facts.items():
         print(f"{name:<{width}}  {_printable(fact)}")
 
 
 def estimate_cells(figure: Estimate) -> list[str]:
-    """Return a figure and its interval, times 100, as cells."""
+    """Return a value and its interval, times 100, as cells."""
     return [f"{100 * figure.value:.2f}", f"{100 * figure.low:.1f} to {100 * figure.high:.1f}"]
 
 
 def difference_cells(gain: Difference | None) -> list[str]:
-    """Return a difference, its interval, times 100, and its p as cells; hyphens where there is none."""
+    """Return a difference and its interval, times 100, and its p-value as cells; hyphens for None."""
     if gain is None:
         return ["-", "-", "-"]
     interval = f"{100 * gain.low:+.2f} to {100 * gain.high:+.2f}"
@@ -51,11 +51,11 @@ def difference_cells(gain: Difference | None) -> list[str]:
 
 
 def times_100(figure: Estimate | Difference) -> dict[str, float]:
-    """Return a figure or a difference as JSON values: times 100, and p as it is."""
+    """Return a value or a difference as JSON values, times 100; p-values are not multiplied."""
     values = figure._asdict()
     return {key: round(value * (1 if key == "p" else 100), 6) for key, value in values.items()}
 
 
 def _printable(text: str) -> str:
-    """Return text without what would steer the terminal."""
+    """Return text without characters that would control the terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -1,4 +1,4 @@
-"""Options that choose among hits: by fields, score, nearness to each other, and how they are searched."""
+"""Define options that select hits by fields, score and similarity to each other, and set the search."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HITS = "Hits"
 
 @dataclass(frozen=True)
 class Narrowing:
-    """Which documents may be hits."""
+    """Options that select which documents may be hits, and how they are searched."""
 
     where: Annotated[
         str | None,
@@ -62,8 +62,8 @@ class Narrowing:
     ] = None
 
     def tuned(self, index: Index, k: int) -> Index:
-        """Return the index, searched as asked for `k` hits; raises UsageError when its kind does not know
-        how, or nothing was measured that reaches the recall.
+        """Return the index with the requested search settings for `k` hits; raise UsageError if its kind does
+        not support them, or if no measured operating point reaches the recall.
         """
         if self.recall is not None:
             from embedkit.indexing.query import at_recall
@@ -81,7 +81,7 @@ class Narrowing:
                 raise UsageError(f"is settled by {name}", where="--recall", hint="give one of them")
 
     def query(self, index: Index, k: int, *, but: int | None = None) -> Query:
-        """Return what is asked of an index; the row `but` is left out. The SQL is evaluated here, once."""
+        """Return the query to run on an index, without the row `but`; the SQL is evaluated here, once."""
         import numpy as np
 
         from embedkit.indexing.query import Query
@@ -98,7 +98,7 @@ class Narrowing:
 
 
 def stored_vector(index: Index, id: str) -> tuple[int, Floats]:
-    """Return the row and the vector `(1, dimension)` of a document; raises DataError when it is not there."""
+    """Return the row and the vector `(1, dimension)` of a document; raise DataError if the id is missing."""
     import numpy as np
 
     found = index.find([id])

@@ -1,4 +1,4 @@
-"""Options that mean the same thing in every command, in groups; a command takes a group as one parameter."""
+"""Define options that mean the same in every command, in groups; a command takes a group as one parameter."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DEFAULT_MODEL = "minilm"
 
 
 def print_version(wanted: bool) -> None:
-    """Print the version and end."""
+    """Print the version and exit."""
     if wanted:
         print(f"embedkit {__version__}")
         raise typer.Exit
@@ -45,7 +45,7 @@ def named(options: Mapping[str, object]) -> list[str]:
 
 @dataclass(frozen=True)
 class Common:
-    """Options that every command has."""
+    """Options of every command."""
 
     quiet: Annotated[
         bool, typer.Option("-q", "--quiet", help="Print nothing but errors on standard error.")
@@ -61,7 +61,7 @@ class Common:
 
 @dataclass(frozen=True)
 class ClusterOptions:
-    """Where the work is done."""
+    """Options that select a cluster for the work."""
 
     cluster: Annotated[
         str | None,
@@ -74,7 +74,7 @@ class ClusterOptions:
     ] = None
 
     def refuse(self, *given: str, hint: str | None = None) -> None:
-        """Raise UsageError for the first of the options that were given, none of which goes on a cluster."""
+        """Raise UsageError for the first option in `given`, which cannot be used with a cluster."""
         if self.cluster is not None and given:
             raise UsageError("is for a single process, not for a --cluster", where=given[0], hint=hint)
 
@@ -84,7 +84,7 @@ _TEXT, _MODEL = "Text", "Model"
 
 @dataclass(frozen=True)
 class TextOptions:
-    """How text inputs are read."""
+    """Options that set how text inputs are read."""
 
     input_format: Annotated[
         InputFormat | None,
@@ -110,7 +110,7 @@ class TextOptions:
 
 @dataclass(frozen=True)
 class EncoderOptions:
-    """Which encoder, and how it is read and run."""
+    """Options that select an encoder, and how it is loaded and run."""
 
     model: Annotated[
         str | None,
@@ -177,7 +177,7 @@ class EncoderOptions:
     ] = False
 
     def settings(self) -> EncoderSettings:
-        """Return the library's settings, for a command that makes vectors."""
+        """Return the library's settings for a command that makes vectors."""
         from embedkit.embedding.encoder import EncoderSettings
 
         model = self.model or os.environ.get("EMBEDKIT_MODEL") or DEFAULT_MODEL
@@ -185,7 +185,9 @@ class EncoderOptions:
         return EncoderSettings(**{**self._given(), "model": model})
 
     def settings_like(self, identity: Identity) -> EncoderSettings:
-        """Return settings for queries to vectors of `identity`: its own, where nothing else was asked for."""
+        """Return settings for queries to vectors of `identity`: its own settings with the given options, or
+        the given options only if they name a model.
+        """
         from embedkit.embedding.encoder import EncoderSettings
         from embedkit.embedding.loading import settings_of
 
@@ -201,9 +203,9 @@ class EncoderOptions:
         return with_maps(load(self.settings()), self.maps())
 
     def load_for(self, identity: Identity | None, map_file: bytes | None, *, where: str) -> Encoder:
-        """Load the encoder for queries to vectors of `identity`, with the map that is kept beside them.
+        """Load the encoder for queries to vectors of `identity`, with the map that is stored with them.
 
-        Raises UsageError when nobody knows which encoder made the vectors and none was named.
+        Raises UsageError if the encoder of the vectors is unknown and no encoder was named.
         """
         from embedkit.data.affine import AffineMap
         from embedkit.embedding.encoder import with_maps
@@ -219,13 +221,15 @@ class EncoderOptions:
         return with_maps(load(self.settings_like(identity)), self.maps() or kept)
 
     def maps(self) -> list[AffineMap]:
-        """Read the maps that were named."""
+        """Load the named maps."""
         from embedkit.data.affine import AffineMap
 
         return [AffineMap.load(path) for path in self.transform or []]
 
     def declared(self) -> Identity | None:
-        """Return the identity of the encoder that was named, for vectors that do not say who made them."""
+        """Return the identity of the named encoder, for vectors whose encoder is unknown; None if none is
+        named.
+        """
         from embedkit.embedding.loading import load
 
         return load(self.settings()).identity if self.model is not None else None

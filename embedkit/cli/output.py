@@ -1,4 +1,4 @@
-"""Hits on standard output: a table for people; JSONL, TSV, TREC runs and bare ids for pipes."""
+"""Write hits to standard output: a table for people; JSONL, TSV, TREC runs and bare ids for pipes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from embedkit.indexing.store import Hit
 
 RUN_NAME = "embedkit"
-_ID_WIDTH = 40  # of a table, where ids are longer
+_ID_WIDTH = 40  # cells of an id in a table; longer ids are cut
 
 
 class Answer(NamedTuple):
-    """A question with its id, and its hits, best first."""
+    """A query with its id, and its hits, best first."""
 
     query_id: str
     query: str
@@ -26,7 +26,7 @@ class Answer(NamedTuple):
 
 
 def write_hits(answers: Iterable[Answer], format: str, *, named: bool) -> None:
-    """Write answers as they come; `named` says that the questions have ids of their own."""
+    """Write each answer as soon as it is ready; `named` means that the queries have their own ids."""
     if format == "table":
         for answer in answers:
             _table(answer)
@@ -75,12 +75,12 @@ def _ids(answer: Answer, hit: Hit, named: bool) -> bytes:
 
 
 def _number(score: float) -> float:
-    """Return a float32 score as the shortest decimal that reads back to it."""
+    """Return a float32 score as a decimal of 9 digits, which reads back to the same float32."""
     return float(f"{score:.9g}")
 
 
 def free_names(fields: dict[str, Any], taken: set[str]) -> dict[str, Any]:
-    """Return fields without empty ones; a field by a name that is taken gets a `_` behind it."""
+    """Return the fields that are not None; a field whose name is in `taken` gets `_` appended."""
     free = {}
     for name, value in fields.items():
         new = name
@@ -117,5 +117,5 @@ def _table(answer: Answer) -> None:
 
 
 def printable(text: str) -> str:
-    """Return text without what would steer the terminal."""
+    """Return text without characters that would control the terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -1,4 +1,4 @@
-"""The option that says where a pair's texts and score stand."""
+"""Define the option that names the columns of a pair's texts and score."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PairColumns = Annotated[
 
 
 def read_columns(text: str | None) -> Columns | None:
-    """Read `--columns`; raises UsageError unless it names three."""
+    """Parse `--columns`; raise UsageError unless it names three columns."""
     from embedkit.data.text.pairs import Columns
 
     if text is None:

@@ -1,4 +1,4 @@
-"""The options of commands that draw what they measured."""
+"""Define the options of commands that plot their measurements."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from embedkit.cli.options import Common
 
 @dataclass(frozen=True)
 class PlotOptions:
-    """Where a picture goes, and how it looks."""
+    """Options for the file and the theme of a plot."""
 
     plot: Annotated[
         Path | None,
@@ -27,14 +27,14 @@ class PlotOptions:
     ] = "light"
 
     def require(self, common: Common) -> None:
-        """Raise UsageError, ExistsError or MissingPackageError for a picture that could not be written."""
+        """Raise UsageError, ExistsError or MissingPackageError if the plot cannot be written."""
         if self.plot is not None:
             from embedkit.evaluation.plots.theme import require_picture
 
             require_picture(self.plot, force=common.force)
 
     def write(self, draw: Callable[[], Any], *, title: str) -> None:
-        """Write what `draw` returns, a figure of matplotlib, where a picture was asked for."""
+        """Write the matplotlib figure that `draw` returns, if a plot was requested."""
         if self.plot is not None:
             from embedkit.evaluation.plots.theme import write_picture
 

@@ -1,4 +1,4 @@
-"""Predicted labels on standard output or in a file: a table for people, JSON lines for pipes."""
+"""Write predicted labels to standard output or a file: a table for people, JSON lines for pipes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 LabelFormat = Literal["table", "jsonl"]
 NONE = "(none of these)"
-_NAMES = {"id", "text", "label", "score", "cosine", "labels"}  # of ours, in a line of JSON
-_DIGITS = 6  # of a score or a cosine
-_WIDTH = 40  # of a table's label or id, where they are longer
+_NAMES = {"id", "text", "label", "score", "cosine", "labels"}  # reserved names in a line of JSON
+_DIGITS = 6  # decimals of scores and cosines
+_WIDTH = 40  # cells of an id in a table; longer ids are cut
 
 
 def write_predictions(
@@ -27,8 +27,8 @@ def write_predictions(
     *,
     lists: bool,
 ) -> int:
-    """Write windows of predictions as they come, and return how many texts have no label; `lists` says that
-    there may be several a text.
+    """Write each window of predictions as soon as it is ready, and return how many texts have no label;
+    `lists` means that a text may have several labels.
     """
     none = 0
     for records, predictions in predicted:
@@ -76,7 +76,7 @@ def _table(records: list[Record], predictions: list[Prediction], *, lists: bool)
 
 
 def _several(prediction: Prediction) -> str:
-    """Return the labels of a text, one below the other."""
+    """Return the labels of a text, one per line."""
     lines = [f"{printable(name)} {score:.3f}" for name, score in prediction.ranked]
     return "\n".join(lines if prediction.label else [NONE, *lines])
 

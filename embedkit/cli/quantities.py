@@ -1,4 +1,4 @@
-"""Counts, sizes and times as people write them, read and written: 1e9, 2GB, 64GiB, 5ms."""
+"""Parse and format counts, sizes and times as people write them: 1e9, 2GB, 64GiB, 5ms."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COUNTS = {"": 1, "k": 1e3, "m": 1e6, "b": 1e9}
 
 
 def read_count(text: str, *, where: str) -> int:
-    """Read 1000, 1_000, 1,000, 1e9 or 2M; raises UsageError for what is no whole number above zero."""
+    """Parse 1000, 1_000, 1,000, 1e9 or 2M; raise UsageError unless it is a whole number above zero."""
     value = _read(text, _COUNTS, where, "a number of rows", "write 1000000, 1_000_000, 1e6 or 1M")
     if value != int(value):
         raise UsageError(f"{text!r} is not a whole number", where=where)
@@ -24,17 +24,17 @@ def read_count(text: str, *, where: str) -> int:
 
 
 def read_bytes(text: str, *, where: str) -> int:
-    """Read 2GB, 500MB, 64GiB or a number of bytes; raises UsageError for anything else."""
+    """Parse 2GB, 500MB, 64GiB or a number of bytes; raise UsageError for other text."""
     return int(_read(text, _SIZES, where, "a size", "write 500MB, 2GB or 64GiB"))
 
 
 def read_seconds(text: str, *, where: str) -> float:
-    """Read 5ms, 200us, 2s or a number of seconds; raises UsageError for anything else."""
+    """Parse 5ms, 200us, 2s or a number of seconds; raise UsageError for other text."""
     return _read(text, _TIMES, where, "a time", "write 5ms, 200us or 2s")
 
 
 def in_bytes(value: float) -> str:
-    """Write bytes with three figures: 1.54 GB."""
+    """Return bytes as text with three significant digits: 1.54 GB."""
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if value >= size * 0.9995:
             return f"{value / size:.{_decimals(value / size)}f} {unit}"
@@ -42,7 +42,7 @@ def in_bytes(value: float) -> str:
 
 
 def in_seconds(value: float) -> str:
-    """Write seconds with two or three figures, in days, hours and minutes where they are many."""
+    """Return seconds as text with two or three significant digits, in a unit from microseconds to days."""
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1), ("ms", 1e-3)):
         if value >= size * 0.9995:
             return f"{value / size:.{_decimals(value / size)}f} {unit}"

@@ -1,4 +1,4 @@
-"""A search of one or more indexes: queries read, answered and printed."""
+"""Search an index for queries, window by window."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from embedkit.indexing.store import Index
 
 
-_HITS_AT_A_TIME = 100_000  # held in memory, documents and all
+_HITS_AT_A_TIME = 100_000  # hits held in memory with their documents
 
 
 def answer(
     index: Index, encoder: Encoder, questions: Iterator[list[Record]], query: Query, format: str
 ) -> Iterator[Answer]:
-    """Search window by window; only the ids are read of the documents where the format shows no more."""
+    """Yield the answers to queries, searched by window; if the format needs only ids, read only ids."""
     from embedkit.embedding.encoder import require_finite
     from embedkit.indexing.query import hits
 

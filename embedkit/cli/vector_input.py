@@ -1,4 +1,4 @@
-"""Whatever a command is given as one stream of vectors: text is encoded, maps are applied, progress drawn."""
+"""Open any input of a command as one stream of vectors: encode text, apply maps, show progress."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VectorInput:
-    """Batches of vectors as they pass, what is known of them, and where they come from."""
+    """A stream of batches of vectors, with their metadata, progress and source."""
 
     meta: VectorMeta
     batches: Iterable[Batch]
@@ -37,9 +37,9 @@ def open_as_vectors(
     with_text: bool = True,
     load: Callable[[], Encoder] | None = None,
 ) -> Iterator[VectorInput]:
-    """Open inputs by name and yield their vectors; text is encoded as `encode` does it, to the same bits.
+    """Open inputs by name and yield their vectors; text is encoded to the same bits as by `encode`.
 
-    `load` gives the encoder where it is not the one that the options name.
+    `load` returns the encoder to use instead of the encoder that the options name.
     """
     from embedkit.data.inputs import open_input
     from embedkit.data.text.records import RecordReader
@@ -62,8 +62,8 @@ def open_as_vectors(
 
 
 def _named(source: VectorSet | VectorFile, encoding: EncoderOptions) -> VectorMeta:
-    """Return what is known of vectors; those of labels are by the encoder that was named, else by the model
-    in their folder. Raises MismatchError when they belong to another.
+    """Return the metadata of vectors; label vectors get the identity of the named encoder, or else of the
+    model in their folder. Raises MismatchError if they belong to another encoder.
     """
     from embedkit.data.label_input import LabelInput
     from embedkit.embedding.loading import load

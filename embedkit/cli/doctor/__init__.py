@@ -1,1 +1,1 @@
-"""What `embedkit doctor` looks at: what is installed, the machine, and a self-test."""
+"""The checks of `embedkit doctor`: the installation, the machine, and a self-test."""

@@ -1,4 +1,4 @@
-"""What `embedkit doctor` finds: one fact of this machine, and what to do where it is wrong."""
+"""A finding of `embedkit doctor`: one fact about this machine, and advice if it is wrong."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Finding(NamedTuple):
-    """A fact; `wrong` where embedkit, or a part that is used as it is, will not work."""
+    """A fact; `wrong` means that embedkit, or a part of it that is configured for use, will not work."""
 
     group: str
     name: str

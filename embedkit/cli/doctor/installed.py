@@ -1,4 +1,4 @@
-"""What is installed: packages by their metadata (none is imported), extras, and models found offline."""
+"""Check the installation: packages by their metadata (without imports), extras, and offline models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from embedkit.version import __version__
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-EXTRAS = {  # what each gives; those of developers are not told
+EXTRAS = {  # descriptions of the extras for users; extras for developers are not listed
     "offline": "the weights of minilm, so that no model hub is needed",
     "plot": "--plot and --colour: pictures",
     "where": "search --where: SQL over fields",
@@ -26,7 +26,7 @@ _SETTINGS = {"EMBEDKIT_MODEL": "the model of -m", "EMBEDKIT_CACHE": "the cache",
 
 
 def program() -> Iterator[Finding]:
-    """Yield the program itself, the interpreter, and the environment variables that change it."""
+    """Yield the versions of the program and the interpreter, and the environment variables in effect."""
     yield Finding("program", "embedkit", __version__)
     yield Finding("program", "Python", f"{platform.python_version()} on {platform.platform()}")
     for name, what in _SETTINGS.items():
@@ -35,7 +35,7 @@ def program() -> Iterator[Finding]:
 
 
 def packages() -> Iterator[Finding]:
-    """Yield every package that embedkit needs, with its version; one that is missing or too old is wrong."""
+    """Yield every package that embedkit needs, with its version; a missing or unsuitable version is wrong."""
     from packaging.requirements import Requirement
 
     try:
@@ -57,7 +57,7 @@ def _package(requirement: Requirement) -> Finding:
 
 
 def extras() -> Iterator[Finding]:
-    """Yield what each extra gives, and how to install those that are not there."""
+    """Yield the extras with their descriptions, and how to install missing ones."""
     from packaging.requirements import Requirement
 
     try:
@@ -82,7 +82,7 @@ def extras() -> Iterator[Finding]:
 
 
 def fits(requirement: Requirement) -> bool:
-    """Say whether a package is installed in a version that is asked for."""
+    """Return True if a package is installed in a version that meets the requirement."""
     found = _version(requirement)
     return found is not None and requirement.specifier.contains(found, prereleases=True)
 
@@ -95,7 +95,7 @@ def _version(requirement: Requirement) -> str | None:
 
 
 def models() -> Iterator[Finding]:
-    """Yield the models that load without a network: the default, the packaged one, the hub cache's."""
+    """Yield the default model, the packaged model, the models in the hub's cache, and hashed n-grams."""
     wanted = os.environ.get("EMBEDKIT_MODEL") or "minilm"
     for name in dict.fromkeys([wanted, "minilm", *hub_models()]):
         yield _model(name, wanted=name == wanted and "EMBEDKIT_MODEL" in os.environ)
@@ -103,7 +103,7 @@ def models() -> Iterator[Finding]:
 
 
 def _model(name: str, *, wanted: bool) -> Finding:
-    """Say whether a model is there; one that is named by EMBEDKIT_MODEL and is not is wrong."""
+    """Return whether a model can be loaded; a failure is wrong if EMBEDKIT_MODEL names the model."""
     from embedkit.embedding.loading import load
 
     try:

@@ -1,4 +1,4 @@
-"""What the machine offers: processor, memory, graphics cards, and the cache folder."""
+"""Check the machine: processor, memory, graphics cards, and the cache folder."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _processor() -> Finding:
 
 
 def _instructions(flags: set[str]) -> Finding:
-    """Say which instructions there are, and in which numbers models are computed therefore."""
+    """Return the available instructions, and the precision of models that follows from them."""
     found = sorted(_INSTRUCTIONS & flags)
     used = "bf16" if {"avx512_bf16", "amx_bf16"} & flags else "fp32: no bf16 instructions"
     return Finding("machine", "instructions", ", ".join(found) or "unknown", f"models are computed in {used}")
@@ -48,7 +48,7 @@ def _flags(file: Path) -> set[str]:
 
 
 def _fact(file: Path, name: str) -> str | None:
-    """Return the first value of a name in a file of `name : value` lines; None without one."""
+    """Return the first value of a name in a file of `name : value` lines, or None."""
     with suppress(OSError):
         for line in file.read_text().splitlines():
             key, _, value = line.partition(":")
@@ -66,7 +66,7 @@ def _memory() -> Finding:
 
 
 def _cards() -> str:
-    """Return the names of NVIDIA's cards, as its own program tells them; empty without one."""
+    """Return the names and memory of NVIDIA's cards from `nvidia-smi`; empty if there are none."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return ""
@@ -78,7 +78,7 @@ def _cards() -> str:
 
 
 def cache() -> Iterator[Finding]:
-    """Yield the cache folder: what is in it, what is free, and whether it can be written."""
+    """Yield the cache folder, its contents, whether it is writable, and the free space."""
     folder = cache_folder("")
     files = [file for file in folder.rglob("*") if file.is_file()]
     compiled = len(list(folder.glob("compiled/*/entry.json")))
@@ -95,7 +95,7 @@ def cache() -> Iterator[Finding]:
 
 
 def size(count: int) -> str:
-    """Return a number of bytes in the unit that suits it.
+    """Return a number of bytes as text, in a suitable unit.
 
     >>> size(1536), size(3 * 2**30)
     ('1.5 KiB', '3.0 GiB')

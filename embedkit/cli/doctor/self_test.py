@@ -1,4 +1,4 @@
-"""The self-test of `embedkit doctor`: what everything rests on is done once, on a few texts."""
+"""The self-test of `embedkit doctor`: run the basic operations once, on a few texts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 
 from embedkit.cli.doctor.finding import Finding
 
-_LEAST_COSINE = 0.9995  # of the compiled model to torch, in whichever numbers it is computed
+_LEAST_COSINE = 0.9995  # lowest cosine of the compiled model's vectors to torch's, in any precision
 
 
 def telemetry() -> Iterator[Finding]:
-    """Yield that no dependency sends anything."""
+    """Yield whether the telemetry of dependencies is off."""
     import os
     import sys
 
@@ -23,17 +23,17 @@ def telemetry() -> Iterator[Finding]:
 
 
 def quick() -> Iterator[Finding]:
-    """Yield whether texts are encoded, and found again by FAISS."""
+    """Yield whether texts can be encoded, and found by FAISS."""
     yield timed("encode and search", _search)
 
 
 def full() -> Iterator[Finding]:
-    """Yield whether minilm compiles, and gives the vectors that torch gives."""
+    """Yield whether minilm compiles, and gives the same vectors as torch."""
     yield timed("minilm, compiled against torch", _compare)
 
 
 def timed(name: str, check: Callable[[], str]) -> Finding:
-    """Run a check, which returns what it found; whatever it raises is what is wrong."""
+    """Run a check, and return its text and time as a finding; any exception gives a wrong finding."""
     started = time.monotonic()
     try:
         found = check()

@@ -1,1 +1,1 @@
-"""What the evaluation commands share: the systems under comparison, tables and JSON of results, protocols."""
+"""Shared code of the evaluation commands: systems to compare, tables and JSON of results, protocols."""

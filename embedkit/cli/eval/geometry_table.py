@@ -1,4 +1,4 @@
-"""What `embedkit eval geometry` says: the table, JSON values, and the protocol."""
+"""Format the output of `embedkit eval geometry`: the table, JSON values, and the protocol."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from embedkit.evaluation.geometry.measures import Geometry, GeometryProtocol
     from embedkit.evaluation.geometry.survey import Survey
 
-READS = {  # what a figure says, in the order of the table
+READS = {  # explanations of measures, in the order of the table
     "mean cosine": "of random pairs: 0 no common direction, 1 all one",
     "uniformity": "of random pairs: lower is more even on the sphere",
     "alignment": "of pairs that mean the same: lower is nearer",
@@ -34,7 +34,7 @@ READS = {  # what a figure says, in the order of the table
 
 
 class Positives(NamedTuple):
-    """Pairs that mean the same: those of a file that score above a threshold."""
+    """Pairs of the same meaning: the pairs of a file whose score is above a threshold."""
 
     name: str
     pairs: list[Pair]
@@ -43,7 +43,7 @@ class Positives(NamedTuple):
 
 
 class GeometryRequest(NamedTuple):
-    """What to measure of every set."""
+    """The measurements to make on every set."""
 
     protocol: GeometryProtocol
     positives: Positives | None
@@ -51,7 +51,7 @@ class GeometryRequest(NamedTuple):
 
 
 class GeometryResult(NamedTuple):
-    """One set of vectors, named, and its figures; `alignment` is None where it was not asked for."""
+    """One set of vectors with its name and its values; `alignment` is None if it was not requested."""
 
     name: str
     meta: VectorMeta
@@ -61,7 +61,7 @@ class GeometryResult(NamedTuple):
 
 
 def print_geometry(sets: Sequence[GeometryResult], shared: Agreement | None) -> None:
-    """Print the table: a figure, what it says, its value and its interval."""
+    """Print the table: each measure with its explanation, its value and its interval."""
     several = len(sets) > 1
     figures = [(each.name, _figures(each)) for each in sets]
     rows = []
@@ -77,7 +77,7 @@ def print_geometry(sets: Sequence[GeometryResult], shared: Agreement | None) -> 
 
 
 def _figures(each: GeometryResult) -> dict[str, Estimate | float]:
-    """Return the figures that there are, by their names in the table."""
+    """Return the available values by the names of their measures in the table."""
     found, spectrum, norms = each.geometry, each.geometry.spectrum, each.geometry.norms
     figures: dict[str, Estimate | float] = {
         "mean cosine": found.mean_cosine,
@@ -107,7 +107,7 @@ def _shown(value: float) -> str:
 
 
 def geometry_facts(each: GeometryResult) -> dict[str, Any]:
-    """Return the figures of one set as JSON values, as they are."""
+    """Return the values of one set as JSON values, without scaling."""
     found = each.geometry
     facts: dict[str, Any] = {"system": each.name, "rows": found.rows, "dimension": found.dimension}
     facts |= {"mean_cosine": _rounded(found.mean_cosine), "uniformity": _rounded(found.uniformity)}
@@ -126,7 +126,7 @@ def geometry_facts(each: GeometryResult) -> dict[str, Any]:
 
 
 def agreement_facts(shared: Agreement) -> dict[str, Any]:
-    """Return what two sets have in common as JSON values."""
+    """Return the agreement of two sets as JSON values."""
     facts = {"overlap": _rounded(shared.overlap), "jaccard": _rounded(shared.jaccard)}
     return {**facts, "rows": shared.rows, "k": shared.k}
 
@@ -136,7 +136,7 @@ def _rounded(figure: Estimate) -> dict[str, float]:
 
 
 def protocol_of(sets: Sequence[GeometryResult], asked: GeometryRequest, shared: Agreement | None) -> Facts:
-    """Return what must be known to make the figures again."""
+    """Return the facts that are needed to reproduce the values."""
     facts: Facts = {}
     for number, each in enumerate(sets, 1):
         suffix = f" {number}" if len(sets) > 1 else ""

@@ -1,4 +1,4 @@
-"""The protocol under figures: what must be known to make them again."""
+"""Write the protocol below values: the facts that are needed to reproduce them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Facts = dict[str, str]
 
 
 def encoder_facts(identity: Identity, settings: EncoderSettings, maps: Sequence[AffineMap]) -> Facts:
-    """Say which encoder, how it was run, and what its maps were fitted on."""
+    """Return the encoder, how it was run, and the data that its maps were fitted on."""
     unit = "unit length" if identity.normalized else "not of unit length"
     return {
         "model": f"{replace(identity, maps=())}, {unit}",
@@ -26,12 +26,12 @@ def encoder_facts(identity: Identity, settings: EncoderSettings, maps: Sequence[
 
 
 def interval_facts(resamples: int, seed: int, *, over: str) -> Facts:
-    """Say how intervals were made, and `over` what."""
+    """Return how intervals were computed; `over` names the resampled items."""
     return {"intervals": f"95 %, percentile bootstrap over {over}, {resamples:,} resamples, seed {seed}"}
 
 
 def version_facts(models: Iterable[str]) -> Facts:
-    """Say the versions of what computed."""
+    """Return the versions of the packages used."""
     names = ["embedkit", "numpy", "scipy"]
     if not all(model.startswith("hash:") for model in models):
         names += ["openvino", "torch", "sentence-transformers"]

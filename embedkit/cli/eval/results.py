@@ -1,4 +1,4 @@
-"""Results of systems side by side: one table, or JSON values, and the protocol under them."""
+"""Print the results of several systems as one table, or as JSON values, with the protocol below them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """A line of the table: words on what was measured, where several systems are named, and its figures."""
+    """A line of the table: the name of what was measured, the number of the system, counts and values."""
 
     what: str
     system: int
@@ -33,7 +33,7 @@ def print_results(
     protocol: Facts,
     **others: Any,
 ) -> None:
-    """Print JSON where it was asked for, or what `show` prints and the protocol under it."""
+    """Print JSON if it was requested; otherwise call `show`, and print the protocol below."""
     if common.json:
         facts = {"results": results, **others, "protocol": protocol}
         print(json.dumps(with_readable_names(facts)))
@@ -46,8 +46,8 @@ def print_results(
 def print_rows(
     heads: Sequence[str], figures: Sequence[str], rows: Iterable[Row], names: Sequence[str]
 ) -> None:
-    """Print a table: `heads` of what was measured and of counts, and `figures`, each with its interval; with
-    several systems also their `names`, and how far each is from the first.
+    """Print a table with the columns `heads` (what was measured, counts) and `figures`, each with its
+    interval; with several systems, also their `names` and the difference of each from the first.
     """
     several = len(names) > 1
     system, gain = (["system"], ["difference", "95 %", "p"]) if several else ([], [])
@@ -62,13 +62,13 @@ def print_rows(
 
 
 def print_means(what: str, results: Sequence[Result], names: Sequence[str]) -> None:
-    """Print a table of means, each by its name under the head `what`."""
+    """Print a table of means; the column `what` contains their names."""
     rows = [Row(each.name, each.system, [], [each.value], each.gain) for each in results]
     print_rows([what], ["value"], rows, names)
 
 
 def mean_facts(results: Sequence[Result], system: int, key: Callable[[str], str] = str) -> dict[str, Any]:
-    """Return the means of one system as JSON values, times 100, named by `key` of their names."""
+    """Return the means of one system as JSON values, times 100; `key` maps their names to keys."""
     own = {key(each.name): each for each in results if each.system == system}
     facts: dict[str, Any] = {name: times_100(each.value) for name, each in own.items()}
     gains = {name: times_100(each.gain) for name, each in own.items() if each.gain is not None}

@@ -1,4 +1,4 @@
-"""The options that name the searches of `embedkit eval retrieval`."""
+"""Define the options that name the searches of `embedkit eval retrieval`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from embedkit.errors import UsageError
 if TYPE_CHECKING:
     from embedkit.evaluation.measures import Measure
 
-DEPTH = 1000  # hits a query, as TREC has them
+DEPTH = 1000  # hits per query, as in TREC
 _PANEL = "Searches to judge: runs, indexes, or models and a corpus"
 
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """What answers the queries."""
+    """Options that name the searches to evaluate."""
 
     run: Annotated[
         list[str] | None,
@@ -64,7 +64,7 @@ class SearchOptions:
     ] = None
 
     def require_one(self, qrels: str) -> None:
-        """Raise UsageError unless one kind of search was named, with what belongs to it and nothing else."""
+        """Raise UsageError unless exactly one kind of search is named, with its own options only."""
         named = [name for name in ("run", "index", "corpus") if getattr(self, name)]
         if len(named) != 1:
             what = f"--{named[0]} and --{named[1]} were both given" if named else "there is nothing to judge"
@@ -82,7 +82,7 @@ class SearchOptions:
             raise UsageError("standard input can be read only once", where="-")
 
     def depth(self, measures: Sequence[Measure]) -> int:
-        """Return how many hits a query; raises UsageError for fewer than a measure looks at."""
+        """Return the number of hits per query; raise UsageError if a measure needs more."""
         deepest = max(measures, key=lambda measure: measure.cutoff)
         if self.k and self.k < deepest.cutoff:
             what = f"{deepest.name} looks at {deepest.cutoff:,} hits a query, {self.k:,} are asked for"
@@ -101,9 +101,9 @@ def measure_searches(
     no_cache: bool,
     cluster: str | None = None,
 ) -> SystemRun:
-    """Measure the searches that were named; indexes are searched on a cluster, where one is named.
+    """Measure the named searches; indexes are searched on a cluster if one is named.
 
-    Raises UsageError for an option that has no part in them.
+    Raises UsageError for an option that does not apply to them.
     """
     from embedkit.cli.cluster import spread_indexes
     from embedkit.indexing.store import Index

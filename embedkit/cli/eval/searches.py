@@ -1,4 +1,4 @@
-"""What answers the queries of a retrieval task: runs, indexes, or models that search a corpus."""
+"""Answer the queries of a retrieval task by runs, by indexes, or by models that search a corpus."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 
 class RetrievalRequest(NamedTuple):
-    """What is measured, and on which judgements."""
+    """The measures to compute, and the task with its judgements."""
 
     measures: list[Measure]
     task: Task
 
 
 class Search(NamedTuple):
-    """A search, under a name for the table, and how well it did."""
+    """A search with its name in the table, and its values."""
 
     name: str
     figures: RunFigures
 
 
 class SystemRun(NamedTuple):
-    """All searches, words on what they were, and the models that encoded their queries."""
+    """All searches, facts that describe them, and the models that encoded their queries."""
 
     searches: list[Search]
     facts: Facts
@@ -46,14 +46,14 @@ class SystemRun(NamedTuple):
 
 
 class Queries(NamedTuple):
-    """The queries of a task that were given, and words for all of them."""
+    """The given queries that belong to a task, and a description of all given queries."""
 
     records: list[Record]
     told: str
 
 
 def of_runs(names: Sequence[str], asked: RetrievalRequest) -> SystemRun:
-    """Measure runs, which are files."""
+    """Measure runs, which are read from files."""
     from embedkit.data.text.runs import read_run
 
     searches = [_search(name, names, read_run(name).items(), asked) for name in names]
@@ -74,7 +74,7 @@ def of_indexes(
     *,
     no_cache: bool,
 ) -> SystemRun:
-    """Search indexes, each with the encoder of its vectors, `k` hits a query."""
+    """Search indexes, each with the encoder of its vectors, for `k` hits per query."""
     encoders = [_encoder_for(index, encoding, no_cache=no_cache) for index in indexes]
     searches: list[Search] = []
     facts: Facts = {"queries": queries.told}
@@ -100,7 +100,7 @@ def of_models(
     *,
     no_cache: bool,
 ) -> SystemRun:
-    """Search a corpus exactly with each encoder and map, `k` hits a query."""
+    """Search a corpus exactly with each encoder and map, for `k` hits per query."""
     from embedkit.data.inputs import open_text
     from embedkit.evaluation.exact_search import search_corpus
 
@@ -122,7 +122,7 @@ def of_models(
 
 
 def read_queries(names: Sequence[str], task: Task, reading: TextOptions) -> Queries:
-    """Read the queries of a task, and count others; raises DataError when there is none of them."""
+    """Read the queries of a task, and count other queries; raise DataError if no query is in the task."""
     from embedkit.data.inputs import open_text
 
     kept: dict[str, Record] = {}
@@ -147,15 +147,15 @@ def read_queries(names: Sequence[str], task: Task, reading: TextOptions) -> Quer
 
 
 def numbered(name: str, told: Sequence[str]) -> Facts:
-    """Return facts of one name, numbered where there are several."""
+    """Return facts with one name, which is numbered if there are several."""
     return {f"{name} {number}" if len(told) > 1 else name: fact for number, fact in enumerate(told, 1)}
 
 
 def _search(
     name: str, names: Sequence[str], answers: Answers, asked: RetrievalRequest, depth: int | None = None
 ) -> Search:
-    """Measure the first `depth` hits of answers, or all, under a path's last part, where that tells it from
-    the other names.
+    """Measure the first `depth` hits of answers, or all hits; name the search by the last part of its path if
+    that part is unique among `names`.
     """
     from embedkit.evaluation.retrieval import run_figures
 
@@ -175,7 +175,7 @@ def _search(
 
 
 def _encoder_for(index: Index, encoding: EncoderOptions, *, no_cache: bool) -> Encoder:
-    """Return the encoder of an index's vectors, behind the cache unless it is not wanted."""
+    """Return the encoder of an index's vectors, with the cache unless `no_cache`."""
     where = str(index.path)
     encoder = load_cached_for(encoding, index.identity, index.map_file, where=where, no_cache=no_cache)
     index.require_encoder(encoder)
@@ -189,7 +189,7 @@ def _maps(encoder: Encoder) -> list[AffineMap]:
 
 
 def _answers(index: Index, encoder: Encoder, queries: Sequence[Record], k: int) -> Answers:
-    """Search for windows of queries; nothing but ids is read of the documents.
+    """Search for queries window by window; only the ids of documents are read.
 
     Raises DataError for a query whose vector is not finite.
     """
@@ -201,12 +201,12 @@ def _answers(index: Index, encoder: Encoder, queries: Sequence[Record], k: int) 
         vectors = encoder.encode(texts, "query")
         require_finite(vectors, texts)
         for record, hits in zip(window, index.hits(vectors, k, ["id"]), strict=True):
-            scores = {compared(hit.document["id"]): hit.score for hit in reversed(hits)}  # the best one stays
+            scores = {compared(hit.document["id"]): hit.score for hit in reversed(hits)}  # best score wins
             yield compared(record.id), scores
 
 
 def _judged_ids(index: Index, task: Task) -> set[str]:
-    """Return the ids of an index's documents, as they are compared, that are judged for any query."""
+    """Return the ids of an index's documents that are judged for a query, as `compared` trims them."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -219,7 +219,7 @@ def _judged_ids(index: Index, task: Task) -> set[str]:
 
 
 def _absent(task: Task, there: Container[str], *, where: str) -> str:
-    """Return words for the judgements of documents that are not there; empty when all are."""
+    """Return words for the judgements of missing documents; empty if no document is missing."""
     from embedkit.evaluation.retrieval import absent_from
 
     try:

@@ -1,4 +1,4 @@
-"""What an evaluation sets side by side: encoders with their maps, named by `-m`, `-t` and `--compare`."""
+"""Load the systems that an evaluation compares: encoders with maps, named by `-m`, `-t` and `--compare`."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ Resamples = Annotated[
 
 @dataclass(frozen=True)
 class Comparison:
-    """What stands beside the first system, and how sure its figures are."""
+    """Options for the systems to compare with the first, the intervals, and the cache."""
 
     compare: Compare = None
     resamples: Resamples = 1000
     no_cache: NoCache = False
 
     def systems(self, encoding: EncoderOptions) -> list[System]:
-        """Return all systems, of texts that are encoded alike.
+        """Return all systems, for texts that are all encoded as documents.
 
-        Raises UsageError for a prompt of queries, since there are none.
+        Raises UsageError for a query prompt, since there are no queries.
         """
         if encoding.query_prompt is not None:
             what = "is for queries, and all texts are encoded as documents here"
@@ -59,7 +59,7 @@ class Comparison:
 
 
 class System(NamedTuple):
-    """What is measured: an encoder with its maps, under a name for the table."""
+    """A system to measure: an encoder with its maps, and a name for the table."""
 
     name: str
     settings: EncoderSettings
@@ -75,7 +75,7 @@ def named_systems(encoding: EncoderOptions, compare: Sequence[str] | None) -> li
 
 
 def _compared(name: str, settings: EncoderSettings) -> System:
-    """Read one `--compare`: no map, a map's file, or else a model, which is read as it says itself."""
+    """Return the system of one `--compare`: no map, a map file, or else a model with its own settings."""
     from embedkit.data.affine import AffineMap
     from embedkit.embedding.encoder import EncoderSettings
 
@@ -95,7 +95,7 @@ def _named(settings: EncoderSettings, maps: Sequence[str]) -> str:
 
 
 def load_cached(encoding: EncoderOptions, *, no_cache: bool) -> Encoder:
-    """Return the encoder that the options name, with its maps, behind the cache unless it is not wanted."""
+    """Return the encoder that the options name, with its maps, and with the cache unless `no_cache`."""
     from embedkit.embedding.cached import cached, open_cache
 
     encoder = encoding.load()
@@ -105,8 +105,8 @@ def load_cached(encoding: EncoderOptions, *, no_cache: bool) -> Encoder:
 def load_cached_for(
     encoding: EncoderOptions, identity: Identity | None, map_file: bytes | None, *, where: str, no_cache: bool
 ) -> Encoder:
-    """Return the encoder of vectors of `identity`, as `EncoderOptions.load_for` does, behind the cache unless
-    it is not wanted.
+    """Return the encoder of vectors of `identity`, as `EncoderOptions.load_for` does, with the cache unless
+    `no_cache`.
     """
     from embedkit.embedding.cached import cached, open_cache
 
@@ -115,14 +115,14 @@ def load_cached_for(
 
 
 def settings_for(encoding: EncoderOptions, identity: Identity | None) -> EncoderSettings:
-    """Return the settings of the encoder of vectors of `identity`, or of the one that was named."""
+    """Return the settings of the encoder of vectors of `identity`, or of the named encoder if it is None."""
     return encoding.settings() if identity is None else encoding.settings_like(identity)
 
 
 def load_once(systems: Sequence[System], *, no_cache: bool) -> list[Encoder]:
-    """Return each system's encoder, behind the cache unless it is not wanted; what they share is one.
+    """Return each system's encoder, with the cache unless `no_cache`; equal settings share one encoder.
 
-    Raises MismatchError for a map that does not fit, before the work.
+    Raises MismatchError for a map that does not fit, before the work starts.
     """
     from embedkit.embedding.cached import cached, open_cache
     from embedkit.embedding.encoder import with_maps
@@ -138,9 +138,9 @@ def load_once(systems: Sequence[System], *, no_cache: bool) -> list[Encoder]:
 def encode_once(
     systems: Sequence[System], texts: Sequence[str], common: Common, *, no_cache: bool = False
 ) -> list[Encoder]:
-    """Return each system's encoder with the texts encoded already, once for all systems that share it.
+    """Return each system's encoder with the texts already encoded, once per shared encoder.
 
-    Raises MismatchError for a map that does not fit, before the work.
+    Raises MismatchError for a map that does not fit, before the work starts.
     """
     from embedkit.embedding.encoder import Mapped, with_maps
     from embedkit.evaluation.sts import remember
@@ -157,7 +157,7 @@ def encode_once(
 
 
 def system_facts(systems: Sequence[System], encoders: Sequence[Encoder]) -> Facts:
-    """Say which encoders and maps were measured, numbered where there are several systems."""
+    """Return the encoders and maps that were measured, numbered if there are several systems."""
     facts: Facts = {}
     for number, (system, encoder) in enumerate(zip(systems, encoders, strict=True), 1):
         told = encoder_facts(encoder.identity, system.settings, system.maps)

@@ -1,1 +1,1 @@
-"""What the index commands share: queries, plans and their tables."""
+"""Shared code of the index commands: queries, plans and their tables."""

@@ -1,4 +1,4 @@
-"""`embedkit index build` by a plan: a kind is chosen for the rows, the index built, its recall measured."""
+"""Run `embedkit index build` by a plan: choose a kind for the rows, build the index, measure its recall."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def dry_run(
     encoding: EncoderOptions,
     common: Common,
 ) -> None:
-    """Count the rows of the inputs, and print the plan for them; nothing is encoded and nothing written."""
+    """Count the rows of the inputs, and print the plan for them, without encoding or writing."""
     from embedkit.data.inputs import open_input
     from embedkit.data.text.records import RecordReader
 
@@ -59,7 +59,7 @@ def dry_run(
 
 
 def require_queries(queries: Path | None, wishing: WishOptions) -> None:
-    """Raise UsageError for questions that are of no use, or are not there."""
+    """Raise UsageError for a file of queries that is given without a recall, or does not exist."""
     if queries is not None and wishing.recall is None:
         raise UsageError("is for measuring a recall", where="--queries", hint="ask for a --recall")
     if queries is not None and not queries.exists():
@@ -77,10 +77,10 @@ def build_planned(
     encoding: EncoderOptions,
     common: Common,
 ) -> None:
-    """Build the index that a plan chooses; with a recall, find by measurement the settings that reach it."""
+    """Build the index that a plan chooses; with a recall, measure which settings reach it."""
     from embedkit.indexing.building import build_index
 
-    wishing.wishes()  # refused before anything is encoded
+    wishing.wishes()  # raises before anything is encoded
     with _as_vector_set(output, names, reading, encoding, common) as vectors:
         chosen = planned(vectors.rows, vectors.meta.dimension, wishing, kind)
         tell_plan(chosen, quiet=common.quiet)
@@ -118,7 +118,7 @@ def build_planned(
 def _as_vector_set(
     output: Path, names: list[str], reading: TextOptions, encoding: EncoderOptions, common: Common
 ) -> Iterator[VectorSet]:
-    """Yield inputs as a vector set: as it is, or written beside the output for as long as it is needed."""
+    """Yield inputs as a vector set: the input itself, or a temporary copy next to the output."""
     from embedkit.data.atomic import scratch_folder
     from embedkit.data.vectors.vector_set import VectorSet, VectorSetWriter
 
@@ -167,7 +167,7 @@ def _report(
     found: Tuning | None,
     point: OperatingPoint | None,
 ) -> None:
-    """Close the command: a line or two on standard error, or JSON on standard output."""
+    """Close the command: print one or two lines to standard error, or JSON to standard output."""
     if common.json:
         facts = {"output": str(index.path), "rows": index.rows, "dimension": index.dimension}
         facts |= {"kind": index.kind, "seconds": round(seconds, 3), "plan": plan_facts(chosen)}

@@ -1,4 +1,4 @@
-"""`embedkit index plan --machines`: several machines as a table, with its arithmetic."""
+"""Print the plan of `embedkit index plan --machines`: a table for several machines, with its arithmetic."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from embedkit.indexing.planning.fleet import Fleet
 
 _PANEL = "Several machines"
-_TEXTS = 20_000  # of the standard library's documentation, to measure with; there are fewer
+_TEXTS = 20_000  # most texts to measure with; the standard library's documentation has fewer
 
 
 @dataclass(frozen=True)
 class FleetOptions:
-    """How many machines, and how fast each of them encodes."""
+    """Options for the number of machines, and the encoding rate of each."""
 
     machines: Annotated[
         int | None,
@@ -55,7 +55,7 @@ class FleetOptions:
     ] = None  # fmt: skip
 
     def check(self) -> None:
-        """Raise UsageError for options that do not go together."""
+        """Raise UsageError for options that cannot be combined, and for an invalid rate."""
         if self.machines is None and (self.rate is not None or self.model is not None):
             where = "--rate" if self.rate is not None else "--model"
             raise UsageError("says nothing of one machine's index", where=where, hint="add --machines")
@@ -65,7 +65,7 @@ class FleetOptions:
             raise UsageError(f"{self.rate:g} is not a number of texts above 0", where="--rate")
 
     def measured(self) -> tuple[float, str]:
-        """Return the texts that a machine encodes a second, and where that is known from."""
+        """Return the texts per second that a machine encodes, and the source of this rate."""
         if self.rate is not None:
             return self.rate, "as given by --rate"
         import os
@@ -82,7 +82,7 @@ class FleetOptions:
 
 
 def print_fleet(fleet: Fleet, shape: list[Fleet], rate_from: str) -> None:
-    """Print how cost changes with the number of machines, then what the asked number takes, term by term."""
+    """Print the cost by number of machines, then the cost of the requested number, term by term."""
     heads = [
         "", "index of each", "machines", "encoding", "building", "machine-hours", "memory of each",
         "index in all", "a query", "recall", "machine-hours a million queries",
@@ -110,7 +110,7 @@ def _row(asked: Fleet, each: Fleet) -> list[str]:
 
 
 def _lines(fleet: Fleet, rate_from: str) -> Iterator[str]:
-    """Yield the arithmetic, a line a sum."""
+    """Yield the arithmetic, one line per sum."""
     rows, machines, cost = fleet.rows, fleet.machines, fleet.segment.chosen.cost
     hours, share = fleet.encode_hours, f"{fleet.share:,} rows"
     yield f"{machines:,} machines: {rows:,} rows / {machines:,} = {share} each"
@@ -132,7 +132,7 @@ def _lines(fleet: Fleet, rate_from: str) -> Iterator[str]:
 
 
 def fleet_facts(fleet: Fleet, shape: list[Fleet], rate_from: str) -> dict[str, Any]:
-    """Return several machines as JSON values: hours, bytes, seconds."""
+    """Return the plan for several machines as JSON values: hours, bytes, seconds."""
     return {
         "rows": fleet.rows,
         "dimension": fleet.dimension,

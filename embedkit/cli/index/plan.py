@@ -1,4 +1,4 @@
-"""What an index shall do, as options, and the plan that follows from it, as a table with its arithmetic."""
+"""Define the requirements of an index as options, and print the resulting plan, with its arithmetic."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from embedkit.indexing.planning.costs import Term
     from embedkit.indexing.planning.plan import Candidate, Plan, Wishes
 
-_LOADED = 180_000_000  # bytes of libraries, their threads and buffers, seen while a million rows were built
+_LOADED = 180_000_000  # bytes of libraries, their threads and buffers, measured while building a million rows
 _PANEL = "What the index shall do"
 
 
 @dataclass(frozen=True)
 class WishOptions:
-    """The wishes of a plan."""
+    """Options for the requirements of a plan."""
 
     recall: Annotated[
         float | None,
@@ -53,11 +53,11 @@ class WishOptions:
 
     @property
     def given(self) -> bool:
-        """Say whether anything was wished for."""
+        """True if any requirement is given."""
         return (self.recall, self.max_memory, self.latency) != (None, None, None)
 
     def wishes(self) -> Wishes:
-        """Return the library's wishes; raises UsageError for a recall, size or time that is none."""
+        """Return the requirements for the library; raise UsageError for an invalid recall, size or time."""
         from embedkit.indexing.planning.plan import LATENCY, RECALL, Wishes
 
         if self.recall is not None and not 0 < self.recall <= 1:
@@ -68,27 +68,27 @@ class WishOptions:
 
 
 def planned_process_bytes() -> int:
-    """Return what this process will have in memory besides what a plan counts: what it has now, and what it
-    loads.
+    """Return the bytes that this process will use in addition to the plan's: its current memory, and the
+    libraries that it will load.
     """
     return process_bytes() + _LOADED
 
 
 def process_bytes() -> int:
-    """Return what this process has in memory now."""
+    """Return the bytes that this process has in memory now."""
     import os
     from pathlib import Path
 
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, AttributeError):  # other systems tell the peak only
+    except (OSError, ValueError, AttributeError):  # other systems report the peak only
         import resource
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def print_plan(plan: Plan) -> None:
-    """Print all candidates, the chosen one marked, then what it takes, term by term."""
+    """Print all candidates, with the chosen one marked, then its costs, term by term."""
     heads = ["", "kind", "disk", "building", "searching", "build time", "a query", "recall", "leaves open"]
     rows = [_row(plan, each) for each in plan.candidates]
     print_table(heads, rows, texts=2)
@@ -98,7 +98,7 @@ def print_plan(plan: Plan) -> None:
 
 
 def arithmetic(plan: Plan) -> Iterator[str]:
-    """Yield the arithmetic of the chosen kind, a line a sum."""
+    """Yield the arithmetic of the chosen kind, one line per sum."""
     cost = plan.chosen.cost
     yield f"{plan.chosen.spec}: for {plan.rows:,} rows of {plan.dimension} columns"
     yield f"  on disk    {_sum((*cost.mapped, *cost.unmapped))}, without the documents"
@@ -130,7 +130,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
 
 
 def tell_plan(plan: Plan, *, quiet: bool) -> None:
-    """Say in a line what was chosen."""
+    """Print the chosen kind and its costs in one line, unless `quiet`."""
     cost = plan.chosen.cost
     if not quiet:
         memory = in_bytes(plan.process + max(cost.build_memory, cost.search_memory))
@@ -175,7 +175,7 @@ def _sum(terms: tuple[Term, ...]) -> str:
 
 
 def planned(rows: int, dimension: int, wishing: WishOptions, kind: str | None) -> Plan:
-    """Return the plan for rows `(rows, dimension)` on this machine, beside what this process holds now."""
+    """Return the plan for rows `(rows, dimension)` on this machine, in addition to this process's memory."""
     from embedkit.indexing.planning.machine import this_machine
     from embedkit.indexing.planning.plan import plan_index
 

@@ -1,4 +1,4 @@
-"""Queries for measuring an index: vectors or text that the user names, or documents drawn from it."""
+"""Get the queries for measuring an index: vectors or text that the user names, or documents drawn from it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ Queries = Annotated[
 def asked_queries(
     index: Index, queries: Path | None, reading: TextOptions, encoding: EncoderOptions, seed: int
 ) -> QuerySet:
-    """Return the queries of a file, or queries drawn from the documents; raises MismatchError for vectors of
-    another width.
+    """Return the queries of a file, or queries drawn from the documents; raise MismatchError for vectors of
+    another dimension.
     """
     from embedkit.evaluation.index.queries import stored
 
@@ -39,7 +39,7 @@ def asked_queries(
 
 
 def tuned_line(path: Path, found: Tuning, point: OperatingPoint) -> str:
-    """Return the closing line: how the index is searched from now on."""
+    """Return the closing line, which states how the index is searched from now on."""
     return f"{path}: searched with {point}, recall@{found.k}, {point.milliseconds:.3g} ms a query"
 
 

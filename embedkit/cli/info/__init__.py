@@ -1,1 +1,1 @@
-"""What `embedkit info` says of a path or a name."""
+"""Collect and print what `embedkit info` shows about a path or a name."""

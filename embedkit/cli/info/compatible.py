@@ -1,4 +1,4 @@
-"""Which of embedkit's things go together: by their encoders, and by what a map takes and leads to."""
+"""Decide which things fit together, by their encoders and by the input and output spaces of maps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Fit(NamedTuple):
-    """Whether two things go together, None where nobody can say, and why."""
+    """Whether two things fit together (None: unknown), and the reason."""
 
     one: str
     other: str
@@ -26,7 +26,7 @@ class Fit(NamedTuple):
 
 
 def fit(one: Thing, other: Thing) -> Fit:
-    """Say whether two things go together, as the commands that use both would find."""
+    """Return whether two things fit together, by the checks of the commands that use both."""
     together, reason = _fit(one, other)
     return Fit(one.name, other.name, together, reason)
 
@@ -56,7 +56,7 @@ def _same_space(one: Identity, other: Identity, mine: str, others: str) -> tuple
 
 
 def _takes(transform: AffineMap, identity: Identity, name: str) -> tuple[bool, str]:
-    """Say whether a map takes vectors of an encoder, or was behind it already."""
+    """Return whether a map fits vectors of an encoder: it takes them, made them, or leads to their space."""
     if identity.maps[-len(transform.fingerprints) :] == transform.fingerprints:
         return True, f"{name} was made with the map"
     target = transform.target.identity if transform.target is not None else None
@@ -70,7 +70,7 @@ def _takes(transform: AffineMap, identity: Identity, name: str) -> tuple[bool, s
 
 
 def _width(transform: AffineMap, dimension: int) -> tuple[bool | None, str]:
-    """Say whether a map takes vectors of which only the width is known."""
+    """Return whether a map takes vectors of which only the dimension is known."""
     wants = f"the map wants {transform.input_dimension} columns, the vectors have {dimension}"
     if transform.input_dimension != dimension:
         return False, wants
@@ -78,7 +78,7 @@ def _width(transform: AffineMap, dimension: int) -> tuple[bool | None, str]:
 
 
 def _chain(first: AffineMap, second: AffineMap, mine: str, others: str) -> tuple[bool, str]:
-    """Say in which order two maps can follow each other."""
+    """Return whether two maps can be chained, and in which order."""
     reason = ""
     for before, after, words in ((first, second, f"{mine}, then {others}"), (second, first, "")):
         try:

@@ -1,5 +1,5 @@
-"""The facts that several of embedkit's things have: encoders, how a model was made, labels and what they
-were calibrated on.
+"""Collect facts that several kinds of things share: the encoder, the provenance of a model, labels and their
+calibration.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from embedkit.errors import FormatError
 if TYPE_CHECKING:
     from embedkit.data.vectors.label_vectors import Calibration
 
-_FIRST_LABELS = 5  # of many that are shown
-_STORY = ("made by", "examples", "columns", "labels", "calibrated_on")  # of embedkit.json, where they are
+_FIRST_LABELS = 5  # labels to show
+_STORY = ("made by", "examples", "columns", "labels", "calibrated_on")  # optional fields of embedkit.json
 
 
 def identity_facts(identity: Identity | None) -> dict[str, Any]:
-    """Return what an encoder is known by; its name is None when nobody said which."""
+    """Return the facts that identify an encoder; its name is None if the encoder is unknown."""
     if identity is None:
         return {"encoder": None}
     facts = {
@@ -36,9 +36,9 @@ def identity_facts(identity: Identity | None) -> dict[str, Any]:
 
 
 def story_facts(folder: Path) -> dict[str, Any]:
-    """Return how a model was trained or exported, when embedkit did it; else nothing.
+    """Return how embedkit trained or exported a model; empty if it did neither.
 
-    Raises FormatError when the file that says so is damaged.
+    Raises FormatError if the file with these facts is damaged.
     """
     from embedkit.embedding.export.sentence_transformers import FORMAT, STORY
     from embedkit.embedding.foreign_json import read_object
@@ -59,7 +59,7 @@ def story_facts(folder: Path) -> dict[str, Any]:
 
 
 def _facts_of(story: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts in a story of this format."""
+    """Return the facts in the provenance of a model."""
     facts: dict[str, Any] = {name.replace("_", " "): story[name] for name in _STORY if name in story}
     facts["made from"] = str(Identity.from_json(story["base"]))
     facts["made with"] = f"embedkit {story['embedkit']}"
@@ -69,7 +69,7 @@ def _facts_of(story: dict[str, Any]) -> dict[str, Any]:
 
 
 def _figures(figures: dict[str, Any]) -> dict[str, Any]:
-    """Return how long a run was and what it was judged by."""
+    """Return the length of a run, and its best value of the measure that it was evaluated by."""
     facts: dict[str, Any] = {name: figures[name] for name in ("steps", "seconds") if name in figures}
     if figures.get("best") is None:
         return facts
@@ -78,18 +78,18 @@ def _figures(figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def unfinished_facts(folder: Path) -> dict[str, Any]:
-    """Return how far a training run has come that was killed, or is still under way."""
+    """Return the progress of a training run that was killed or is still running."""
     checkpoints = [path.name for path in (folder / "checkpoints").glob("checkpoint-*")]
     return {
         "type": "training run that is not finished",
         **{f"last {name.replace('_', ' ')}": value for name, value in _last_line(folder).items()},
-        "checkpoints": sorted(checkpoints, key=lambda name: (len(name), name)),  # by their steps
+        "checkpoints": sorted(checkpoints, key=lambda name: (len(name), name)),  # ordered by step
         "goes on with": f"the command that made it, and --resume -o {folder.with_suffix('').name}",
     }
 
 
 def _last_line(folder: Path) -> dict[str, Any]:
-    """Return the last line of a run's log that was written whole; a killed run may cut the last one short."""
+    """Return the last complete line of a run's log; a killed run may leave an incomplete last line."""
     import orjson
 
     lines = (folder / "log.jsonl").read_bytes().splitlines() if (folder / "log.jsonl").is_file() else []
@@ -101,7 +101,9 @@ def _last_line(folder: Path) -> dict[str, Any]:
 
 
 def label_facts(path: Path) -> tuple[dict[str, Any], Identity | None]:
-    """Return the facts of a file of label vectors, or of a model's, and the encoder they belong to."""
+    """Return the facts of a file of label vectors, which may belong to a model, and the identity of their
+    encoder, if known.
+    """
     from embedkit.data.vectors.label_vectors import VERSION, LabelVectors
 
     labels = LabelVectors.load(path)

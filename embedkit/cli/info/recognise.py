@@ -1,4 +1,4 @@
-"""What a path or a name stands for, as embedkit knows it: its facts, its encoder, or the map that it is."""
+"""Recognise what a path or a name is, and return its facts, its encoder, or the map that it contains."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _NONE = "is no index, vectors, map, label vectors, model, run of hits or evaluat
 
 
 class Thing(NamedTuple):
-    """Something embedkit knows: facts by name, and what decides with what it goes.
+    """A thing that embedkit recognises: its facts by name, and the data that decide which things it fits.
 
-    `identity` is the encoder that its vectors come from, or that it is; `transform` is the map that it is.
+    `identity` is the encoder of its vectors, or the encoder itself; `transform` is the map, if it is one.
     """
 
     name: str
     facts: dict[str, Any]
     identity: Identity | None = None
     transform: AffineMap | None = None
-    dimension: int | None = None  # of its vectors, where nobody said which encoder made them
+    dimension: int | None = None  # of its vectors, even if their encoder is unknown
 
 
 def read_thing(path: Path, name: str) -> Thing:
-    """Return what a path, or a model's name, stands for; raises DataError when it is nothing embedkit knows,
-    and FormatError where it is damaged.
+    """Return the thing at a path, or the model of a name; raise DataError if embedkit does not recognise it,
+    and FormatError if it is damaged.
     """
     if (path / "manifest.json").is_file():
         return _index(path, name)
@@ -97,7 +97,7 @@ def _file(path: Path, name: str) -> Thing:
     try:
         return _map(path, name)
     except FormatError:
-        if path.suffix == ".safetensors":  # named like a map: say what is wrong with it
+        if path.suffix == ".safetensors":  # named like a map: report what is wrong with it
             raise
     for read in (_evaluation, _vector_file, _hits):
         with suppress(DataError, FormatError):
@@ -180,7 +180,7 @@ def _codes(meta: Any) -> dict[str, Any]:
 
 
 def _tuning(index: Any) -> dict[str, Any]:
-    """Return what recall was measured, of how many documents then, and the point at which it is searched."""
+    """Return the measured recall, the numbers of documents then and now, and the operating points."""
     tuning = index.manifest.tuning
     if tuning is None:
         return {}
@@ -190,7 +190,7 @@ def _tuning(index: Any) -> dict[str, Any]:
 
 
 def _bytes_a_vector(index: Any) -> dict[str, Any]:
-    """Return what a vector takes in each file of the index kind, rounded."""
+    """Return the rounded bytes per vector in each file of the index."""
     sizes: dict[str, int] = {}
     for file in (file for segment in index.segments for file in segment.files):
         sizes[file.name] = sizes.get(file.name, 0) + file.bytes

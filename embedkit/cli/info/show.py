@@ -1,4 +1,4 @@
-"""Details of paths and names, printed for people or as JSON."""
+"""Print details of paths and names for people or as JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def show(path: Path, *, as_json: bool) -> None:
-    """Print what `path` is, a line a fact, or as JSON."""
+    """Print the facts about `path`, one per line, or as JSON."""
     from embedkit.cli.info.recognise import read_thing
 
     _print(read_thing(path, str(path)).facts, as_json=as_json)

@@ -1,1 +1,1 @@
-"""What the commands that fit maps share."""
+"""Shared code of the commands that fit maps."""

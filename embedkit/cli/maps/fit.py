@@ -1,4 +1,4 @@
-"""Fitting a map: its output, its target, its seed and its closing line."""
+"""Fit a map in a command: handle its output, target and seed, and print the closing line."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def fit_to(
     target: str | None = None,
     cluster: str | None = None,
 ) -> None:
-    """Fit the kind that a spec says on what is named, here or on a cluster, write the map, and say what it
-    is.
+    """Fit the transform kind of a spec on the named inputs, here or on a cluster, write the map, and print
+    the closing line.
     """
     from embedkit.data.atomic import refuse_existing
 
@@ -73,7 +73,7 @@ def _fit(settings: Any, vectors: VectorInput, target: str | None) -> AffineMap:
 
 
 def _check_target(settings: Any, target: str | None) -> None:
-    """Raise UsageError when a kind is given a target that it cannot have, or none where it needs one."""
+    """Raise UsageError for a target that the kind does not take, or for a missing target that it requires."""
     from embedkit.transforms.fitting import need_of_target
 
     need, kind = need_of_target(type(settings)), spec.render(settings)
@@ -90,9 +90,9 @@ def _check_target(settings: Any, target: str | None) -> None:
 
 
 def with_seed(settings: Any, seed: int) -> Any:
-    """Return a kind's settings with the seed of `--seed`, where it leaves anything to chance.
+    """Return a kind's settings with the seed of `--seed`, if the kind is random.
 
-    Raises UsageError when the spec names another one.
+    Raises UsageError if the spec names another seed.
     """
     given = getattr(settings, "seed", None)
     if given is None or seed in (0, given):
@@ -103,7 +103,7 @@ def with_seed(settings: Any, seed: int) -> Any:
 
 
 def report_map(fitted: AffineMap, progress: Progress, source: object, output: Path, common: Common) -> None:
-    """Close a command that wrote a map fitted on a source."""
+    """Close a command that fitted a map: print a line to standard error, or JSON to standard output."""
     story, seconds = fitted.story, progress.seconds
     facts = {
         "output": readable_name(output),

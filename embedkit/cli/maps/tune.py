@@ -1,4 +1,4 @@
-"""What `embedkit whiten --tune` does: settings chosen on scored pairs, and the choice told."""
+"""Run `embedkit whiten --tune`: choose settings on scored pairs, and report the choice."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from embedkit.embedding.encoder import Encoder
     from embedkit.evaluation.whitening_tuning import Float64, TunedWhitening, WhiteningCandidate
 
-SHOWN = 12  # of the candidates, beside the chosen one and no map
+SHOWN = 12  # best candidates to show, in addition to the chosen one and no map
 
 
 def tune_to(
@@ -45,7 +45,9 @@ def tune_to(
     *,
     no_cache: bool,
 ) -> None:
-    """Choose a whitening, or no map, on scored pairs, write it, and say why; `given` settings stay."""
+    """Choose a whitening, or no map, on scored pairs, write it, and report the reason; `given` settings are
+    fixed.
+    """
     relay_warnings(common.quiet)
     names = input_names(files)
     if "-" in names and pairs_name == "-":
@@ -53,7 +55,7 @@ def tune_to(
     refuse_existing(output, force=common.force)
     pairs = read_pairs(pairs_name, columns)
     gold = np.array([pair.score for pair in pairs])
-    require_scores(gold, seed=common.seed, where=pairs_name)  # before the work
+    require_scores(gold, seed=common.seed, where=pairs_name)  # raises before the work starts
     load = partial(load_cached, encoding, no_cache=no_cache)
     with open_as_vectors(names, reading, encoding, common, with_text=False, load=load) as vectors:
         encoder = _encoder(vectors, encoding, where=names[0], no_cache=no_cache)
@@ -68,7 +70,7 @@ def tune_to(
 
 
 def _encoder(vectors: VectorInput, encoding: EncoderOptions, *, where: str, no_cache: bool) -> Encoder:
-    """Load the encoder that made the vectors, with the maps behind them."""
+    """Load the encoder that made the vectors, with their map."""
     meta = vectors.meta
     own = dataclasses.replace(encoding, transform=None)
     encoder = load_cached_for(own, meta.identity, meta.map_file, where=where, no_cache=no_cache)
@@ -104,7 +106,7 @@ def _tell(tuning: TunedWhitening, fitted: AffineMap, output: Path, pairs: str, c
 
 
 def _shown(tuning: TunedWhitening) -> list[WhiteningCandidate]:
-    """Return the best candidates, the chosen one and no map, best first."""
+    """Return the best candidates, including the chosen one and no map, best first."""
     return [
         each
         for place, each in enumerate(tuning.candidates)

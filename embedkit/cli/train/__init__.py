@@ -1,1 +1,1 @@
-"""What the training commands share: options, progress, several processes."""
+"""Shared code of the training commands: options, progress, and runs in several processes."""

@@ -1,4 +1,4 @@
-"""A training command in one of several processes (torchrun, accelerate launch): the first one speaks."""
+"""Run a training command in one of several processes (torchrun, accelerate launch); only the first prints."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from embedkit.cli.options import Common
 
 
 def launched() -> int:
-    """Return how many processes the launcher has started; 1 without one."""
+    """Return the number of processes that the launcher has started; 1 without a launcher."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 1
 
 
 def is_first() -> bool:
-    """Say whether this is the first, or the only, process of a run."""
+    """Return True in the first, or the only, process of a run."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def first_speaks(common: Common) -> Common:
-    """Return the options as they hold for this process: of several only the first one speaks."""
+    """Return the options for this process: all processes but the first are quiet and print no JSON."""
     common = common if is_first() else dataclasses.replace(common, quiet=True, json=False)
     relay_warnings(common.quiet, notes=True)
     return common
@@ -32,9 +32,9 @@ def first_speaks(common: Common) -> Common:
 
 @contextmanager
 def one_voice() -> Iterator[None]:
-    """Meet the other processes; what stops all of them is said once, by the first.
+    """Join the process group; when an error stops all processes, only the first prints it.
 
-    All leave together, so that none is ended by the launcher before it has been said.
+    All processes leave together, so that the launcher ends none of them before the error is printed.
     """
     if launched() == 1:
         yield
@@ -59,7 +59,7 @@ def one_voice() -> Iterator[None]:
 
 
 def one_fate() -> AbstractContextManager[None]:
-    """Let what stops one process stop all, where there are several; torch is not imported for one."""
+    """Return a context in which an error in one process stops all; torch is not imported for one process."""
     if launched() == 1:
         return nullcontext()
     from embedkit.training import distributed as together

@@ -1,4 +1,4 @@
-"""What training commands share: their options, and a run from the first refusal to the last line."""
+"""Define the options of training commands, and run a training from the first check to the closing line."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _chunk_size(value: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Settings of a run; what is not given comes from --config, then --preset, then the defaults."""
+    """Settings of a run; missing settings come from --config, then --preset, then the defaults."""
 
     model: Annotated[
         str | None,
@@ -128,7 +128,7 @@ class TrainOptions:
     ] = False
 
     def given(self) -> dict[str, Any]:
-        """Return the settings that were given on the command line, by name."""
+        """Return the settings given on the command line, by name."""
         commands = {"config", "resume", "seeds", "keep_seeds", "check_exact"}
         values = {
             name: value
@@ -147,7 +147,7 @@ class TrainOptions:
         own: dict[str, Any],
         preset: dict[str, Any] | None = None,
     ) -> AnySettings:
-        """Put settings together: defaults, then preset, then file, then command line, `own` too."""
+        """Return the settings, merged in this order: defaults, preset, file, `own`, command line."""
         from embedkit.training.settings import with_given
         from embedkit.training.toml import read_toml
 
@@ -159,14 +159,14 @@ class TrainOptions:
         if files or not settings.inputs:
             settings = dataclasses.replace(settings, inputs=tuple(input_names(files)))
         for name in settings.inputs:
-            require_text(name, where=readable_name(name))  # train.toml, which repeats the run, is UTF-8
+            require_text(name, where=readable_name(name))  # train.toml, which reproduces the run, is UTF-8
         if "-" in settings.inputs and launched() > 1:
             raise UsageError("several processes cannot share standard input", where="-", hint="name a FILE")
         return settings
 
 
 def given_seed(ctx: typer.Context, common: Common) -> dict[str, int]:
-    """Return the seed if it stands on the command line: 0 is one too, and overrides that of a file."""
+    """Return the seed if it is given on the command line; a given 0 also overrides the seed of a file."""
     source = ctx.get_parameter_source("seed")
     return {"seed": common.seed} if source is not None and source.name != "DEFAULT" else {}
 
@@ -177,7 +177,7 @@ def train_together(
     training: TrainOptions,
     common: Common,
 ) -> None:
-    """Run what `read` makes of the options, in every process of a launch; None: nothing is left to do."""
+    """Run the recipe that `read` returns, in every process of a launch; do nothing if it returns None."""
     common = first_speaks(common)
     with one_voice():
         with one_fate():
@@ -187,7 +187,9 @@ def train_together(
 
 
 def is_done(output: Path | None, training: TrainOptions, common: Common) -> bool:
-    """Refuse an output that cannot be written, before anything is read; True where nothing is left to do."""
+    """Return True if the run is finished already; raise an error, before any input is read, if the output
+    cannot be written.
+    """
     if output is None and not training.check_exact:
         raise UsageError("names no folder", where="--output", hint="name it with -o")
     if training.check_exact and launched() > 1:
@@ -205,7 +207,7 @@ def is_done(output: Path | None, training: TrainOptions, common: Common) -> bool
 
 
 def run_recipe(output: Path | None, recipe: Recipe, training: TrainOptions, common: Common) -> None:
-    """Prove and train, as the options say."""
+    """Check the gradient if `--check-exact` is given, and train if there is an output."""
     if training.check_exact:
         from embedkit.training.exactness import check_exact
 

@@ -1,4 +1,4 @@
-"""The progress of a training run on a terminal."""
+"""Show the progress of a training run on a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class TrainingProgress:
-    """Draws steps, loss, speed and time left on a terminal; says each evaluation."""
+    """The display of steps, loss, speed and remaining time on a terminal; it prints a line per evaluation."""
 
     def __init__(self, measure: Measure, *, quiet: bool) -> None:
         self.measure = measure
@@ -23,7 +23,7 @@ class TrainingProgress:
 
     @contextmanager
     def drawn(self) -> Iterator[TrainingProgress]:
-        """Draw while the block runs."""
+        """Draw the progress bar while the block runs."""
         if self.quiet or not sys.stderr.isatty():
             yield self
             return
@@ -32,7 +32,7 @@ class TrainingProgress:
         self.bar = self.task = None
 
     def watch(self, event: Event) -> None:
-        """Show what happened."""
+        """Show an event of the run."""
         self.shown |= event.figures
         if self.bar is not None:
             self._draw(event)

@@ -53,7 +53,7 @@ class Chart(NamedTuple):
 
 
 class Section(NamedTuple):
-    """One evaluation."""
+    """The section of one evaluation."""
 
     title: str
     source: str
