@@ -1,4 +1,4 @@
-"""An encoder that looks a text up before it encodes it, and keeps what it encoded."""
+"""An encoder with a cache: it looks up each text before encoding it, and stores new vectors."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from embedkit.embedding.fingerprint import fingerprint
 from embedkit.version import __version__
 
 FILE = "vectors.sqlite"
-_COMPUTING = ("openvino", "tokenizers", "torch", "transformers")  # their versions decide the last digits
+_COMPUTING = ("openvino", "tokenizers", "torch", "transformers")  # versions decide a vector's last digits
 
 
 def open_cache() -> VectorCache:
-    """Return the cache of vectors, which lies in `EMBEDKIT_CACHE` or the platform's cache folder."""
+    """Return the cache of vectors, in `EMBEDKIT_CACHE` or the platform's cache folder."""
     return VectorCache(cache_folder("vectors") / FILE)
 
 
 class Cached:
-    """`encoder`, loaded with `settings`, with the vectors of texts that it has met before from a cache.
+    """`encoder`, loaded with `settings`, which takes the vectors of known texts from a cache.
 
-    An entry is found by the encoder's fingerprint, the prompt of the role, what computes (precision,
-    runtime, device, as they were asked for, and versions) and the SHA-256 of the text; maps come after it.
+    An entry's key is made of the encoder's fingerprint, the prompt of the role, the computation (precision,
+    runtime and device as requested, and versions) and the SHA-256 of the text. Maps are applied after the
+    cache.
     """
 
     def __init__(self, encoder: Encoder, settings: EncoderSettings, cache: VectorCache) -> None:
@@ -39,7 +40,7 @@ class Cached:
 
     @property
     def identity(self) -> Identity:
-        """The encoder's own: what it gives is the same, wherever it comes from."""
+        """The encoder's own identity: cached vectors equal newly encoded ones."""
         return self.encoder.identity
 
     def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
@@ -64,9 +65,9 @@ class Cached:
 
 
 def cached(encoder: Encoder, settings: EncoderSettings, cache: VectorCache) -> Encoder:
-    """Return an encoder that looks texts up first, its map coming after that.
+    """Return the encoder with a cache in front of it; a map is applied after the cache.
 
-    The hash encoder, which needs no model, stays as it is, and leaves the room to those that do.
+    The hash encoder is returned unchanged: it needs no model, and its vectors would only fill the cache.
     """
     if isinstance(encoder, Mapped):
         return Mapped(cached(encoder.encoder, settings, cache), encoder.transform)

@@ -1,9 +1,9 @@
-"""The encoder compiled for the processor: converted once with OpenVINO, from then on run without torch.
+"""The encoder compiled for the processor: OpenVINO converts it once, and later runs need no torch.
 
-A conversion is kept in the cache (EMBEDKIT_CACHE) as one folder for each encoder and processor: the model in
-OpenVINO's own format with fp32 weights, what came of compiling it in each precision, the tokenizer, and
-`entry.json`. The folder appears whole or not at all. An entry that is damaged, or that another version of
-OpenVINO wrote, is converted again.
+The cache (EMBEDKIT_CACHE) keeps a conversion as one folder per encoder and processor: the model in OpenVINO's
+own format with fp32 weights, its compiled form in each precision, the tokenizer, and `entry.json`. The folder
+appears complete or not at all. An entry that is damaged, or that another version of OpenVINO wrote, is
+converted again.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from embedkit.errors import MissingPackageError, ModelError
 
 FORMAT = "embedkit-compiled"
 VERSION = 2
-TOKEN_BUDGET = 1536  # rows x tokens of a batch: the fastest measured, for sentences and for documents
-LOWEST_COSINE = 0.9995  # of bf16 to fp32; under it `auto` computes in fp32
+TOKEN_BUDGET = 1536  # rows x tokens per batch: the fastest measured, for sentences and for documents
+LOWEST_COSINE = 0.9995  # cosine of bf16 to fp32; below it, `auto` computes in fp32
 
 MODEL, WEIGHTS, TOKENIZER, ENTRY = "model.xml", "model.bin", "tokenizer.json", "entry.json"
 FAILURE = "failure.json"
@@ -40,29 +40,29 @@ logger = logging.getLogger("embedkit")
 
 
 class EntryKey(NamedTuple):
-    """What has to be the same for a conversion to be used."""
+    """The properties that must be equal for a conversion to be used."""
 
     format: str
     version: int
-    fingerprint: str  # of the encoder
-    openvino: str  # its version
-    processor: str  # its name and the instructions that OpenVINO uses of it
+    fingerprint: str  # the encoder's fingerprint
+    openvino: str  # version of OpenVINO
+    processor: str  # name, and the instruction sets that OpenVINO uses
 
 
 class Check(NamedTuple):
-    """What tells a whole file from a damaged one."""
+    """Size and digest of a file, to detect damage."""
 
     size: int  # bytes
     sha256: str
 
 
 class Entry(NamedTuple):
-    """What `entry.json` says of a conversion."""
+    """The content of `entry.json`, which describes a conversion."""
 
     kind: EntryKey
     dimension: int
     pad_id: int
-    known_ids: int | None  # ids from here on have no embedding; None where the tokenizer gives no such id
+    known_ids: int | None  # ids from here on have no embedding; None where the tokenizer returns no such id
     bf16_cosine: (
         float | None
     )  # lowest cosine of bf16 to fp32 on a sample; None where the processor has no bf16
@@ -78,7 +78,7 @@ class Entry(NamedTuple):
 
     @classmethod
     def from_json(cls, content: bytes) -> Entry:
-        """Read what `to_json` wrote; raises ValueError, TypeError or AttributeError for anything else."""
+        """Return the entry in `content`; raises ValueError, TypeError or AttributeError if invalid."""
         said = orjson.loads(content)
         kind = EntryKey(**{name: said.pop(name, None) for name in EntryKey._fields})
         files = {name: Check(**check) for name, check in said.pop("files", {}).items()}
@@ -86,23 +86,23 @@ class Entry(NamedTuple):
 
 
 class UnfitError(ModelError):
-    """A model cannot be compiled by this version of OpenVINO on this processor, however often it is tried."""
+    """A model cannot be compiled by this version of OpenVINO on this processor; a retry would fail too."""
 
 
 class Failure(NamedTuple):
-    """What `failure.json` says of a conversion that failed: why, and what it was tried with."""
+    """The content of `failure.json`: why a conversion failed, and the versions that it was tried with."""
 
     kind: EntryKey
-    versions: dict[str, str]  # of the packages that convert
+    versions: dict[str, str]  # versions of the converting packages
     what: str
     hint: str | None
 
 
 class CompiledRuntime:
-    """A compiled model; batches are computed side by side, as many at a time as suits the processor."""
+    """A compiled model; several batches are computed at once, as many as suits the processor."""
 
     token_budget = TOKEN_BUDGET
-    shortest, pads = 1, True  # a model that asks for more is not compiled
+    shortest, pads = 1, True  # a model with other requirements is not compiled
 
     def __init__(
         self, compiled: Any, tokenizer: FastTokenizer, pad_id: int, known_ids: int | None = None
@@ -112,7 +112,7 @@ class CompiledRuntime:
         self._queue = openvino().AsyncInferQueue(compiled, 0)
 
     def run(self, batches: Iterable[TokenBatch]) -> Iterator[tuple[NDArray[np.intp], Vectors]]:
-        """Yield each batch's rows and vectors, in the order in which they are done."""
+        """Yield each batch's rows and vectors, in order of completion."""
         done: list[tuple[NDArray[np.intp], Vectors]] = []
         self._queue.set_callback(
             lambda request, rows: done.append((rows, request.get_output_tensor(0).data.copy()))
@@ -128,7 +128,7 @@ class CompiledRuntime:
 
 
 def openvino() -> Any:
-    """Import OpenVINO with its telemetry switched off; raises MissingPackageError when there is none."""
+    """Import OpenVINO without its telemetry; raises MissingPackageError when it is not installed."""
     silence()
     try:
         import openvino as library
@@ -138,7 +138,7 @@ def openvino() -> Any:
 
 
 def current_kind(encoder: str) -> EntryKey:
-    """Return the kind of entry that this process can open for an encoder's fingerprint."""
+    """Return the key of the entry that this process can open for an encoder's fingerprint."""
     library = openvino()
     core = library.Core()
     name, features = (
@@ -149,9 +149,10 @@ def current_kind(encoder: str) -> EntryKey:
 
 
 def open_entry(path: Path, kind: EntryKey, precision: Precision) -> CompiledRuntime | None:
-    """Open a conversion; None when there is none, or it is damaged or of another kind.
+    """Open a conversion; returns None when it is missing, damaged or has another key.
 
-    The big file is checked while the model is compiled from it; its size, and all of the other files, before.
+    The weights are hashed while the model is compiled from them; their size, and all other files, are checked
+    before.
     """
     from tokenizers import Tokenizer
 
@@ -167,7 +168,7 @@ def open_entry(path: Path, kind: EntryKey, precision: Precision) -> CompiledRunt
 
 
 def read_entry(path: Path, kind: EntryKey) -> Entry | None:
-    """Read `entry.json`; None when it is not there, not one, or of another kind."""
+    """Read `entry.json`; returns None when it is missing, not valid, or has another key."""
     try:
         entry = Entry.from_json((path / ENTRY).read_bytes())
     except (OSError, ValueError, TypeError, AttributeError):
@@ -176,7 +177,7 @@ def read_entry(path: Path, kind: EntryKey) -> Entry | None:
 
 
 def write_failure(folder: Path, kind: EntryKey, error: UnfitError) -> None:
-    """Write into a folder why a conversion failed, so that it is not tried in vain in every run."""
+    """Write the reason of a failed conversion into a folder, so that later runs do not repeat it."""
     for file in folder.iterdir():
         file.unlink()
     failure = Failure(kind, _versions(), error.what, error.hint)
@@ -185,7 +186,7 @@ def write_failure(folder: Path, kind: EntryKey, error: UnfitError) -> None:
 
 
 def require_no_failure(path: Path, kind: EntryKey, *, where: str) -> None:
-    """Raise UnfitError when this conversion has failed before, with the same packages."""
+    """Raise UnfitError when this conversion has failed before with the same package versions."""
     try:
         said = orjson.loads((path / FAILURE).read_bytes())
         failure = Failure(**{**said, "kind": EntryKey(**said["kind"])})
@@ -196,13 +197,13 @@ def require_no_failure(path: Path, kind: EntryKey, *, where: str) -> None:
 
 
 def _versions() -> dict[str, str]:
-    """Return the versions of what converts, without importing it."""
+    """Return the versions of the converting packages, without importing them."""
     packages = ("embedkit", "torch", "transformers", "sentence-transformers", "tokenizers")
     return {name: version(name) for name in packages}
 
 
 def is_intact(file: Path, check: Check) -> bool:
-    """True when a file has the size it was written with and, the weights apart, the content."""
+    """Return whether a file has its recorded size and, unless it is the weights, its recorded digest."""
     try:
         return file.stat().st_size == check.size and (
             file.name == WEIGHTS or file_sha256(file) == check.sha256
@@ -212,19 +213,19 @@ def is_intact(file: Path, check: Check) -> bool:
 
 
 def choose_precision(wanted: Precision, bf16_cosine: float | None) -> Literal["fp32", "bf16"]:
-    """Return the precision to compute in; `auto` is bf16 where the processor has it and it comes close."""
+    """Return the precision to compute in; `auto` is bf16 if the processor has it and it is accurate."""
     if wanted != "auto":
         return wanted
     return "bf16" if bf16_cosine is not None and bf16_cosine >= LOWEST_COSINE else "fp32"
 
 
 def compile_model(path: Path, precision: Literal["fp32", "bf16"]) -> Any:
-    """Compile a conversion, from what was kept of compiling it before where that still fits."""
+    """Compile a conversion, or load its saved compiled form if that is still valid."""
     core = openvino().Core()
     config = compile_config(precision)
     blob = path / f"{precision}.blob"
     if blob.is_file():
-        with suppress(RuntimeError):  # compiled by a processor or version that differs after all
+        with suppress(RuntimeError):  # the saved form may not fit this processor or version
             return core.import_model(
                 blob.read_bytes(), "CPU", {**config, "WEIGHTS_PATH": str(path / WEIGHTS)}
             )
@@ -235,10 +236,10 @@ def compile_model(path: Path, precision: Literal["fp32", "bf16"]) -> Any:
 
 
 def compile_config(precision: Literal["fp32", "bf16"]) -> dict[str, str]:
-    """Return OpenVINO's settings: batches side by side, and exports that leave the weights where they are.
+    """Return OpenVINO's settings: several batches at once, and exported models without their weights.
 
-    A process that shares its machine with others is told its share of threads by EMBEDKIT_THREADS, which are
-    not tied to processors: those of the others would be tied to the same ones.
+    EMBEDKIT_THREADS limits the threads of a process that shares its machine with others. Such threads are not
+    pinned to processors, because other processes would pin theirs to the same ones.
     """
     hint = "f32" if precision == "fp32" else precision
     threads = os.environ.get("EMBEDKIT_THREADS")

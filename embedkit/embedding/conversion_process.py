@@ -1,8 +1,8 @@
-"""A conversion in a process of its own: when a native library crashes, it ends that process and no other.
+"""Conversion in a separate process: if a native library crashes, only that process ends.
 
-What a run will do is done there first: the model is traced, compiled in each precision, read back from what
-was kept, run on batches of many shapes and compared with torch. Torch is not imported by the process that
-asks.
+It performs the steps of a later run: it traces the model, compiles it in each precision, loads the saved
+files, runs batches of many shapes and compares the vectors with torch. The calling process does not import
+torch.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from embedkit.embedding.model_folder import ModelFolder
 from embedkit.embedding.model_reading import read
 from embedkit.errors import ModelError
 
-LONGEST = 3600  # seconds: a conversion that takes longer hangs
+LONGEST = 3600  # seconds: a longer conversion is taken to hang
 _SIGNALS = {signal.value: signal.name for signal in Signals}
-_FROM_OUTSIDE = ("SIGHUP", "SIGINT", "SIGKILL", "SIGTERM")  # SIGKILL where memory runs out, too
+_FROM_OUTSIDE = ("SIGHUP", "SIGINT", "SIGKILL", "SIGTERM")  # the kernel sends SIGKILL when memory runs out
 
 _START = """
 import sys
@@ -51,10 +51,10 @@ main()
 
 
 def convert_apart(target: Path, kind: EntryKey, folder: ModelFolder, settings: EncoderSettings) -> None:
-    """Write the conversion of a model into the folder `target`, computed in another process.
+    """Convert a model in another process, which writes the result into the folder `target`.
 
-    Raises UnfitError when the model will not convert and would not the next time either, ModelError when it
-    might, and OSError when the entry cannot be written.
+    Raises UnfitError when the model cannot be converted and a retry would fail too, ModelError when a retry
+    might succeed, and OSError when the entry cannot be written.
     """
     order = {
         "target": str(target),
@@ -85,7 +85,7 @@ def convert_apart(target: Path, kind: EntryKey, folder: ModelFolder, settings: E
 
 
 def _raise_crash(done: subprocess.CompletedProcess[bytes], *, where: str) -> None:
-    """Raise for a process that ended without an answer."""
+    """Raise the error for a process that ended without an answer."""
     if done.returncode < 0:
         name = _SIGNALS.get(-done.returncode, f"signal {-done.returncode}")
         if name in _FROM_OUTSIDE:
@@ -96,14 +96,14 @@ def _raise_crash(done: subprocess.CompletedProcess[bytes], *, where: str) -> Non
 
 
 def main() -> None:
-    """Do what standard input orders, and answer in one line of JSON on standard output."""
+    """Execute the order on standard input, and answer with one line of JSON on standard output."""
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever libraries print is no answer
+    os.dup2(2, 1)  # libraries may print; only the answer goes to standard output
     order = orjson.loads(sys.stdin.buffer.read())
     threading.Thread(target=_end_with, args=(order["parent"],), daemon=True).start()
     answers.write(orjson.dumps(_obey(order)))
     answers.close()
-    os._exit(0)  # everything is written; taking the libraries down costs time, and some crash at it
+    os._exit(0)  # all is written; unloading the libraries takes time, and some crash
 
 
 def _obey(order: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def _obey(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _end_with(parent: int) -> None:
-    """End when the process that asked has ended."""
+    """Exit when the parent process has ended."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
@@ -131,10 +131,10 @@ _loading = threading.Lock()
 
 
 def load_compiled(folder: ModelFolder, settings: EncoderSettings) -> CompiledRuntime:
-    """Return the encoder compiled for the processor, from the cache or converted now.
+    """Return the encoder compiled for the processor, from the cache or newly converted.
 
-    Raises ModelError when the model will not convert, and remembers that in the cache. A cache that cannot be
-    written costs a warning.
+    Raises ModelError when the model cannot be converted, and records that in the cache. A cache that cannot
+    be written costs a warning only.
     """
     kind = current_kind(read(folder, settings).fingerprint(folder))
     path = cache_folder("compiled") / f"{kind.fingerprint}-{fingerprint(kind.processor)[:8]}"
@@ -144,7 +144,7 @@ def load_compiled(folder: ModelFolder, settings: EncoderSettings) -> CompiledRun
 
 
 def _convert(path: Path, kind: EntryKey, folder: ModelFolder, settings: EncoderSettings) -> CompiledRuntime:
-    """Convert, and open the result from the cache; where that cannot be written, from a passing folder."""
+    """Convert, and open the result from the cache; if the cache cannot be written, use a temporary folder."""
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

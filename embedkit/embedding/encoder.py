@@ -1,4 +1,4 @@
-"""The encoder: what turns text into vectors, how one is loaded by name, and an encoder followed by a map."""
+"""Encoders: the protocol, the settings to load one, and an encoder followed by a map."""
 
 from __future__ import annotations
 
@@ -24,37 +24,38 @@ RuntimeName = Literal["auto", "torch", "openvino"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 DEFAULT_MODEL = "minilm"
-_SHORT, _LONG = 1e-15, 1e15  # lengths outside have squares that float32 rounds to nothing, or to infinity
+_SHORT, _LONG = 1e-15, 1e15  # squares of lengths outside this range become 0 or infinity in float32
 
 
 class Encoder(Protocol):
-    """Anything that turns texts into vectors and says who it is."""
+    """An object that turns texts into vectors and has an identity."""
 
     @property
     def identity(self) -> Identity:
-        """What decides the vectors."""
+        """The identity: everything that decides the vectors."""
 
     def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
-        """Return one row a text, `(len(texts), identity.dimension)`, in order; safe to call from two
-        threads.
+        """Return one row per text, `(len(texts), identity.dimension)`, in order.
+
+        Two threads may call it at once.
         """
 
 
 @dataclass(frozen=True)
 class EncoderSettings:
-    """Which encoder, read how and run where; None means: as the model itself says."""
+    """The encoder, how it reads texts, and where it runs; None takes the model's own setting."""
 
     model: str = DEFAULT_MODEL
     pooling: PoolingName | None = None
     max_length: int | None = None  # tokens, special ones included
     query_prompt: str | None = None
     document_prompt: str | None = None
-    truncate_dim: int | None = None  # keep the first columns only
-    normalize: bool | None = None  # True: unit length even where the model does not say so
+    truncate_dim: int | None = None  # keep only the first dimensions
+    normalize: bool | None = None  # True: unit length even if the model has no such step
     device: str | None = None  # "cpu", "cuda", "cuda:1", "mps"
     runtime: RuntimeName = "auto"
     precision: Precision = "auto"
-    allow_pickle: bool = False  # weights from pickle files too, which can run code
+    allow_pickle: bool = False  # also read weights from pickle files, which can run code
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -70,14 +71,14 @@ class EncoderSettings:
 
 
 def with_maps(encoder: Encoder, transforms: Sequence[AffineMap]) -> Encoder:
-    """Return the encoder followed by all of the maps, which are collapsed into one."""
+    """Return the encoder followed by all of the maps, which are composed into one."""
     if not transforms:
         return encoder
     return Mapped(encoder, reduce(lambda first, after: first.then(after), transforms))
 
 
 class Mapped:
-    """An encoder followed by a map, which is an encoder; unit length is kept where the encoder has it."""
+    """An encoder followed by a map, itself an encoder; it keeps unit length if its identity has it."""
 
     def __init__(self, encoder: Encoder, transform: AffineMap) -> None:
         self.encoder, self.transform = encoder, transform
@@ -91,12 +92,12 @@ class Mapped:
 
     @property
     def identity(self) -> Identity:
-        """The encoder's identity with the map added to its maps, or that of the map's target."""
+        """The encoder's identity with the map added, or the identity of the map's target."""
         return self._identity
 
     @cached_property
     def map_file(self) -> bytes | None:
-        """The content of the file of the map that queries need too, to be kept beside vectors."""
+        """The content of the map's file, which is kept with the vectors because queries need it."""
         return self._kept.to_bytes() if self._kept is not None else None
 
     def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
@@ -106,7 +107,7 @@ class Mapped:
 
 
 def unit_length(vectors: Vectors) -> Vectors:
-    """Scale rows to length one, however short or long they are; a zero row stays zero."""
+    """Scale rows to length one, also very short and very long ones; a zero row stays zero."""
     with np.errstate(over="ignore"):
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""A corpus becomes vectors: as a stream of batches, or as an output that a later run can continue."""
+"""Encoding of a corpus: as a stream of batches, or into an output that a later run can resume."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from embedkit.errors import DataError, MismatchError
 
 
 def describe(encoder: Encoder, *, dtype: DType = "float32", with_text: bool = True) -> VectorMeta:
-    """Return what is known of the vectors an encoder makes."""
+    """Return the metadata of the vectors that an encoder makes."""
     identity = encoder.identity
     return VectorMeta(identity.dimension, identity, dtype, with_text, getattr(encoder, "map_file", None))
 
@@ -45,9 +45,9 @@ def encode_batches(
     block: int | None = None,
     with_text: bool = True,
 ) -> Iterator[Batch]:
-    """Encode records into batches, in order; `first` and `block` are those of `batching.windows`.
+    """Encode records into batches, in order; `first` and `block` are passed to `batching.windows`.
 
-    Raises DataError when the encoder gives NaN or infinity, naming the id.
+    Raises DataError, naming the id, when the encoder returns NaN or infinity.
     """
     batches = (
         Batch(tables.to_table(window, with_text=with_text), vectors)
@@ -57,7 +57,7 @@ def encode_batches(
 
 
 def require_some(batches: Iterable[Batch], records: object, what: str = "the input") -> Iterator[Batch]:
-    """Pass batches on; raises DataError at the end if there was none, naming where the records came from."""
+    """Yield the batches; raises DataError at the end if there were none, naming the source of the records."""
     some = False
     for batch in batches:
         some = True
@@ -69,10 +69,10 @@ def require_some(batches: Iterable[Batch], records: object, what: str = "the inp
 def map_batches(
     meta: VectorMeta, batches: Iterable[Batch], transforms: Sequence[AffineMap], declared: Identity | None
 ) -> tuple[VectorMeta, Iterable[Batch]]:
-    """Put maps behind vectors that are there already, and return what is then known of them, and the batches.
+    """Return the metadata and the batches of existing vectors after the maps are applied to them.
 
-    `declared` says who made vectors that do not say so themselves. Raises MismatchError when that contradicts
-    what they say, or a map does not fit.
+    `declared` names the encoder of vectors without an identity. Raises MismatchError when it contradicts the
+    vectors' identity, or a map does not fit.
     """
     if declared is not None and meta.identity is not None:
         meta.identity.require_same_space(
@@ -104,9 +104,7 @@ def _apply(chain: AffineMap, batches: Iterable[Batch], *, unit: bool) -> Iterato
 
 
 def refuse_output(path: Path, *, resume: bool, force: bool) -> None:
-    """Raise ExistsError or UsageError for an output that `encode_to` would refuse, before anything is
-    loaded.
-    """
+    """Raise ExistsError or UsageError for an output that `encode_to` would refuse; loads nothing."""
     marker = None if is_file_output(path) else META
     force = force or (resume and partial_folder(path).exists())
     refuse_existing(path, force=force, marker=marker)
@@ -115,7 +113,7 @@ def refuse_output(path: Path, *, resume: bool, force: bool) -> None:
 
 
 def is_complete(path: Path) -> bool:
-    """Say whether the output of `encode_to` is there, and no unfinished run that would replace it."""
+    """Return whether the output of `encode_to` exists, without an unfinished run that would replace it."""
     there = path.is_file() if is_file_output(path) else (path / META).is_file()
     return there and not partial_folder(path).exists()
 
@@ -134,12 +132,13 @@ def encode_to(
     shard_rows: int = SHARD_ROWS,
 ) -> Iterator[Batch]:
     """Encode records into `path` (a vector set, or one file by its extension), yielding each batch once it is
-    kept.
+    written.
 
-    The output is there, whole, when the iterator ends; left early, what has been sealed stays in
-    `NAME.partial` and `resume` goes on from it, to the same bytes. `settings` must then be the same. `part`
-    ("2/4") takes every fourth run of records only, for `parts.merge` to join; a set of them may have no rows.
-    Raises DataError when the input is empty or has changed, ExistsError when there is an output already.
+    The output is complete when the iterator ends. If the iterator is closed early, finished shards stay in
+    `NAME.partial`, and `resume` continues from them to the same bytes; `settings` must then be the same.
+    `part` ("2/4") takes only every fourth run of records, for `parts.merge` to join; a set of them may have
+    no rows. Raises DataError when the input is empty or has changed, and ExistsError when the output already
+    exists.
     """
     path = Path(path)
     refuse_output(path, resume=resume, force=force)
@@ -154,7 +153,7 @@ def encode_to(
         rest = iter(records)
         writer.replay(map(tables.to_table, windows(islice(rest, writer.sealed_rows), block=shard_rows)))
         batches = encode_batches(encoder, rest, block=shard_rows)
-        mergeable = part is not None and not is_file_output(path)  # and so it may have no rows
+        mergeable = part is not None and not is_file_output(path)  # such a set may have no rows
         if not (mergeable or writer.sealed):
             batches = require_some(batches, source, f"part {part}" if part else "the input")
         for batch in batches:

@@ -1,4 +1,4 @@
-"""JSON that other programs wrote: its types are checked, and an error names the file."""
+"""Reading of JSON that other programs wrote: types are checked, and errors name the file."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from embedkit.data.tensors import is_lfs_pointer
 from embedkit.errors import ModelError
 
-_MOST = 2**31 - 1  # of anything; a larger number (1e30) stands for no limit, and fits into no file
+_MOST = 2**31 - 1  # larger numbers (1e30) mean no limit, and do not fit into files
 
 
 def read_json(folder: Path, name: str, *, where: str) -> Any:
-    """Return the value in a file of a model's folder, read by Python's own parser, which those programs use.
+    """Return the value in a file of a model's folder; uses Python's own parser, as those programs do.
 
     Raises ModelError, which names the file, when it cannot be read.
     """
@@ -39,9 +39,9 @@ def read_object(folder: Path, name: str, *, where: str) -> dict[str, Any]:
 
 
 def count(config: dict[str, Any], key: str, *, file: str, where: str) -> int | None:
-    """Return a setting that is a number of things; None where it is missing, null, or not above 0.
+    """Return a setting that is a count; None if it is missing, null, or not above 0.
 
-    A number beyond 2**31 - 1 counts as that. Raises ModelError for anything but a whole number.
+    A number above 2**31 - 1 becomes 2**31 - 1. Raises ModelError for anything but a whole number.
     """
     value = config.get(key)
     if value is None:
@@ -52,9 +52,9 @@ def count(config: dict[str, Any], key: str, *, file: str, where: str) -> int | N
 
 
 def text(config: dict[str, Any], key: str, *, file: str, where: str) -> str | None:
-    """Return a setting that is a string; None where it is missing or null. Raises ModelError otherwise.
+    """Return a setting that is a string; None if it is missing or null. Raises ModelError otherwise.
 
-    A string may not hold half of a surrogate pair, which JSON can write and UTF-8 cannot.
+    Half of a surrogate pair is refused: JSON can contain it, UTF-8 cannot.
     """
     value = config.get(key)
     if value is not None and not isinstance(value, str):
@@ -65,7 +65,7 @@ def text(config: dict[str, Any], key: str, *, file: str, where: str) -> str | No
 
 
 def kind(value: Any) -> str:
-    """Return what a JSON value is, in words, with the value where it is short.
+    """Return the type of a JSON value in words, with the value if it is short.
 
     >>> kind([]), kind({"a": 1}), kind("512"), kind(None)
     ('an empty list', 'an object', "the string '512'", 'null')

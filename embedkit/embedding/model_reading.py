@@ -1,6 +1,4 @@
-"""How a model is read: its settings, what the model says where they are silent, and the identity that
-follows.
-"""
+"""How a model reads texts: the settings, the model's own values where they are None, and the identity."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from embedkit.errors import ModelError
 
 
 class Reading(NamedTuple):
-    """How a model is read: its settings, and what the model says where they are silent."""
+    """How a model reads texts: the settings, with the model's own values where they are None."""
 
     pooling: str | None
     max_length: int | None
@@ -24,13 +22,13 @@ class Reading(NamedTuple):
     query_prompt: str
 
     def fingerprint(self, folder: ModelFolder) -> str:
-        """Return the digest of all that decides the vectors of documents."""
+        """Return the digest of everything that decides the vectors of documents."""
         deciding = {name: value for name, value in self._asdict().items() if name != "query_prompt"}
         return fingerprint({"content": folder.content, **deciding})
 
 
 def read(folder: ModelFolder, settings: EncoderSettings) -> Reading:
-    """Settle how a model is read."""
+    """Return the settings with the model's own values where they are None."""
     document, query = settings.document_prompt, settings.query_prompt
     return Reading(
         pooling=settings.pooling or folder.pooling,
@@ -43,7 +41,7 @@ def read(folder: ModelFolder, settings: EncoderSettings) -> Reading:
 
 
 def identify(folder: ModelFolder, settings: EncoderSettings, dimension: int) -> Identity:
-    """Return the identity of a model read with these settings; `dimension` is its width before truncation."""
+    """Return the identity of a model read with these settings; `dimension` is its own, before truncation."""
     if settings.truncate_dim is not None and settings.truncate_dim > dimension:
         raise ModelError(
             f"has {dimension} dimensions, --truncate-dim asks for {settings.truncate_dim}", where=folder.name

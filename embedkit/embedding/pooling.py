@@ -1,6 +1,6 @@
-"""Pooling: from a transformer's hidden states to one vector a text, under the names that papers use.
+"""Pooling of a transformer's hidden states into one vector per text, under the names that papers use.
 
-    mean         mean over the last block's tokens, [CLS] and [SEP] included, padding not
+    mean         mean over the last block's tokens, including [CLS] and [SEP], without padding
     cls          the first token of the last block
     max          maximum over the last block's tokens
     first-last   mean over tokens of the mean of block 1's output (hidden_states[1]) and the last block's
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _LAYERS = {"first-last": (1, -1), "last2": (-2, -1), "embedding": (0,)}
 
-Features = dict[str, Any]  # what the steps of a model hand on; tensors begin with `rows`
+Features = dict[str, Any]  # passed from step to step; the first axis of tensors is `rows`
 Step = Callable[[Features], Features]
 
 
@@ -33,13 +33,13 @@ def build_module(
 ) -> torch.nn.Module:
     """Return one torch module `(input_ids, attention_mask, types or none) -> (rows, dimension)` of a model.
 
-    `pooling` replaces the model's own; `truncate_dim` keeps the first columns; `normalize` gives unit length.
-    Raises ModelError, about the model called `where`, when it lacks what the pooling reads.
+    `pooling` replaces the model's own; `truncate_dim` keeps the first dimensions; `normalize` gives unit
+    length. Raises ModelError, about the model called `where`, when it lacks a layer that the pooling needs.
     """
     import torch
 
     class Pipeline(torch.nn.Module):  # type: ignore[misc]
-        """The steps of a model in a row, as one module that can be traced."""
+        """The steps of a model in order, as one module that can be traced."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -72,7 +72,7 @@ def run_steps(steps: Iterable[Step], features: Features) -> Any:
 
 
 def pooling_step(name: str, transformer: Any, *, where: str) -> Step:
-    """Return a step that pools under this name; raises ModelError when the model lacks what it reads."""
+    """Return the step that pools as named; raises ModelError when the model lacks a layer that it needs."""
     head = _pooler(transformer, where=where) if name == "pooler" else None
     if name in _LAYERS:
         transformer.config.output_hidden_states = True

@@ -1,6 +1,4 @@
-"""An encoder that copies the vectors of texts that an older vector set already holds, and encodes only the
-others.
-"""
+"""An encoder that copies the vectors of texts in an older vector set, and encodes only the other texts."""
 
 from __future__ import annotations
 
@@ -17,11 +15,11 @@ from embedkit.errors import MismatchError
 
 
 class Reusing:
-    """`encoder`, with the vectors of `old` copied where the text is the same, letter by letter.
+    """`encoder`, with vectors of `old` copied where the text is exactly the same.
 
-    Holds 16 bytes a row of the old set; its texts and vectors stay on disk. `reused` counts copied rows.
-    Raises MismatchError when the old set comes from another encoder, keeps no texts, or rounds its vectors
-    more.
+    It holds 16 bytes per row of the old set in memory; texts and vectors stay on disk. `reused` counts copied
+    rows. Raises MismatchError when the old set comes from another encoder, has no texts, or stores its
+    vectors less precisely.
     """
 
     def __init__(self, encoder: Encoder, old: VectorSet, dtype: DType = "float32") -> None:
@@ -31,7 +29,7 @@ class Reusing:
         old.meta.identity.require_same_space(encoder.identity, where=where, mine="it", others="the new set")
         if not old.meta.has_text:
             raise MismatchError("keeps no texts, so unchanged ones cannot be told", where=where)
-        stored = old.meta.dtype  # int8 codes are rounded anew in other ranges
+        stored = old.meta.dtype  # int8 codes would be rounded again, in other ranges
         if stored not in ("float32", dtype) or stored == "int8":
             hint = None if stored == "int8" else f"--dtype {stored}"
             raise MismatchError(f"stores {stored}, the new set {dtype}", where=where, hint=hint)
@@ -44,16 +42,16 @@ class Reusing:
 
     @property
     def identity(self) -> Identity:
-        """The encoder's own: what it gives is the same, wherever it comes from."""
+        """The encoder's own identity: copied vectors equal newly encoded ones."""
         return self.encoder.identity
 
     @property
     def map_file(self) -> bytes | None:
-        """The map behind the encoder, if there is one."""
+        """The map after the encoder; None without one."""
         return getattr(self.encoder, "map_file", None)
 
     def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
-        """Return `(len(texts), dimension)` vectors, copied where the old set has them."""
+        """Return `(len(texts), dimension)` vectors, copied where the old set has the text."""
         rows = self._find(texts)
         known = np.flatnonzero(rows >= 0)
         missing = np.flatnonzero(rows < 0).tolist()
@@ -65,7 +63,7 @@ class Reusing:
         return vectors
 
     def _find(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Return the old row of each text, -1 where there is none."""
+        """Return the old row of each text, -1 for a text that the old set lacks."""
         wanted = _digests(texts)
         places = np.minimum(np.searchsorted(self._hashes, wanted), max(len(self._hashes) - 1, 0))
         rows = np.full(len(texts), -1, dtype=np.int64)
@@ -76,9 +74,7 @@ class Reusing:
         for shard, here in self._by_shard(candidates):
             old = self.old.column("text", shard).take(candidates[here] - self._ends[shard]).to_pylist()
             same = [text == texts[place] for text, place in zip(old, hits[here], strict=True)]
-            rows[hits[here][same]] = candidates[here][
-                same
-            ]  # 64 bits of digest may agree by chance, texts do not
+            rows[hits[here][same]] = candidates[here][same]  # digests of 64 bits may collide: compare texts
         return rows
 
     def _copy(self, rows: NDArray[np.int64]) -> Vectors:
@@ -88,7 +84,7 @@ class Reusing:
         return found
 
     def _by_shard(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.intp]]]:
-        """Yield each shard that holds some of the rows, and which of them."""
+        """Yield each shard that contains some of the rows, and the positions of these rows."""
         shards = np.searchsorted(self._ends, rows, side="right") - 1
         for shard in np.unique(shards):
             yield int(shard), np.flatnonzero(shards == shard)

@@ -1,4 +1,4 @@
-"""A runtime computes a model; texts are tokenised, batched by length, run, and put back in order."""
+"""The runtime protocol and its use: tokenise texts, batch them by length, run the model, restore order."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from embedkit.embedding.tokens import TokenBatch, Tokenize, Tokens, pad
 
 
 class Runtime(Protocol):
-    """Where a model is computed."""
+    """A backend that computes a model."""
 
     pad_id: int
     dimension: int
-    token_budget: int  # bounds rows x tokens of a batch
-    shortest: int  # the fewest tokens that a batch may have
-    pads: bool  # False where padding changes the vectors: a batch then holds texts of one length
-    known_ids: int | None  # ids from here on have no embedding; None where the tokenizer gives no such id
+    token_budget: int  # upper bound of rows x tokens per batch
+    shortest: int  # minimum number of tokens per row
+    pads: bool  # False where padding changes the vectors: a batch then has texts of one length
+    known_ids: int | None  # ids from here on have no embedding; None where the tokenizer returns no such id
 
     @property
     def tokenize(self) -> Tokenize:
-        """What turns texts into rows of token ids."""
+        """The function that turns texts into token ids."""
 
     def run(self, batches: Iterable[TokenBatch]) -> Iterator[tuple[NDArray[np.intp], Vectors]]:
-        """Yield each batch's rows and its vectors, in whatever order they are done; one caller at a time."""
+        """Yield each batch's rows and its vectors, in order of completion; only one caller at a time."""
 
 
 def compute(runtime: Runtime, texts: Sequence[str], turn: threading.Lock) -> Vectors:
-    """Tokenise texts, wait for one's turn, and compute their vectors, `(len(texts), runtime.dimension)`.
+    """Tokenise texts, wait for the lock `turn`, and return the vectors, `(len(texts), runtime.dimension)`.
 
-    Raises ValueError for a token that the model has no embedding for.
+    Raises ValueError for a token without an embedding in the model.
     """
     tokens = runtime.tokenize(texts)
     if runtime.known_ids is not None:
@@ -63,8 +63,8 @@ def _require_known(tokens: Sequence[Tokens], known: int) -> None:
 def token_batches(lengths: Sequence[int], budget: int, *, alike: bool = False) -> Iterator[NDArray[np.intp]]:
     """Yield the rows of each batch, longest texts first; rows x longest stays within `budget` tokens.
 
-    A text longer than the budget is a batch of its own. In a batch rows are in order of length, then place;
-    `alike` ends a batch where the length changes.
+    A text longer than the budget is a batch of its own. Rows of a batch are ordered by falling length, then
+    by position; `alike` starts a new batch where the length changes.
     """
     sizes = np.asarray(lengths, dtype=np.int64)
     order = np.argsort(-sizes, kind="stable")

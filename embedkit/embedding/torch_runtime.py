@@ -1,6 +1,4 @@
-"""The torch runtime: a model loaded with sentence-transformers, computed on a processor or a graphics
-card.
-"""
+"""The torch runtime: a model of sentence-transformers, computed on the processor or a graphics card."""
 
 from __future__ import annotations
 
@@ -23,12 +21,12 @@ from embedkit.embedding.weights import Report, loading_report, require_loaded
 from embedkit.errors import ModelError
 
 _PROBE = "A quick brown fox jumps over the lazy dog."
-_LONGEST_START = 16  # tokens: a model that runs with fewer only is taken to be broken
-_UNMOVED = 1e-3  # of a vector's length: more than rounding moves it, less than padding that counts
+_LONGEST_START = 16  # tokens: a model that cannot run with this many is taken to be broken
+_UNMOVED = 1e-3  # relative change: above rounding errors, below the effect of padding that is read
 
 
 class TorchRuntime:
-    """The model in torch: fp32 on processors, bf16 on graphics cards unless `precision` says otherwise."""
+    """The model in torch: unless `precision` is set, fp32 on processors and bf16 on graphics cards."""
 
     def __init__(self, folder: ModelFolder, settings: EncoderSettings) -> None:
         import torch
@@ -52,7 +50,7 @@ class TorchRuntime:
         self._torch = torch
         self.pad_id, self.known_ids = int(model.tokenizer.pad_token_id or 0), _known_ids(model)
         if self.known_ids is not None and self.pad_id >= self.known_ids:
-            self.pad_id = 0  # masked: which id it is does not matter
+            self.pad_id = 0  # padding is masked, so any id serves
         self.tokenize = tokenizer_of(model, reading.max_length, typed=_gives_types(model))
         with as_model_error("cannot be run", where=folder.name):
             self.shortest, self.dimension = self._start()
@@ -72,7 +70,7 @@ class TorchRuntime:
             yield batch.rows, vectors.float().cpu().numpy()
 
     def _start(self) -> tuple[int, int]:
-        """Return the fewest tokens that the model runs with, and how many columns come out."""
+        """Return the fewest tokens that the model runs with, and the dimension of its vectors."""
         fault: Exception | None = None
         for length in range(1, _LONGEST_START + 1):
             ids = np.full(length, self.pad_id, dtype=np.int64)
@@ -84,7 +82,7 @@ class TorchRuntime:
         raise fault
 
     def _probe(self) -> Tokens:
-        """Return the first and last tokens of a short text, those without an embedding replaced."""
+        """Return the first and last tokens of a short text; tokens without an embedding are replaced."""
         ((ids, types),) = self.tokenize([_PROBE])
         if not len(ids):
             ids, types = np.array([self.pad_id]), None
@@ -94,17 +92,17 @@ class TorchRuntime:
         return Tokens(ids[kept], None if types is None else types[kept])
 
     def _reads_types(self, text: Tokens) -> bool:
-        """True when the vector is another one without the types of the tokens."""
+        """Return whether the vector changes without the types of the tokens."""
         return not np.array_equal(self._vector(text), self._vector(Tokens(text.ids)))
 
     def _is_unmoved_by_padding(self, text: Tokens) -> bool:
-        """True when a text has the same vector alone and padded to the length of a longer one."""
+        """Return whether a text has the same vector alone and padded to the length of a longer one."""
         alone, padded = self._vector(text), self._vector(text, shortest=len(text.ids) + 4)
         apart, length = np.linalg.norm(alone - padded), np.linalg.norm(alone)
         return not apart > _UNMOVED * length
 
     def _vector(self, text: Tokens, shortest: int = 1) -> Vectors:
-        """Return the vector of one text in fp32, as a row of at least `shortest` tokens."""
+        """Return the vector of one text in fp32, padded to at least `shortest` tokens."""
         with self._torch.inference_mode():
             vector: Vectors = self._forward(text, shortest)[0].float().cpu().numpy()
         return vector
@@ -115,7 +113,7 @@ class TorchRuntime:
 
 
 class Loaded(NamedTuple):
-    """A loaded model of sentence-transformers, and what its weights files gave it."""
+    """A loaded model of sentence-transformers, and the report on its weights."""
 
     model: Any
     report: Report
@@ -124,7 +122,7 @@ class Loaded(NamedTuple):
 def load_sentence_transformer(
     folder: ModelFolder, settings: EncoderSettings, config: dict[str, Any] | None = None
 ) -> Any:
-    """Load the folder in fp32 with sentence-transformers, quietly, without remote code or the network.
+    """Load the folder in fp32 with sentence-transformers, silently, without remote code or the network.
 
     `config` replaces values of the transformer's configuration. Weights that the files lack are random.
     """
@@ -132,8 +130,8 @@ def load_sentence_transformer(
 
 
 def load_with_report(folder: ModelFolder, settings: EncoderSettings) -> Loaded:
-    """Load the folder, weights that are stored under a prefix of another library included."""
-    how: dict[str, Any] = {"ignore_mismatched_sizes": True}  # the report names them, the error does not
+    """Load the folder, including weights that another library stored under a prefix."""
+    how: dict[str, Any] = {"ignore_mismatched_sizes": True}  # transformers' own error would not name them
     loaded = _load(folder, settings, None, how)
     if prefix := loaded.report.found_prefix():
         how["key_mapping"] = {f"^{re.escape(prefix)}": ""}
@@ -145,7 +143,7 @@ def load_with_report(folder: ModelFolder, settings: EncoderSettings) -> Loaded:
 def _load(
     folder: ModelFolder, settings: EncoderSettings, config: dict[str, Any] | None, how: dict[str, Any]
 ) -> Loaded:
-    """Load the folder; `how` goes to the loading of the transformer."""
+    """Load the folder; `how` contains arguments for the loading of the transformer."""
     silence()
     import transformers
     from sentence_transformers import SentenceTransformer
@@ -155,7 +153,7 @@ def _load(
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), loading_report() as report:
-            warnings.simplefilter("ignore")  # of transformers, to those who maintain models
+            warnings.simplefilter("ignore")  # transformers warns the maintainers of models
             model = SentenceTransformer(
                 str(folder.path),
                 device=settings.device,
@@ -164,15 +162,15 @@ def _load(
                 model_kwargs=how if settings.allow_pickle else {**how, "use_safetensors": True},
                 config_kwargs=config,
             )
-    except Exception as error:  # settings of any type reach the constructors of models and tokenizers
+    except Exception as error:  # unchecked settings can raise any exception in constructors
         raise ModelError(f"cannot be loaded: {error}", where=folder.name) from error
     return Loaded(model.eval().float(), report())
 
 
 def tokenizer_of(model: Any, max_length: int | None, *, typed: bool = False) -> Tokenize:
-    """Return the tokenizer of a loaded model, truncating to `max_length`: the fast one where it has one.
+    """Return the tokenizer of a loaded model, truncating to `max_length`; the fast one if the model has it.
 
-    `typed` asks for the types of tokens too.
+    With `typed`, it returns the types of tokens too.
     """
     outer = model.tokenizer
     backend = getattr(outer, "backend_tokenizer", None)
@@ -190,15 +188,15 @@ def tokenizer_of(model: Any, max_length: int | None, *, typed: bool = False) -> 
 
 
 def _gives_types(model: Any) -> bool:
-    """True when the tokenizer of a loaded model gives types of tokens to the model."""
+    """Return whether the tokenizer of a loaded model passes types of tokens to the model."""
     return "token_type_ids" in model.tokenizer.model_input_names
 
 
 def _known_ids(model: Any) -> int | None:
-    """Return how many token embeddings a loaded model has; None where its tokenizer gives no other token."""
+    """Return the number of token embeddings of a model; None if its tokenizer returns no other token."""
     try:
         rows = int(model[0].auto_model.get_input_embeddings().weight.shape[0])
-    except (AttributeError, NotImplementedError):  # a model that computes its embeddings
+    except (AttributeError, NotImplementedError):  # the model has no embedding table
         return None
     highest = max(model.tokenizer.get_vocab().values(), default=0)
     return rows if highest >= rows else None

@@ -1,4 +1,4 @@
-"""The sentence-transformers encoder: any model of that library or of plain transformers, as an encoder."""
+"""The transformer encoder: any model of sentence-transformers or plain transformers, as an encoder."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from embedkit.errors import MissingPackageError, ModelError
 
 logger = logging.getLogger("embedkit")
 
-_ROUTERS = ("Router", "Asym")  # the steps in them have folders of their own
+_ROUTERS = ("Router", "Asym")  # steps that contain other steps, in folders of their own
 
 
 class Transformer:
     """A model of sentence-transformers (or plain transformers) as an encoder.
 
-    Nothing heavy happens before the first text: the identity is read from the folder.
+    The weights are loaded at the first text; the identity is read from the folder.
     """
 
     def __init__(self, settings: EncoderSettings) -> None:
@@ -38,7 +38,10 @@ class Transformer:
 
     @property
     def identity(self) -> Identity:
-        """What decides the vectors; read without loading the model wherever its configuration says enough."""
+        """The identity: everything that decides the vectors.
+
+        The model is loaded only if its configuration states no dimension.
+        """
         if self._identity is None:
             self._identity = identify(
                 self.folder, self.settings, self.folder.dimension or self._loaded().dimension
@@ -46,7 +49,7 @@ class Transformer:
         return self._identity
 
     def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
-        """Return `(len(texts), dimension)` vectors; tokenising runs beside another thread's inference."""
+        """Return `(len(texts), dimension)` vectors; tokenising can overlap another thread's inference."""
         runtime = self._loaded()
         prompt = self.identity.query_prompt if role == "query" else self.identity.document_prompt
         with as_model_error("cannot be run", where=self.folder.name):
@@ -54,7 +57,7 @@ class Transformer:
 
     @property
     def weights_prefix(self) -> str:
-        """What the names of the weights in the model's files begin with before the model's own names."""
+        """The prefix before the model's own names of the weights in its files."""
         return str(getattr(self._loaded(), "prefix", ""))
 
     def _loaded(self) -> Runtime:
@@ -72,7 +75,7 @@ class Transformer:
             return self._runtime
 
     def _say_if_capped(self) -> None:
-        """Warn where a text is read less far than the model's own settings ask for."""
+        """Warn when a text is cut earlier than the model's own settings ask for."""
         wanted, read_of_it = self.folder.wanted_length, self.folder.max_length
         if self.settings.max_length is None and wanted is not None and read_of_it != wanted:
             logger.warning(
@@ -84,10 +87,10 @@ class Transformer:
 
 
 def choose_runtime(folder: ModelFolder, settings: EncoderSettings) -> Runtime:
-    """Load the model where its settings say: compiled for the processor, or in torch.
+    """Load the model into the runtime of its settings: compiled for the processor, or torch.
 
     `auto` compiles unless there is a graphics card, and falls back to torch, with one warning, when the model
-    cannot be compiled. Raises ModelError when what was asked for cannot be had.
+    cannot be compiled. Raises ModelError when the requested runtime is not available.
     """
     from embedkit.embedding.torch_runtime import TorchRuntime
 
@@ -110,7 +113,7 @@ def choose_runtime(folder: ModelFolder, settings: EncoderSettings) -> Runtime:
 
 
 def has_graphics_card() -> bool:
-    """True when torch would compute on a CUDA or ROCm card; torch is imported only where there may be one."""
+    """Return whether torch would use a CUDA or ROCm card; torch is imported only if there may be one."""
     signs = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA, NVIDIA under WSL, AMD
     if sys.platform == "darwin" or not (any(map(os.path.exists, signs)) or shutil.which("nvidia-smi")):
         return False
@@ -120,7 +123,7 @@ def has_graphics_card() -> bool:
 
 
 def _check(folder: ModelFolder, settings: EncoderSettings) -> None:
-    """Raise ModelError for what the model cannot do, as far as its folder tells."""
+    """Raise ModelError for settings that the model does not support, as far as its folder shows."""
     if folder.modules[0].type != "Transformer":
         raise ModelError(f"begins with {folder.modules[0].type}, not with a transformer", where=folder.name)
     if routers := [module.type for module in folder.modules if module.type in _ROUTERS]:

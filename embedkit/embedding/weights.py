@@ -1,4 +1,4 @@
-"""Which weights of a model came from its files: what is missing would be random, and is refused."""
+"""Checks which weights of a model came from its files: missing ones would be random, and are refused."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from typing import Any, NamedTuple
 
 from embedkit.errors import ModelError
 
-_NAMED = 3  # missing weights that an error names
+_NAMED = 3  # an error names at most this many missing weights
 _patching = threading.Lock()
 
 
 class Report(NamedTuple):
-    """What the loading of a transformer reports, by the names that the model gives its weights."""
+    """The loading report of a transformer, under the model's names for its weights."""
 
     missing: frozenset[str]
     unexpected: frozenset[str]
-    mismatched: dict[str, str]  # of another shape in the files than by the configuration, and both shapes
-    prefix: str = ""  # removed from the names in the files
+    mismatched: dict[str, str]  # weights whose shapes in files and configuration differ: both
+    prefix: str = ""  # prefix removed from the names in the files
 
     def found_prefix(self) -> str:
-        """Return the prefix (`module.`, `encoder.`) that the missing weights have in the files, or nothing.
+        """Return the prefix (`module.`, `encoder.`) that the missing weights have in the files, or an empty
+        string.
 
-        Where two prefixes lead to equally many weights (two models in one file), neither is taken.
+        If two prefixes match equally many weights (two models in one file), neither is returned.
         """
         endings = {f".{name}" for name in self.missing}
         found: Counter[str] = Counter()
@@ -40,10 +41,11 @@ class Report(NamedTuple):
 
 @contextmanager
 def loading_report() -> Iterator[Callable[[], Report]]:
-    """Ask transformers for its report of the models that are loaded in the block; one block runs at a time.
+    """Capture the loading report of the models that transformers loads in the block; one block runs at a
+    time.
 
-    The libraries in between do not hand the report on, so that it is taken where it is made. The function
-    that the block is given returns it.
+    The libraries in between drop the report, so it is captured at its source. The block receives a function
+    that returns it.
     """
     from transformers import PreTrainedModel
 
@@ -82,10 +84,10 @@ def _shape(sizes: Iterable[int]) -> str:
 
 
 def require_loaded(transformer: Any, report: Report, output: Callable[[], Any], *, where: str) -> None:
-    """Raise ModelError when vectors depend on a weight that the model's files lack, or have in another shape.
+    """Raise ModelError when vectors depend on a weight that the files lack or have in another shape.
 
-    `output` computes vectors: they depend on the weights that a gradient of them reaches, and not on a pooler
-    or a head beyond them.
+    `output` computes vectors: they depend on the weights that their gradient reaches, so not on an unused
+    pooler or head.
     """
     import torch
 

@@ -1,1 +1,1 @@
-"""Training: text becomes a better encoder. Imported only when a command trains, so torch comes on top."""
+"""Training of encoders on text; imported only by commands that train, because it imports torch."""

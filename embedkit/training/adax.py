@@ -1,6 +1,4 @@
-"""AdaX: Adam with a memory that grows, so that late gradients do not decide alone (arXiv 2004.09740;
-kexue.fm 7387).
-"""
+"""AdaX: Adam with a growing memory, to limit late gradients' weight (arXiv 2004.09740; kexue.fm 7387)."""
 
 from __future__ import annotations
 
@@ -15,8 +13,8 @@ from torch import Tensor
 class AdaX(torch.optim.Optimizer):  # type: ignore[misc]
     """m = b1 m + (1-b1) g; v = (1+b2) v + b2 g^2; step m / (sqrt(v / ((1+b2)^t - 1)) + eps).
 
-    What is kept is vhat = v / ((1+b2)^t - 1), a moving average in which the newest square weighs
-    b2 / ((1+b2)^t - 1): the same number, and it cannot overflow. Weight decay is decoupled, as in AdamW.
+    The state is vhat = v / ((1+b2)^t - 1), a moving average in which the newest square has weight b2 /
+    ((1+b2)^t - 1): an equal value that cannot overflow. Weight decay is decoupled, as in AdamW.
     """
 
     def __init__(

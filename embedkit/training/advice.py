@@ -1,4 +1,4 @@
-"""What a run is told before it starts: data that cannot train is refused, and traps are named once."""
+"""Checks before a run starts: unusable data is refused, and likely mistakes cause one warning each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = logging.getLogger("embedkit")
 
 
 def require_data(examples: Examples, pairs: Sequence[Pair], settings: RunSettings, processes: int) -> None:
-    """Raise DataError or UsageError for data that cannot train."""
+    """Raise DataError or UsageError for data that cannot be trained on."""
     if len(examples) < 2:
         raise DataError("one sentence is nothing to compare: training wants 2 or more")
     _require_batch(len(examples), settings, processes)
@@ -53,7 +53,7 @@ def require_labels(
     *,
     tags: bool,
 ) -> None:
-    """Raise DataError or UsageError for labelled texts that cannot train; `tags`: each label by itself."""
+    """Raise DataError or UsageError for unusable labelled texts; `tags`: labels are judged independently."""
     if labelled.multiple and not tags:
         raise UsageError(
             "takes one label a text, and some texts have a list", where=f"--loss {settings.loss}",
@@ -78,7 +78,7 @@ def require_labels(
 
 
 def about_labels(parts: Split, scored: Labelled | None, settings: AMSoftmaxSettings) -> None:
-    """Warn of labels with a single text, of texts with several labels, and of text that is scored too."""
+    """Warn about labels with one text, texts with different labels, and training text that is scored too."""
     counts = Counter(name for row in parts.train for name in row.labels)
     single = [name for name in parts.names if counts[name] == 1]
     if single:
@@ -102,7 +102,7 @@ def about_labels(parts: Split, scored: Labelled | None, settings: AMSoftmaxSetti
 
 
 def about_data(examples: Examples, pairs: Sequence[Pair], settings: RunSettings) -> None:
-    """Warn of repeated sentences, and of evaluation text among the training text."""
+    """Warn about repeated sentences, and about evaluation text in the training text."""
     anchors = [row[0] for row in examples.rows]
     repeated = len(anchors) - len(set(anchors))
     if repeated:
@@ -120,7 +120,7 @@ def about_data(examples: Examples, pairs: Sequence[Pair], settings: RunSettings)
 
 
 def about_run(model: Any, dropout: Dropout, plan: ChunkPlan, *, bf16: bool) -> None:
-    """Note what the run was settled to."""
+    """Log the device, precision, passes and dropout of the run."""
     passes = (
         "in one pass" if plan.passes == 1 else f"in two passes over chunks of {plan.chunk_tokens:,} tokens"
     )
@@ -129,7 +129,7 @@ def about_run(model: Any, dropout: Dropout, plan: ChunkPlan, *, bf16: bool) -> N
 
 
 def about_resumed(before: int) -> None:
-    """Note that a run goes on in another number of processes than the `before` that wrote its checkpoint."""
+    """Warn when a run resumes in another number of processes than the `before` that wrote its checkpoint."""
     if before != processes():
         logger.warning(
             f"the run was begun in {before} processes and goes on in {processes()}: batches are the same, "
@@ -146,7 +146,7 @@ def about_dropout(dropout: Dropout, examples: Examples) -> None:
 
 
 def about_plan(plan: ChunkPlan, settings: RunSettings) -> None:
-    """Warn of a second pass that saves no memory."""
+    """Warn about a second pass that saves no memory."""
     size = settings.chunk_size
     if size is not None and plan.passes == 2 and settings.batch_size < 2 * size:
         logger.warning(

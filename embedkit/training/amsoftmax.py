@@ -1,5 +1,5 @@
-"""Labels teach an encoder: each text shall be nearer, by a margin, to its label's vector than to any other
-(AM-Softmax, arXiv 1801.05599; kexue.fm 5743), or, where texts have lists of labels, by ZLPR (kexue.fm 7359).
+"""Training on labels: each text must be nearer, by a margin, to its label's vector than to any other
+(AM-Softmax, arXiv 1801.05599; kexue.fm 5743); for texts with lists of labels, ZLPR (kexue.fm 7359).
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ from embedkit.training.simcse import views_of
 from embedkit.training.sources import Source, source
 from embedkit.training.trainer import Additions
 
-_SAMPLE = 512  # texts that are tokenised to learn how long they are
+_SAMPLE = 512  # texts that are tokenised to measure their length
 
 
 @dataclass(frozen=True)
 class AMSoftmaxRecipe(Recipe):
-    """Texts and their labels; some labels may be held out. `scored` texts are ranked every `eval_steps`."""
+    """Texts and their labels, some of them held out; `scored` texts are ranked every `eval_steps` steps."""
 
     settings: AMSoftmaxSettings
     labelled: Labelled
-    scored: Labelled | None = None  # None: the texts of held-out labels, where there are some
+    scored: Labelled | None = None  # None: the texts of held-out labels, if any
     command: ClassVar[str] = "train-amsoftmax"
     measure: ClassVar[Measure] = Measure("map", "MAP", "of the texts held out")
 
     @cached_property
     def parts(self) -> Split:
-        """The texts, by what they are for."""
+        """The texts by their use."""
         wanted = self.settings
         return split(
             self.labelled.rows,
@@ -59,36 +59,36 @@ class AMSoftmaxRecipe(Recipe):
 
     @cached_property
     def numbers(self) -> dict[str, int]:
-        """The number of each label trained on."""
+        """The class number of each label that is trained on."""
         return {name: number for number, name in enumerate(self.parts.names)}
 
     @property
     def tags(self) -> bool:
-        """True where each label is judged by itself."""
+        """True when each label is judged independently."""
         return self.settings.loss == "zlpr" or (self.settings.loss is None and self.labelled.multiple)
 
     @property
     def loss(self) -> Any:
-        """The loss, at margin 0 where that is found out later."""
+        """The loss, with margin 0 if the margin is computed later."""
         return self.settings.classification(multiple=self.labelled.multiple)
 
     def require(self, processes: int) -> None:
-        """Raise DataError or UsageError for texts and labels that cannot train."""
+        """Raise DataError or UsageError for texts and labels that cannot be trained on."""
         require_labels(self.labelled, self.scored, self.settings, self.parts, processes, tags=self.tags)
 
     def sources(self) -> list[Source]:
-        """Return the labelled texts, and those that are scored."""
+        """Return the labelled texts, and the scored texts if there are any."""
         labelled = source("the labelled texts", self.settings.inputs, self.labelled.rows)
         if self.scored is None:
             return [labelled]
         return [labelled, source("the texts of --eval", [self.settings.eval or ""], self.scored.rows)]
 
     def advise(self) -> None:
-        """Warn of labels that a single text stands for, and of texts that contradict each other."""
+        """Warn about labels with a single text, and about texts with different labels."""
         about_labels(self.parts, self.scored, self.settings)
 
     def make(self, base: Path, *, resumed: bool) -> Made:
-        """Return the objective, its class vectors the means of the encoder's own."""
+        """Return the objective, whose class vectors start as class means of the encoder's vectors."""
         settings = self.settings
         model, dropout, bf16 = load_model(base, settings)
         vectors = self._first_vectors(model, bf16=bf16, resumed=resumed)
@@ -107,7 +107,7 @@ class AMSoftmaxRecipe(Recipe):
         return Made(objective, bf16, replace(settings, **planned._asdict()))
 
     def _first_vectors(self, model: Any, *, bf16: bool, resumed: bool) -> torch.Tensor:
-        """Return class vectors to begin with; those of a resumed run come from its checkpoint."""
+        """Return initial class vectors; zeros for a resumed run, whose checkpoint contains them."""
         centres = 1 if self.tags else int(self.loss.centres)
         if resumed:
             return torch.zeros(
@@ -138,11 +138,11 @@ class AMSoftmaxRecipe(Recipe):
 
     @cached_property
     def _places(self) -> NDArray[np.int64]:
-        """The number of the label of each training text, `(rows,)`."""
+        """The class number of each training text, `(rows,)`."""
         return np.array([self.numbers[row.labels[0]] for row in self.parts.train], dtype=np.int64)
 
     def dataset(self) -> Dataset:
-        """Return the training texts; the label is that of the text, or with lists its own number."""
+        """Return the training texts; the label is the class number, or for lists the number of the text."""
         numbers = range(len(self.parts.train)) if self.tags else self._places.tolist()
         return Dataset.from_dict({"text": [row.text for row in self.parts.train], "label": list(numbers)})
 
@@ -152,14 +152,14 @@ class AMSoftmaxRecipe(Recipe):
         return [objective.model.preprocess(taken["text"])], torch.tensor(taken["label"])
 
     def evaluator(self, made: Made) -> LabelScore | None:
-        """Return what ranks the scored texts, or those of held-out labels."""
+        """Return the evaluator of the scored texts, or of texts of held-out labels; None without either."""
         rows = self.parts.unseen if self.scored is None else self.scored.rows
         if not rows:
             return None
         return LabelScore(rows, chunk_tokens=made.objective.chunk_tokens, bf16=made.bf16)
 
     def additions(self, made: Made, watch: Watch) -> Additions:
-        """Return the class vectors' learning rate, the balance of batches, and what finds the margin."""
+        """Return the class vectors' learning rate, row weights, and the callback that sets the margin."""
         rate = self.settings.class_learning_rate
         rates = dict.fromkeys(made.objective.own(), rate)
         weights = None
@@ -172,7 +172,7 @@ class AMSoftmaxRecipe(Recipe):
         return Additions(rates, callbacks=[auto], weights=weights)
 
     def found(self, objective: Any) -> dict[str, Any]:
-        """Return the margin that the kept checkpoint was trained with, where it was found out."""
+        """Return the margin of the kept checkpoint, if it was computed."""
         if isinstance(objective, Classified) and self.settings.margin == "auto":
             return {"margin": 0.0 if objective.margin_is_open else round(float(objective.margin), 4)}
         return {}
@@ -220,7 +220,7 @@ class AMSoftmaxRecipe(Recipe):
         return weights
 
     def facts(self) -> dict[str, str]:
-        """Return what the model's card says of labels and loss."""
+        """Return the model card's rows about labels and loss."""
         held = f", {len(self.parts.held_out):,} labels held out" if self.parts.held_out else ""
         return {
             "trained on": f"{len(self.parts.train):,} texts of {len(self.numbers):,} labels{held}",
@@ -228,7 +228,7 @@ class AMSoftmaxRecipe(Recipe):
         }
 
     def story(self) -> dict[str, Any]:
-        """Return how many texts and labels there were, and which labels were held out."""
+        """Return the numbers of texts and labels, and the held-out labels."""
         return {
             "examples": len(self.parts.train), "labels": len(self.numbers),
             "held_out": self.parts.held_out, "calibrated_on": len(self.parts.calibrate),
@@ -247,8 +247,8 @@ def train_amsoftmax(
 ) -> Trained:
     """Train `settings.model` on labelled texts and write a sentence-transformers folder with label vectors.
 
-    `scored` texts (else those of held-out labels) are ranked every `eval_steps` steps, each against the
-    others, and the checkpoint with the best MAP is kept. `watch` sees every step. Raises DataError or
-    UsageError for data that cannot train, before a model is loaded.
+    `scored` texts (by default the texts of held-out labels) are ranked every `eval_steps` steps, each against
+    the others, and the checkpoint with the best MAP is kept. `watch` is called at every step. Raises
+    DataError or UsageError for data that cannot be trained on, before a model is loaded.
     """
     return train(path, AMSoftmaxRecipe(settings, labelled, scored), resume=resume, force=force, watch=watch)

@@ -1,4 +1,4 @@
-"""A run's checkpoints: marked whole when they are, and checked before a run goes on from them."""
+"""A run's checkpoints: marked when they are complete, and checked before a run resumes from them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from embedkit.data.atomic import write_whole
 from embedkit.errors import FormatError
 from embedkit.training.sources import SOURCES
 
-WHOLE = "whole"  # a file in a checkpoint that was written to its end: size and checksum of the others
-_RUN = f"../../{SOURCES}"  # of the run that a checkpoint belongs to
+WHOLE = "whole"  # this file marks a complete checkpoint: sizes and checksums of its files
+_RUN = f"../../{SOURCES}"  # path from a checkpoint to its run's sources
 
 
 def mark_whole(checkpoint: Path) -> None:
-    """Write the sizes and checksums of a checkpoint's files, and of what its run began with."""
+    """Write the sizes and checksums of a checkpoint's files, and of its run's sources.json."""
     found = (path for path in sorted(checkpoint.rglob("*")) if path.is_file() and path.name != WHOLE)
     files = {path.relative_to(checkpoint).as_posix(): _summary(path) for path in found}
     if (checkpoint / _RUN).is_file():
@@ -25,12 +25,12 @@ def mark_whole(checkpoint: Path) -> None:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """Return the latest whole checkpoint of a run, if there is one."""
+    """Return the latest complete checkpoint of a run, or None."""
     return max(_checkpoints(folder), key=_step, default=None)
 
 
 def require_whole(folder: Path) -> None:
-    """Raise FormatError where a checkpoint of a run is no longer what was written, naming the file."""
+    """Raise FormatError, naming the file, when a checkpoint of a run has changed since it was written."""
     checkpoints = sorted(_checkpoints(folder), key=_step)
     for checkpoint in checkpoints:
         if fault := _fault(checkpoint):
@@ -44,7 +44,7 @@ def require_whole(folder: Path) -> None:
 
 
 def processes_of(checkpoint: Path) -> int:
-    """Return how many processes wrote a checkpoint: each of several has left its random numbers."""
+    """Return the number of processes that wrote a checkpoint; each of several writes its random state."""
     return max(1, len(list(checkpoint.glob("rng_state_*.pth"))))
 
 

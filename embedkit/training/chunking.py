@@ -1,4 +1,4 @@
-"""How a batch is cut: by what memory bears, or as asked."""
+"""How a batch is cut: as the free memory allows, or by a given chunk size."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor
 
 from embedkit.training.gradcache import Chunk
 
-CHUNK_TOKENS = {"cpu": 2048}  # tokens of a chunk at most; processors gain nothing from more
-_CHUNK_TOKENS = 65536  # elsewhere
-_SHARE = 0.5  # of the free memory, for the graphs of a whole batch
+CHUNK_TOKENS = {"cpu": 2048}  # maximum tokens per chunk; more gains nothing on processors
+_CHUNK_TOKENS = 65536  # maximum on other devices
+_SHARE = 0.5  # share of the free memory for the graphs of a whole batch
 
 
 class ChunkPlan(NamedTuple):
-    """Chunks of `chunk_tokens` tokens at most; 1 pass keeps all their graphs, 2 passes one at a time."""
+    """Chunks of at most `chunk_tokens` tokens; 1 pass keeps the graphs of all, 2 passes one at a time."""
 
     chunk_tokens: int
     passes: int
@@ -32,21 +32,22 @@ def plan(
     tokens: float,
     bytes_per_token: Callable[[], int],
 ) -> ChunkPlan:
-    """Return how batches of `batch_size` examples with `tokens` tokens each are cut.
+    """Return how to cut batches of `batch_size` examples with `tokens` tokens each.
 
-    A `chunk_size` asked for is honoured: chunks of that many average examples, in two passes where the batch
-    is larger. None takes one pass where the graphs of the whole batch fit into half of the free memory.
+    A given `chunk_size` is used as it is: each chunk has the tokens of that many average examples, and larger
+    batches take two passes. None takes one pass if the graphs of the whole batch fit into half of the free
+    memory.
     """
     if chunk_size is not None:
         return ChunkPlan(max(1, round(chunk_size * tokens)), 1 if chunk_size >= batch_size else 2)
     per_token, free = bytes_per_token(), _SHARE * free_memory(device)
     most = CHUNK_TOKENS.get(device.type, _CHUNK_TOKENS)
     fits = max(1, int(free / per_token))
-    return ChunkPlan(min(most, fits), 1 if batch_size * tokens * 1.5 <= fits else 2)  # 1.5: batches differ
+    return ChunkPlan(min(most, fits), 1 if batch_size * tokens * 1.5 <= fits else 2)  # 1.5: batches vary
 
 
 def saved_bytes_per_token(encode: Callable[[Any], Tensor], chunk: Chunk) -> int:
-    """Return the bytes that one forward pass keeps for its backward, for each token of the chunk."""
+    """Return the bytes that one forward pass keeps for its backward pass, per token of the chunk."""
     kept: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -63,7 +64,7 @@ def saved_bytes_per_token(encode: Callable[[Any], Tensor], chunk: Chunk) -> int:
 
 
 def free_memory(device: torch.device) -> int:
-    """Return the bytes that are free on a graphics card, or to each of the processes on the machine."""
+    """Return the free bytes of a graphics card, or the share of each process in the machine's free memory."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
@@ -74,7 +75,7 @@ def free_memory(device: torch.device) -> int:
 
 
 def _left_to_group() -> int:
-    """Return what a container's limit leaves (Linux control groups, version 2); huge where there is none."""
+    """Return the bytes left under a container's limit (Linux control groups v2); 2**62 without one."""
     folder = Path("/sys/fs/cgroup")
     try:
         limit, used = ((folder / name).read_text().strip() for name in ("memory.max", "memory.current"))

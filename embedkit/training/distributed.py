@@ -1,4 +1,4 @@
-"""Processes that train together, as torchrun or accelerate launch them: they meet, agree, fail together."""
+"""Processes that train together, as torchrun or accelerate launch them: join, agree, fail together."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from embedkit.training.gather import processes
 
 _PATIENCE = datetime.timedelta(
     days=7
-)  # the first process evaluates while others wait; torchrun ends the lost
+)  # others wait while the first process evaluates; torchrun ends processes of a failed launch
 
 Value = TypeVar("Value")
 
 
 class StoppedError(EmbedkitError):
-    """What stopped all processes; the one that it happened to says it, with its exit code."""
+    """The error that stopped all processes, with its message and its exit code."""
 
     def __init__(self, what: str, exit_code: int) -> None:
         super().__init__(what)
@@ -29,14 +29,14 @@ class StoppedError(EmbedkitError):
 
 
 def join() -> None:
-    """Meet the other processes of a launch; of one process alone, and of those that have met, nothing."""
+    """Join the other processes of a launch; does nothing in a single process, or after joining."""
     launched = "LOCAL_RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
     if launched and not dist.is_initialized():
         dist.init_process_group(timeout=_PATIENCE)
 
 
 def part() -> None:
-    """Wait until all processes have come here, or one is lost, and let go of them."""
+    """Wait until all processes have called this, or one is lost, then leave the group."""
     if dist.is_initialized():
         with suppress(RuntimeError):
             dist.barrier()
@@ -44,7 +44,7 @@ def part() -> None:
 
 
 def is_first() -> bool:
-    """Say whether this is the first, or the only, process."""
+    """Return whether this is the first, or the only, process."""
     return processes() == 1 or dist.get_rank() == 0
 
 
@@ -63,10 +63,12 @@ def of_first(value: Value) -> Value:
 
 @contextmanager
 def one_fate() -> Iterator[None]:
-    """Let an error of one process here stop all of them, so that none waits for it; all must come here.
+    """Make an error of one process in this block stop all of them, so that none waits for it; all must enter
+    it.
 
-    Of several, each raises StoppedError with the line of the first that failed; a bug stays what it is where
-    it happened. Alone, an error passes as it is. Nothing inside may wait for other processes.
+    In several processes, each raises StoppedError with the message of the first that failed; a process with
+    an unexpected exception raises that exception. In a single process, an error passes unchanged. The block
+    must not wait for other processes.
     """
     failed: Exception | None = None
     try:
@@ -93,5 +95,5 @@ def _verdict(error: Exception) -> tuple[str, int]:
 
 
 def is_loss(error: RuntimeError) -> bool:
-    """Say whether an error means that another process has gone."""
+    """Return whether an error means that another process has ended."""
     return isinstance(error, dist.DistError) or "closed by peer" in str(error) or "gloo" in str(error)

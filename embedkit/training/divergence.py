@@ -1,4 +1,4 @@
-"""Numbers that are not finite: a run stops at the first step that has one, before anything of it is kept."""
+"""Detection of values that are not finite: a run stops at the first such step, before saving anything."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from embedkit.training.gather import processes
 class Watchdog(TrainerCallback):  # type: ignore[misc]
     """Stops a run at the first step whose loss, gradient norm or weights are not finite.
 
-    With a gradient scaler (fp16), a step whose gradient overflows is skipped and the next one has a smaller
-    scale: that is not a divergence until the scale falls below 1.
+    With a gradient scaler (fp16), a step whose gradient overflows is skipped and the scale is reduced for the
+    next. This counts as divergence only when the scale falls below 1.
     """
 
     def __init__(self, objective: nn.Module, folder: Path) -> None:
-        self.objective, self.folder = objective, folder  # of the unfinished run
+        self.objective, self.folder = objective, folder  # folder of the unfinished run
         self._figures: dict[str, float] = {}
 
     def note(self, **figures: float | Tensor) -> None:
-        """Keep those figures of the step under way that are not finite."""
+        """Keep those values of the current step that are not finite."""
         for name, value in figures.items():
             if not math.isfinite(value):
                 self._figures.setdefault(name.replace("_", " "), float(value))
@@ -37,7 +37,10 @@ class Watchdog(TrainerCallback):  # type: ignore[misc]
     def on_optimizer_step(
         self, args: Any, state: Any, control: Any, optimizer: Any = None, **kwargs: Any
     ) -> None:
-        """Raise DivergedError, in all processes, where one of them has a number that is not finite."""
+        """Stop all processes when one of them has a value that is not finite.
+
+        A single process raises DivergedError; of several, each raises StoppedError with its message.
+        """
         figures, self._figures = self._figures, {}
         scaler = getattr(optimizer, "scaler", None)
         if scaler is not None:
@@ -69,7 +72,7 @@ def _fault(figures: Mapping[str, float], objective: nn.Module) -> str | None:
 
 
 def _anywhere(flag: bool, device: torch.device) -> bool:
-    """Say whether a flag is up in any process."""
+    """Return whether the flag is set in any process."""
     if processes() == 1:
         return flag
     up = torch.tensor(float(flag), device=device)
@@ -78,14 +81,14 @@ def _anywhere(flag: bool, device: torch.device) -> bool:
 
 
 def not_finite(parameters: Iterable[tuple[str, Tensor]]) -> str | None:
-    """Return the name of the first parameter that holds a number that is not finite, or None."""
+    """Return the name of the first parameter that contains a value that is not finite, or None."""
     named = [
         (name, value.detach()) for name, value in parameters if value.is_floating_point() and value.numel()
     ]
     if not named or bool(
         torch.stack([value.sum(dtype=torch.float32) for _, value in named]).isfinite().all()
     ):
-        return None  # a sum is not finite where one of its numbers is not; it may also overflow
+        return None  # a sum with a value that is not finite is not finite; it can also overflow
     return next((name for name, value in named if not bool(value.isfinite().all())), None)
 
 

@@ -1,8 +1,9 @@
-"""Dropout on processors, its masks from 16 random bits a number.
+"""Faster dropout on processors, with 16 random bits per value of a mask.
 
-torch draws a mask there one real number after another, which is a quarter of a contrastive step. Here a value
-is dropped where 16 bits of the same generator lie below `p * 65536`, and the others are divided by the share
-that is kept: other masks of the same law, p to 1/131072. Seeds, states and replays work as with torch's.
+On processors, torch draws a mask one real number at a time, which takes a quarter of a contrastive step. Here
+a value is dropped if 16 bits of the same generator are below `p * 65536`, and the others are divided by the
+share that is kept. The masks differ from torch's but have the same distribution, with p to 1/131072. Seeds,
+states and replays work as with torch's.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ ATTENTION = "embedkit_quick_dropout"  # its name among the attentions of transfo
 
 
 def quicken_dropout(model: nn.Module) -> None:
-    """Let a model draw its dropout here from now on: its Dropout layers, and attention where it is "sdpa".
+    """Make a model use this file's dropout: in its Dropout layers, and in attention where it is "sdpa".
 
-    Weights, their names and what is saved stay as they are; in evaluation nothing changes. Models on other
-    devices are left alone: dropout is no cost there.
+    Weights, their names and saved files do not change, nor does evaluation. Models on other devices are left
+    alone, because dropout is cheap there.
     """
     if any(weight.device.type != "cpu" for weight in model.parameters()):
         return
@@ -38,21 +39,21 @@ class QuickDropout(nn.Dropout):  # type: ignore[misc]
     """`nn.Dropout` with the masks of this file."""
 
     def forward(self, values: Tensor) -> Tensor:
-        """Drop numbers of `values` while training."""
+        """Drop values while training."""
         return dropped(values, self.p) if self.training else values
 
 
 def dropped(values: Tensor, p: float) -> Tensor:
-    """Return `values` with a share `p` of them zero and the others divided by what is kept."""
+    """Return `values` with a share `p` of them zero and the others divided by the kept share."""
     below = round(p * LEVELS)
     if not 0 < below < LEVELS:
         return nn.functional.dropout(values, p)
-    kept = (_bits(values) >= below - LEVELS // 2).view(torch.int8)  # which is cast faster than bool
+    kept = (_bits(values) >= below - LEVELS // 2).view(torch.int8)  # int8 is cast faster than bool
     return values * (LEVELS / (LEVELS - below)) * kept.to(values.dtype)
 
 
 def _bits(values: Tensor) -> Tensor:
-    """Return a number of 16 random bits for each of `values`, from -32768 on."""
+    """Return 16 random bits per value, as a number from -32768 to 32767."""
     words = torch.empty(-(-values.numel() // 4), dtype=torch.int64, device=values.device)
     return words.random_(-(2**63), None).view(torch.int16)[: values.numel()].view(values.shape)
 
@@ -64,7 +65,7 @@ def _attends_by_sdpa(module: nn.Module) -> bool:
 
 
 def _registered() -> str:
-    """Make the attention below known to transformers; returns its name."""
+    """Register the attention below in transformers; returns its name."""
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -74,7 +75,7 @@ def _registered() -> str:
 
 
 def _attention(*args: Any, **kwargs: Any) -> Any:
-    """Attend as transformers does by "sdpa", but for the random numbers."""
+    """Compute attention as transformers does for "sdpa", with other random numbers."""
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
     with _Quick():
@@ -99,9 +100,10 @@ def attended(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """Return `torch.nn.functional.scaled_dot_product_attention` of the same arguments, by other masks.
+    """Return `torch.nn.functional.scaled_dot_product_attention` of the same arguments, with other dropout
+    masks.
 
-    A query that may look nowhere gets the mean of all values instead of zeros.
+    A query whose keys are all masked gets the mean of all values instead of zeros.
     """
     if dropout_p == 0 or enable_gqa:
         return nn.functional.scaled_dot_product_attention(
@@ -118,7 +120,7 @@ def attended(
 
 
 def _added(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return a mask to add to scores, finite."""
+    """Return a finite mask to add to scores."""
     lowest = torch.finfo(dtype).min
     if mask.dtype == torch.bool:
         return torch.zeros((), dtype=dtype).where(mask, lowest)

@@ -1,4 +1,4 @@
-"""The proof on the user's own model: the accumulated gradient against that of the full batch."""
+"""A check on the user's own model: the accumulated gradient against the gradient of the full batch."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from embedkit.training.trainer import quiet_trainer
 
 
 def check_exact(recipe: Recipe) -> float:
-    """Return how far the accumulated gradient of the first batch is from that of the full batch, relative, in
-    float32 and with the same dropout, on the user's own model.
+    """Return the relative distance between the accumulated gradient of the first batch and the full batch's,
+    in float32 and with the same dropout, on the user's own model.
     """
     quiet_trainer()
     recipe.require(1)
@@ -31,7 +31,7 @@ def check_exact(recipe: Recipe) -> float:
 
 
 def _half_of_batch(features: Sequence[Features]) -> int:
-    """Return a number of tokens that cuts the batch into two chunks at least."""
+    """Return a number of tokens that cuts the batch into at least two chunks."""
     return max(1, int(sum(feature["attention_mask"].sum() for feature in features)) // 2)
 
 

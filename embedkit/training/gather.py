@@ -1,10 +1,10 @@
-"""Several processes: everybody's rows with gradient, so that a batch is the batch of all.
+"""The rows of all processes, with gradient, so that a batch spans all processes.
 
-Each process takes the mean loss of its own rows against the rows of all; that is the value it returns. Going
-back, `gathered` adds what every process wants of a row, and DistributedDataParallel averages the gradients of
-parameters over processes. Together that is the gradient of the mean over all rows, as in one process with the
-whole batch: the loss is not multiplied by the number of processes, and that of the whole batch is the mean of
-the values. Processes must bring the same number of rows.
+Each process returns the mean loss of its own rows against the rows of all processes. In backward, `gathered`
+sums each row's gradient over processes, and DistributedDataParallel averages the gradients of parameters over
+processes. The result is the gradient of the mean over all rows, as in one process with the whole batch. The
+loss is therefore not multiplied by the number of processes, and the whole batch's loss is the mean of the
+values. Processes must have the same number of rows.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from torch import Tensor
 
 
 def processes() -> int:
-    """Return how many processes train together."""
+    """Return the number of processes that train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def own_rows(rows: int) -> slice:
-    """Return where this process's `rows` stand in what `gathered` gives."""
+    """Return the slice of this process's `rows` in the result of `gathered`."""
     start = rows * dist.get_rank() if processes() > 1 else 0
     return slice(start, start + rows)
 

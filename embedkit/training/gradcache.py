@@ -2,15 +2,15 @@
 2101.06983; kexue.fm 8471).
 
 A contrastive loss compares all sentences of a batch, so the sum of the losses of its chunks is another loss.
-Exact is:
+The exact gradient takes three steps:
 
   1. encode every chunk without a graph, and keep the random state before each;
   2. compute the loss on all vectors H at once, and its gradient G = dL/dH;
-  3. encode every chunk again under its random state, with a graph, and go back from sum(H_chunk * G_chunk).
+  3. encode every chunk again under its random state, with a graph, and backpropagate sum(H_chunk * G_chunk).
 
-By the chain rule the parameters then hold dL/dparameters, dropout and all. The third step runs when
-`backward` is called on the value of the second, so any training loop can use it: loss scaling, accumulation
-over steps, clipping and mixed precision work as with a plain loss.
+By the chain rule the parameters then have the gradient dL/dparameters, including the effect of dropout. The
+third step runs when `backward` is called on the value of the second, so any training loop can use it: loss
+scaling, accumulation over steps, clipping and mixed precision work as with a plain loss.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from embedkit.embedding.runtime import token_batches
 from embedkit.errors import ModelError
 from embedkit.training.random_state import Autocast, RandomState, forget_casts
 
-Features = dict[str, Tensor]  # what an encoder takes; every tensor begins with rows
+Features = dict[str, Tensor]  # inputs of an encoder; the first axis of tensors is rows
 Encode = Callable[[Features], Tensor]  # -> (rows, dim)
 Loss = Callable[[Tensor], Tensor]  # (rows, dim) -> a number
 Unsynchronised = Callable[[], AbstractContextManager[Any]]  # `no_sync` of DistributedDataParallel
@@ -37,15 +37,15 @@ Unsynchronised = Callable[[], AbstractContextManager[Any]]  # `no_sync` of Distr
 class Chunk(NamedTuple):
     """Rows of a batch that are encoded together."""
 
-    rows: Tensor  # (chunk,): their places in the batch
+    rows: Tensor  # (chunk,): positions in the batch
     features: Features
 
 
 def cut(features: Features, budget: int) -> list[Chunk]:
-    """Cut a batch into chunks: sorted by length, padded no further than each needs, `budget` tokens at most.
+    """Cut a batch into chunks of at most `budget` tokens, sorted by length and padded only as far as needed.
 
-    `features` hold at least `attention_mask`, `(rows, tokens)`, padding on the right or the left. A text
-    longer than the budget is a chunk of its own.
+    `features` contain at least `attention_mask`, `(rows, tokens)`, with padding on the right or the left. A
+    text longer than the budget is a chunk of its own.
     """
     mask = features["attention_mask"]
     lengths, left = mask.sum(dim=1), padded_left(mask)
@@ -60,12 +60,12 @@ def cut(features: Features, budget: int) -> list[Chunk]:
 
 
 def padded_left(mask: Tensor) -> bool:
-    """True when padding stands before the tokens in a mask `(rows, tokens)`."""
+    """Return whether padding comes before the tokens in a mask `(rows, tokens)`."""
     return bool((mask[:, -1] > mask[:, 0]).any())
 
 
 def _part(value: Any, rows: Tensor, mask: Tensor, columns: slice) -> Any:
-    """Return some rows of a tensor, and some columns of one shaped `(rows, tokens, ...)`; else all of it."""
+    """Return some rows of a tensor, and some columns of shape `(rows, tokens, ...)`; others unchanged."""
     if not isinstance(value, Tensor) or value.ndim == 0 or len(value) != len(mask):
         return value
     part = value[rows]
@@ -75,7 +75,7 @@ def _part(value: Any, rows: Tensor, mask: Tensor, columns: slice) -> Any:
 def one_pass(
     encode: Encode, chunks: Sequence[Chunk], loss: Loss, *, unsynchronised: Unsynchronised = nullcontext
 ) -> Tensor:
-    """Return the loss of all chunks with its whole graph: for batches that fit into memory.
+    """Return the loss of all chunks with its whole graph, for batches that fit into memory.
 
     `unsynchronised` is entered for all chunks but the last.
     """
@@ -94,11 +94,12 @@ def two_passes(
     parameters: Iterable[Tensor] = (),
     unsynchronised: Unsynchronised = nullcontext,
 ) -> Tensor:
-    """Return the loss of all chunks; its `backward` gives the gradient of `one_pass` in a chunk's memory.
+    """Return the loss of all chunks; its `backward` gives the gradient of `one_pass` in the memory of one
+    chunk.
 
-    `parameters` are those of the loss itself, such as class vectors. `unsynchronised` is entered for all
-    chunks but the last in the second pass. Without gradients (evaluation), the loss is just computed. Raises
-    ModelError when features and vectors are on different devices: random numbers could not be replayed.
+    `parameters` are the loss's own, such as class vectors. `unsynchronised` is entered for all chunks but the
+    last in the second pass. Without gradients (evaluation), only the loss is computed. Raises ModelError when
+    features and vectors are on different devices, because random numbers could not be replayed.
     """
     H, states = _first_pass(encode, chunks)
     if not torch.is_grad_enabled():
@@ -117,7 +118,7 @@ def in_order(chunks: Sequence[Chunk], parts: Sequence[Tensor]) -> Tensor:
 
 
 def wide(vectors: Tensor) -> Tensor:
-    """Return vectors in float32 where they came in halves."""
+    """Return vectors in float32 unless they are float64."""
     return vectors if vectors.dtype == torch.float64 else vectors.float()
 
 
@@ -143,7 +144,7 @@ def _first_pass(encode: Encode, chunks: Sequence[Chunk]) -> tuple[Tensor, list[R
 def _last_synchronised(
     chunks: Sequence[Chunk], unsynchronised: Unsynchronised
 ) -> Iterator[tuple[Chunk, Unsynchronised]]:
-    """Yield each chunk with the context to encode it in, so that processes exchange gradients once."""
+    """Yield each chunk with the context to encode it in, so that processes exchange gradients only once."""
     for number, chunk in enumerate(chunks, 1):
         yield chunk, unsynchronised if number < len(chunks) else nullcontext
 
@@ -158,10 +159,10 @@ class _SecondPass:
     unsynchronised: Unsynchronised
 
     def run(self, scale: Tensor) -> None:
-        """Encode every chunk again and go back from `scale * sum(H * G)`."""
+        """Encode every chunk again and backpropagate `scale * sum(H * G)`."""
         forget_casts()
         chunks = _last_synchronised(self.chunks, self.unsynchronised)
-        with torch.enable_grad(), self.autocast.entered():  # around all chunks: weights are cast once
+        with torch.enable_grad(), self.autocast.entered():  # around all chunks, to cast weights once
             for state, (chunk, synchronising) in zip(self.states, chunks, strict=True):
                 with synchronising(), state.replayed():
                     H = self.encode(chunk.features)
@@ -171,7 +172,7 @@ class _SecondPass:
 
 
 class _Resumed(torch.autograd.Function):  # type: ignore[misc]
-    """The loss as a number whose backward runs the second pass."""
+    """The loss as a number, whose backward runs the second pass."""
 
     @staticmethod
     def forward(ctx: Any, again: _SecondPass, value: Tensor, others: list[Any], *leaves: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""LoRA: small matrices beside the frozen weights are what is trained (Hu et al. 2021, arXiv 2106.09685).
+"""LoRA: small matrices are trained in place of the frozen weights (Hu et al. 2021, arXiv 2106.09685).
 
-While training they stand in the model; at the end they are merged into its weights, so that what comes out is
-a model like any other.
+While training they are layers of the model; at the end they are merged into its weights, so the result is an
+ordinary model.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from embedkit.errors import MissingPackageError
 
 
 def add_lora(model: Any, rank: int) -> None:
-    """Freeze a SentenceTransformer and put matrices of a rank beside the linear layers of its transformer.
+    """Freeze a SentenceTransformer and add matrices of a rank to the linear layers of its transformer.
 
     Raises MissingPackageError without peft.
     """
@@ -26,7 +26,7 @@ def add_lora(model: Any, rank: int) -> None:
 
 
 def merge_lora(model: Any) -> None:
-    """Add the products of what was trained to the weights, and leave the layers as they were before."""
+    """Add the products of the trained matrices to the weights, and restore the original layers."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     for name, layer in list(model.named_modules()):
@@ -37,5 +37,5 @@ def merge_lora(model: Any) -> None:
 
 
 def is_lora(name: str) -> bool:
-    """Say whether a parameter is one of the matrices, by its name."""
+    """Return whether a parameter is one of the matrices, by its name."""
     return ".lora_" in name

@@ -1,4 +1,4 @@
-"""The model that is trained: a copy in stock sentence-transformers modules, with dropout as asked for."""
+"""The model to train: a copy in stock sentence-transformers modules, with the requested dropout."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from embedkit.training.divergence import require_finite
 from embedkit.training.dropout import quicken_dropout
 from embedkit.training.settings import RunSettings
 
-# Where the configurations of transformers keep dropout, by what it covers.
+# Names of dropout in the configurations of transformers: hidden layers, and attention.
 HIDDEN = (
     "hidden_dropout_prob", "hidden_dropout", "dropout", "dropout_rate", "embedding_dropout", "mlp_dropout",
     "resid_pdrop", "embd_pdrop", "classifier_dropout",
@@ -28,7 +28,7 @@ ATTENTION = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")
 
 
 class Dropout(NamedTuple):
-    """What dropout is while training, by the names of the model's configuration."""
+    """Dropout rates in training, by their names in the model's configuration."""
 
     values: dict[str, float]
 
@@ -42,7 +42,7 @@ class Dropout(NamedTuple):
 
 
 def make_base(settings: RunSettings, folder: Path) -> None:
-    """Write the model to start from as a sentence-transformers folder; raises ModelError when it is none."""
+    """Write the base model as a sentence-transformers folder; raises ModelError when it cannot be one."""
     if settings.model.partition(":")[0] == "hash":
         raise ModelError(
             "hashed n-grams are no model that can be trained",
@@ -54,9 +54,9 @@ def make_base(settings: RunSettings, folder: Path) -> None:
 
 
 def require_same_base(base: Path, settings: RunSettings) -> None:
-    """Raise MismatchError where the model that a run began with has another content by now.
+    """Raise MismatchError when the base model's content has changed since the run began.
 
-    One that is gone is not missed: the run goes on with its own copy.
+    A model that no longer exists is accepted: the run continues with its own copy.
     """
     then: str = orjson.loads((base / STORY).read_bytes())["base"]["fingerprint"]
     pooling: Any = settings.pooling
@@ -74,7 +74,7 @@ def require_same_base(base: Path, settings: RunSettings) -> None:
 
 
 def load_trainable(folder: Path, settings: RunSettings) -> tuple[Any, Dropout]:
-    """Load a sentence-transformers folder for training: float32, dropout as asked, the rest as it is."""
+    """Load a sentence-transformers folder for training, in float32 and with the requested dropout."""
     values = orjson.loads((folder / "config.json").read_bytes())
     changed = _changed(values, settings, where=settings.model)
     found, where = ModelFolder(str(folder), folder), EncoderSettings(device=settings.device)
@@ -83,14 +83,14 @@ def load_trainable(folder: Path, settings: RunSettings) -> tuple[Any, Dropout]:
     _require_length(model, found, settings)
     inner = model[0].auto_model.config
     for name in changed:
-        setattr(inner, name, values[name])  # what is saved says what the model came with
+        setattr(inner, name, values[name])  # the saved configuration keeps the model's own values
     quicken_dropout(model)
     names = [name for name in (*HIDDEN, *ATTENTION) if isinstance(values.get(name), int | float)]
     return model.train(), Dropout({name: float((values | changed)[name]) for name in names})
 
 
 def _require_length(model: Any, folder: ModelFolder, settings: RunSettings) -> None:
-    """Raise ModelError for a `max_length` without positions for it, or without room for a text."""
+    """Raise ModelError when `max_length` exceeds the model's positions, or leaves no room for text."""
     length, limit = settings.max_length, folder.position_limit
     if length is None:
         return
@@ -123,7 +123,7 @@ def _changed(config: dict[str, Any], settings: RunSettings, *, where: str) -> di
 
 
 class Head(nn.Module):  # type: ignore[misc]
-    """A dense layer and tanh behind the vectors, in training only (arXiv 2104.08821, section 6.3)."""
+    """A dense layer and tanh after the vectors, in training only (arXiv 2104.08821, section 6.3)."""
 
     def __init__(self, dimension: int) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class Head(nn.Module):  # type: ignore[misc]
 
 
 def bf16_is_fast(device: torch.device) -> bool:
-    """Say whether a device multiplies in bfloat16 by itself."""
+    """Return whether a device multiplies in bfloat16 natively."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     told: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()

@@ -1,6 +1,6 @@
 """Objectives: a model, a loss and a way to cut batches, as the module that a trainer calls.
 
-Also for a trainer of one's own: `SentenceTransformerTrainer(..., loss=Contrastive(model, NTXent()))`.
+They also work in other trainers: `SentenceTransformerTrainer(..., loss=Contrastive(model, NTXent()))`.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from embedkit.training.sparse_embeddings import sparse_gradients
 class Objective(nn.Module):  # type: ignore[misc]
     """A model, a loss and a way to cut batches, as the module that a trainer calls.
 
-    Chunks hold at most `chunk_tokens` tokens, padding included. `passes` is 2 (memory of one chunk) or 1 (the
-    graphs of all chunks at once: faster, where memory suffices). `head` maps vectors in training only. Raises
-    ModelError for a model whose vectors depend on the chunk, ValueError for settings out of range.
+    Chunks have at most `chunk_tokens` tokens, including padding. `passes` is 2 (memory of one chunk) or 1
+    (the graphs of all chunks at once: faster, if memory suffices). `head` maps vectors in training only.
+    Raises ModelError for a model whose vectors depend on the chunk, ValueError for settings out of range.
     """
 
     def __init__(
@@ -49,19 +49,19 @@ class Objective(nn.Module):  # type: ignore[misc]
                 refuse_batch_norm(part)
         self.model, self.head = model, head
         self.chunk_tokens, self.passes = chunk_tokens, passes
-        self.averaged = False  # whether somebody averages the gradients of `own` over processes
+        self.averaged = False  # True if a callback averages the gradients of `own` over processes
 
     def own(self) -> dict[str, nn.Parameter]:
-        """Return what is learnt beside the model, by name."""
+        """Return the parameters outside the model, by name."""
         return {name: value for name, value in self.named_parameters() if not name.startswith("model.")}
 
     def encode(self, features: Features) -> Tensor:
-        """Return the vectors of some rows, `(rows, dim)`, behind the head if there is one."""
+        """Return the vectors of some rows, `(rows, dim)`, after the head if there is one."""
         vectors: Tensor = self.model(dict(features))["sentence_embedding"]
         return vectors if self.head is None else self.head(vectors)
 
     def value(self, chunks: Sequence[Chunk], loss: Loss, *, parameters: Iterable[Tensor] = ()) -> Tensor:
-        """Return the loss of all chunks; going back gives the exact gradient, of `parameters` too."""
+        """Return the loss of all chunks; its backward gives the exact gradient, also of `parameters`."""
         if self.passes == 1:
             return one_pass(self._encode_a_chunk, chunks, loss, unsynchronised=self._unsynchronised)
         return two_passes(
@@ -74,7 +74,7 @@ class Objective(nn.Module):  # type: ignore[misc]
 
     @property
     def _unsynchronised(self) -> Unsynchronised:
-        """How gradients of a chunk are kept from travelling, when the model is distributed."""
+        """The context in which a distributed model does not exchange gradients."""
         if processes() > 1 and not self.averaged and self.own():
             raise ModelError(
                 f"gradients of {next(iter(self.own()))} would differ between processes",
@@ -90,14 +90,15 @@ class ContrastiveLoss(Protocol):
     def __call__(
         self, views: Sequence[Tensor], texts: Sequence[Tensor] | None, rows: slice, **counts: Tensor
     ) -> Tensor:
-        """Return the mean loss of some rows of the batch; `counts=` says how many hard negatives each has."""
+        """Return the mean loss of some rows of the batch; `counts=` are hard negatives per row."""
 
 
 class Contrastive(Objective):
     """`loss` over batches of `model`, a SentenceTransformer, exact at any batch size.
 
-    One column of text means two views of it; else columns are anchor, positive, and hard negatives. Labels of
-    a batch, `(rows,)`, are how many hard negatives each row has; the rest of its columns fill a place.
+    One column of text gives two views of each text; several columns are anchor, positive, and hard negatives.
+    The labels of a batch, `(rows,)`, are the numbers of hard negatives per row; the remaining columns of a
+    row are filler.
     """
 
     def __init__(self, model: nn.Module, loss: ContrastiveLoss, **how: Any) -> None:
@@ -121,7 +122,7 @@ class Contrastive(Objective):
 
 
 def cut_columns(columns: Sequence[Features], budget: int) -> list[Chunk]:
-    """Cut all columns into chunks: together where they differ in tokens only, else one column at a time.
+    """Cut all columns into chunks: together if they differ only in tokens, otherwise one column at a time.
 
     The rows of the second column follow those of the first, and so on.
     """
@@ -136,7 +137,7 @@ def cut_columns(columns: Sequence[Features], budget: int) -> list[Chunk]:
 
 
 def stacked(columns: Sequence[Features]) -> Features:
-    """Return the rows of all columns as one batch, padded to the same width; padding has mask 0."""
+    """Return the rows of all columns as one batch, padded to equal length; padding has mask 0."""
     widest = max(column["input_ids"].shape[1] for column in columns)
     left = any(padded_left(column["attention_mask"]) for column in columns)
     together = dict(columns[0])
@@ -146,7 +147,7 @@ def stacked(columns: Sequence[Features]) -> Features:
 
 
 def _token_wise(column: Features) -> set[str]:
-    """Return the names of what is shaped `(rows, tokens)`."""
+    """Return the names of the features of shape `(rows, tokens)`."""
     shape = column["input_ids"].shape
     return {name for name, value in column.items() if isinstance(value, Tensor) and value.shape == shape}
 
@@ -171,17 +172,17 @@ def _padded(values: Tensor, width: int, left: bool) -> Tensor:
 
 
 def numbers_of(features: Features) -> Tensor:
-    """Return a number for each text, `(rows,)`, equal where the tokens are (64 bits of a seeded hash)."""
+    """Return one number per text, `(rows,)`, equal for equal tokens (64 bits of a seeded hash)."""
     ids, mask = features["input_ids"], features["attention_mask"].bool()
-    place = (mask.cumsum(dim=1) - 1).clamp(min=0)  # of a token in its text, wherever padding stands
+    place = (mask.cumsum(dim=1) - 1).clamp(min=0)  # token's position in its text, wherever padding is
     factors = torch.randint(
         -(2**62), 2**62, (ids.shape[1],), generator=torch.Generator().manual_seed(0), dtype=torch.int64
     ).to(ids.device)
-    return ((ids + 1) * factors[place] * mask).sum(dim=1)  # modulo 2^64, as integers overflow
+    return ((ids + 1) * factors[place] * mask).sum(dim=1)  # modulo 2^64: integers wrap around
 
 
 def refuse_batch_norm(model: nn.Module) -> None:
-    """Raise ModelError for layers whose output depends on who else is in the chunk."""
+    """Raise ModelError for layers whose output depends on the other rows of the chunk."""
     for name, module in model.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             what = f"{name} is a {type(module).__name__}" if name else f"it is a {type(module).__name__}"
@@ -189,7 +190,7 @@ def refuse_batch_norm(model: nn.Module) -> None:
 
 
 class Made(NamedTuple):
-    """An objective around the model to start from, and the settings that were completed while it was made."""
+    """An objective around the model to start from, and the settings completed while making it."""
 
     objective: Objective
     bf16: bool

@@ -1,4 +1,4 @@
-"""What the second pass of gradient caching must find as the first did: random numbers, mixed precision."""
+"""State that both passes of gradient caching must share: random numbers, mixed precision."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class RandomState:
-    """The random numbers that dropout is about to draw, on the processor and on one graphics card."""
+    """The state of the random numbers that dropout will draw, on the processor and on one graphics card."""
 
     processor: Tensor
     device: torch.device
@@ -21,13 +21,13 @@ class RandomState:
 
     @classmethod
     def now(cls, device: torch.device) -> RandomState:
-        """Note the state as it is."""
+        """Return the current state."""
         card = None if device.type == "cpu" else torch.get_device_module(device).get_rng_state(device)
         return cls(torch.get_rng_state(), device, card)
 
     @contextmanager
     def replayed(self) -> Iterator[None]:
-        """Go back to this state, and afterwards to the one that was."""
+        """Set this state for the block, and restore the current one afterwards."""
         now = RandomState.now(self.device)
         self._set()
         try:
@@ -43,7 +43,7 @@ class RandomState:
 
 @dataclass(frozen=True)
 class Autocast:
-    """Whether mixed precision is on, so that the second pass, which runs inside `backward`, has the same."""
+    """The setting of mixed precision; the second pass, inside `backward`, must use the first pass's."""
 
     device_type: str
     enabled: bool
@@ -51,19 +51,19 @@ class Autocast:
 
     @classmethod
     def now(cls, device: torch.device) -> Autocast:
-        """Note the setting as it is."""
+        """Return the current setting."""
         kind = device.type
         return cls(kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind))
 
     def entered(self) -> AbstractContextManager[Any]:
-        """Return the context that was noted."""
+        """Return a context with this setting."""
         context: AbstractContextManager[Any] = torch.autocast(
             self.device_type, dtype=self.dtype, enabled=self.enabled
         )
         return context
 
     def left(self) -> AbstractContextManager[Any]:
-        """Return a context without mixed precision, as `backward` wants it."""
+        """Return a context without mixed precision, as `backward` needs it."""
         context: AbstractContextManager[Any] = torch.autocast(self.device_type, enabled=False)
         return context
 
@@ -71,7 +71,7 @@ class Autocast:
 def forget_casts() -> None:
     """Drop autocast's copies of weights.
 
-    Older torch also keeps those made without gradients, which would cut the second pass's graph; 2.13 does
-    not.
+    Older versions of torch also keep copies made without gradients, which would cut the second pass's graph;
+    torch 2.13 does not.
     """
     torch.clear_autocast_cache()

@@ -1,4 +1,4 @@
-"""What every training command does: a recipe brings data and an objective; a run makes a model of them."""
+"""The steps common to training commands: a recipe supplies data and an objective, a run trains a model."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ from embedkit.training.trainer import Additions, make_trainer, on_processor, qui
 
 
 class Trained(NamedTuple):
-    """A finished run: its model, and the figures it was judged by, if there were any."""
+    """A finished run: its model, and the values that it was judged by, if any."""
 
     path: Path
     steps: int
     seconds: float
-    measure: str  # what `before` and `best` are
-    before: float | None  # of the model it started from
-    best: float | None  # of the checkpoint that was kept
+    measure: str  # the measure of `before` and `best`
+    before: float | None  # value of the model it started from
+    best: float | None  # value of the kept checkpoint
     best_step: int | None
-    found: dict[str, Any]  # what the run found out about its data
+    found: dict[str, Any]  # values that the run computed from its data
     plan: ChunkPlan
 
     def figures(self) -> dict[str, Any]:
-        """Return plain values, all but the path."""
+        """Return plain values without the path."""
         values = {**self._asdict(), **self.plan._asdict(), **self.found, "seconds": round(self.seconds, 2)}
         return {name: value for name, value in values.items() if name not in ("path", "plan", "found")}
 
     @classmethod
     def from_figures(cls, path: Path, figures: dict[str, Any]) -> Trained:
-        """Read what `figures` gave."""
+        """Return the run with the values that `figures` returned."""
         own = {name: figures[name] for name in cls._fields if name not in ("path", "plan", "found")}
         known = {*own, *ChunkPlan._fields}
         found = {name: value for name, value in figures.items() if name not in known}
@@ -62,7 +62,7 @@ AnyRecipe = TypeVar("AnyRecipe", bound="Recipe")
 
 @dataclass(frozen=True)
 class Recipe(ABC):
-    """A command's settings and data, and the steps that are its own."""
+    """A command's settings and data, and the steps specific to it."""
 
     settings: Any
     command: ClassVar[str]
@@ -70,7 +70,7 @@ class Recipe(ABC):
 
     @abstractmethod
     def require(self, processes: int) -> None:
-        """Raise DataError or UsageError for data that cannot train, before a model is loaded."""
+        """Raise DataError or UsageError for data that cannot be trained on, before a model is loaded."""
 
     @abstractmethod
     def sources(self) -> list[Source]:
@@ -78,11 +78,11 @@ class Recipe(ABC):
 
     @abstractmethod
     def advise(self) -> None:
-        """Warn of traps in the data."""
+        """Warn about likely mistakes in the data."""
 
     @abstractmethod
     def make(self, base: Path, *, resumed: bool) -> Made:
-        """Load the model and settle how it is trained; a `resumed` one is then loaded from a checkpoint."""
+        """Load the model and decide how it is trained; a `resumed` one is loaded from a checkpoint later."""
 
     @abstractmethod
     def dataset(self) -> Dataset:
@@ -90,30 +90,30 @@ class Recipe(ABC):
 
     @abstractmethod
     def batch(self, objective: Any, rows: int) -> tuple[list[Features], torch.Tensor | None]:
-        """Return the first rows as the objective takes them."""
+        """Return the first rows in the form that the objective takes."""
 
     @abstractmethod
     def evaluator(self, made: Made) -> Any:
-        """Return what scores the model while it trains, or None."""
+        """Return the evaluator that scores the model while it trains, or None."""
 
     @abstractmethod
     def facts(self) -> dict[str, str]:
-        """Return what the model's card says of data and loss."""
+        """Return the model card's rows about data and loss."""
 
     @abstractmethod
     def story(self) -> dict[str, Any]:
-        """Return what `embedkit.json` says of the data."""
+        """Return the entries about the data in `embedkit.json`."""
 
     def additions(self, made: Made, watch: Watch) -> Additions:
-        """Return what the trainer is given beside."""
+        """Return additional settings of the trainer."""
         return Additions()
 
     def found(self, objective: Any) -> dict[str, Any]:
-        """Return what the run found out about its data."""
+        """Return values that the run computed from its data."""
         return {}
 
-    def write(self, folder: Path, identity: Identity, made: Made) -> None:  # noqa: B027 (most have none)
-        """Write files of its own into the trained folder, whose encoder has `identity`."""
+    def write(self, folder: Path, identity: Identity, made: Made) -> None:  # noqa: B027 (most write none)
+        """Write additional files into the trained folder, whose encoder has `identity`."""
 
     def with_settings(self: AnyRecipe, **changed: Any) -> AnyRecipe:
         """Return the recipe with some settings replaced."""
@@ -128,10 +128,10 @@ def train(
     force: bool = False,
     watch: Watch = lambda event: None,
 ) -> Trained:
-    """Train as `recipe` says and write a sentence-transformers folder to `path`; `watch` sees every step.
+    """Train by a recipe and write a sentence-transformers folder to `path`; `watch` is called at every step.
 
-    With an evaluator, the best checkpoint is kept. Raises DataError or UsageError for data that cannot train,
-    before a model is loaded.
+    With an evaluator, the best checkpoint is kept. Raises DataError or UsageError for data that cannot be
+    trained on, before a model is loaded.
     """
     quiet_trainer()
     join()
@@ -179,7 +179,7 @@ def _train(folder: Path, recipe: Recipe, run: RunFolder | None, watch: Watch) ->
         additions=recipe.additions(made, watch),
     )  # fmt: skip
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    made.objective.model = trainer.model  # without what several processes wrap around it
+    made.objective.model = trainer.model  # without the wrapper of several processes
     if made.settings.lora is not None:
         merge_lora(trainer.model)
     scores = [line[measure] for line in trainer.state.log_history if measure in line]
@@ -197,7 +197,7 @@ def _train(folder: Path, recipe: Recipe, run: RunFolder | None, watch: Watch) ->
 
 
 def finish(run: RunFolder, recipe: Recipe, trained: Trained, made: Made) -> None:
-    """Put the trained model in place, with its story and its card."""
+    """Put the trained model in place, with its provenance and its card."""
     settings = {name: value for name, value in asdict(located(made.settings)).items() if value is not None}
     made_by = {"made by": f"embedkit {recipe.command}", **recipe.story()}
     made_by["sources"] = to_json(recipe.sources())
@@ -215,7 +215,7 @@ def finish(run: RunFolder, recipe: Recipe, trained: Trained, made: Made) -> None
 
 
 def load_model(base: Path, settings: RunSettings) -> tuple[Any, Dropout, bool]:
-    """Load the model to start from; returns what dropout is, and whether to compute in bf16."""
+    """Load the model to start from; returns it, its dropout, and whether to compute in bf16."""
     torch.manual_seed(settings.seed)
     model, dropout = load_trainable(base, settings)
     if settings.lora is not None:
@@ -230,7 +230,7 @@ def load_model(base: Path, settings: RunSettings) -> tuple[Any, Dropout, bool]:
 def settle_plan(
     objective: Objective, settings: RunSettings, sample: Callable[[], Features], rows: int, *, bf16: bool
 ) -> ChunkPlan:
-    """Work out how batches are cut, from the tokens of some sample of `rows` examples, and set it."""
+    """Compute how batches are cut, from the tokens of a sample of `rows` examples; the objective keeps it."""
     if settings.chunk_tokens is not None and settings.passes is not None:
         planned = ChunkPlan(settings.chunk_tokens, settings.passes)
     else:

@@ -1,4 +1,4 @@
-"""A run's folder: what a killed run leaves and a resumed one goes on from, and the model it ends in.
+"""A run's folder: an unfinished one, from which a killed run resumes, and the finished model.
 
 out.partial/     base/ (the model to start from), checkpoints/, sources.json, train.toml, log.jsonl
 out/             the trained model, a sentence-transformers folder, with embedkit.json, train.toml, log.jsonl
@@ -32,9 +32,9 @@ SETTINGS, LOG, BASE = "train.toml", "log.jsonl", "base"
 
 
 class RunFolder:
-    """The unfinished folder of a run for the output `path`, held against other runs until it is closed.
+    """The unfinished folder of a run for the output `path`, locked against other runs until it is closed.
 
-    Raises ExistsError when the output, or an unfinished run that is neither resumed nor replaced, is there.
+    Raises ExistsError when the output exists, or an unfinished run that is neither resumed nor replaced.
     """
 
     def __init__(self, path: Path, *, resume: bool, force: bool) -> None:
@@ -80,9 +80,9 @@ class RunFolder:
         *,
         beside: Callable[[Path, Identity], None],
     ) -> None:
-        """Put the model, its story, settings, log and card (of `facts`) in place, and remove the rest.
+        """Put the model, its provenance, settings, log and card (with `facts`) in place, and remove the rest.
 
-        `beside` writes what else there is into the folder, whose encoder has the identity it is given.
+        `beside` writes additional files into the folder; it gets the identity of the folder's encoder.
         """
         require_finite(model, where=str(self.path))
         with whole_folder(self.path) as folder:
@@ -100,14 +100,14 @@ class RunFolder:
         discard(self.folder)
 
     def close(self) -> None:
-        """Let other runs at the folder; one that holds no settings yet is removed."""
+        """Unlock the folder; a folder without settings is removed."""
         if self.folder.is_dir() and not (self.folder / SETTINGS).is_file():
             discard(self.folder)
         os.close(self._lock)
 
 
 def require_same(folder: Path, settings: RunSettings) -> None:
-    """Raise MismatchError where the run in a folder, begun or done, has other settings."""
+    """Raise MismatchError when the run in a folder, unfinished or finished, has other settings."""
     kept = kept_settings(folder, settings)
     for name, value in asdict(located(settings)).items():
         then = getattr(located(kept), name)
@@ -120,13 +120,13 @@ def require_same(folder: Path, settings: RunSettings) -> None:
 
 
 def kept_settings(folder: Path, settings: AnySettings) -> AnySettings:
-    """Return the settings of an unfinished run, with what was worked out; without one, those given."""
+    """Return the settings of an unfinished run, including computed ones; without one, the given settings."""
     file = folder / SETTINGS
     return type(settings)(**read_toml(file, type(settings))) if file.is_file() else settings
 
 
 def require_base(folder: Path) -> None:
-    """Raise DataError where a process does not find the model that the first one has written for all."""
+    """Raise DataError when a process cannot find the model that the first process has written for all."""
     if not (folder / BASE).is_dir():
         raise DataError(
             "is not there for every process", where=str(folder),
@@ -141,7 +141,7 @@ def unfinished(path: Path) -> Path:
 
 
 def is_trained(path: Path) -> bool:
-    """Say whether a run's output is there, and no unfinished run that would replace it."""
+    """Return whether a run's output exists, without an unfinished run that would replace it."""
     partial = unfinished(path)
     return (path / STORY).is_file() and (path / SETTINGS).is_file() and not partial.exists()
 

@@ -1,4 +1,4 @@
-"""The log of a run: a line a logged step or evaluation, told to whoever watches."""
+"""The log of a run: one line per logged step or evaluation, also passed to a callback."""
 
 from __future__ import annotations
 
@@ -19,49 +19,49 @@ Watch = Callable[["Event"], None]
 
 
 class Measure(NamedTuple):
-    """What a run is judged by while it trains, larger for better."""
+    """The measure that a run is judged by while it trains; larger is better."""
 
-    key: str  # in the log: eval_KEY
+    key: str  # its name in the log is eval_KEY
     title: str
-    of: str  # what it is measured on
+    of: str  # data that it is measured on
 
     @property
     def logged(self) -> str:
-        """Its name in the log."""
+        """The measure's name in the log."""
         return f"eval_{self.key}"
 
 
 class Event(NamedTuple):
-    """Something that happened: at which step of how many, and figures by name."""
+    """An event of a run: the step, the number of steps, and values by name."""
 
     step: int
     steps: int
     figures: dict[str, float]
 
 
-NAMES = {  # of the trainer's figures in the log
+NAMES = {  # the trainer's names, and the log's
     "loss": "loss", "learning_rate": "learning_rate", "grad_norm": "gradient_norm", "epoch": "epoch",
 }  # fmt: skip
 TIMINGS = {"eval_runtime", "eval_samples_per_second", "eval_steps_per_second", "eval_loss"}
 
 
 class Log(TrainerCallback):  # type: ignore[misc]
-    """Writes `log.jsonl`, a line a logged step or evaluation, tells `watch`, and marks whole checkpoints."""
+    """Writes `log.jsonl`, one line per logged step or evaluation, calls `watch`, and marks checkpoints."""
 
     def __init__(self, path: Path, texts: int, watch: Watch) -> None:
-        self.path, self.texts, self.watch = path, texts, watch  # texts of a batch, a view counted once
+        self.path, self.texts, self.watch = path, texts, watch  # texts per batch, counting each view once
         self.started = self.since = time.monotonic()
         self.step_then = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Start the clock; lines of steps that a resumed run does again are dropped."""
+        """Start the clock, and drop the lines of steps that a resumed run will repeat."""
         self.started = self.since = time.monotonic()
         self.step_then = state.global_step
         if state.is_world_process_zero:
             keep_until(self.path, state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Tell that a step is done."""
+        """Report a finished step."""
         if state.is_world_process_zero:
             self.watch(Event(state.global_step, state.max_steps, {}))
 
@@ -86,14 +86,14 @@ class Log(TrainerCallback):  # type: ignore[misc]
         self.watch(Event(state.global_step, state.max_steps, line))
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Mark the checkpoint as whole, when every process has written its part."""
+        """Mark the checkpoint as complete, once every process has written its files."""
         PartialState().wait_for_everyone()
         if state.is_world_process_zero:
             mark_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
 
 def keep_until(log: Path, step: int) -> None:
-    """Drop the lines of a log behind a step, and one that was cut short; at step 0 all of them."""
+    """Drop the lines of a log after a step, and a truncated line; at step 0, drop the whole log."""
     if step == 0 or not log.is_file():
         log.unlink(missing_ok=True)
         return

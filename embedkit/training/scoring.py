@@ -1,5 +1,5 @@
-"""Scores while training: the Spearman correlation on labelled pairs, as `eval sts` takes it, or the ranking
-of texts by label, as `eval labels` does.
+"""Scores while training: the Spearman correlation on labelled pairs, as in `eval sts`, or the ranking of
+texts by label, as in `eval labels`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class PairScore(SentenceEvaluator):  # type: ignore[misc]
     def __call__(
         self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1
     ) -> dict[str, float]:
-        """Return the figures by name."""
+        """Return the values by name."""
         texts = list(dict.fromkeys(text for pair in self.pairs for text in pair[:2]))
         places = {text: place for place, text in enumerate(texts)}
         vectors = encode(model, texts, chunk_tokens=self.chunk_tokens, bf16=self.bf16)
@@ -42,7 +42,7 @@ class PairScore(SentenceEvaluator):  # type: ignore[misc]
 
 
 class LabelScore(SentenceEvaluator):  # type: ignore[misc]
-    """Mean average precision and top-1 of texts that each query the others: hits share a label."""
+    """Mean average precision and top-1 of texts that each query all others; a hit shares a label."""
 
     def __init__(self, rows: Sequence[LabelledText], *, chunk_tokens: int, bf16: bool) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class LabelScore(SentenceEvaluator):  # type: ignore[misc]
     def __call__(
         self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1
     ) -> dict[str, float]:
-        """Return the figures by name."""
+        """Return the values by name."""
         texts = [row.text for row in self.rows]
         vectors = encode(model, texts, chunk_tokens=self.chunk_tokens, bf16=self.bf16)
         labels = [frozenset(row.labels) for row in self.rows]

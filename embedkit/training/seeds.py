@@ -1,4 +1,4 @@
-"""Several seeds: figures of one run vary by points, so a result is a mean and a deviation."""
+"""Runs with several seeds: values of single runs vary by points, so a result is a mean and a deviation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from embedkit.training.sources import require_unchanged
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs of one command, one a seed, and the one whose model was kept."""
+    """The runs of one command, one per seed, and the seed whose model was kept."""
 
     path: Path
     trained: dict[int, Trained]  # by seed
@@ -31,7 +31,7 @@ class Runs:
 
     @property
     def scores(self) -> list[float]:
-        """The figure of each run that was scored."""
+        """The value of each run that was scored."""
         return [run.best for run in self.trained.values() if run.best is not None]
 
     @property
@@ -51,7 +51,7 @@ class Runs:
         return {"output": readable_name(self.path), "kept_seed": self.kept, **together}
 
     def lines(self) -> list[str]:
-        """Return what a person is told."""
+        """Return the lines to print."""
         lines = [_line(seed, run) for seed, run in self.trained.items()]
         if self.mean is not None and self.deviation is not None:
             mean, deviation = f"{100 * self.mean:.2f} on average", f"deviation {100 * self.deviation:.2f}"
@@ -81,11 +81,11 @@ def train_seeds(
     force: bool = False,
     watch: Watch = lambda event: None,
 ) -> Runs:
-    """Train with `count` seeds from that of the settings on, and keep the best model at `path`.
+    """Train with `count` successive seeds, from the settings' seed on, and keep the best model at `path`.
 
-    Without scores the first is kept. Each seed has its own folder `NAME.seedN` until all are done,
-    and with `keep_all` for good; a resumed command trains those that are missing. Raises UsageError for no
-    seed.
+    Without scores, the first is kept. Each seed has its own folder `NAME.seedN` until all are done, or
+    permanently with `keep_all`; a resumed command trains the missing ones. Raises UsageError when `count` is
+    below 1.
     """
     path = Path(path)
     if count < 1:
@@ -115,7 +115,7 @@ def train_seeds(
 
 
 def _read(folder: Path, recipe: Recipe) -> Trained:
-    """Return what a finished run wrote of itself; raises MismatchError when it had other settings or data."""
+    """Return the record of a finished run; raises MismatchError when it had other settings or data."""
     require_same(folder, recipe.settings)
     story = orjson.loads((folder / STORY).read_bytes())
     require_unchanged(story.get("sources"), recipe.sources(), where=str(folder))
@@ -123,7 +123,7 @@ def _read(folder: Path, recipe: Recipe) -> Trained:
 
 
 def _keep(runs: Runs, *, all_of_them: bool) -> None:
-    """Put a copy of the kept model in the output's place, with the figures of all runs; remove the rest."""
+    """Put a copy of the kept model in the output's place, with the values of all runs; remove the rest."""
     best = runs.trained[runs.kept].path
     with whole_folder(runs.path) as folder:
         shutil.copytree(best, folder, dirs_exist_ok=True)

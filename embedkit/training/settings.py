@@ -18,15 +18,15 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What every training command can be told. None means: as the model, or the data, say."""
+    """The settings of every training command. None takes the value of the model or the data."""
 
     inputs: tuple[str, ...] = ()
     model: str = "minilm"
     eval: str | None = None  # a labelled file, scored while training
     pooling: str | None = None
-    max_length: int | None = None  # tokens read of a text while training
-    batch_size: int = 64  # examples a step, over all processes
-    chunk_size: int | None = None  # examples whose graph is kept at a time; None: as memory allows
+    max_length: int | None = None  # tokens per text while training
+    batch_size: int = 64  # examples per step, over all processes
+    chunk_size: int | None = None  # examples whose graphs are kept at a time; None: as memory allows
     accumulate: int = 1  # batches whose gradients are summed before a step
     epochs: float = 1.0
     max_steps: int | None = None
@@ -38,15 +38,15 @@ class RunSettings:
     max_grad_norm: float = 1.0
     dropout: float | None = None  # hidden layers
     attention_dropout: float | None = None
-    lora: int | None = None  # rank of the matrices that are trained in place of the weights
-    eval_steps: int = 125  # between evaluations, and between checkpoints
-    patience: int | None = None  # evaluations without a better one, after which training stops
+    lora: int | None = None  # rank of the matrices trained in place of the weights
+    eval_steps: int = 125  # steps between evaluations, and between checkpoints
+    patience: int | None = None  # stop after this many evaluations without improvement
     log_steps: int = 10
     precision: Precision = "auto"
     device: str | None = None
     seed: int = 0
-    chunk_tokens: int | None = None  # what chunk_size came to, written down so that a run can be repeated
-    passes: int | None = None  # 1 or 2, likewise
+    chunk_tokens: int | None = None  # computed from chunk_size; recorded to repeat a run
+    passes: int | None = None  # 1 or 2; computed and recorded likewise
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "accumulate", "eval_steps", "log_steps"):
@@ -71,7 +71,7 @@ _CONTRAST = ("temperature", "hard_negative_weight", "scale_with_candidates", "ma
 
 @dataclass(frozen=True)
 class SimCSESettings(RunSettings):
-    """What `train-simcse` can be told beside."""
+    """The settings of `train-simcse`."""
 
     columns: tuple[str, ...] | None = None  # the columns of text in the inputs
     loss: str = "two-view"
@@ -79,14 +79,14 @@ class SimCSESettings(RunSettings):
     hard_negative_weight: float = 1.0
     scale_with_candidates: int | None = None
     mask_duplicates: bool = True
-    head: bool = False  # a dense layer and tanh behind the vectors while training, as in the paper
+    head: bool = False  # a dense layer and tanh after the vectors in training, as in the paper
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.contrast()
 
     def contrast(self) -> Any:
-        """Return the loss with these settings; raises UsageError when there is none such."""
+        """Return the loss with these settings; raises UsageError if it is unknown or lacks a setting."""
         _require_loss(self.loss, losses_comparing("views"))
         known = settings_of(self.loss)
         changed = {name for name in _CONTRAST if getattr(self, name) != getattr(SimCSESettings, name)}
@@ -104,21 +104,21 @@ Balance = Literal["none", "loss", "batches"]
 
 @dataclass(frozen=True)
 class AMSoftmaxSettings(RunSettings):
-    """What `train-amsoftmax` can be told beside."""
+    """The settings of `train-amsoftmax`."""
 
     learning_rate: float = 1e-4
     label_field: str | None = None
-    loss: str | None = None  # None: am-softmax for one label a text, zlpr for lists
-    margin: float | Literal["auto"] | None = None  # None: the loss's own
-    margin_after: float = 0.5  # share of the steps at margin 0, before auto sets it
-    scale: float = 30.0  # logits are cosines times it
-    centres: int | None = None  # of a class, for sub-centre
+    loss: str | None = None  # None: am-softmax for one label per text, zlpr for lists
+    margin: float | Literal["auto"] | None = None  # None: the loss's default
+    margin_after: float = 0.5  # share of the steps at margin 0, before `auto` sets the margin
+    scale: float = 30.0  # logits are cosines times the scale
+    centres: int | None = None  # centres per class, for sub-centre
     class_learning_rate: float = 1e-2
     class_balance: Balance = "none"
-    max_classes: int = 20_000  # in a step's logits; of more, a sample
-    holdout_labels: float = 0.0  # kept from training, all their texts: a share below 1, or a number
-    holdout_seed: int = 0  # chooses them, and the texts of `calibrate`
-    calibrate: float = 0.1  # share of each label's texts that is kept for calibrating scores
+    max_classes: int = 20_000  # maximum classes per step; more are sampled
+    holdout_labels: float = 0.0  # labels held out with all their texts: a share below 1, or a number
+    holdout_seed: int = 0  # seed of the choice of held-out labels, and of texts for `calibrate`
+    calibrate: float = 0.1  # share of each label's texts used to calibrate scores
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -139,7 +139,8 @@ class AMSoftmaxSettings(RunSettings):
         self.classification(multiple=False)
 
     def classification(self, *, multiple: bool) -> Any:
-        """Return the loss with these settings, for one label a text or `multiple`; auto begins at margin 0.
+        """Return the loss with these settings, for one label per text or `multiple`; `auto` starts at margin
+        0.
 
         Raises UsageError for a setting that the loss does not have.
         """
@@ -182,14 +183,14 @@ AnySettings = TypeVar("AnySettings", bound=RunSettings)
 
 
 def preset(name: str) -> dict[str, Any]:
-    """Return the settings of a preset; raises UnknownNameError when there is none of that name."""
+    """Return the settings of a preset; raises UnknownNameError when it does not exist."""
     if name not in PRESETS:
         raise UnknownNameError(name, PRESETS, what="preset", where="--preset")
     return PRESETS[name]
 
 
 def with_given(settings: AnySettings, given: dict[str, Any]) -> AnySettings:
-    """Return settings with some replaced; a chunk size given anew is worked out anew."""
+    """Return the settings with some replaced; computed chunks are reset when their inputs change."""
     known = {field.name for field in fields(settings)}
     assert set(given) <= known, set(given) - known
     if {"chunk_size", "batch_size", "max_length"} & set(given) and "chunk_tokens" not in given:
@@ -198,7 +199,7 @@ def with_given(settings: AnySettings, given: dict[str, Any]) -> AnySettings:
 
 
 def located(settings: AnySettings) -> AnySettings:
-    """Return settings whose files are found from anywhere; URLs and `-` stay as they are."""
+    """Return the settings with absolute paths of files; URLs and `-` do not change."""
     inputs = tuple(_absolute(name) for name in settings.inputs)
     return replace(settings, inputs=inputs, eval=settings.eval and _absolute(settings.eval))
 

@@ -1,5 +1,5 @@
-"""SimCSE: sentences, pairs or triplets make an encoder better at telling sentences apart (Gao, Yao and Chen
-2021, arXiv 2104.08821; kexue.fm 8348).
+"""SimCSE: training on sentences, pairs or triplets, so that sentences become easier to distinguish (Gao, Yao
+and Chen 2021, arXiv 2104.08821; kexue.fm 8348).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from embedkit.training.scoring import PairScore
 from embedkit.training.settings import SimCSESettings
 from embedkit.training.sources import Source, source
 
-_SAMPLE = 512  # examples that are tokenised to learn how long they are
+_SAMPLE = 512  # examples that are tokenised to measure their length
 
 
 @dataclass(frozen=True)
 class SimCSE(Recipe):
-    """One column of examples are sentences, each its own positive by dropout; else columns are anchor,
-    positive and hard negatives. `pairs` are scored every `eval_steps` steps.
+    """One column of examples contains sentences, each its own positive by dropout; several columns are
+    anchor, positive and hard negatives. `pairs` are scored every `eval_steps` steps.
     """
 
     settings: SimCSESettings
@@ -41,18 +41,18 @@ class SimCSE(Recipe):
     measure: ClassVar[Measure] = Measure("spearman", "Spearman", "on the labelled pairs")
 
     def require(self, processes: int) -> None:
-        """Raise DataError or UsageError for examples or pairs that cannot train."""
+        """Raise DataError or UsageError for examples or pairs that cannot be trained on."""
         require_data(self.examples, self.pairs, self.settings, processes)
 
     def sources(self) -> list[Source]:
-        """Return the examples, and the pairs."""
+        """Return the examples, and the pairs if there are any."""
         examples = source("the training examples", self.settings.inputs, self.examples.rows)
         if not self.pairs:
             return [examples]
         return [examples, source("the pairs of --eval", [self.settings.eval or ""], self.pairs)]
 
     def advise(self) -> None:
-        """Warn of repeated sentences, and of evaluation text among the training text."""
+        """Warn about repeated sentences, and about evaluation text in the training text."""
         about_data(self.examples, self.pairs, self.settings)
 
     def make(self, base: Path, *, resumed: bool) -> Made:
@@ -73,8 +73,9 @@ class SimCSE(Recipe):
         return Made(objective, bf16, replace(settings, **planned._asdict()))
 
     def dataset(self) -> Dataset:
-        """Return the examples: the columns are the views; where rows have unequal numbers of hard negatives,
-        the label is that number.
+        """Return the examples, one column per view.
+
+        If rows differ in their number of hard negatives, that number is the label.
         """
         columns = zip(*self._filled(self.examples.rows), strict=True)
         views = {f"view{place}": list(column) for place, column in enumerate(columns)}
@@ -82,7 +83,7 @@ class SimCSE(Recipe):
         return Dataset.from_dict(views if counts is None else {**views, "label": counts})
 
     def batch(self, objective: Any, rows: int) -> tuple[list[Features], torch.Tensor | None]:
-        """Return the first rows, a batch of features per column, and how many hard negatives each has."""
+        """Return the first rows' features, one batch per column, and their numbers of hard negatives."""
         taken = self.examples.rows[:rows]
         columns, counts = zip(*self._filled(taken), strict=True), self._counts(taken)
         features = [objective.model.preprocess(list(column)) for column in columns]
@@ -90,20 +91,20 @@ class SimCSE(Recipe):
 
     @cached_property
     def _width(self) -> int:
-        """Views of the row that has most."""
+        """The largest number of views in a row."""
         return max(map(len, self.examples.rows))
 
     def _filled(self, rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-        """Return rows of equal length: the shortest text of a row stands for hard negatives that it lacks."""
+        """Return rows of equal length: a row's shortest text replaces missing hard negatives."""
         return [row + (min(row, key=len),) * (self._width - len(row)) for row in rows]
 
     def _counts(self, rows: Sequence[tuple[str, ...]]) -> list[int] | None:
-        """Return how many hard negatives each row has; None where all rows of all examples have as many."""
+        """Return the number of hard negatives per row; None when it is equal in all rows of all examples."""
         ragged = any(len(row) < self._width for row in self.examples.rows)
         return [len(row) - 2 for row in rows] if ragged else None
 
     def evaluator(self, made: Made) -> PairScore | None:
-        """Return what scores the pairs."""
+        """Return the evaluator of the pairs, or None without pairs."""
         return (
             PairScore(self.pairs, chunk_tokens=made.objective.chunk_tokens, bf16=made.bf16)
             if self.pairs
@@ -111,14 +112,14 @@ class SimCSE(Recipe):
         )
 
     def facts(self) -> dict[str, str]:
-        """Return what the model's card says of examples and loss."""
+        """Return the model card's rows about examples and loss."""
         return {
             "trained on": f"{len(self.examples):,} examples of {' + '.join(self.examples.columns)}",
             "loss": f"{self.settings.loss}, temperature {self.settings.temperature:g}",
         }
 
     def story(self) -> dict[str, Any]:
-        """Return how many examples there were, of which columns."""
+        """Return the number of examples, and their columns."""
         return {"examples": len(self.examples), "columns": list(self.examples.columns)}
 
 
@@ -134,9 +135,10 @@ def train_simcse(
 ) -> Trained:
     """Train `settings.model` on examples and write a sentence-transformers folder to `path`.
 
-    One column of examples are sentences, each its own positive by dropout; else columns are anchor, positive
-    and hard negatives. `pairs` are scored every `eval_steps` steps and the best checkpoint is kept. `watch`
-    sees every step. Raises DataError or UsageError for data that cannot train, before a model is loaded.
+    One column of examples contains sentences, each its own positive by dropout; several columns are anchor,
+    positive and hard negatives. `pairs` are scored every `eval_steps` steps and the best checkpoint is kept.
+    `watch` is called at every step. Raises DataError or UsageError for data that cannot be trained on, before
+    a model is loaded.
     """
     return train(path, SimCSE(settings, examples, pairs), resume=resume, force=force, watch=watch)
 

@@ -1,4 +1,4 @@
-"""What a run trains on, as digests of its content: a resumed run must find what the interrupted one had."""
+"""Digests of a run's data: a resumed run must read the same content as the interrupted one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SOURCES = "sources.json"
 
 
 class Source(NamedTuple):
-    """Data that a run reads: its name in an error, the files it came from, and a digest of its content."""
+    """Data that a run reads: its name in errors, its files, and a digest of its content."""
 
     what: str
     names: tuple[str, ...]
@@ -33,7 +33,7 @@ def source(what: str, names: Sequence[str], rows: Iterable[Any]) -> Source:
 
 
 def to_json(sources: Iterable[Source]) -> dict[str, Any]:
-    """Return digests by name, and the size and time of each file, which tell the one that was changed."""
+    """Return digests by name, and the size and time of each file, which identify a changed file."""
     return {
         each.what: {"digest": each.digest, "files": {name: _state(name) for name in each.names}}
         for each in sources
@@ -41,12 +41,12 @@ def to_json(sources: Iterable[Source]) -> dict[str, Any]:
 
 
 def write_sources(folder: Path, sources: Iterable[Source]) -> None:
-    """Write what a run begins with into its folder, and a number that no other run has."""
+    """Write the sources of a run into its folder, with a unique number."""
     write_whole(folder / SOURCES, orjson.dumps({"run": uuid4().hex, "sources": to_json(sources)}))
 
 
 def read_sources(folder: Path) -> dict[str, Any] | None:
-    """Return what a run began with; None for a run that an earlier version began."""
+    """Return the sources of a run; None for a run that an earlier version began."""
     file = folder / SOURCES
     if not file.is_file():
         return None
@@ -57,7 +57,7 @@ def read_sources(folder: Path) -> dict[str, Any] | None:
 
 
 def require_unchanged(then: dict[str, Any] | None, sources: Iterable[Source], *, where: str) -> None:
-    """Raise MismatchError, naming the file, where the content is not what it was `then`; None passes."""
+    """Raise MismatchError, naming the file, when the content differs from `then`; None is accepted."""
     for each in sources if then is not None else ():
         before = then.get(each.what) if then is not None else None
         if not isinstance(before, dict) or before.get("digest") != each.digest:
@@ -72,7 +72,7 @@ def require_unchanged(then: dict[str, Any] | None, sources: Iterable[Source], *,
 
 
 def _state(name: str) -> list[int] | None:
-    """Return the size of a file and when it was last written, or None for what is not a file."""
+    """Return the size and modification time of a file, or None if it is not a file."""
     try:
         state = Path(name).stat()
     except (OSError, ValueError):

@@ -1,7 +1,8 @@
-"""Word embeddings: a chunk touches few of the words, so its gradient is kept for those alone.
+"""Sparse gradients of word embeddings: a chunk uses few words, so only their gradients are kept.
 
-A dense gradient of all words is written and added once a chunk: 47 MB for BERT's vocabulary, 768 MB for a
-multilingual one, which on processors is a tenth of a training step and more. Here it is written once a step.
+A dense gradient of all words is written and added once per chunk: 47 MB for BERT's vocabulary, 768 MB for a
+multilingual one, which on processors takes a tenth of a training step and more. Here it is written once per
+step.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-FEWEST = 4096  # rows of an embedding for which it pays
+FEWEST = 4096  # minimum rows of an embedding for a gain
 
 
 @contextmanager
 def sparse_gradients(model: nn.Module) -> Iterator[None]:
-    """Let what is computed here give sparse gradients to large embeddings, to be added to dense ones.
+    """Make large embeddings give sparse gradients in this block; they are added to dense ones.
 
-    One that comes first is added to zeros. On processors, in one process: DistributedDataParallel
-    exchanges dense gradients only. The numbers are those of dense gradients.
+    A first gradient is added to zeros. This applies on processors in one process only, because
+    DistributedDataParallel exchanges dense gradients only. The values equal those of dense gradients.
     """
     chosen = _large_embeddings(model) if torch.is_grad_enabled() and not hasattr(model, "no_sync") else []
     for embedding in chosen:
@@ -46,11 +47,11 @@ def _large_embeddings(model: nn.Module) -> list[nn.Embedding]:
     ]
 
 
-_watched: dict[int, weakref.ref[torch.Tensor]] = {}  # weights that are given a dense gradient, by identity
+_watched: dict[int, weakref.ref[torch.Tensor]] = {}  # weights with a hook for a dense gradient, by identity
 
 
 def _make_first_dense(weight: torch.Tensor) -> None:
-    """Put zeros where a sparse gradient would be the first: optimisers take no sparse ones."""
+    """Create a dense zero gradient before a first sparse one, because optimisers reject sparse gradients."""
     known = _watched.get(id(weight))
     if known is not None and known() is weight:
         return

@@ -11,7 +11,7 @@ from embedkit.training.settings import RunSettings
 
 
 def to_toml(settings: RunSettings, comment: str) -> bytes:
-    """Return settings as TOML under a comment; what is None is left out."""
+    """Return settings as TOML under a comment; settings of None are left out."""
     import tomli_w
 
     values = {name: value for name, value in asdict(settings).items() if value is not None}
@@ -19,7 +19,7 @@ def to_toml(settings: RunSettings, comment: str) -> bytes:
 
 
 def read_toml(path: str | Path, kind: type[RunSettings]) -> dict[str, Any]:
-    """Read what `to_toml` wrote, or a part of it; raises FormatError, and UnknownNameError for a setting."""
+    """Read some or all settings from TOML; raises FormatError, or UnknownNameError for an unknown name."""
     hints, values = get_type_hints(kind), {}
     for name, value in _load(Path(path)).items():
         if name not in hints:
@@ -50,7 +50,7 @@ def _as_float(value: Any) -> Any:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Say whether a value is of a type: a plain one, a Literal, a tuple of text, or a union of these."""
+    """Return whether a value has a type: a plain one, a Literal, a tuple of text, or a union of these."""
     origin = get_origin(hint)
     if origin is Literal:
         return value in get_args(hint)

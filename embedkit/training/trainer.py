@@ -1,4 +1,4 @@
-"""The trainer: sentence-transformers' own, with batches that a resumed run meets again, and a log."""
+"""The trainer of sentence-transformers, with batches that a resumed run repeats exactly, and a log."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from embedkit.training.processes.shared import AverageOwn, OwnDropout
 from embedkit.training.run_log import LOG, Log, Watch
 from embedkit.training.settings import RunSettings
 
-OBJECTIVE = "objective.safetensors"  # what is learnt beside the model: class vectors, a head, LoRA
+OBJECTIVE = "objective.safetensors"  # parameters outside the model: class vectors, a head, LoRA
 
 
 class Shuffled(DefaultBatchSampler):  # type: ignore[misc]
-    """Batches in an order that seed and epoch alone decide, the ragged last one dropped."""
+    """Batches in an order that only seed and epoch decide; an incomplete last batch is dropped."""
 
     def __init__(self, dataset: Any, batch_size: int, drop_last: bool, seed: int = 0, **_: Any) -> None:
         super().__init__(dataset, batch_size=batch_size, drop_last=True, seed=seed)
         self.rows = len(dataset)
-        self.weights: torch.Tensor | None = None  # (rows,): draw by them, with replacement
+        self.weights: torch.Tensor | None = None  # (rows,): draw rows by weight, with replacement
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed((self.seed << 20) + self.epoch)
@@ -54,22 +54,22 @@ class Shuffled(DefaultBatchSampler):  # type: ignore[misc]
 
     @property
     def sampler(self) -> Shuffled:
-        """Itself: where accelerate, which wraps batch samplers, looks for `set_epoch`."""
+        """This object itself: accelerate, which wraps batch samplers, looks for `set_epoch` here."""
         return self
 
     @sampler.setter
     def sampler(self, value: Any) -> None:
-        """Ignore what the parent class sets."""
+        """Ignore the value that the parent class sets."""
 
 
 class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
-    """Saves and restores what the loss learns, and knows AdaX."""
+    """Saves and restores the parameters of the loss, and supports AdaX."""
 
     adax = False
     watchdog: Watchdog
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Return the loss of a batch, whose gradient has been added."""
+        """Return the loss of a batch, after adding its gradient."""
         loss: torch.Tensor = super().training_step(*args, **kwargs)
         self.watchdog.note(loss=loss)
         return loss
@@ -80,14 +80,14 @@ class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
         return norm
 
     def get_optimizer_cls_and_kwargs(self, args: Any, model: Any = None) -> tuple[Any, Any]:
-        """Return the optimiser's class and its settings, parameter groups among them."""
+        """Return the optimiser's class and its settings, including parameter groups."""
         cls, settings = super().get_optimizer_cls_and_kwargs(args, model)
         if not self.adax:
             return cls, settings
         return AdaX, {name: value for name, value in settings.items() if name in ("lr", "optimizer_dict")}
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the figures of the evaluator; weights that it cannot use are a divergence."""
+        """Return the evaluator's values; raises DivergedError for weights that it cannot use after step 0."""
         try:
             return super().evaluate(*args, **kwargs)
         except DataError as error:
@@ -96,14 +96,14 @@ class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
             raise self.watchdog.diverged(self.state.global_step, error.what) from None
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """Leave out the library's card: it would quote training texts, and encode them to do so."""
+        """Skip the library's model card, which would quote and encode training texts."""
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)
         save_file(own_state(self.loss), Path(output_dir or self.args.output_dir) / OBJECTIVE)
 
     def _load_from_checkpoint(self, checkpoint_path: str) -> None:
-        if not any(map(is_lora, self.loss.state_dict())):  # else the weights are still those of the base
+        if not any(map(is_lora, self.loss.state_dict())):  # with LoRA, the base's weights are unchanged
             super()._load_from_checkpoint(checkpoint_path)
         names = {_alone(name): name for name in self.loss.state_dict()}
         kept = load_file(Path(checkpoint_path) / OBJECTIVE)
@@ -111,7 +111,7 @@ class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
 
 
 def own_state(objective: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Return what is learnt beside the model, and beside its frozen weights, by name."""
+    """Return the learnt state outside the model, and LoRA's matrices in it, by name."""
     return {
         _alone(name): value.contiguous()
         for name, value in objective.state_dict().items()
@@ -120,16 +120,16 @@ def own_state(objective: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _alone(name: str) -> str:
-    """Return the name of a parameter as it is in one process, where nothing is wrapped around the model."""
+    """Return the name of a parameter in a single process, where no wrapper is around the model."""
     return f"model.{name.removeprefix('model.module.')}" if name.startswith("model.module.") else name
 
 
 class Additions(NamedTuple):
-    """What some objectives need of the trainer."""
+    """Additional settings of the trainer for some objectives."""
 
-    learning_rates: Mapping[str, float] = MappingProxyType({})  # of what the objective learns, by name
+    learning_rates: Mapping[str, float] = MappingProxyType({})  # of the objective's own parameters, by name
     callbacks: Sequence[TrainerCallback] = ()
-    weights: torch.Tensor | None = None  # (rows,): rows are drawn by them, with replacement
+    weights: torch.Tensor | None = None  # (rows,): draw rows by weight, with replacement
 
 
 def make_trainer(
@@ -144,8 +144,8 @@ def make_trainer(
     watch: Watch,
     additions: Additions,
 ) -> Trainer:
-    """Return the trainer of `objective` on `rows`, whose columns are views, and at times a label; it works in
-    `folder`. The checkpoint with the best `measure` of the evaluator is what is kept.
+    """Return the trainer of `objective` on `rows`, whose columns are views and optionally a label; it works
+    in `folder`. The checkpoint with the best `measure` of the evaluator is kept.
     """
     arguments = _arguments(settings, folder, bf16=bf16, measure=measure if evaluator is not None else None)
     arguments.learning_rate_mapping = {f"^{name}$": r for name, r in additions.learning_rates.items()}
@@ -205,7 +205,7 @@ def _arguments(
         save_total_limit=2,
         logging_steps=settings.log_steps,
         logging_first_step=True,
-        logging_nan_inf_filter=False,  # else a loss that is not a number is logged as 0
+        logging_nan_inf_filter=False,  # with the filter, a NaN loss is logged as 0
         dataloader_drop_last=True,
         dataloader_pin_memory=False,
         disable_tqdm=True,
@@ -215,7 +215,7 @@ def _arguments(
 
 
 def on_processor(settings: RunSettings) -> bool:
-    """Say whether training is on the processor."""
+    """Return whether training runs on the processor."""
     return settings.device == "cpu" or (settings.device is None and not torch.cuda.is_available())
 
 
@@ -236,11 +236,11 @@ def _callbacks(
 
 
 def quiet_trainer() -> None:
-    """Let the libraries below say errors only; what matters is said by the log and the watcher."""
+    """Limit the libraries' messages to errors; the log and the callback report the run."""
     import datasets
     import transformers
 
-    warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)  # accelerate's own
+    warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)  # by accelerate
     transformers.logging.set_verbosity_error()
     datasets.disable_progress_bars()
     for name in ("sentence_transformers", "accelerate", "datasets", "torch.distributed"):

@@ -1,1 +1,1 @@
-"""Labels as targets: class vectors, where they begin, the margin they bear, labels held out."""
+"""Training on labels: class vectors and their initial values, margins, held-out labels."""

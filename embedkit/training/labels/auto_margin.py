@@ -1,4 +1,4 @@
-"""`--margin auto`: train at margin 0, estimate the diameter of the classes, set the margin, go on."""
+"""`--margin auto`: train at margin 0, estimate the diameter of the classes, set the margin, continue."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from embedkit.training.scoring import encode
 
 logger = logging.getLogger("embedkit")
 
-_CLASSES = 500  # whose diameters are taken, at most
+_CLASSES = 500  # maximum number of classes to measure
 
 
 class AutoMargin(TrainerCallback):  # type: ignore[misc]
-    """Sets the margin of an objective after a share of the steps, from texts `(text, class)` it trains on."""
+    """Sets the margin of an objective after a share of the steps, from its training texts `(text, class)`."""
 
     def __init__(
         self, objective: Any, rows: Sequence[tuple[str, int]], after: float, *, bf16: bool, watch: Watch
@@ -31,7 +31,7 @@ class AutoMargin(TrainerCallback):  # type: ignore[misc]
         self.rows, self.after, self.bf16, self.watch = rows, after, bf16, watch
 
     def on_step_begin(self, args: Any, state: Any, control: Any, *, model: Any, **kwargs: Any) -> None:
-        """Set the margin, once, when its step has come."""
+        """Set the margin, once, at its step."""
         if state.global_step < round(self.after * state.max_steps) or not self.objective.margin_is_open:
             return
         found = of_first(self.measure(model))
@@ -42,13 +42,13 @@ class AutoMargin(TrainerCallback):  # type: ignore[misc]
             self.watch(Event(state.global_step, state.max_steps, figures))
 
     def measure(self, model: Any) -> Diameter:
-        """Encode some texts of some classes, and estimate."""
+        """Encode some texts of some classes, and estimate the diameter."""
         texts: dict[int, list[str]] = defaultdict(list)
         for text, place in self.rows:
             if len(texts[place]) < LARGEST_CLASS:
                 texts[place].append(text)
         several = [place for place in sorted(texts) if len(texts[place]) > 1]
-        chosen = several[:: max(1, len(several) // _CLASSES)]  # a single text has no distance to another
+        chosen = several[:: max(1, len(several) // _CLASSES)]  # a diameter needs two texts
         labels = np.array([place for place in chosen for _ in texts[place]], dtype=np.int64)
         vectors = encode(
             model, [text for place in chosen for text in texts[place]],

@@ -1,4 +1,4 @@
-"""What an objective with class vectors begins with: the encoder's own class means."""
+"""Initial class vectors of an objective: the class means of the encoder's own vectors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-MOST = 100  # texts of a class that are encoded for its mean
+MOST = 100  # texts per class that are encoded for its mean
 _WINDOW = 16384  # texts encoded at a time
 
 Float64 = NDArray[np.float64]
@@ -25,9 +25,9 @@ def class_means(
 ) -> torch.Tensor:
     """Return the mean direction of each class's texts, `(classes * centres, dim)`, unit length, float32.
 
-    `rows` are texts and the numbers of their classes. Centres of one class differ by the texts they are the
-    mean of: the i-th has every text whose turn it is, a class with too few texts all of them, and a little
-    noise.
+    `rows` are texts with the numbers of their classes. The centres of a class are means of different texts,
+    which are dealt to them in turn; a centre that gets no text takes the mean of all. Several
+    centres also get a little noise.
     """
     numbers = np.random.default_rng(seed)
     counts, chosen = np.zeros(classes, dtype=np.int64), []
@@ -62,14 +62,14 @@ def _unit_centres(sums: Float64, numbers: np.random.Generator) -> Float64:
 
 
 def class_weights(labels: NDArray[np.int64]) -> torch.Tensor:
-    """Return a weight for each class, inverse to its texts, whose mean over texts is 1, `(classes,)`."""
+    """Return one weight per class, inverse to its number of texts, with mean 1 over texts: `(classes,)`."""
     counts = np.bincount(labels)
     return torch.from_numpy(len(labels) / (len(counts) * counts)).float()
 
 
 def first_offset(class_vectors: torch.Tensor) -> float:
-    """Return a cosine between that of a text to its own class and that to others, as ZLPR's zero to begin
-    with: half way from the mean cosine of two classes to 1.
+    """Return the initial offset, ZLPR's zero, between a text's cosines to its own and to other classes: half
+    way from the mean cosine of two classes to 1.
     """
     unit = torch.nn.functional.normalize(class_vectors, dim=1).double()
     n = len(unit)

@@ -1,12 +1,12 @@
-"""The margin that retrieval asks for, estimated: about the diameter of a class (kexue.fm 5743).
+"""An estimate of the margin that retrieval needs: about the diameter of a class (kexue.fm 5743).
 
-Classification wants d(z, c_own) < d(z, c_other), retrieval d(z, z') < d(z, z''). By the triangle inequality a
-margin of one class diameter between the two sides of the first is enough for the second. Distances are
+Classification needs d(z, c_own) < d(z, c_other), retrieval needs d(z, z') < d(z, z''). By the triangle
+inequality, a margin of one class diameter in the first inequality implies the second. Distances are
 sqrt(1 - cosine), which is a metric; 1 - cosine is not. With a = d(z, c_own) and b = d(z, c_other),
 
     cos_own - cos_other = b^2 - a^2 = (b - a) (b + a),
 
-so a margin D on distances is one of D (b + a) on cosines, 2 sqrt(2) D at most.
+so a margin D on distances is a margin D (b + a) on cosines, at most 2 sqrt(2) D.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 
 Float64 = NDArray[np.float64]
 
-LARGEST_CLASS = 64  # texts of a class whose distances are taken
+LARGEST_CLASS = 64  # texts per class whose distances are computed
 
 
 class Diameter(NamedTuple):
-    """What was found, and the margin that follows."""
+    """An estimated diameter, and the margin that follows."""
 
     diameter: float  # mean over classes of the mean distance of two texts (Bezdek and Pal 1998)
-    wanted: float  # margin on cosines that the diameter asks for
-    bound: float  # what the class vectors leave room for: 1 - cosine of a class and its nearest other, mean
-    margin: float  # the smaller of the two
+    wanted: float  # margin on cosines that the diameter implies
+    bound: float  # room between class vectors: mean of 1 - cosine of a class and its nearest other
+    margin: float  # the smaller of `wanted` and `bound`
 
 
 def class_diameter(

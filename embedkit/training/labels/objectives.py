@@ -1,7 +1,7 @@
-"""Objectives with class vectors: a text shall be nearer to the vector of its label than to the others.
+"""Objectives with class vectors: a text must be nearer to the vector of its label than to the others.
 
-The loss sees matrices, so its gradient is accumulated like any other; class vectors are its parameters. They
-are saved in checkpoints with their optimiser's state, and stay out of the trained encoder.
+The loss takes matrices, so its gradient is accumulated as for other losses; class vectors are its parameters.
+Checkpoints contain them with their optimiser's state; the trained encoder does not contain them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ClassLoss(Protocol):
 
     @property
     def centres(self) -> int:
-        """Vectors of a class."""
+        """Vectors per class."""
 
     def __call__(
         self,
@@ -42,24 +42,24 @@ class ClassLoss(Protocol):
 
 
 class Sampled(NamedTuple):
-    """Some of the classes: those of a batch, and others that stand for all."""
+    """A sample of the classes: those of a batch, and others that represent all others."""
 
     classes: Tensor  # (sampled,), ascending
-    labels: Tensor  # (rows,): places in `classes`
-    log_counts: Tensor  # (sampled,): logarithm of how many classes each stands for
+    labels: Tensor  # (rows,): positions in `classes`
+    log_counts: Tensor  # (sampled,): logarithm of the number of classes that each represents
 
 
 class Classified(Objective):
     """`loss` over texts with one label each.
 
-    `class_vectors` are `(classes * centres, dim)`, the centres of a class beside each other. Of more than
-    `max_classes` classes a step compares with a sample: the batch's own, and others that are drawn evenly and
-    counted for all, so that the sum over classes is right on average; `seed` and the batch's labels settle
-    it. `class_weights`, `(classes,)`, weigh texts by their label. A loss with `margin_is_set=False` works at
-    margin 0 until `margin` is filled.
+    `class_vectors` are `(classes * centres, dim)`, with the centres of a class next to each other. With more
+    than `max_classes` classes, each step compares with a sample: the batch's own classes, and others drawn
+    uniformly and weighted so that the sum over classes is right on average; `seed` and the batch's labels
+    decide the sample. `class_weights`, `(classes,)`, weigh texts by their label. A loss with
+    `margin_is_set=False` uses margin 0 until `margin` is filled.
     """
 
-    margin: Tensor  # of the loss while training; not a number before it is set
+    margin: Tensor  # the loss's margin; NaN before it is set
 
     def __init__(
         self,
@@ -83,16 +83,16 @@ class Classified(Objective):
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """The number of classes."""
         return len(self.class_vectors) // int(self.loss.centres)
 
     @property
     def margin_is_open(self) -> bool:
-        """True while the margin has still to be set."""
+        """True until the margin is set."""
         return bool(self._buffers.get("margin") is not None and self.margin.isnan())
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
-        """Return the loss of this process's rows; `labels` `(rows,)` are numbers of classes."""
+        """Return the loss of this process's rows; `labels` `(rows,)` are class numbers."""
         (features,) = sentence_features
         loss = self.current_loss()
         row_weights = None if self.class_weights is None else self.class_weights[labels]
@@ -107,7 +107,7 @@ class Classified(Objective):
         return self.value(cut(dict(features), self.chunk_tokens), value, parameters=[self.class_vectors])
 
     def current_loss(self) -> ClassLoss:
-        """Return the loss with the margin of the moment."""
+        """Return the loss with the current margin."""
         loss: ClassLoss = self.loss
         if self._buffers.get("margin") is not None:
             loss = replace(self.loss, margin=0.0 if self.margin_is_open else float(self.margin))
@@ -116,18 +116,18 @@ class Classified(Objective):
     def _sampled(self, labels: Tensor) -> Sampled | None:
         if self.max_classes is None or self.classes <= self.max_classes:
             return None
-        batch = gathered(labels)  # of all processes, so that they compare with the same sample
+        batch = gathered(labels)  # labels of all processes, so that they use the same sample
         sampled = sample_classes(batch, self.classes, self.max_classes, draws_of(batch, self.seed))
         return sampled._replace(labels=sampled.labels[own_rows(len(labels))])
 
 
 def draws_of(labels: Tensor, seed: int) -> torch.Generator:
-    """Return the random numbers of a batch: any number of processes, and a resumed run, draw the same."""
+    """Return the random generator of a batch, the same for any number of processes and for a resumed run."""
     return torch.Generator().manual_seed(zlib.crc32(labels.cpu().numpy().tobytes(), seed % 2**32))
 
 
 def sample_classes(labels: Tensor, classes: int, size: int, generator: torch.Generator) -> Sampled:
-    """Draw `size` of the classes (more, if a batch has more): all of a batch's, and others evenly."""
+    """Draw `size` of the classes (more, if a batch has more): all of the batch's, and others uniformly."""
     own = labels.unique()
     others = torch.ones(classes, dtype=torch.bool, device=labels.device)
     others[own] = False
@@ -143,7 +143,7 @@ def sample_classes(labels: Tensor, classes: int, size: int, generator: torch.Gen
 
 
 class Targets(NamedTuple):
-    """The labels of texts that have lists of them: text i has those from `starts[i]` to `starts[i + 1]`."""
+    """The labels of texts with lists of labels: text i has the labels from `starts[i]` to `starts[i + 1]`."""
 
     starts: Tensor  # (texts + 1,)
     classes: Tensor  # (labels of all texts,)
@@ -151,7 +151,7 @@ class Targets(NamedTuple):
 
     @classmethod
     def of(cls, rows: Sequence[tuple[Sequence[int], Sequence[float]]]) -> Targets:
-        """Put the classes and weights of each text together."""
+        """Concatenate the classes and weights of all texts."""
         counts = np.array([0, *(len(classes) for classes, _ in rows)])
         return cls(
             torch.from_numpy(np.cumsum(counts)),
@@ -169,9 +169,9 @@ class Targets(NamedTuple):
 
 
 class Tagged(Objective):
-    """ZLPR over texts with lists of labels: a label applies where `scale * (cosine - offset)` is above 0.
+    """ZLPR over texts with lists of labels: a label applies if `scale * (cosine - offset)` is above 0.
 
-    `class_vectors` are `(classes, dim)`; `offset` is learnt. The labels of a batch are numbers of texts in
+    `class_vectors` are `(classes, dim)`; `offset` is learnt. The labels of a batch are row numbers in
     `targets`.
     """
 
@@ -191,7 +191,7 @@ class Tagged(Objective):
         self.offset = nn.Parameter(torch.tensor(offset, device=class_vectors.device))
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
-        """Return the loss of this process's rows; `labels` `(rows,)` are numbers of texts."""
+        """Return the loss of this process's rows; `labels` `(rows,)` are row numbers in `targets`."""
         (features,) = sentence_features
         wanted = self.targets.dense(labels, len(self.class_vectors))
 

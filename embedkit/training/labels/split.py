@@ -1,4 +1,4 @@
-"""Labelled texts cut in three: to train on, to calibrate scores with, and those whose labels are held out."""
+"""A split of labelled texts in three: for training, for calibration, and texts of held-out labels."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from embedkit.errors import UsageError
 
 
 class Split(NamedTuple):
-    """Rows by what they are for."""
+    """Rows by their use."""
 
     train: list[LabelledText]
-    calibrate: list[LabelledText]  # of labels that are trained on
-    unseen: list[LabelledText]  # with a label that is held out
-    names: list[str]  # of the labels trained on, sorted
+    calibrate: list[LabelledText]  # their labels are trained on
+    unseen: list[LabelledText]  # they have a held-out label
+    names: list[str]  # labels trained on, sorted
     held_out: list[str]  # sorted
 
 
 def split(
     rows: Sequence[LabelledText], *, holdout: float = 0.0, calibrate: float = 0.0, seed: int = 0
 ) -> Split:
-    """Hold out labels with all their texts, and of each other label a share of its texts.
+    """Hold out some labels with all their texts, and a share of the texts of every other label.
 
-    `holdout` is a share of the labels below 1, or a number of them; `calibrate` a share of a label's texts,
-    or one more, though never a label's last. Raises UsageError when fewer than two labels are left.
+    `holdout` is a share of the labels below 1, or their number. `calibrate` is a share of each label's texts,
+    rounded up or down at random; the last text of a label is never held out. Raises UsageError when fewer
+    than two labels remain.
     """
     numbers = np.random.default_rng(seed)
     names = sorted({name for row in rows for name in row.labels})
@@ -46,7 +47,7 @@ def split(
 
 
 def _kept_back(rows: Sequence[LabelledText], share: float, numbers: np.random.Generator) -> set[int]:
-    """Return places of rows: a share of each label's, of lists one of all; no label loses its last."""
+    """Return positions of a share of each label's rows, or for lists of all rows; a label keeps its last."""
     lists = any(len(row.labels) != 1 for row in rows)
     groups: dict[str, list[int]] = defaultdict(list)
     for place, row in enumerate(rows):
@@ -54,7 +55,7 @@ def _kept_back(rows: Sequence[LabelledText], share: float, numbers: np.random.Ge
     left = Counter(name for row in rows for name in row.labels)
     kept: set[int] = set()
     for places in groups.values():
-        count = int(share * len(places) + numbers.random())  # rounded so that it is the share on average
+        count = int(share * len(places) + numbers.random())  # random rounding gives the share on average
         for place in numbers.permutation(places)[:count].tolist():
             if all(left[name] > 1 for name in rows[place].labels):
                 left.subtract(rows[place].labels)

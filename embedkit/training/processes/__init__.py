@@ -1,1 +1,1 @@
-"""Several processes that train as one: rows gathered with gradient, decisions in common."""
+"""Training in several processes: shared gradients and common decisions."""

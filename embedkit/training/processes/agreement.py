@@ -1,4 +1,4 @@
-"""What several processes agree on before they train: how batches are cut, and that all have the same rows."""
+"""Agreement of processes before they train: on how to cut batches, and that all have the same rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from embedkit.training.objective import Made
 
 
 def agreed(made: Made) -> Made:
-    """Return what all processes train with: where their machines differ, what the least of them can."""
+    """Return common settings of all processes; where machines differ, those that the smallest can run."""
     objective = made.objective
     chunk_tokens, passes, bf16 = zip(
         *of_all((objective.chunk_tokens, objective.passes, made.bf16)), strict=True
@@ -25,7 +25,7 @@ def agreed(made: Made) -> Made:
 
 
 def require_same_rows(rows: Dataset) -> None:
-    """Raise, in all processes, where one of them has read other rows: they would train on a mixture."""
+    """Raise an error in all processes if one has read other rows: they would train on a mixture."""
     digests = of_all(digest_of(rows)) if processes() > 1 else []
     with one_fate():
         if other := next((rank for rank, digest in enumerate(digests) if digest != digests[0]), 0):
@@ -36,7 +36,7 @@ def require_same_rows(rows: Dataset) -> None:
 
 
 def digest_of(rows: Dataset) -> int:
-    """Return a checksum of all values, equal where they are and their order is."""
+    """Return a checksum of all values in their order."""
     number = 0
     for batch in rows.data.table.to_batches():
         for column in batch.columns:

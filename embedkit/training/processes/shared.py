@@ -1,4 +1,4 @@
-"""What processes share beside the gradients of the model, and what each has for itself."""
+"""State that processes share in addition to the model's gradients, and state that each has for itself."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from embedkit.training.objective import Objective
 
 
 class AverageOwn(TrainerCallback):  # type: ignore[misc]
-    """Keeps what the loss learns equal in all processes: DistributedDataParallel sees to the model alone."""
+    """Keeps the loss's parameters equal in all processes; DistributedDataParallel covers only the model."""
 
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
         objective.averaged = True
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Begin with that of the first process."""
+        """Copy the parameters of the first process."""
         for parameter in self.objective.own().values():
             if processes() > 1:
                 torch.distributed.broadcast(parameter.data, src=0)
@@ -33,13 +33,14 @@ class AverageOwn(TrainerCallback):  # type: ignore[misc]
 
 
 class OwnDropout(TrainerCallback):  # type: ignore[misc]
-    """Lets each process draw its own dropout: from one seed, rows in the same place would share their mask.
+    """Makes each process draw its own dropout: with one seed, rows at the same position would share their
+    mask.
 
-    The first process draws what one alone would; a resumed run goes on with what its checkpoint holds.
+    The first process draws the numbers of a run in one process. A resumed run takes its checkpoint's state.
     """
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Seed the processes behind the first one."""
+        """Seed all processes but the first."""
         rank = torch.distributed.get_rank() if processes() > 1 else 0
         if rank:
             torch.manual_seed((args.seed << 20) + rank)
