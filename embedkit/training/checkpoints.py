@@ -9,7 +9,7 @@ import orjson
 
 from embedkit.data.atomic import write_whole
 from embedkit.errors import FormatError
-from embedkit.training.sources import SOURCES
+from embedkit.training.input_digests import SOURCES
 
 WHOLE = "whole"  # this file marks a complete checkpoint: sizes and checksums of its files
 _RUN = f"../../{SOURCES}"  # path from a checkpoint to its run's sources

@@ -19,6 +19,7 @@ from embedkit.training.checkpoints import last_checkpoint, processes_of
 from embedkit.training.chunking import ChunkPlan, plan, saved_bytes_per_token
 from embedkit.training.distributed import join, one_fate
 from embedkit.training.gradcache import Features, cut
+from embedkit.training.input_digests import Source, to_json
 from embedkit.training.lora import add_lora, merge_lora
 from embedkit.training.model import Dropout, bf16_is_fast, load_trainable
 from embedkit.training.objective import Made, Objective
@@ -26,7 +27,6 @@ from embedkit.training.processes.agreement import agreed, require_same_rows
 from embedkit.training.run_folder import BASE, RunFolder, kept_settings, require_base, unfinished
 from embedkit.training.run_log import Measure, Watch
 from embedkit.training.settings import RunSettings, located
-from embedkit.training.sources import Source, to_json
 from embedkit.training.trainer import Additions, make_trainer, on_processor, quiet_trainer
 
 

@@ -22,9 +22,9 @@ from embedkit.embedding.loading import load
 from embedkit.errors import DataError, ExistsError, MismatchError
 from embedkit.training.checkpoints import require_whole
 from embedkit.training.divergence import require_finite
+from embedkit.training.input_digests import Source, read_sources, require_unchanged, write_sources
 from embedkit.training.model import make_base, require_same_base
 from embedkit.training.settings import AnySettings, RunSettings, located
-from embedkit.training.sources import Source, read_sources, require_unchanged, write_sources
 from embedkit.training.toml import read_toml, to_toml
 from embedkit.version import __version__
 

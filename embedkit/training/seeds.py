@@ -15,10 +15,10 @@ from embedkit.data.names import readable_name
 from embedkit.embedding.export.sentence_transformers import STORY
 from embedkit.errors import UsageError
 from embedkit.training.distributed import is_first, join, one_fate
+from embedkit.training.input_digests import require_unchanged
 from embedkit.training.recipe import Recipe, Trained, train
 from embedkit.training.run_folder import refuse_run, require_same
 from embedkit.training.run_log import Watch
-from embedkit.training.sources import require_unchanged
 
 
 @dataclass(frozen=True)

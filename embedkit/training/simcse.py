@@ -17,13 +17,13 @@ from embedkit.data.text.examples import Examples
 from embedkit.data.text.pairs import Pair
 from embedkit.training.advice import about_data, about_dropout, about_plan, about_run, require_data
 from embedkit.training.gradcache import Features
+from embedkit.training.input_digests import Source, source
 from embedkit.training.model import Head
 from embedkit.training.objective import Contrastive, Made, stacked
 from embedkit.training.recipe import Recipe, Trained, load_model, settle_plan, train
 from embedkit.training.run_log import Measure, Watch
 from embedkit.training.scoring import PairScore
 from embedkit.training.settings import SimCSESettings
-from embedkit.training.sources import Source, source
 
 _SAMPLE = 512  # examples that are tokenised to measure their length
 
