@@ -172,11 +172,11 @@ def _by_name(
 ) -> tuple[str, str | None, tuple[str, ...]]:
     names = [name for name in names if name not in (*ID_FIELDS, "vector", format.id_field)]
     if pair := usual_pair(names, SURE if "text" in names else PAIRS):
+        _require_no_numbers(pair, rows, where)
         also = {"sent2"} if plain(pair[1]) == "sent1" else set()
-        negatives = tuple(
-            name for name in names if name not in pair and {plain(name), _stem(name)} & (NEGATIVES | also)
-        )
-        return (*pair, negatives)
+        usual_negatives = [name for name in names if {plain(name), _stem(name)} & (NEGATIVES | also)]
+        negatives = (name for name in usual_negatives if name not in pair and not _numbers(name, rows))
+        return (*pair, tuple(negatives))
     if "text" in names:
         return "text", None, ()
     texts = [name for name in names if plain(name) not in NOT_TEXT and _holds_text(name, rows)]
@@ -194,9 +194,28 @@ def _stem(name: str) -> str:
 
 
 def _holds_text(name: str, rows: list[tuple[str, Row]]) -> bool:
+    return any(not _is_number(text) for text in _strings(name, rows))
+
+
+def _numbers(name: str, rows: list[tuple[str, Row]]) -> list[str]:
+    """Return the strings of a column where all are numbers, as CSV has them; an empty list otherwise."""
+    texts = list(_strings(name, rows))
+    return texts if all(map(_is_number, texts)) else []
+
+
+def _strings(name: str, rows: list[tuple[str, Row]]) -> Iterator[str]:
+    """Return the strings of a column, those of lists too, without blank ones."""
     values = (row.get(name) for _, row in rows)
     each = (inner for value in values for inner in (value if isinstance(value, list) else [value]))
-    return any(isinstance(value, str) and value.strip() and not _is_number(value) for value in each)
+    return (value for value in each if isinstance(value, str) and value.strip())
+
+
+def _require_no_numbers(names: Sequence[str], rows: list[tuple[str, Row]], where: str) -> None:
+    """Raise DataError for a column of an anchor or a positive that holds numbers alone."""
+    for name in names:
+        if numbers := _numbers(name, rows):
+            what = f"column {name!r} has {shown(numbers[0])} where a text belongs"
+            raise DataError(what, where=where, hint="--columns names the columns of text")
 
 
 def _is_data(names: list[str], rows: list[tuple[str, Row]]) -> bool:

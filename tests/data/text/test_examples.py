@@ -277,3 +277,28 @@ def test_named_columns_take_lists_too_and_say_what_is_left(folder):
     content = '{"ask": "a", "good": "b", "bad": ["c", "d"], "url": "u"}\n'
     columns, others, rows = chosen("a.jsonl", content, columns=["ask", "good", "bad"])
     assert (columns, others, rows) == (("ask", "good", "bad"), ("url",), [("a", "b", "c", "d")])
+
+
+@pytest.mark.parametrize(
+    ("content", "columns"),
+    [
+        ("anchor,positive,negative\na b,c d,1\ne f,g h,0\n", ("anchor", "positive")),
+        ("query,pos,neg,neg_2\na b,c d,0.5,x y\ne f,g h,,z\n", ("query", "pos", "neg_2")),
+    ],
+)
+def test_numbers_under_the_name_of_negatives_are_not_trained_on(folder, content, columns):
+    Path("a.csv").write_text(content)
+    examples = read_examples(["a.csv"])
+    assert examples.columns == columns
+    (choice,) = examples.choices
+    assert not set(choice.others) & set(columns)
+    assert choice.others
+
+
+def test_a_column_of_zeros_and_ones_named_positive_holds_no_texts(folder):
+    Path("a.csv").write_text("sentence,positive\nlovely day,1\nawful day,0\n")
+    line = "a.csv: column 'positive' has '1' where a text belongs; --columns names the columns of text"
+    with pytest.raises(DataError) as caught:
+        read_examples(["a.csv"])
+    assert str(caught.value) == line
+    assert read_examples(["a.csv"], columns=["sentence"]).rows == [("lovely day",), ("awful day",)]
