@@ -68,7 +68,7 @@ def _fault(figures: Mapping[str, float], objective: nn.Module) -> str | None:
         return f"the {what} is {value:g}"
     learnt = ((name, value) for name, value in objective.named_parameters() if value.requires_grad)
     name = not_finite(learnt)
-    return None if name is None else f"the weights {name} are not finite"
+    return None if name is None else f"the length of the weights {name} is not finite"
 
 
 def _anywhere(flag: bool, device: torch.device) -> bool:
@@ -81,18 +81,22 @@ def _anywhere(flag: bool, device: torch.device) -> bool:
 
 
 def not_finite(parameters: Iterable[tuple[str, Tensor]]) -> str | None:
-    """Return the name of the first parameter that contains a value that is not finite, or None."""
+    """Return the name of the first parameter whose length is not finite in float32, or None.
+
+    Such a parameter holds a number that is not finite, or numbers whose squares overflow: a vector of that
+    length cannot be normalised.
+    """
     named = [
         (name, value.detach()) for name, value in parameters if value.is_floating_point() and value.numel()
     ]
-    if not named or bool(
-        torch.stack([value.sum(dtype=torch.float32) for _, value in named]).isfinite().all()
-    ):
-        return None  # a sum with a value that is not finite is not finite; it can also overflow
-    return next((name for name, value in named if not bool(value.isfinite().all())), None)
+    if not named:
+        return None
+    lengths = torch.stack([torch.linalg.vector_norm(value.float()) for _, value in named])
+    finite = lengths.isfinite().tolist()  # one transfer from the device for all of them
+    return next((name for (name, _), length in zip(named, finite, strict=True) if not length), None)
 
 
 def require_finite(model: nn.Module, where: str) -> None:
     """Raise ModelError for a model whose weights are not finite."""
     if (name := not_finite(model.named_parameters())) is not None:
-        raise ModelError(f"the weights {name} hold numbers that are not finite", where=where)
+        raise ModelError(f"the length of the weights {name} is not finite", where=where)

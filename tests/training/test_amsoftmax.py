@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from embedkit.data.text.labelled import Labelled, LabelledText
 from embedkit.data.vectors.label_vectors import LabelVectors
 from embedkit.embedding.loading import load
-from embedkit.errors import DataError, EmbedkitError, UsageError
+from embedkit.errors import DataError, DivergedError, EmbedkitError, UsageError
 from embedkit.training.amsoftmax import AMSoftmaxRecipe, train_amsoftmax
 from embedkit.training.exactness import check_exact
 from embedkit.training.seeds import train_seeds
@@ -328,3 +328,13 @@ def test_a_label_that_was_renamed_in_place_stops_a_resumed_run(settings):
     renamed = [row._replace(labels=tuple(f"{name} again" for name in row.labels)) for row in TEXTS.rows]
     with pytest.raises(EmbedkitError, match=r"^out\.partial: the labelled texts .*changed after the run had"):
         train_amsoftmax("out", settings, replace(TEXTS, rows=renamed), resume=True)
+
+
+def test_label_vectors_whose_length_overflows_are_a_divergence(settings):
+    wild = replace(settings, class_learning_rate=1e30)
+    line = (
+        r"^out\.partial: training diverged at step 1: the length of the weights class_vectors is not finite; "
+    )
+    with pytest.raises(DivergedError, match=line):
+        train_amsoftmax("out", wild, TEXTS)
+    assert not Path("out").exists()
