@@ -40,6 +40,8 @@ def split(
     held_out = {names[place] for place in numbers.permutation(len(names))[:count]}
     unseen = [row for row in rows if held_out.intersection(row.labels)]
     seen = [row for row in rows if not held_out.intersection(row.labels)]
+    if not seen and held_out:
+        raise UsageError(f"all {len(rows)} texts have a label that is held out", where="--holdout-labels")
     kept_back = _kept_back(seen, calibrate, numbers)
     train = [row for place, row in enumerate(seen) if place not in kept_back]
     trained = sorted({name for row in train for name in row.labels})

@@ -83,3 +83,17 @@ def test_of_lists_no_label_loses_its_last_text():
 def test_a_hold_out_that_leaves_too_little_is_refused(holdout, message):
     with pytest.raises(UsageError, match=message):
         split(SOME, holdout=holdout)
+
+
+def test_labels_held_out_with_every_text_are_refused():
+    texts = rows([("all", name) for name in "abcabc"])
+    found = Counter(_held_out(texts, seed) for seed in range(20))
+    line = "--holdout-labels: all 6 texts have a label that is held out"
+    assert set(found) == {"a", "b", "c", line}  # some seeds hold out the label that all texts have
+
+
+def _held_out(texts, seed):
+    try:
+        return split(texts, holdout=1, seed=seed).held_out[0]
+    except UsageError as error:
+        return str(error)
