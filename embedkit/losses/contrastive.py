@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 TILE = 1024  # rows and columns per tile of logits: 4 MB in float32
 
+_SMALLEST = 1e-37  # temperature whose reciprocal, and logits with it, fit into float32
+
 
 class Texts(NamedTuple):
     """Numbers that identify texts: equal texts have equal numbers."""
@@ -173,6 +175,8 @@ def require_settings(temperature: float, hard_negative_weight: float, reference:
     """Raise ValueError for settings that are invalid for every contrastive loss."""
     if not (math.isfinite(temperature) and temperature > 0):
         raise ValueError(f"temperature={temperature} is not a positive number")
+    if temperature < _SMALLEST:
+        raise ValueError(f"temperature={temperature} is too small for float32")
     if not (math.isfinite(hard_negative_weight) and hard_negative_weight > 0):
         raise ValueError(f"hard_negative_weight={hard_negative_weight} is not a positive number")
     if reference is not None and reference < 2:

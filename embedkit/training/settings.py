@@ -15,6 +15,10 @@ Schedule = Literal["linear", "cosine", "constant"]
 Optimizer = Literal["adamw", "adax"]
 Precision = Literal["auto", "fp32", "bf16"]
 
+_SEEDS = ("seed", "holdout_seed")
+_LARGEST_SEED = 2**32 - 1  # that NumPy and the trainer accept
+_LARGEST = 2**31 - 1  # of any other whole number: products of two of them fit into 64 bits
+
 
 @dataclass(frozen=True)
 class RunSettings:
@@ -48,7 +52,14 @@ class RunSettings:
     chunk_tokens: int | None = None  # computed from chunk_size; recorded to repeat a run
     passes: int | None = None  # 1 or 2; computed and recorded likewise
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that a run reads."""
+        return self.inputs if self.eval is None else (*self.inputs, self.eval)
+
     def __post_init__(self) -> None:
+        for field in fields(self):
+            _require_size(self, field.name)
         for name in ("batch_size", "accumulate", "eval_steps", "log_steps"):
             _require(self, name, lambda value: value >= 1, "1 or more")
         for name in ("chunk_size", "max_steps", "max_length", "patience", "chunk_tokens", "lora"):
@@ -217,6 +228,15 @@ def _require(settings: RunSettings, name: str, holds: Any, wanted: str) -> None:
     value = getattr(settings, name)
     if not holds(value):
         raise UsageError(f"{value} is not {wanted}", where=_option(name))
+
+
+def _require_size(settings: RunSettings, name: str) -> None:
+    """Raise UsageError for a seed that no generator accepts, and for a whole number that is too large."""
+    value = getattr(settings, name)
+    if name in _SEEDS:
+        _require(settings, name, lambda seed: 0 <= seed <= _LARGEST_SEED, f"between 0 and {_LARGEST_SEED}")
+    elif isinstance(value, int) and value > _LARGEST:
+        raise UsageError(f"{value} is more than {_LARGEST}", where=_option(name))
 
 
 def _option(name: str) -> str:

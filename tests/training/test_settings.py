@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from embedkit.errors import EmbedkitError, FormatError, UnknownNameError, UsageError
-from embedkit.training.settings import PRESETS, SimCSESettings, preset, with_given
+from embedkit.training.settings import PRESETS, AMSoftmaxSettings, SimCSESettings, preset, with_given
 from embedkit.training.toml import read_toml, to_toml
 
 
@@ -101,3 +101,29 @@ def test_what_was_worked_out_is_worked_out_anew_for_another_batch():
     run = replace(SimCSESettings(), chunk_tokens=100, passes=2)
     assert with_given(run, {"epochs": 2.0}).chunk_tokens == 100
     assert with_given(run, {"batch_size": 8}).chunk_tokens is None
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"seed": -1}, "--seed: -1 is not between 0 and 4294967295"),
+        ({"seed": 2**32}, "--seed: 4294967296 is not between 0 and 4294967295"),
+        ({"chunk_size": 2**63}, "--chunk-size: 9223372036854775808 is more than 2147483647"),
+        ({"eval_steps": 10**20}, "--eval-steps: 100000000000000000000 is more than 2147483647"),
+        (
+            {"scale_with_candidates": 10**20},
+            "--scale-with-candidates: 100000000000000000000 is more than 2147483647",
+        ),
+        ({"temperature": 1e-40}, "temperature=1e-40 is too small for float32"),
+    ],
+)
+def test_numbers_that_no_run_can_hold_are_refused(given, line):
+    with pytest.raises(UsageError) as caught:
+        SimCSESettings(**given)
+    assert str(caught.value) == line
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_of_held_out_labels_that_cannot_be_drawn_with_is_refused(seed):
+    with pytest.raises(UsageError, match=rf"^--holdout-seed: {seed} is not between 0 and 4294967295$"):
+        AMSoftmaxSettings(holdout_seed=seed)
