@@ -12,6 +12,7 @@ from embedkit.data.text.examples import Examples
 from embedkit.data.text.labelled import Labelled
 from embedkit.data.text.pairs import Pair
 from embedkit.errors import DataError, UsageError
+from embedkit.evaluation.sts import require_order
 from embedkit.training.chunking import ChunkPlan
 from embedkit.training.gather import processes
 from embedkit.training.labels.split import Split
@@ -28,8 +29,8 @@ def require_data(examples: Examples, pairs: Sequence[Pair], settings: RunSetting
     _require_batch(len(examples), settings, processes)
     if any(not math.isfinite(pair.score) for pair in pairs):
         raise DataError("a score is not a finite number", where=settings.eval)
-    if pairs and len({pair.score for pair in pairs}) < 2:
-        raise DataError("all pairs have the same score, so none is better", where=settings.eval)
+    if pairs:
+        require_order([pair.score for pair in pairs], where=settings.eval)
 
 
 def _require_batch(rows: int, settings: RunSettings, processes: int) -> None:

@@ -1,4 +1,4 @@
-"""A run's checkpoints: marked when they are complete, and checked before a run resumes from them."""
+"""A run's checkpoints and base model: marked when they are complete, and checked before a run resumes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ WHOLE = "whole"  # this file marks a complete checkpoint: sizes and checksums of
 _RUN = f"../../{SOURCES}"  # path from a checkpoint to its run's sources
 
 
-def mark_whole(checkpoint: Path) -> None:
+def mark_whole(folder: Path) -> None:
+    """Write the sizes and checksums of a folder's files."""
+    write_whole(folder / WHOLE, orjson.dumps(_summaries(folder)))
+
+
+def mark_checkpoint(checkpoint: Path) -> None:
     """Write the sizes and checksums of a checkpoint's files, and of its run's sources.json."""
-    found = (path for path in sorted(checkpoint.rglob("*")) if path.is_file() and path.name != WHOLE)
-    files = {path.relative_to(checkpoint).as_posix(): _summary(path) for path in found}
+    files = _summaries(checkpoint)
     if (checkpoint / _RUN).is_file():
         files[_RUN] = _summary(checkpoint / _RUN)
     write_whole(checkpoint / WHOLE, orjson.dumps(files))
@@ -27,6 +31,19 @@ def mark_whole(checkpoint: Path) -> None:
 def last_checkpoint(folder: Path) -> Path | None:
     """Return the latest complete checkpoint of a run, or None."""
     return max(_checkpoints(folder), key=_step, default=None)
+
+
+def require_whole_base(base: Path) -> None:
+    """Raise FormatError, naming the file, when a run's base model has changed since it was written.
+
+    A model without a marker, as earlier versions wrote it, is not checked.
+    """
+    if (base / WHOLE).is_file() and (fault := _fault(base)):
+        raise FormatError(
+            f"the run cannot go on from this model: {fault}",
+            where=str(base),
+            hint="--force starts the run again",
+        )
 
 
 def require_whole(folder: Path) -> None:
@@ -57,19 +74,25 @@ def _step(checkpoint: Path) -> int:
     return int(number) if number.isdecimal() else -1
 
 
-def _fault(checkpoint: Path) -> str | None:
+def _fault(folder: Path) -> str | None:
     try:
-        files = dict(orjson.loads((checkpoint / WHOLE).read_bytes()))
-    except (ValueError, TypeError):
+        files = orjson.loads((folder / WHOLE).read_bytes())
+    except ValueError:
+        files = None
+    if not isinstance(files, dict) or not files:
         return f"{WHOLE} holds no checksums"
     for name, summary in files.items():
-        if name == _RUN and _summary(checkpoint / name) != summary:
-            return "it belongs to another run"
-        if not (checkpoint / name).is_file():
+        if not (folder / name).is_file():
             return f"{name} is missing"
-        if _summary(checkpoint / name) != summary:
-            return f"{name} is not what was written"
+        if _summary(folder / name) != summary:
+            return "it belongs to another run" if name == _RUN else f"{name} is not what was written"
     return None
+
+
+def _summaries(folder: Path) -> dict[str, list[int]]:
+    """Return the size and checksum of each file below a folder, by its path in the folder."""
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != WHOLE)
+    return {path.relative_to(folder).as_posix(): _summary(path) for path in found}
 
 
 def _summary(file: Path) -> list[int]:

@@ -146,7 +146,7 @@ def train(
     try:
         with one_fate():
             if state.is_main_process:
-                run = RunFolder(path, resume=resume, force=force)
+                run = RunFolder(path, recipe.settings, resume=resume, force=force)
                 run.prepare(recipe.settings, recipe.sources())
         with one_fate():
             require_base(folder)

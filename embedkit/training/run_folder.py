@@ -20,7 +20,7 @@ from embedkit.embedding.export.model_card import model_card
 from embedkit.embedding.export.sentence_transformers import FORMAT, MARKER, STORY, VERSION
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError, ExistsError, MismatchError
-from embedkit.training.checkpoints import require_whole
+from embedkit.training.checkpoints import mark_whole, require_whole, require_whole_base
 from embedkit.training.divergence import require_finite
 from embedkit.training.input_digests import Source, read_sources, require_unchanged, write_sources
 from embedkit.training.model import make_base, require_same_base
@@ -37,10 +37,10 @@ class RunFolder:
     Raises ExistsError when the output exists, or an unfinished run that is neither resumed nor replaced.
     """
 
-    def __init__(self, path: Path, *, resume: bool, force: bool) -> None:
+    def __init__(self, path: Path, settings: RunSettings, *, resume: bool, force: bool) -> None:
         self.path, self.folder = path, unfinished(path)
         self._force = force
-        refuse_run(path, resume=resume, force=force)
+        refuse_run(path, settings.files, resume=resume, force=force)
         if force and not resume:
             discard(self.folder)
         self.folder.mkdir(exist_ok=True)
@@ -55,14 +55,16 @@ class RunFolder:
         """Write the base model.
 
         Raises MismatchError when a resumed run has other settings, data or another model, and FormatError
-        when its checkpoints are damaged.
+        when its base model or its checkpoints are damaged.
         """
         require_same(self.folder, settings)
         require_unchanged(read_sources(self.folder), sources, where=str(self.folder))
         if self.base.is_dir():
+            require_whole_base(self.base)
             require_same_base(self.base, settings)
         else:
             make_base(settings, self.base)
+            mark_whole(self.base)
         if not (self.folder / SETTINGS).is_file():
             write_sources(self.folder, sources)
         require_whole(self.folder)
@@ -146,9 +148,15 @@ def is_trained(path: Path) -> bool:
     return (path / STORY).is_file() and (path / SETTINGS).is_file() and not partial.exists()
 
 
-def refuse_run(path: Path, *, resume: bool, force: bool) -> None:
-    """Raise ExistsError for an output that a run would refuse, before anything is loaded."""
+def refuse_run(path: Path, files: Sequence[str], *, resume: bool, force: bool) -> None:
+    """Raise ExistsError for an output that a run of some input `files` would refuse, before work begins."""
     partial = unfinished(path)
+    if any(path.exists() and Path(name).exists() and path.samefile(name) for name in files):
+        raise ExistsError(
+            "is read by this run, and the model would replace it",
+            where=str(path),
+            hint="choose another name",
+        )
     begun = (partial / SETTINGS).is_file()
     refuse_existing(path, force=force or (resume and begun), marker=MARKER)
     if partial.is_dir() and not begun and any(partial.iterdir()) and not (partial / BASE).is_dir():

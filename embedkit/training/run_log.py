@@ -11,7 +11,7 @@ import orjson
 from accelerate import PartialState
 from transformers import TrainerCallback
 
-from embedkit.training.checkpoints import mark_whole
+from embedkit.training.checkpoints import mark_checkpoint
 
 LOG = "log.jsonl"
 
@@ -89,7 +89,7 @@ class Log(TrainerCallback):  # type: ignore[misc]
         """Mark the checkpoint as complete, once every process has written its files."""
         PartialState().wait_for_everyone()
         if state.is_world_process_zero:
-            mark_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            mark_checkpoint(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
 
 def keep_until(log: Path, step: int) -> None:

@@ -13,7 +13,8 @@ import orjson
 from embedkit.data.atomic import discard, require_name, whole_folder, write_whole
 from embedkit.data.names import readable_name
 from embedkit.embedding.export.sentence_transformers import STORY
-from embedkit.errors import UsageError
+from embedkit.embedding.foreign_json import read_object
+from embedkit.errors import FormatError, ModelError, UsageError
 from embedkit.training.distributed import is_first, join, one_fate
 from embedkit.training.input_digests import require_unchanged
 from embedkit.training.recipe import Recipe, Trained, train
@@ -85,7 +86,7 @@ def train_seeds(
 
     Without scores, the first is kept. Each seed has its own folder `NAME.seedN` until all are done, or
     permanently with `keep_all`; a resumed command trains the missing ones. Raises UsageError when `count` is
-    below 1.
+    below 1 or a seed is too large.
     """
     path = Path(path)
     if count < 1:
@@ -95,9 +96,10 @@ def train_seeds(
     seeds = range(first, first + count)
     if count == 1:
         return Runs(path, {first: train(path, recipe, resume=resume, force=force, watch=watch)}, first)
+    recipe.with_settings(seed=seeds[-1])  # raises UsageError for a seed that is too large
     join()
     with one_fate():
-        refuse_run(path, resume=resume, force=force)
+        refuse_run(path, recipe.settings.files, resume=resume, force=force)
     trained = {}
     for seed in seeds:
         place = path.with_name(f"{path.name}.seed{seed}")
@@ -115,11 +117,20 @@ def train_seeds(
 
 
 def _read(folder: Path, recipe: Recipe) -> Trained:
-    """Return the record of a finished run; raises MismatchError when it had other settings or data."""
+    """Return the record of a finished run.
+
+    Raises MismatchError when it had other settings or data, and FormatError when its story is damaged.
+    """
     require_same(folder, recipe.settings)
-    story = orjson.loads((folder / STORY).read_bytes())
-    require_unchanged(story.get("sources"), recipe.sources(), where=str(folder))
-    return Trained.from_figures(folder, story["figures"])
+    try:
+        story = read_object(folder, STORY, where=str(folder))
+        require_unchanged(story.get("sources"), recipe.sources(), where=str(folder))
+        return Trained.from_figures(folder, story["figures"])
+    except (ModelError, LookupError, TypeError, AttributeError) as error:
+        what = error.what if isinstance(error, ModelError) else f"{STORY} holds no figures of a run"
+        raise FormatError(
+            what, where=str(folder), hint=f"delete {folder} and --resume trains this seed again"
+        ) from None
 
 
 def _keep(runs: Runs, *, all_of_them: bool) -> None:

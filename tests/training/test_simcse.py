@@ -266,7 +266,7 @@ def test_warnings_teach(settings, caplog):
         ),
         (
             SENTENCES.rows, [Pair("a", "b", 1.0)] * 3, DataError,
-            "dev.tsv: all pairs have the same score, so none is better",
+            "dev.tsv: the scores of all 3 pairs are 1, so there is no correlation",
         ),
     ],
 )  # fmt: skip
@@ -443,3 +443,78 @@ def test_a_place_is_no_name_for_a_model(settings, out):
     for count in (1, 2):
         with pytest.raises(ExistsError, match="is a place, not a name to write to"):
             train_seeds(out, SimCSE(settings, SENTENCES), count=count)
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "missing", "list"])
+@pytest.mark.parametrize("name", ["config.json", "embedkit.json", "modules.json", "model.safetensors"])
+def test_a_damaged_base_of_a_run_is_one_line(settings, damage, name):
+    with pytest.raises(Killed):
+        train_simcse("out", settings, SENTENCES, watch=killed_at(5))
+    file = Path("out.partial/base") / name
+    if damage == "missing":
+        file.unlink()
+    else:
+        file.write_bytes({"cut": file.read_bytes()[:-7], "empty": b"", "list": b"[]"}[damage])
+    line = rf"^out\.partial/base: the run cannot go on from this model: {name} is .*; --force starts "
+    with pytest.raises(FormatError, match=line):
+        train_simcse("out", settings, SENTENCES, resume=True)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{}", b"null", b'{"model.safetensors": [0]}'])
+def test_a_checkpoint_with_a_marker_of_nothing_is_one_line(settings, content):
+    with pytest.raises(Killed):
+        train_simcse("out", settings, SENTENCES, watch=killed_at(5))
+    Path("out.partial/checkpoints/checkpoint-4/whole").write_bytes(content)
+    with pytest.raises(
+        FormatError, match=r"^out\.partial/checkpoints/checkpoint-4: this checkpoint cannot be"
+    ):
+        train_simcse("out", settings, SENTENCES, resume=True)
+
+
+def test_a_run_without_its_list_of_sources_is_one_line(settings):
+    with pytest.raises(Killed):
+        train_simcse("out", settings, SENTENCES, watch=killed_at(5))
+    Path("out.partial/sources.json").unlink()
+    line = r"checkpoint-2: this checkpoint cannot be resumed from: ../../sources.json is missing; .*--force"
+    with pytest.raises(FormatError, match=line):
+        train_simcse("out", settings, SENTENCES, resume=True)
+
+
+def test_a_file_of_another_name_beside_the_run_is_not_its_own(settings):
+    Path("sources.json").write_bytes(b"mine")
+    with pytest.raises(Killed):
+        train_simcse("out", settings, SENTENCES, watch=killed_at(5))
+    Path("sources.json").write_bytes(b"changed")
+    assert train_simcse("out", settings, SENTENCES, resume=True).steps == 10
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"figures": 1}', b"{", b'{"figures": {}}'])
+def test_a_damaged_story_of_a_finished_seed_is_one_line(settings, content):
+    train_seeds("out", SimCSE(settings, SENTENCES), count=2, keep_all=True)
+    Path("out").rename("elsewhere")
+    Path("out.seed0/embedkit.json").write_bytes(content)
+    with pytest.raises(EmbedkitError, match=r"^out\.seed0: embedkit\.json .*delete .*out\.seed0"):
+        train_seeds("out", SimCSE(settings, SENTENCES), count=2, resume=True)
+
+
+def test_a_seed_too_large_is_refused_before_another_is_trained(settings):
+    with pytest.raises(UsageError, match=r"^--seed: 4294967296 is not between 0 and 4294967295$"):
+        train_seeds("out", SimCSE(replace(settings, seed=2**32 - 1), SENTENCES), count=2)
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize("pairs", [1, 2])
+def test_pairs_too_few_for_a_correlation_are_refused(settings, pairs):
+    with pytest.raises(DataError, match=r"^dev\.tsv: a correlation needs 3 pairs or more, there "):
+        train_simcse("out", replace(settings, eval="dev.tsv"), SENTENCES, PAIRS[:pairs])
+
+
+@pytest.mark.parametrize("read", ["inputs", "eval"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_model_does_not_replace_a_file_that_it_is_trained_on(settings, read, count):
+    Path("own.txt").write_text("the only copy")
+    given = {"inputs": ("./own.txt",)} if read == "inputs" else {"eval": "./own.txt"}
+    recipe = SimCSE(replace(settings, **given), SENTENCES, PAIRS)
+    with pytest.raises(ExistsError, match=r"^own\.txt: is read by this run"):
+        train_seeds("own.txt", recipe, count=count, force=True)
+    assert Path("own.txt").read_text() == "the only copy"

@@ -116,7 +116,7 @@ def train_amsoftmax(
 
         own = labelling.given() | given_seed(ctx, common)
         settings = training.settings(AMSoftmaxSettings, files, own=own)
-        if is_done(output, training, common):
+        if is_done(output, settings, training, common):
             return None
         labelled, scored = _read(settings, reading, common)
         from embedkit.training.amsoftmax import AMSoftmaxRecipe

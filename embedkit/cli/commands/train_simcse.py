@@ -106,7 +106,7 @@ def train_simcse(
         values = preset(comparing.preset) if comparing.preset is not None else None
         own = comparing.given() | given_seed(ctx, common)
         settings = training.settings(SimCSESettings, files, own=own, preset=values)
-        if is_done(output, training, common):
+        if is_done(output, settings, training, common):
             return None
         examples, pairs = _read(settings, reading, common)
         from embedkit.training.simcse import SimCSE

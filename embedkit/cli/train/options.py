@@ -23,7 +23,7 @@ from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
     from embedkit.training.recipe import Recipe
-    from embedkit.training.settings import AnySettings
+    from embedkit.training.settings import AnySettings, RunSettings
 
 _BATCH, _STEP, _MODEL, _RUN = "Batches", "Steps", "Model", "Run"
 
@@ -186,7 +186,7 @@ def train_together(
             run_recipe(output, recipe, training, common)
 
 
-def is_done(output: Path | None, training: TrainOptions, common: Common) -> bool:
+def is_done(output: Path | None, settings: RunSettings, training: TrainOptions, common: Common) -> bool:
     """Return True if the run is finished already; raise an error, before any input is read, if the output
     cannot be written.
     """
@@ -202,7 +202,7 @@ def is_done(output: Path | None, training: TrainOptions, common: Common) -> bool
         if not common.quiet:
             say(f"{output}: is trained already")
         return True
-    refuse_run(output, resume=training.resume, force=common.force)
+    refuse_run(output, settings.files, resume=training.resume, force=common.force)
     return False
 
 
