@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from embedkit.data.affine import AffineMap
     from embedkit.data.vectors.vector_set import VectorSet
     from embedkit.indexing.kind import Metric
+    from embedkit.indexing.lexical.settings import LexicalSettings
     from embedkit.indexing.store import Index
 
 
@@ -92,6 +93,7 @@ def build_spread(
     output: Path,
     kind: str | None,
     metric: Metric,
+    lexical: LexicalSettings | None,
     reading: TextOptions,
     encoding: EncoderOptions,
     common: Common,
@@ -108,7 +110,16 @@ def build_spread(
     progress = Progress(common.quiet, total=shards.source.rows)
     coded = takes_codes(shards.known(), kind, metric)
     with connected(address) as cluster:
-        index = build_on(cluster, output, shards, kind=kind, metric=metric, coded=coded, track=progress.track)
+        index = build_on(
+            cluster,
+            output,
+            shards,
+            kind=kind,
+            metric=metric,
+            coded=coded,
+            lexical=lexical,
+            track=progress.track,
+        )
     report(common, progress, output, rows=index.rows, dimension=index.dimension, reader=shards.source)
 
 

@@ -29,7 +29,7 @@ class LexicalSettings(Analysis):
     @classmethod
     def parse(cls, text: str) -> LexicalSettings:
         """Read `language=en,k1=1.2,b=0.75`; raises UsageError for an unknown setting or value."""
-        return spec.parse_settings(cls, text, where=text or "lexical")
+        return spec.parse_settings(cls, text, where=text)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values for the manifest."""
