@@ -29,6 +29,7 @@ class Query:
     min_score: float | None = None
     dedupe: float | None = None  # omit a hit whose cosine to a better one reaches this
     fusion: Fusion | None = None  # search by vectors and words together
+    explain: bool = False  # name the terms that matched, in a search by words
 
     def __post_init__(self) -> None:
         if self.dedupe is not None and not 0 < self.dedupe <= 1:
@@ -58,7 +59,20 @@ def hits(
         ]
     if query.min_score is not None:
         rankings = [each.taken(each.scores >= query.min_score) for each in rankings]
-    return index.ranked(rankings, columns)
+    found = index.ranked(rankings, columns)
+    return found if not query.explain else _explained(index, texts, rankings, found)
+
+
+def _explained(
+    index: Index, texts: Sequence[LexicalQuery], rankings: Sequence[Ranking], found: list[list[Hit]]
+) -> list[list[Hit]]:
+    return [
+        [
+            hit._replace(terms=terms)
+            for hit, terms in zip(line, index.lexical.explained(text.terms, each.rows), strict=True)
+        ]
+        for text, each, line in zip(texts, rankings, found, strict=True)
+    ]
 
 
 def _rankings(

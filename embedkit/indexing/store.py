@@ -26,7 +26,7 @@ from embedkit.embedding.encoder import Encoder, unit_length
 from embedkit.errors import DataError, FormatError, MismatchError, UsageError
 from embedkit.indexing.kind import Floats, IndexKind, Mask, Metric, Rows
 from embedkit.indexing.lexical.bm25 import Lexical, Part
-from embedkit.indexing.lexical.fusion import FusedSearch, Fusion, Ranking
+from embedkit.indexing.lexical.fusion import WEIGHT, FusedSearch, Fusion, Ranking
 from embedkit.indexing.lexical.operators import literal_query
 from embedkit.indexing.lock import Lease
 from embedkit.indexing.manifest import Manifest, read_manifest
@@ -207,6 +207,11 @@ class Index:
         if self.rows and not any(part.postings for part in parts):
             raise UsageError("its documents have no text to search by words", where=where)
         return Lexical(settings, parts, self.rows)
+
+    @property
+    def weight(self) -> float:
+        """Return the default share of the similarities in a fused search."""
+        return WEIGHT
 
     @cached_property
     def sampled_vectors(self) -> Floats:

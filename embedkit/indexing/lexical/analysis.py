@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -82,6 +82,19 @@ class Analysis:
         """Yield the words of a text, as it is written, with their terms."""
         for found in _patterns().written.finditer(text):
             yield Word(self.document_terms(found[0]), found.start(), found.end())
+
+    def matches(self, text: str, terms: Container[str]) -> Iterator[tuple[int, int]]:
+        """Yield the places, `start, end`, of the words of a text that have one of these terms; within a run
+        without spaces, the places of its pairs.
+        """
+        for word in self.words(text):
+            for place, term in enumerate(word.terms):
+                if len(word.terms) == word.end - word.start > 1:
+                    start, end = word.start + place, word.start + place + len(term)
+                else:
+                    start, end = word.start, word.end
+                if term in terms or (is_unspaced(term) and term[0] in terms):
+                    yield start, end
 
 
 def split(texts: Iterable[str]) -> list[str]:

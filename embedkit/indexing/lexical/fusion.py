@@ -22,7 +22,8 @@ from embedkit.indexing.lexical.operators import LexicalQuery
 if TYPE_CHECKING:
     from embedkit.indexing.store import Index
 
-WEIGHT = 0.7  # default share of the similarities
+WEIGHT = 0.7  # default share of the similarities, for `sum`
+EQUAL = 0.5  # that for `rrf`
 FUSIONS = ("sum", "rrf")
 RRF_CONSTANT, RRF_DEPTH = 60, 1000  # ranks are counted to this depth
 _CANDIDATES = 200  # at first, of each of the two rankings
