@@ -61,7 +61,7 @@ def search(
     encoding: EncoderOptions,
     common: Common,
 ) -> None:
-    """Find the documents that answer one query, or many: by vectors, by words, or by both."""
+    """Find the documents that answer one query or many: by vectors, by words, or by both."""
     from embedkit.cli.cluster import spread_indexes
     from embedkit.data.text.records import Record
     from embedkit.indexing.query import hits
