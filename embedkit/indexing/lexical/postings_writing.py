@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,15 +25,28 @@ _GROUP = 1 << 20  # characters analysed at a time
 _RUNS = ".runs"  # a folder that exists while postings are written
 
 
+@dataclass(frozen=True)
+class Column:
+    """Numbers in a file; only the slice that is read is in memory."""
+
+    path: Path
+
+    def __getitem__(self, span: slice) -> NDArray[Any]:
+        return np.fromfile(self.path, np.uint32, span.stop - span.start, offset=4 * int(span.start))
+
+
+Numbers = NDArray[Any] | Column
+
+
 class Run(NamedTuple):
     """Postings of consecutive rows: terms sorted by their bytes, and per term the postings by row."""
 
     terms: Any  # an Arrow array of binaries
     postings: NDArray[Any]  # (terms,): postings per term
     occurrences: NDArray[Any]  # (terms,): occurrences per term
-    rows: NDArray[Any]
-    counts: NDArray[Any]
-    positions: NDArray[Any]
+    rows: Numbers
+    counts: Numbers
+    positions: Numbers
 
 
 class PostingsWriter:
@@ -45,6 +59,7 @@ class PostingsWriter:
         self._held = 0
         self._lengths: list[NDArray[Any]] = []
         self._first = 0  # row at which the run in memory begins
+        self._largest = 0  # count of a term in a row
         self._sample = _Sample()
 
     def append(self, ids: Sequence[str], texts: Sequence[str | None]) -> None:
@@ -86,10 +101,9 @@ class PostingsWriter:
             "position_ends": np.cumsum(occurrences), "lengths": lengths, "sample_rows": sample_rows,
             "sample_keys": sample_keys,
         }  # fmt: skip
-        largest = max(int(run.counts.max()) for run in runs)
         sizes = {
             "rows": ("uint32", int(postings.sum())),
-            "counts": (_smallest(largest), int(postings.sum())),
+            "counts": (_smallest(self._largest), int(postings.sum())),
             "positions": (_smallest(int(lengths.max())), int(occurrences.sum())),
         } | {name: (array.dtype.name, len(array)) for name, array in whole.items()}
         metadata = {"format": FORMAT, "version": VERSION}
@@ -119,6 +133,7 @@ class PostingsWriter:
         positions = (at - (ends - lengths)[row]).astype(np.uint32)
         first = np.flatnonzero(np.diff(place, prepend=-1) | np.diff(row, prepend=-1))
         counts = np.diff(first, append=len(place)).astype(np.uint32)
+        self._largest = max(self._largest, int(counts.max()))
         run = Run(
             terms,
             np.bincount(place[first], minlength=len(terms)),
@@ -320,7 +335,7 @@ def _save(path: Path, run: Run) -> None:
     with pa.ipc.new_file(path / "terms.arrow", table.schema) as file:
         file.write_table(table)
     for name in ("rows", "counts", "positions"):
-        np.save(path / f"{name}.npy", getattr(run, name))
+        getattr(run, name).tofile(path / name)
 
 
 def _load(path: Path) -> Run:
@@ -328,5 +343,5 @@ def _load(path: Path) -> Run:
 
     table = pa.ipc.open_file(pa.memory_map(str(path / "terms.arrow"))).read_all().combine_chunks()
     terms, postings, occurrences = (table.column(name).chunk(0) for name in table.column_names)
-    arrays = (np.load(path / f"{name}.npy", mmap_mode="r") for name in ("rows", "counts", "positions"))
-    return Run(terms, postings.to_numpy(), occurrences.to_numpy(), *arrays)
+    numbers = (Column(path / name) for name in ("rows", "counts", "positions"))
+    return Run(terms, postings.to_numpy(), occurrences.to_numpy(), *numbers)
