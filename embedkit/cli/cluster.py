@@ -25,8 +25,7 @@ def recipe_of(encoding: EncoderOptions) -> EncoderRecipe:
     """Return the recipe by which workers load the encoder; raise the errors of reading its maps here."""
     from embedkit.cluster.encoders import EncoderRecipe
 
-    maps = tuple(transform.to_bytes() for transform in encoding.maps())
-    return EncoderRecipe(encoding.settings(), maps)
+    return EncoderRecipe(encoding.settings(), tuple(encoding.maps()))
 
 
 def encode_spread(
@@ -147,5 +146,4 @@ def _shards(names: list[str], reading: TextOptions, encoding: EncoderOptions) ->
         if not isinstance(source, VectorSet):
             hint = "name a vector set, which is a folder, or go without --cluster"
             raise UsageError("is one file, which one process reads", where=names[0], hint=hint)
-        maps = tuple(transform.to_bytes() for transform in encoding.maps())
-        return MappedShards(source, maps, encoding.declared())
+        return MappedShards(source, tuple(encoding.maps()), encoding.declared())

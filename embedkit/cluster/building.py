@@ -17,7 +17,7 @@ from embedkit.cluster.repeated import refuse_repeated, write_hashes
 from embedkit.cluster.searching import cut_evenly
 from embedkit.cluster.session import Cluster, not_shared
 from embedkit.cluster.sources import MappedShards, of_vectors
-from embedkit.data.atomic import discard, flush_folder, write_whole
+from embedkit.data.atomic import discard, flush_folder
 from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
 from embedkit.indexing.building import default_kind, unit_rows
 from embedkit.indexing.files import stored
@@ -160,9 +160,9 @@ def _commit(plan: BuildPlan, meta: VectorMeta, segments: list[Segment]) -> None:
     for left in (folder / SEGMENTS).glob(".*"):  # left by workers that were lost
         discard(left)
     flush_folder(folder / SEGMENTS)
-    if meta.map_file is not None:
-        write_whole(folder / MAP, meta.map_file)
-    kept_map = stored(folder / MAP) if meta.map_file is not None else None
+    if meta.map is not None:
+        meta.map.save(folder / MAP)
+    kept_map = stored(folder / MAP) if meta.map is not None else None
     number = int(segments[-1].folder.name)
     manifest = Manifest(
         plan.settings, plan.layout.metric, meta.dimension, meta.identity, tuple(segments), kept_map, number

@@ -34,7 +34,7 @@ from embedkit.errors import DataError, MismatchError
 def describe(encoder: Encoder, *, dtype: DType = "float32", with_text: bool = True) -> VectorMeta:
     """Return the metadata of the vectors that an encoder makes."""
     identity = encoder.identity
-    return VectorMeta(identity.dimension, identity, dtype, with_text, getattr(encoder, "map_file", None))
+    return VectorMeta(identity.dimension, identity, dtype, with_text, getattr(encoder, "map", None))
 
 
 def encode_batches(
@@ -86,14 +86,8 @@ def map_batches(
     if not transforms:
         return replace(meta, identity=identity), batches
     chain = reduce(AffineMap.then, transforms)
-    before = AffineMap.from_bytes(meta.map_file, where="the input's map") if meta.map_file else None
-    identity, kept = chain.place(identity, before)
-    mapped = replace(
-        meta.decoded(),
-        dimension=chain.output_dimension,
-        identity=identity,
-        map_file=kept.to_bytes() if kept is not None else None,
-    )
+    identity, kept = chain.place(identity, meta.map)
+    mapped = replace(meta.decoded(), dimension=chain.output_dimension, identity=identity, map=kept)
     return mapped, checked(_apply(chain, batches, unit=mapped.normalized), mapped.dimension)
 
 

@@ -85,7 +85,7 @@ def search(
         beside = [pool.submit(opened.warm)] if clustering.cluster is None else []
         if opened.identity is not None:
             beside.append(pool.submit(prepare, encoding.settings_like(opened.identity)))
-        encoder = encoding.load_for(opened.identity, opened.map_file, where=str(index))
+        encoder = encoding.load_for(opened.identity, opened.map, where=str(index))
         opened.require_encoder(encoder)
         asked = narrowing.query(opened, k)
         if query is not None:

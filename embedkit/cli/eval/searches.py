@@ -177,7 +177,7 @@ def _search(
 def _encoder_for(index: Index, encoding: EncoderOptions, *, no_cache: bool) -> Encoder:
     """Return the encoder of an index's vectors, with the cache unless `no_cache`."""
     where = str(index.path)
-    encoder = load_cached_for(encoding, index.identity, index.map_file, where=where, no_cache=no_cache)
+    encoder = load_cached_for(encoding, index.identity, index.map, where=where, no_cache=no_cache)
     index.require_encoder(encoder)
     return encoder
 

@@ -73,7 +73,7 @@ def _encoder(vectors: VectorInput, encoding: EncoderOptions, *, where: str, no_c
     """Load the encoder that made the vectors, with their map."""
     meta = vectors.meta
     own = dataclasses.replace(encoding, transform=None)
-    encoder = load_cached_for(own, meta.identity, meta.map_file, where=where, no_cache=no_cache)
+    encoder = load_cached_for(own, meta.identity, meta.map, where=where, no_cache=no_cache)
     if meta.identity is not None:
         meta.identity.require_same_space(
             encoder.identity, where=where, mine="it", others="the pairs' encoder"

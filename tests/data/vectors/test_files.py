@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from embedkit.data.affine import AffineMap
 from embedkit.data.inputs import open_input, open_vectors
 from embedkit.data.text.records import Record, RecordReader, TextFormat
 from embedkit.data.vectors import tables
@@ -22,7 +23,7 @@ from embedkit.embedding.loading import load
 from embedkit.errors import EmbedkitError, UsageError
 
 IDENTITY = load("hash:dim=3").identity
-META = VectorMeta(3, IDENTITY, map_file=b"a map")
+META = VectorMeta(3, IDENTITY, map=AffineMap(np.eye(3), np.zeros(3), {"spec": "example"}))
 ROWS = [Record(f"é {n}", f"text {n}", {"n": n, "any": [n, "x"]}) for n in range(10)]
 VECTORS = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
 
