@@ -79,8 +79,8 @@ def fit_spread(
             texts = survey_texts(cluster, names, reading.format())
             spread, source = of_texts(cluster, recipe_of(encoding), texts), texts.corpus
             total = texts.corpus.records
-        progress = Progress(common.quiet, total=total)
-        fitted = fit_on(cluster, settings, spread, track=progress.track)
+        with Progress(common.quiet, total=total) as progress:
+            fitted = fit_on(cluster, settings, spread, on_batch=progress.add)
     fitted.save(output)
     return fitted, progress, source
 
@@ -104,10 +104,11 @@ def build_spread(
     if shards is None:
         hint = "embedkit encode -o docs.vec, with --cluster too, makes one"
         raise UsageError("is of a vector set, these are texts", where="--cluster", hint=hint)
-    progress = Progress(common.quiet, total=shards.source.rows)
     coded = takes_codes(shards.known(), kind, metric)
-    with connected(address) as cluster:
-        index = build_on(cluster, output, shards, kind=kind, metric=metric, coded=coded, track=progress.track)
+    with connected(address) as cluster, Progress(common.quiet, total=shards.source.rows) as progress:
+        index = build_on(
+            cluster, output, shards, kind=kind, metric=metric, coded=coded, on_batch=progress.add
+        )
     report(common, progress, output, rows=index.rows, dimension=index.dimension, reader=shards.source)
 
 

@@ -31,15 +31,6 @@ from embedkit.indexing.writing import replacing
 SEGMENT_ROWS = 4_000_000  # rows per segment, an approximate limit
 TAUGHT, HASHES = "taught.faiss", "ids"  # both exist only while the index is built
 
-Track = Callable[[Iterable[Any]], Iterable[Any]]
-
-
-class Built(NamedTuple):
-    """A segment that has been written to disk, and its rows."""
-
-    segment: Segment
-    rows: range
-
 
 class Task(NamedTuple):
     """A segment to build: its number in the index, and the shards that it covers."""
@@ -82,13 +73,14 @@ def build_on(
     kind: str | None = None,
     metric: Metric = "cosine",
     coded: bool = False,
-    track: Track = iter,
+    on_batch: Callable[[int], None] = lambda rows: None,
 ) -> Index:
     """Build an index of a vector set as `build_index` does, with about one segment per worker: more for a
     large set, and at most one per shard.
 
     Parameters that a kind learns from a sample (centroids, ranges, product codes) are learnt once, here, from
-    rows drawn from all shards. Raises the errors of `build_index`, and ClusterError.
+    rows drawn from all shards. `on_batch` is called with the rows of each segment. Raises the errors of
+    `build_index`, and ClusterError.
     """
     path, meta = Path(path), shards.known()
     settings = spec.parse("index", kind or default_kind(meta))
@@ -101,7 +93,10 @@ def build_on(
         (folder / HASHES).mkdir()
         share = of_vectors(cluster, shards).share
         tasks = _tasks(shards.source, first, cluster.workers(share))
-        segments = [built.segment for built in track(cluster.map(_build, tasks, plan, share=share))]
+        segments = []
+        for segment in cluster.map(_build, tasks, plan, share=share):
+            segments.append(segment)
+            on_batch(segment.rows)
         refuse_repeated(cluster, folder / HASHES, segments)
         _commit(plan, meta, segments)
     return Index.open(path)
@@ -137,7 +132,7 @@ def sample(plan: BuildPlan, size: int, seed: int) -> Floats:
     return next(plan.scaled([Batch(None, np.concatenate(found))])).vectors
 
 
-def _build(task: Task, plan: BuildPlan) -> Built:
+def _build(task: Task, plan: BuildPlan) -> Segment:
     """Build a segment under a temporary name, then rename it into place."""
     if not (plan.folder / SEGMENTS).is_dir():
         raise not_shared(plan.folder)
@@ -149,7 +144,7 @@ def _build(task: Task, plan: BuildPlan) -> Built:
     write_hashes(plan.folder / HASHES / f"{task.number:05d}.npy", segment)
     discard(place)  # left by a worker that was lost at that moment
     os.rename(beside, place)
-    return Built(replace(segment, folder=place), range(rows))
+    return replace(segment, folder=place)
 
 
 def _commit(plan: BuildPlan, meta: VectorMeta, segments: list[Segment]) -> None:

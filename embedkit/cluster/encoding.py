@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from embedkit.cluster.corpus import Corpus, Unit
 from embedkit.cluster.encoders import EncoderRecipe, encoder_of
@@ -57,13 +57,6 @@ class Work:
     pieces: int  # number of pieces per unit
 
 
-class EncodedShard(NamedTuple):
-    """A shard that has been written to disk, and its rows."""
-
-    file: str
-    rows: range
-
-
 def survey_texts(cluster: Cluster, names: Sequence[str], format: TextFormat) -> Texts:
     """Read every file once, one per worker, so that the records can be divided among workers.
 
@@ -88,7 +81,7 @@ def encode_on(
     force: bool = False,
     settings: dict[str, Any] | None = None,
     shard_rows: int = SHARD_ROWS,
-) -> Iterator[EncodedShard]:
+) -> Iterator[Shard]:
     """Encode texts into `path` as `encode_to` does, into the same shards, and yield each shard once it is
     sealed.
 
@@ -112,7 +105,7 @@ def encode_on(
             writer.adopt(shard)
             for piece in range(work.pieces):
                 (writer.folder / piece_name(shard.file, piece)).unlink(missing_ok=True)
-            yield EncodedShard(shard.file, range(shard.rows))
+            yield shard
         sweep(writer.folder)
         if is_file_output(path):
             export(writer.complete(), path)

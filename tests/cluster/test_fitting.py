@@ -106,13 +106,8 @@ def test_what_is_not_finite_is_named_with_its_shard(here, vectors, monkeypatch):
 
 def test_progress_passes_by(here, vectors):
     passed = []
-
-    def track(partials):
-        for partial in partials:
-            passed.append(len(partial[-1]))
-            yield partial
-
-    fit_on(here, spec.parse("transform", "centre"), of_vectors(here, MappedShards(vectors)), track=track)
+    spread = of_vectors(here, MappedShards(vectors))
+    fit_on(here, spec.parse("transform", "centre"), spread, on_batch=passed.append)
     assert passed == [53] * 7 + [29]
 
 

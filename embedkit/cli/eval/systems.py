@@ -149,10 +149,10 @@ def encode_once(
     plain = [each.encoder if isinstance(each, Mapped) else each for each in encoders]
     by_settings = {system.settings: encoder for system, encoder in zip(systems, plain, strict=True)}
     total = len(set(texts))
-    remembered = {
-        settings: remember(encoder, texts, Progress(common.quiet, total=total).track)
-        for settings, encoder in by_settings.items()
-    }
+    remembered = {}
+    for settings, encoder in by_settings.items():
+        with Progress(common.quiet, total=total) as progress:
+            remembered[settings] = remember(encoder, texts, progress.add)
     return [with_maps(remembered[system.settings], system.maps) for system in systems]
 
 

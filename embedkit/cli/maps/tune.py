@@ -60,8 +60,8 @@ def tune_to(
     with open_as_vectors(names, reading, encoding, common, with_text=False, load=load) as vectors:
         encoder = _encoder(vectors, encoding, where=names[0], no_cache=no_cache)
         moments = fourth_moments_of(batch.vectors for batch in vectors.batches)
-    progress = Progress(common.quiet, total=len(set(texts_of(pairs))))
-    encoded = remember(encoder, texts_of(pairs), progress.track)
+    with Progress(common.quiet, total=len(set(texts_of(pairs)))) as progress:
+        encoded = remember(encoder, texts_of(pairs), progress.add)
     X, Y = encoded.encode([pair.first for pair in pairs]), encoded.encode([pair.second for pair in pairs])
     tuning = tune(moments, X, Y, gold, grid=Grid(**given), seed=common.seed, where=pairs_name)
     fitted = tuned_map(tuning, moments, vectors.meta.identity, pairs=pairs_name)

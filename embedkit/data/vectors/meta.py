@@ -37,6 +37,11 @@ class Batch(NamedTuple):
     table: Any
     vectors: NDArray[np.float32]
 
+    @property
+    def rows(self) -> int:
+        """Return the number of rows."""
+        return len(self.vectors)
+
 
 @dataclass(frozen=True)
 class VectorMeta:

@@ -64,8 +64,10 @@ def test_merged_parts_are_the_bytes_of_an_unsplit_run(folder, order):
 
 
 def test_whole_sets_follow_one_another(folder):
-    merged = merge([write("one", "abc"), write("two", "de")], Path("merged"))
+    copied = []
+    merged = merge([write("one", "abc"), write("two", "de")], Path("merged"), copied.append)
     assert ids(merged) == list("abcde")
+    assert copied == [2, 1, 2]
     merged.verify()
 
 
