@@ -30,7 +30,7 @@ def write_segment(folder: Path, kind: IndexKind, batches: Iterable[Batch], layou
 
     def blocks() -> Iterator[NDArray[Any]]:
         for table, vectors in checked(batches, width):
-            documents.append(table)
+            documents.append_table(table)
             ids.append(_hashes(table.column("id").to_pylist()))
             yield vectors
         if not ids:

@@ -75,7 +75,7 @@ def test_vectors_that_are_falsely_said_to_have_unit_length_are_compared_as_in_on
     assert source.meta.normalized
     writer = VectorSetWriter(Path("long.vec"), source.meta, shard_rows=53)
     for batch in source.batches():
-        writer.write(Batch(batch.table, batch.vectors * numbers.uniform(0.1, 9, (len(batch.vectors), 1))))
+        writer.append(Batch(batch.table, batch.vectors * numbers.uniform(0.1, 9, (len(batch.vectors), 1))))
     long = writer.finish()
     many, one = build_on(here, "many.idx", MappedShards(long)), build_index("one.idx", long.meta, long)
     assert_same_hits(many.hits(QUERIES, 30), one.hits(QUERIES, 30))

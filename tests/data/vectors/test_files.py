@@ -30,7 +30,7 @@ VECTORS = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
 
 def one_set(meta=META):
     writer = VectorSetWriter(Path("x.vec"), meta, force=True, shard_rows=4)
-    writer.write(Batch(tables.to_table(ROWS), VECTORS))
+    writer.append(Batch(tables.to_table(ROWS), VECTORS))
     return writer.finish()
 
 

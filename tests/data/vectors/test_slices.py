@@ -20,7 +20,7 @@ def write(path, ids, *, identity=HASHED, part=None, dtype="float32"):
     writer = VectorSetWriter(Path(path), VectorMeta(2, identity, dtype, part=part), shard_rows=2)
     for id in ids:
         vector = np.array([[1, 0]], dtype=np.float32)
-        writer.write(Batch(to_table([Record(id, f"text {id}", {"field": id})]), vector))
+        writer.append(Batch(to_table([Record(id, f"text {id}", {"field": id})]), vector))
     return writer.finish()
 
 
