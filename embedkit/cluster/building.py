@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import uuid4
 
 import numpy as np
@@ -45,7 +45,6 @@ class BuildPlan:
 
     folder: Path
     shards: MappedShards
-    schema: Any  # common schema of the documents in all shards
     settings: IndexKind
     layout: Layout
     unit: bool  # whether rows are scaled to unit length
@@ -55,9 +54,9 @@ class BuildPlan:
     def batches(self, places: Iterable[int]) -> Iterator[Batch]:
         """Yield the rows of some shards in the form in which they are indexed."""
         if self.coded:
-            found = (batch for place in places for batch in self.shards.coded(place, self.schema))
+            found = (batch for place in places for batch in self.shards.coded(place))
         else:
-            found = (batch for place in places for batch in self.shards.batches(place, self.schema))
+            found = (batch for place in places for batch in self.shards.batches(place))
         return self.scaled(found)
 
     def scaled(self, batches: Iterable[Batch]) -> Iterator[Batch]:
@@ -87,12 +86,14 @@ def build_on(
     settings = replace(settings, rescore=None) if coded else settings
     layout = Layout(meta.dimension, metric, meta.codes if coded else None)
     unit = metric == "cosine" and not coded
+    source = shards.source
+    shards = replace(shards, source=replace(source, known_schema=source.schema))  # workers read single shards
     with replacing(path) as (folder, first):
-        plan = BuildPlan(folder, shards, shards.source.schema, settings, layout, unit, meta.normalized, coded)
+        plan = BuildPlan(folder, shards, settings, layout, unit, meta.normalized, coded)
         plan = replace(plan, layout=_pretrained(plan))
         (folder / HASHES).mkdir()
         share = of_vectors(cluster, shards).share
-        tasks = _tasks(shards.source, first, cluster.workers(share))
+        tasks = _tasks(source, first, cluster.workers(share))
         segments = []
         for segment in cluster.map(_build, tasks, plan, share=share):
             segments.append(segment)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from embedkit.data.atomic import whole_folder
 from embedkit.data.text.records import Record
+from embedkit.data.vectors import tables
 from embedkit.data.vectors.shards import SHARD_ROWS, Shard, shard_name
 from embedkit.data.vectors.vector_set import VectorSet, write_meta
 from embedkit.errors import DataError, MismatchError, UsageError
@@ -58,6 +59,7 @@ def merge(
     MismatchError when encoders, dimensions or types differ, or a slice is missing.
     """
     _require_alike(sets)
+    tables.unify(one.schema for one in sets)  # warns about fields without a common type
     with whole_folder(path) as folder:
         shards = []
         for number, (source, shard) in enumerate(_in_order(sets)):
@@ -67,9 +69,7 @@ def merge(
             on_batch(shard.rows)
         has_text = all(one.meta.has_text for one in sets)
         write_meta(folder, replace(sets[0].meta, part=None, has_text=has_text), shards)
-    merged = VectorSet.open(path)
-    _ = merged.schema  # warns about fields without a common type
-    return merged
+    return VectorSet.open(path)
 
 
 def _in_order(sets: Sequence[VectorSet]) -> Iterator[tuple[VectorSet, Shard]]:

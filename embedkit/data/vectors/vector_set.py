@@ -45,6 +45,7 @@ class VectorSet:
     path: Path
     meta: VectorMeta
     shards: tuple[Shard, ...] = field(repr=False)
+    known_schema: Any = field(default=None, repr=False, compare=False)  # `schema`, where it is known already
 
     @classmethod
     def open(cls, path: str | Path) -> VectorSet:
@@ -62,7 +63,7 @@ class VectorSet:
     @cached_property
     def schema(self) -> Any:
         """Return one Arrow schema for the id, text and fields of all shards."""
-        return tables.unify(
+        return self.known_schema or tables.unify(
             schema.remove(schema.get_field_index(VECTOR))
             for schema in (table.schema for table in self._tables())
         )
