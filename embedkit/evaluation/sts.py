@@ -7,8 +7,9 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from embedkit.data.arrays import Float64
 from embedkit.data.identity import Identity
 from embedkit.data.text.pairs import Pair
 from embedkit.data.text.records import Record
@@ -17,8 +18,6 @@ from embedkit.embedding.encoder import Encoder, Role, Vectors, require_finite
 from embedkit.errors import DataError, MismatchError
 from embedkit.evaluation.bootstrap import RESAMPLES, Difference, Estimate, difference, draws, estimate
 from embedkit.evaluation.ranks import ROUNDING, Ranks, weighted_correlation
-
-Float64 = NDArray[np.float64]
 
 LEAST = 3  # fewest pairs for a correlation; with two it is always 1 or -1
 _BLOCK_ROWS = 8192  # pairs whose cosines are computed at a time

@@ -16,6 +16,7 @@ from embedkit.cli.eval.systems import load_cached, load_cached_for
 from embedkit.cli.figures import print_facts, print_table
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
 from embedkit.cli.vector_input import VectorInput, open_as_vectors
+from embedkit.data.arrays import Float64
 from embedkit.data.atomic import refuse_existing
 from embedkit.data.names import readable_name
 from embedkit.data.text.pairs import Columns, read_pairs
@@ -28,7 +29,7 @@ from embedkit.transforms.streaming import fourth_moments_of
 if TYPE_CHECKING:
     from embedkit.data.affine import AffineMap
     from embedkit.embedding.encoder import Encoder
-    from embedkit.evaluation.whitening_tuning import Float64, TunedWhitening, WhiteningCandidate
+    from embedkit.evaluation.whitening_tuning import TunedWhitening, WhiteningCandidate
 
 SHOWN = 12  # best candidates to show, in addition to the chosen one and no map
 
