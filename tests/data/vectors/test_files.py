@@ -352,6 +352,14 @@ def test_an_empty_batch_in_front_does_not_settle_the_width(folder):
     assert (meta.dimension, vectors.shape) == (2, (1, 2))
 
 
+def test_a_damaged_map_in_a_file_is_one_line(folder):
+    export(one_set(), Path("y.parquet"))
+    whole = parquet.read_table("y.parquet")
+    metadata = {**whole.schema.metadata, b"embedkit-map": b"a map"}
+    save_parquet(whole.replace_schema_metadata(metadata))
+    assert refusal("y.parquet").startswith("the map in y.parquet: is not a whole map file: ")
+
+
 @pytest.mark.parametrize("annotation", [b"{", b"[]", b"{}"])
 def test_a_damaged_annotation_is_one_line(folder, annotation):
     save_parquet(table([[1.0]], pa.list_(pa.float32())).replace_schema_metadata({b"embedkit": annotation}))

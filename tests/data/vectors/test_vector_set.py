@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from embedkit.data.affine import AffineMap
 from embedkit.data.text.records import Record
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.columns import vectors_of, with_vectors
@@ -197,6 +198,15 @@ def test_a_damaged_meta_file_is_refused(folder, damage):
     ten()
     (folder / "x.vec/meta.json").write_bytes(damage)
     with pytest.raises(FormatError, match=r"^x.vec: "):
+        VectorSet.open(Path("x.vec"))
+
+
+def test_a_damaged_map_is_refused_by_its_own_name(folder):
+    map = AffineMap(np.eye(3), np.zeros(3), {})
+    assert ten(map=map).meta.map == map
+    file = folder / "x.vec/map.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(FormatError, match=r"^x.vec/map.safetensors: is not a whole map file: "):
         VectorSet.open(Path("x.vec"))
 
 
