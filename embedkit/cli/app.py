@@ -29,7 +29,7 @@ GROUPS = {  # a file per command in commands/; its docstring begins with the sam
         "demo": "Index the documentation of Python's standard library, and answer a few questions from it.",
         "encode": "Turn text into vectors, in order, in constant memory.",
         "index": "Build an index of documents, change it, measure it and check it.",
-        "search": "Find the documents nearest to one query or to many.",
+        "search": "Find the documents that answer one query or many.",
         "dedupe": "Find near-duplicates: documents that are similar enough to an earlier one.",
         "label": "Assign labels to texts, with probabilities; no label where none is probable.",
     },

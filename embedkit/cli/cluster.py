@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from embedkit.data.affine import AffineMap
     from embedkit.data.vectors.vector_set import VectorSet
     from embedkit.indexing.kind import Metric
+    from embedkit.indexing.lexical.settings import LexicalSettings
     from embedkit.indexing.store import Index
 
 
@@ -91,6 +92,7 @@ def build_spread(
     output: Path,
     kind: str | None,
     metric: Metric,
+    lexical: LexicalSettings | None,
     reading: TextOptions,
     encoding: EncoderOptions,
     common: Common,
@@ -107,7 +109,14 @@ def build_spread(
     coded = takes_codes(shards.known(), kind, metric)
     with connected(address) as cluster, Progress(common.quiet, total=shards.source.rows) as progress:
         index = build_on(
-            cluster, output, shards, kind=kind, metric=metric, coded=coded, on_batch=progress.add
+            cluster,
+            output,
+            shards,
+            kind=kind,
+            metric=metric,
+            coded=coded,
+            lexical=lexical,
+            on_batch=progress.add,
         )
     report(common, progress, output, rows=index.rows, dimension=index.dimension, reader=shards.source)
 

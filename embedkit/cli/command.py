@@ -19,6 +19,9 @@ from embedkit.errors import UsageError
 CONTEXT = {"help_option_names": ["-h", "--help"], "color": False if os.environ.get("NO_COLOR") else None}
 
 
+OMITTED = "auto"  # the value of an option that is given without its optional value
+
+
 def write_section(formatter: Any, title: str, records: Iterable[tuple[str, str]]) -> None:
     """Write a titled list of names and their help, in colour if the output is a terminal."""
     with formatter.section(typer.style(title, bold=True)):
@@ -37,7 +40,7 @@ class GroupedHelp(TyperCommand):
         """Parse the command line; raise UsageError for NaN and infinity, which pass comparisons, and for
         text that is not UTF-8.
         """
-        rest = super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, with_omitted_values(args, self._optional(ctx)))
         for parameter in self.get_params(ctx):
             argument = parameter.param_type_name == "argument"
             where = (parameter.name or "").upper() if argument else parameter.opts[-1]
@@ -48,6 +51,11 @@ class GroupedHelp(TyperCommand):
                 if isinstance(value, str | Path) and not _may_be_any_bytes(parameter, value):
                     require_text(str(value), where=where)
         return rest
+
+    def _optional(self, ctx: Any) -> set[str]:
+        """Return the options whose value may be omitted: their metavar is in brackets."""
+        found = (each.opts for each in self.get_params(ctx) if (each.metavar or "").startswith("["))
+        return {name for names in found for name in names if name.startswith("-")}
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options by group."""
@@ -71,6 +79,25 @@ class TakesText(GroupedHelp):
             if texts:
                 args = [*(arg for arg in args if arg not in texts), "--", *texts]
         return super().parse_args(ctx, args)
+
+
+def with_omitted_values(args: list[str], options: set[str]) -> list[str]:
+    """Return a command line with `OMITTED` after each of these options that no number follows."""
+    completed: list[str] = []
+    for place, arg in enumerate(args):
+        completed.append(arg)
+        if arg == "--":
+            return completed + args[place + 1 :]
+        if arg in options and not _is_number(args[place + 1 : place + 2]):
+            completed.append(OMITTED)
+    return completed
+
+
+def _is_number(args: list[str]) -> bool:
+    try:
+        return bool([float(arg) for arg in args])
+    except ValueError:
+        return False
 
 
 def _may_be_any_bytes(parameter: Any, value: str | Path) -> bool:

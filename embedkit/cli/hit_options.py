@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from embedkit.cli.options import named
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from embedkit.indexing.kind import Floats
+    from embedkit.indexing.lexical.fusion import Fusion
     from embedkit.indexing.query import Query
     from embedkit.indexing.store import Index
 
@@ -80,7 +82,19 @@ class Narrowing:
             if given:
                 raise UsageError(f"is settled by {name}", where="--recall", hint="give one of them")
 
-    def query(self, index: Index, k: int, *, but: int | None = None) -> Query:
+    def of_vectors(self) -> list[str]:
+        """Return the names of the given options that apply to a search by vectors only."""
+        return named({"--exact": self.exact, "--oversample": self.oversample, "--recall": self.recall})
+
+    def query(
+        self,
+        index: Index,
+        k: int,
+        *,
+        but: int | None = None,
+        fusion: Fusion | None = None,
+        explain: bool = False,
+    ) -> Query:
         """Return the query to run on an index, without the row `but`; the SQL is evaluated here, once."""
         import numpy as np
 
@@ -94,7 +108,7 @@ class Narrowing:
         if but is not None:
             passing = np.ones(index.stored_rows, dtype=bool) if passing is None else passing
             passing[but] = False
-        return Query(k, passing, self.exact, self.min_score, self.dedupe)
+        return Query(k, passing, self.exact, self.min_score, self.dedupe, fusion, explain)
 
 
 def stored_vector(index: Index, id: str) -> tuple[int, Floats]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -11,6 +11,7 @@ import orjson
 from embedkit.data.text.line_ids import require_line, require_word
 
 if TYPE_CHECKING:
+    from embedkit.indexing.lexical.analysis import Analysis
     from embedkit.indexing.store import Hit
 
 RUN_NAME = "embedkit"
@@ -23,13 +24,19 @@ class Answer(NamedTuple):
     query_id: str
     query: str
     hits: list[Hit]
+    terms: Sequence[str] = ()  # those of the query, in a search by words
 
 
-def write_hits(answers: Iterable[Answer], format: str, *, named: bool) -> None:
-    """Write each answer as soon as it is ready; `named` means that the queries have their own ids."""
+def write_hits(
+    answers: Iterable[Answer], format: str, *, named: bool, analysis: Analysis | None = None
+) -> None:
+    """Write each answer as soon as it is ready; `named` means that the queries have their own ids.
+
+    With an `analysis`, a table shows in bold the words that match terms of the query.
+    """
     if format == "table":
         for answer in answers:
-            _table(answer)
+            _table(answer, analysis)
         return
     lines: dict[str, Callable[[Answer, Hit, bool], bytes]] = {
         "jsonl": _jsonl, "tsv": _tsv, "trec": _trec, "ids": _ids,
@@ -49,8 +56,13 @@ def _jsonl(answer: Answer, hit: Hit, named: bool) -> bytes:
         "rank": hit.rank,
         "id": document.pop("id"),
         "score": _number(hit.score),
-        **free_names(document, {*line, "rank", "id", "score"}),
     }
+    for name, value in (("dense", hit.dense), ("lexical", hit.lexical)):
+        if value is not None:
+            line[name] = _number(value)
+    if hit.terms is not None:
+        line["terms"] = {term: _number(score) for term, score in hit.terms.items()}
+    line |= free_names(document, set(line))
     return orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -91,7 +103,7 @@ def free_names(fields: dict[str, Any], taken: set[str]) -> dict[str, Any]:
     return free
 
 
-def _table(answer: Answer) -> None:
+def _table(answer: Answer, analysis: Analysis | None) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -102,17 +114,28 @@ def _table(answer: Answer) -> None:
     )
     table.add_column("rank", justify="right")
     table.add_column("score", justify="right")
+    fused = any(hit.dense is not None for hit in answer.hits)
+    for name in ("dense", "lexical") if fused else ():
+        table.add_column(name, justify="right", style="dim")
     table.add_column("id", style="cyan")
     table.add_column("text", no_wrap=True)
     ids = [Text(printable(hit.document["id"])) for hit in answer.hits]
     for id in ids:
         id.truncate(_ID_WIDTH, overflow="ellipsis")
-    room = console.width - len("rank") - len("0.1234") - max((id.cell_len for id in ids), default=2) - 6
+    numbers = len("rank") + len("0.1234") + fused * (len("dense") + len("lexical") + 4)
+    room = console.width - numbers - max((id.cell_len for id in ids), default=2) - 6
+    terms = frozenset(answer.terms)
     for hit, id in zip(answer.hits, ids, strict=True):
         lines = (hit.document.get("text") or "").splitlines()
         text = Text(printable(next((line.strip() for line in lines if line.strip()), "")))
+        for start, end in analysis.matches(text.plain, terms) if analysis is not None else ():
+            text.stylize("bold yellow", start, end)
         text.truncate(max(room, 10), overflow="ellipsis")
-        table.add_row(str(hit.rank), f"{hit.score:.4f}", id, text)
+        parts = (f"{hit.dense:.4f}", f"{hit.lexical:.3f}") if fused else ()
+        table.add_row(str(hit.rank), f"{hit.score:.4f}", *parts, id, text)
+        if hit.terms is not None:
+            matched = ", ".join(f"{term} {score:.2f}" for term, score in hit.terms.items())
+            table.add_row("", "", *([""] * len(parts)), "", Text(matched or "no term matched", style="dim"))
     console.print(table)
 
 

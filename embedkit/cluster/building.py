@@ -19,9 +19,10 @@ from embedkit.cluster.session import Cluster, not_shared
 from embedkit.cluster.sources import MappedShards, of_vectors
 from embedkit.data.atomic import discard, flush_folder
 from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
-from embedkit.indexing.building import default_kind, unit_rows
+from embedkit.indexing.building import DEFAULT_LEXICAL, default_kind, unit_rows
 from embedkit.indexing.files import stored
 from embedkit.indexing.kind import Floats, IndexKind, Layout, Metric
+from embedkit.indexing.lexical.settings import LexicalSettings
 from embedkit.indexing.manifest import SEGMENTS, Manifest, write_manifest
 from embedkit.indexing.segment import Segment
 from embedkit.indexing.segment_writing import write_segment
@@ -50,6 +51,7 @@ class BuildPlan:
     unit: bool  # whether rows are scaled to unit length
     declared: bool  # whether the vector set declares unit length
     coded: bool
+    lexical: LexicalSettings | None
 
     def batches(self, places: Iterable[int]) -> Iterator[Batch]:
         """Yield the rows of some shards in the form in which they are indexed."""
@@ -72,6 +74,7 @@ def build_on(
     kind: str | None = None,
     metric: Metric = "cosine",
     coded: bool = False,
+    lexical: LexicalSettings | None = DEFAULT_LEXICAL,
     on_batch: Callable[[int], None] = lambda rows: None,
 ) -> Index:
     """Build an index of a vector set as `build_index` does, with about one segment per worker: more for a
@@ -89,7 +92,7 @@ def build_on(
     source = shards.source
     shards = replace(shards, source=replace(source, known_schema=source.schema))  # workers read single shards
     with replacing(path) as (folder, first):
-        plan = BuildPlan(folder, shards, settings, layout, unit, meta.normalized, coded)
+        plan = BuildPlan(folder, shards, settings, layout, unit, meta.normalized, coded, lexical)
         plan = replace(plan, layout=_pretrained(plan))
         (folder / HASHES).mkdir()
         share = of_vectors(cluster, shards).share
@@ -141,7 +144,7 @@ def _build(task: Task, plan: BuildPlan) -> Segment:
     beside = place.with_name(f".{place.name}.{uuid4().hex}")
     rows = sum(shard.rows for shard in islice(plan.shards.source.shards, task.shards.start, task.shards.stop))
     batches = plan.batches(task.shards)
-    segment = write_segment(beside, plan.settings, batches, plan.layout._replace(rows=rows))
+    segment = write_segment(beside, plan.settings, batches, plan.layout._replace(rows=rows), plan.lexical)
     write_hashes(plan.folder / HASHES / f"{task.number:05d}.npy", segment)
     discard(place)  # left by a worker that was lost at that moment
     os.rename(beside, place)
@@ -163,4 +166,5 @@ def _commit(plan: BuildPlan, meta: VectorMeta, segments: list[Segment]) -> None:
     manifest = Manifest(
         plan.settings, plan.layout.metric, meta.dimension, meta.identity, tuple(segments), kept_map, number
     )
-    write_manifest(folder, manifest)
+    lexical = plan.lexical
+    write_manifest(folder, replace(manifest, lexical=lexical, without_lexical=lexical is None))

@@ -15,11 +15,13 @@ from embedkit.embedding.encoder import unit_length
 from embedkit.errors import UsageError
 from embedkit.indexing.files import stored
 from embedkit.indexing.kind import Layout, Metric, Rehearsal
+from embedkit.indexing.lexical.settings import LexicalSettings
 from embedkit.indexing.manifest import SEGMENTS, Manifest, write_manifest
 from embedkit.indexing.segment_writing import write_segment
 from embedkit.indexing.store import MAP, Index
 from embedkit.indexing.writing import replacing
 
+DEFAULT_LEXICAL = LexicalSettings()
 _ROUNDED = 0.01  # difference from length 1 that rounding to float16 or int8 may cause
 
 
@@ -33,14 +35,16 @@ def build_index(
     coded: bool = False,
     rows: int | None = None,
     rehearsal: Rehearsal | None = None,
+    lexical: LexicalSettings | None = DEFAULT_LEXICAL,
 ) -> Index:
     """Build an index folder of all batches; it appears complete or not at all, and memory holds one batch at
     a time.
 
     `kind` defaults to `flat`, or to the kind of the codes if `meta` describes a set of codes. With `coded`
     (see `takes_codes`) batches hold stored codes, and nothing else is kept. `rows`, the number of rows to
-    come if known, saves memory; `rehearsal` is for kinds that rehearse. Raises UnknownNameError for the kind,
-    DataError when there is nothing to index or an id occurs twice.
+    come if known, saves memory; `rehearsal` is for kinds that rehearse. With `lexical`, documents that have
+    text can also be searched by words. Raises UnknownNameError for the kind, DataError when there is nothing
+    to index or an id occurs twice.
     """
     path = Path(path)
     if metric not in get_args(Metric):
@@ -53,12 +57,12 @@ def build_index(
     layout = Layout(meta.dimension, metric, codes, rows, rehearsal=rehearsal)
     with replacing(path) as (folder, number):
         scaled = unit_rows(batches, declared=meta.normalized) if unit else batches
-        segment = write_segment(folder / SEGMENTS / f"{number:05d}", settings, scaled, layout)
+        segment = write_segment(folder / SEGMENTS / f"{number:05d}", settings, scaled, layout, lexical)
         if meta.map is not None:
             meta.map.save(folder / MAP)
         kept_map = stored(folder / MAP) if meta.map is not None else None
         manifest = Manifest(settings, metric, meta.dimension, meta.identity, (segment,), kept_map, number)
-        write_manifest(folder, manifest)
+        write_manifest(folder, replace(manifest, lexical=lexical, without_lexical=lexical is None))
     return Index.open(path)
 
 

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.errors import MismatchError
-from embedkit.indexing.building import takes_codes, unit_rows
+from embedkit.indexing.building import DEFAULT_LEXICAL, takes_codes, unit_rows
 from embedkit.indexing.kind import Layout
+from embedkit.indexing.lexical.settings import LexicalSettings
 from embedkit.indexing.manifest import write_manifest
 from embedkit.indexing.operating_points import Tuning
 from embedkit.indexing.segment import warn_of_mixed_fields
@@ -58,7 +59,7 @@ def add(
         unit = index.metric == "cosine" and not coded
         layout = Layout(index.dimension, index.metric, meta.codes if coded else None)
         scaled = unit_rows(batches, declared=meta.normalized) if unit else batches
-        segment = write_segment(writer.folder, index.settings, scaled, layout)
+        segment = write_segment(writer.folder, index.settings, scaled, layout, index.manifest.lexical)
         ids = segment.ids()
         found = [old.find(ids) for old in index.segments]
         kept = [writer.bury(old, rows) for old, rows in zip(index.segments, found, strict=True)]
@@ -105,25 +106,31 @@ def delete(path: str | Path, ids: Sequence[str]) -> Deleted:
         return Deleted(index, len(there), missing)
 
 
-def compact(path: str | Path) -> Index:
+def compact(path: str | Path, lexical: LexicalSettings | None = None) -> Index:
     """Merge all segments into one, without deleted rows, trained anew on the stored vectors.
+
+    `lexical` sets how documents are searched by words from then on. By default this stays as it is; an index
+    of an earlier version receives its lexical part.
 
     Kinds without stored floats, such as `int8:rescore=none`, decode their codes, which are then rounded once
     more. Raises FormatError, and changes nothing, when a file differs from what was written.
     """
     with writing(path) as writer:
         index = writer.index
-        if len(index.segments) <= 1 and index.rows == index.stored_rows:
+        manifest = index.manifest
+        if lexical is None:
+            lexical = manifest.lexical or (None if manifest.without_lexical else DEFAULT_LEXICAL)
+        same = lexical == manifest.lexical
+        if len(index.segments) <= 1 and index.rows == index.stored_rows and same:
             return index
         index.verify()
-        writer.index = replace(
-            index, manifest=replace(index.manifest, tuning=None)
-        )  # measured before training anew
+        manifest = replace(manifest, tuning=None, lexical=lexical)  # measured before training anew
+        writer.index = replace(index, manifest=manifest)
         if not index.rows:
             return writer.commit([])
         batches = (batch for segment in index.segments for batch in segment.batches(index.dimension))
         layout = Layout(index.dimension, index.metric)
-        return writer.commit([write_segment(writer.folder, index.settings, batches, layout)])
+        return writer.commit([write_segment(writer.folder, index.settings, batches, layout, lexical)])
 
 
 def keep_tuning(path: str | Path, tuning: Tuning, settings: Mapping[str, int] | None = None) -> Index:

@@ -16,11 +16,13 @@ from embedkit.data.identity import Identity
 from embedkit.errors import FormatError, UsageError
 from embedkit.indexing.files import StoredFile
 from embedkit.indexing.kind import IndexKind, Metric
+from embedkit.indexing.lexical.settings import LexicalSettings
 from embedkit.indexing.operating_points import Tuning
 from embedkit.indexing.segment import Segment
 
-FORMAT, VERSION = "embedkit-index", 3
-READS = (1, 2, 3)  # version 1 has one file per segment, version 2 no tombstones and no checksum of itself
+FORMAT, VERSION = "embedkit-index", 4
+READS = (1, 2, 3, 4)  # 1 has one file per segment; 2 no tombstones, no checksum of itself; 3 no lexical part
+SUMMED = 3  # the first version with a checksum of itself
 MANIFEST, SEGMENTS = "manifest.json", "segments"
 
 
@@ -38,11 +40,18 @@ class Manifest:
     version: int = VERSION
     tuning: Tuning | None = None  # recall and cost of search settings, once measured
     numbered: int = 0  # largest number given as an id, in segments that were deleted since
+    lexical: LexicalSettings | None = None  # None if documents are not searched by words
+    without_lexical: bool = False  # whether the lexical part was left out on purpose
 
     @property
     def rows(self) -> int:
         """Count the documents that are not deleted."""
         return sum(segment.live_rows for segment in self.segments)
+
+    def _lexical_json(self) -> dict[str, Any] | bool | None:
+        if self.lexical is not None:
+            return self.lexical.to_json()
+        return False if self.without_lexical else None
 
     def to_bytes(self) -> bytes:
         """Return the content of the file in the current version."""
@@ -57,6 +66,7 @@ class Manifest:
                 "rows": self.rows,
                 "encoder": self.identity.to_json() if self.identity else None,
                 "map": self.map.to_json() if self.map else None,
+                "lexical": self._lexical_json(),
                 "segments": [segment.to_json() for segment in self.segments],
                 **({"tuning": self.tuning.to_json()} if self.tuning else {}),
                 **({"numbered": self.numbered} if self.numbered else {}),
@@ -82,7 +92,7 @@ def read_manifest(path: Path) -> Manifest:
     try:
         value = orjson.loads(content)
         require_format(value, FORMAT, READS, thing="an index", where=where)
-        if value["version"] == VERSION:
+        if value["version"] >= SUMMED:
             _require_checksum(value, content, where)
         return _manifest(path, value)
     except UsageError as error:
@@ -104,6 +114,8 @@ def _manifest(path: Path, value: dict[str, Any]) -> Manifest:
         value["version"],
         Tuning.from_json(value["tuning"]) if value.get("tuning") else None,
         value.get("numbered", 0),
+        LexicalSettings(**value["lexical"]) if value.get("lexical") else None,
+        value.get("lexical") is False,
     )
     if manifest.rows != value["rows"]:
         raise ValueError(f"{manifest.rows} documents in its segments, {value['rows']} in all")

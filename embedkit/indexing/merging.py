@@ -80,6 +80,10 @@ def _require_alike(one: Index, other: Index) -> None:
         if sides[0] != sides[1]:
             message = f"has {what} {sides[1]}, {one.path} has {sides[0]}"
             raise MismatchError(message, where=str(other.path), hint="indexes of one kind are merged")
+    if one.manifest.lexical != other.manifest.lexical:
+        what = f"has the lexical part {other.manifest.lexical}, {one.path} has {one.manifest.lexical}"
+        hint = f"embedkit index compact {other.path} --lexical SETTINGS changes it"
+        raise MismatchError(what, where=str(other.path), hint=hint)
     if one.identity is None or other.identity is None:
         if one.identity != other.identity:
             message = f"comes from {other.identity or 'nobody knows which encoder'}"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from embedkit.embedding.encoder import unit_length
 from embedkit.errors import UsageError
 from embedkit.indexing.kind import Floats, Mask, Rows
+from embedkit.indexing.lexical.fusion import FusedSearch, Fusion, Ranking, lexical_ranking
+from embedkit.indexing.lexical.operators import LexicalQuery
 from embedkit.indexing.store import Hit, Index, merged
 
 _BLOCK_ROWS = 16384
@@ -25,6 +28,8 @@ class Query:
     exact: bool = False  # compare with every stored vector, for every kind
     min_score: float | None = None
     dedupe: float | None = None  # omit a hit whose cosine to a better one reaches this
+    fusion: Fusion | None = None  # search by vectors and words together
+    explain: bool = False  # name the terms that matched, in a search by words
 
     def __post_init__(self) -> None:
         if self.dedupe is not None and not 0 < self.dedupe <= 1:
@@ -33,18 +38,54 @@ class Query:
             raise UsageError(f"{self.min_score} is not a finite number", where="--min-score")
 
 
-def hits(index: Index, vectors: Floats, query: Query, columns: list[str] | None = None) -> list[list[Hit]]:
-    """Return the hits of each of `vectors`, `(queries, dimension)`, best first."""
+def hits(
+    index: Index,
+    vectors: Floats | None,
+    query: Query,
+    columns: list[str] | None = None,
+    texts: Sequence[LexicalQuery] = (),
+) -> list[list[Hit]]:
+    """Return the hits of each query, best first.
+
+    The queries are `vectors`, `(queries, dimension)`; a fused search also takes their `texts`, and a search
+    by words alone has no vectors.
+    """
     if query.dedupe is None:
-        scores, rows = _best(index, vectors, query, query.k)
-        lines = list(zip(scores, rows, strict=True))
+        rankings = _rankings(index, vectors, texts, query, query.k)
     else:
-        lines = [_distinct(index, vector[None], query, query.dedupe) for vector in vectors]
-    if query.min_score is not None:
-        lines = [
-            (scores[scores >= query.min_score], rows[scores >= query.min_score]) for scores, rows in lines
+        rankings = [
+            _distinct(index, vectors, texts, query, place)
+            for place in range(len(texts) if vectors is None else len(vectors))
         ]
-    return index.documented([scores for scores, _ in lines], [rows for _, rows in lines], columns)
+    if query.min_score is not None:
+        rankings = [each.taken(each.scores >= query.min_score) for each in rankings]
+    found = index.ranked(rankings, columns)
+    return found if not query.explain else _explained(index, texts, rankings, found)
+
+
+def _explained(
+    index: Index, texts: Sequence[LexicalQuery], rankings: Sequence[Ranking], found: list[list[Hit]]
+) -> list[list[Hit]]:
+    return [
+        [
+            hit._replace(terms=terms)
+            for hit, terms in zip(line, index.lexical.explained(text.terms, each.rows), strict=True)
+        ]
+        for text, each, line in zip(texts, rankings, found, strict=True)
+    ]
+
+
+def _rankings(
+    index: Index, vectors: Floats | None, texts: Sequence[LexicalQuery], query: Query, k: int
+) -> list[Ranking]:
+    """Return the best `k` rows of each query, by vectors, by words, or by both."""
+    if vectors is None:
+        return [lexical_ranking(index.lexical, text, k, query.passing) for text in texts]
+    search = partial(exact_search, index) if query.exact else index.search
+    if query.fusion is None:
+        return [Ranking(*pair) for pair in zip(*search(vectors, k, query.passing), strict=True)]
+    fused = FusedSearch(index, index.lexical, query.fusion, search, query.passing)
+    return fused.rankings(vectors, texts, k)
 
 
 def exact_search(index: Index, vectors: Floats, k: int, passing: Mask | None = None) -> tuple[Floats, Rows]:
@@ -63,23 +104,21 @@ def exact_search(index: Index, vectors: Floats, k: int, passing: Mask | None = N
     return best
 
 
-def _best(index: Index, vectors: Floats, query: Query, k: int) -> tuple[Floats, Rows]:
-    if query.exact:
-        return exact_search(index, vectors, k, query.passing)
-    return index.search(vectors, k, query.passing)
-
-
-def _distinct(index: Index, vector: Floats, query: Query, cosine: float) -> tuple[Floats, Rows]:
-    """Return scores and rows of the best hits, none of which is near a better one.
+def _distinct(
+    index: Index, vectors: Floats | None, texts: Sequence[LexicalQuery], query: Query, place: int
+) -> Ranking:
+    """Return the best hits of the query at `place`, none of which is near a better one.
 
     The number of candidates doubles until `k` hits remain or there are no more rows.
     """
+    assert query.dedupe is not None
     wanted = 2 * query.k
     while True:
-        scores, rows = (found[0] for found in _best(index, vector, query, wanted))
-        kept = distinct(index.vectors(rows), cosine)[: query.k]
-        if len(kept) == query.k or len(rows) < wanted:
-            return scores[kept], rows[kept]
+        one = None if vectors is None else vectors[place : place + 1]
+        (found,) = _rankings(index, one, texts[place : place + 1], query, wanted)
+        kept = distinct(index.vectors(found.rows), query.dedupe)[: query.k]
+        if len(kept) == query.k or len(found.rows) < wanted:
+            return found.taken(kept)
         wanted *= 2
 
 

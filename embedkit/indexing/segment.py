@@ -20,6 +20,7 @@ from embedkit.errors import FormatError
 from embedkit.indexing.documents import DOCUMENTS, Documents
 from embedkit.indexing.files import StoredFile
 from embedkit.indexing.kind import Floats, IndexKind, Mask, Rows
+from embedkit.indexing.lexical.postings import POSTINGS, Postings
 from embedkit.indexing.tombstones import read_tombstones
 
 
@@ -91,6 +92,17 @@ class Segment:
         for file in self.files:
             file.require_ends(self.folder)
         return self.kind.open(self.folder, self.rows)
+
+    @cached_property
+    def postings(self) -> Postings | None:
+        """Return the memory-mapped postings of the texts, or None without any; raises FormatError when the
+        file is damaged or of another size.
+        """
+        for file in self.files:
+            if file.name == POSTINGS:
+                file.require_ends(self.folder)
+                return Postings.open(self.folder, self.rows)
+        return None
 
     def search(self, queries: Floats, k: int, passing: Mask | None = None) -> tuple[Floats, Rows]:
         """Return scores and rows, each `(queries, k)`, best first.
@@ -168,7 +180,7 @@ class Segment:
         if rows != self.rows:
             found = f"{rows} documents for {self.rows} vectors"
             raise FormatError(f"holds {found}", where=str(self.folder))
-        _ = self.opened, self.live
+        _ = self.opened, self.live, self.postings
 
     @cached_property
     def _documents(self) -> Documents:

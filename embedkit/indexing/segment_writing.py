@@ -9,21 +9,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.vectors import tables
 from embedkit.data.vectors.shards import Shard, ShardWriter, drop_journal, read_table
 from embedkit.data.vectors.vector_set import Batch, checked
 from embedkit.errors import DataError
 from embedkit.indexing.documents import DOCUMENTS
 from embedkit.indexing.files import stored
 from embedkit.indexing.kind import IndexKind, Layout
+from embedkit.indexing.lexical.analysis import Analysis
+from embedkit.indexing.lexical.postings_writing import PostingsWriter
 from embedkit.indexing.segment import Segment
 
 
-def write_segment(folder: Path, kind: IndexKind, batches: Iterable[Batch], layout: Layout) -> Segment:
+def write_segment(
+    folder: Path, kind: IndexKind, batches: Iterable[Batch], layout: Layout, analysis: Analysis | None = None
+) -> Segment:
     """Write a segment of all batches into a new folder, with one batch in memory at a time.
 
-    Raises DataError when there is no row, a vector is not finite, or an id occurs twice.
+    With an `analysis`, the segment also has postings of its texts, unless no document has text. Raises
+    DataError when there is no row, a vector is not finite, or an id occurs twice.
     """
     folder.mkdir()
+    postings = None if analysis is None else PostingsWriter(folder, analysis)
     documents = ShardWriter(folder / DOCUMENTS, {})
     ids: list[NDArray[np.uint64]] = []
     width = layout.dimension if layout.codes is None else layout.codes.width
@@ -31,12 +38,17 @@ def write_segment(folder: Path, kind: IndexKind, batches: Iterable[Batch], layou
     def blocks() -> Iterator[NDArray[Any]]:
         for table, vectors in checked(batches, width):
             documents.append_table(table)
-            ids.append(_hashes(table.column("id").to_pylist()))
+            named = table.column("id").to_pylist()
+            ids.append(_hashes(named))
+            if postings is not None:
+                postings.append(named, tables.texts(table))
             yield vectors
         if not ids:
             raise DataError("there is nothing to index")
 
     kind.build(blocks(), layout, folder)
+    if postings is not None:
+        postings.finish()
     shards = documents.close()
     drop_journal(documents.folder)
     _refuse_repeated(documents.folder, shards, np.concatenate(ids))

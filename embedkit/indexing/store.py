@@ -3,16 +3,17 @@
 docs.idx/
   manifest.json        format and version, kind, metric, the encoder's identity, segments with checksums
   map.safetensors      the map applied after the encoder, if there is one
-  segments/00000/      the kind's files (vectors.faiss ...), documents/part-00000.arrow ..., and
-                       deleted-00001.bits once some of its documents are deleted
+  segments/00000/      the kind's files (vectors.faiss ...), lexical.safetensors if its documents have text,
+                       documents/part-00000.arrow ..., and deleted-00001.bits once some are deleted
   writer.lock          the current writer
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,9 @@ from embedkit.data.identity import Identity
 from embedkit.embedding.encoder import Encoder, unit_length
 from embedkit.errors import DataError, FormatError, MismatchError, UsageError
 from embedkit.indexing.kind import Floats, IndexKind, Mask, Metric, Rows
+from embedkit.indexing.lexical.bm25 import Lexical, Part
+from embedkit.indexing.lexical.fusion import WEIGHT, FusedSearch, Fusion, Ranking
+from embedkit.indexing.lexical.operators import literal_query
 from embedkit.indexing.lock import Lease
 from embedkit.indexing.manifest import Manifest, read_manifest
 from embedkit.indexing.segment import Segment
@@ -34,13 +38,17 @@ CHECKED_WHOLE = 64_000_000  # bytes; smaller indexes are checked in full before 
 
 
 class Hit(NamedTuple):
-    """One hit: its rank (1 is best), its similarity (larger is better), and its document, which is a dict
-    `{"id": ..., "text": ...}`.
+    """One hit: its rank (1 is best), its score (larger is better), and its document, which is a dict
+    `{"id": ..., "text": ...}`. The score is the similarity, or for a search by words the BM25 score; a fused
+    search also gives both.
     """
 
     rank: int
     score: float
     document: dict[str, Any]
+    dense: float | None = None  # similarity, in a fused search
+    lexical: float | None = None  # BM25 score, in a fused search
+    terms: Mapping[str, float] | None = None  # the matched terms, with their parts of `lexical`, if explained
 
 
 @dataclass(frozen=True)
@@ -183,20 +191,70 @@ class Index:
             raise DataError(what, where=str(self.path))
         return unit_length(queries) if self.metric == "cosine" else queries
 
-    def hits(self, queries: NDArray[np.float32], k: int, columns: list[str] | None = None) -> list[list[Hit]]:
-        """Return the best `k` documents per query; `columns` limits the fields that are read."""
-        scores, rows = self.search(queries, k)
-        return self.documented(list(scores), list(rows), columns)
+    @cached_property
+    def lexical(self) -> Lexical:
+        """Return the lexical parts of all segments, opened; raises UsageError when the index has none."""
+        self.require_whole()
+        settings, where = self.manifest.lexical, str(self.path)
+        if settings is None:
+            hint = f"embedkit index compact {where} adds it"
+            if self.manifest.without_lexical:
+                hint += " with --lexical language=en"
+            raise UsageError("has no lexical part", where=where, hint=hint)
+        parts = tuple(
+            Part(start, segment.rows, segment.postings, segment.live)
+            for start, segment in zip(self._starts.tolist(), self.segments, strict=True)
+        )
+        if self.rows and not any(part.postings for part in parts):
+            raise UsageError("its documents have no text to search by words", where=where)
+        return Lexical(settings, parts, self.rows)
 
-    def documented(
-        self, scores: Sequence[Floats], rows: Sequence[Rows], columns: list[str] | None = None
+    @property
+    def weight(self) -> float:
+        """Return the default share of the similarities in a fused search."""
+        return WEIGHT
+
+    @cached_property
+    def sampled_vectors(self) -> Floats:
+        """Return the vectors of `Lexical.sample`, on which the spread of similarities is estimated."""
+        return self.vectors(self.lexical.sample())
+
+    def hits(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        columns: list[str] | None = None,
+        *,
+        texts: Sequence[str] = (),
+        hybrid: float | Fusion | None = None,
     ) -> list[list[Hit]]:
-        """Return hits with ranks and documents for scores and rows, one list per query."""
+        """Return the best `k` documents per query; `columns` limits the fields that are read.
+
+        With `hybrid`, the weight of the vectors between 0 and 1, vectors are searched together with the words
+        of `texts`, one per query.
+        """
+        if hybrid is None:
+            plain = [Ranking(*pair) for pair in zip(*self.search(queries, k), strict=True)]
+            return self.ranked(plain, columns)
+        fusion = hybrid if isinstance(hybrid, Fusion) else Fusion(hybrid)
+        typed = [literal_query(text, self.lexical.settings) for text in texts]
+        found = FusedSearch(self, self.lexical, fusion, self.search).rankings(queries, typed, k)
+        return self.ranked(found, columns)
+
+    def ranked(self, rankings: Sequence[Ranking], columns: list[str] | None = None) -> list[list[Hit]]:
+        """Return hits with ranks and documents for rankings, one list per query."""
+        rows = [each.rows for each in rankings]
         documents = iter(self.take(np.concatenate([np.empty(0, np.int64), *rows]), columns))
-        return [
-            [Hit(rank, float(score), next(documents)) for rank, score in enumerate(line, 1)]
-            for line in scores
-        ]
+        found = []
+        for each in rankings:
+            parts = zip(each.scores.tolist(), _listed(each.dense), _listed(each.lexical), strict=False)
+            found.append(
+                [
+                    Hit(rank, score, next(documents), dense, lexical)
+                    for rank, (score, dense, lexical) in enumerate(parts, 1)
+                ]
+            )
+        return found
 
     def take(self, rows: Rows, columns: list[str] | None = None) -> list[dict[str, Any]]:
         """Return the documents at some row numbers, in the order of `rows`."""
@@ -282,6 +340,10 @@ def merged(
     rows = np.concatenate([none[1], *parts], axis=1)
     order = np.lexsort((rows, -scores), axis=1)[:, :k]
     return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
+
+
+def _listed(values: Floats | None) -> Iterable[float | None]:
+    return repeat(None) if values is None else values.tolist()
 
 
 def _missing(error: OSError | FormatError) -> FormatError:

@@ -139,7 +139,7 @@ def test_what_a_kind_learns_is_learnt_once_of_rows_of_all_shards(here, storage):
 def test_a_sample_is_of_all_rows_as_they_are_indexed(here):
     source = vectors(lines(400))
     turn = AffineMap(3 * np.eye(16), np.ones(16), {})
-    plan = BuildPlan(Path(), MappedShards(source, (turn,)), None, Layout(16, "dot"), *[False] * 3)
+    plan = BuildPlan(Path(), MappedShards(source, (turn,)), None, Layout(16, "dot"), *[False] * 3, None)
     rows = np.concatenate([batch.vectors for batch in map_batches(source.meta, source, [turn], None)[1]])
     np.testing.assert_array_equal(sample(plan, 1000, 0), rows)
     drawn = sample(plan, 40, 0)
@@ -199,4 +199,4 @@ def test_a_segment_that_a_lost_worker_began_is_made_again(here, monkeypatch):
 
 def test_a_folder_that_is_not_shared_is_named(folder):
     with pytest.raises(ClusterError, match=r"^x: is not on machine \S+; work in a folder that all machines"):
-        building._build(building.Task(0, range(1)), BuildPlan(Path("x"), *[None] * 6))
+        building._build(building.Task(0, range(1)), BuildPlan(Path("x"), *[None] * 7))

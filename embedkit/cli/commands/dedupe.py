@@ -47,7 +47,8 @@ def dedupe(
     names = input_names(files)
     with tempfile.TemporaryDirectory(prefix="embedkit-") as folder:
         with open_as_vectors(names, reading, encoding, common) as vectors:
-            index = build_index(Path(folder) / "corpus.idx", vectors.meta.decoded(), vectors.batches)
+            meta = vectors.meta.decoded()
+            index = build_index(Path(folder) / "corpus.idx", meta, vectors.batches, lexical=None)
         found = 0
         for near in near_duplicates(index, threshold, exhaustive=exact or None):
             found += 1

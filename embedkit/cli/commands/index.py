@@ -17,6 +17,7 @@ from embedkit.cli.commands.index_tune import TUNE_EPILOG, tune
 from embedkit.cli.completion import complete_kinds
 from embedkit.cli.console import input_names, relay_warnings, report, say
 from embedkit.cli.index.plan import WishOptions
+from embedkit.cli.lexical_options import LexicalOptions
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, IndexPath, TextOptions
 from embedkit.cli.vector_input import open_as_vectors
 from embedkit.errors import UnknownNameError
@@ -69,6 +70,7 @@ def build(
     ] = None,
     *,
     wishing: WishOptions,
+    words: LexicalOptions,
     clustering: ClusterOptions,
     reading: TextOptions,
     encoding: EncoderOptions,
@@ -86,7 +88,7 @@ def build(
     from embedkit.indexing.manifest import MANIFEST
 
     relay_warnings(common.quiet)
-    names = input_names(files)
+    names, lexical = input_names(files), words.settings()
     index_build.require_queries(queries, wishing)
     if dry_run:
         index_build.dry_run(names, kind, wishing, reading, encoding, common)
@@ -96,16 +98,20 @@ def build(
         from embedkit.cli.cluster import build_spread
 
         clustering.refuse(*["--recall, --max-memory and --latency"] * wishing.given, hint="name a --kind")
-        build_spread(clustering.cluster, names, output, kind, metric, reading, encoding, common)
+        build_spread(clustering.cluster, names, output, kind, metric, lexical, reading, encoding, common)
         return
     if wishing.given:
-        index_build.build_planned(output, names, kind, metric, wishing, queries, reading, encoding, common)
+        index_build.build_planned(
+            output, names, kind, metric, wishing, queries, lexical, reading, encoding, common
+        )
         return
     with open_as_vectors(names, reading, encoding, common) as vectors:
         source, batches, coded = vectors.source, vectors.batches, False
         if isinstance(source, VectorSet) and takes_codes(vectors.meta, kind, metric):
             batches, coded = vectors.progress.track(source.coded_batches()), True
-        index = build_index(output, vectors.meta, batches, kind=kind, metric=metric, coded=coded)
+        index = build_index(
+            output, vectors.meta, batches, kind=kind, metric=metric, coded=coded, lexical=lexical
+        )
         rows, dimension = index.rows, index.dimension
         report(common, vectors.progress, output, rows=rows, dimension=dimension, reader=vectors.source)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from embedkit.cli.console import input_names, passed_over, relay_warnings, say
+from embedkit.cli.lexical_options import LexicalSpec, parse_lexical
 from embedkit.cli.options import Common, EncoderOptions, Files, IndexPath, TextOptions
 from embedkit.cli.output import printable
 from embedkit.cli.vector_input import open_as_vectors
@@ -84,16 +85,20 @@ def delete(
     _report(common, path, done.after, {"deleted": done.deleted, "missing": len(done.missing)}, words)
 
 
-def compact(path: IndexPath, *, common: Common) -> None:
-    """Make one segment of all, without what is deleted; search gets faster, the folder smaller."""
+def compact(path: IndexPath, lexical: LexicalSpec = None, *, common: Common) -> None:
+    """Make one segment of all, without what is deleted; search gets faster, the folder smaller.
+
+    An index of an earlier version can be searched by words afterwards.
+    """
     from embedkit.indexing.edit import compact
     from embedkit.indexing.store import Index
 
     relay_warnings(common.quiet)
+    settings = None if lexical is None else parse_lexical(lexical)
     before = Index.open(path)
     segments, gone = len(before.segments), before.stored_rows - before.rows
     del before  # what it reads would be kept
-    index = compact(path)
+    index = compact(path, settings)
     facts = {"segments_before": segments, "segments": len(index.segments), "dropped": gone}
     words = f"{segments} segment{'s' * (segments != 1)} made {len(index.segments)}"
     _report(common, path, index, facts, f"{words}, {_documents(gone)} dropped")

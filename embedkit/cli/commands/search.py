@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,14 +13,17 @@ import typer
 from embedkit.cli.command import TakesText, command_app
 from embedkit.cli.completion import complete_indexes
 from embedkit.cli.console import input_names, relay_warnings
+from embedkit.cli.fusion_options import WordOptions
 from embedkit.cli.hit_options import Narrowing, stored_vector
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, TextOptions, named
 from embedkit.cli.output import Answer, write_hits
-from embedkit.cli.searching import _columns, answer
+from embedkit.cli.searching import answer, columns_of
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from embedkit.data.text.records import Record, TextFormat
+    from embedkit.embedding.encoder import Encoder
+    from embedkit.indexing.store import Index
 
 
 HitFormat = Literal["table", "jsonl", "tsv", "trec", "ids"]
@@ -51,16 +54,16 @@ def search(
         typer.Option("--format", help="[default: table on a terminal, else jsonl]", show_default=False),
     ] = None,
     *,
+    words: WordOptions,
     narrowing: Narrowing,
     clustering: ClusterOptions,
     reading: TextOptions,
     encoding: EncoderOptions,
     common: Common,
 ) -> None:
-    """Find the documents nearest to one query or to many."""
+    """Find the documents that answer one query or many: by vectors, by words, or by both."""
     from embedkit.cli.cluster import spread_indexes
     from embedkit.data.text.records import Record
-    from embedkit.embedding.loading import prepare
     from embedkit.indexing.query import hits
     from embedkit.indexing.store import Index
 
@@ -69,32 +72,49 @@ def search(
         raise UsageError("a question and -i were both given", hint="give one of them")
     if more_like is not None and (query is not None or inputs):
         raise UsageError("a question and --more-like were both given", hint="give one of them")
+    if more_like is not None and words.given:
+        raise UsageError("compares vectors", where="--more-like", hint="drop --hybrid and --lexical")
     if query is not None and not query.strip():
         raise UsageError("the question is empty", where="QUERY")
     alone = {"QUERY": query, "--more-like": more_like, "--exact": narrowing.exact}
     clustering.refuse(*named(alone), hint="many questions, with -i FILE, are spread")
-    opened = narrowing.tuned(Index.open(index), k)
+    words.refuse_others(vectors=narrowing.of_vectors() + ["-m and -t"] * (encoding != EncoderOptions()))
+    opened = Index.open(index)
+    fusion, opened = words.chosen(opened), narrowing.tuned(opened, k)
     chosen = format or ("jsonl" if common.json or not sys.stdout.isatty() else "table")
     if more_like is not None:
         row, vector = stored_vector(opened, more_like)
-        found = hits(opened, vector, narrowing.query(opened, k, but=row), _columns(chosen))
+        found = hits(opened, vector, narrowing.query(opened, k, but=row), columns_of(chosen))
         write_hits([Answer(more_like, more_like, found[0])], chosen, named=False)
         return
     spreading = spread_indexes(clustering.cluster, [opened])
     with spreading as (opened,), ThreadPoolExecutor(2) as pool:  # the index is opened while the encoder is
         beside = [pool.submit(opened.warm)] if clustering.cluster is None else []
-        if opened.identity is not None:
-            beside.append(pool.submit(prepare, encoding.settings_like(opened.identity)))
-        encoder = encoding.load_for(opened.identity, opened.map, where=str(index))
-        opened.require_encoder(encoder)
-        asked = narrowing.query(opened, k)
+        encoder = None if words.lexical else _encoder(opened, encoding, pool, beside)
+        asked = narrowing.query(opened, k, fusion=fusion, explain=words.explain)
         if query is not None:
             questions = iter([[Record("1", query, {})]])
         else:
             questions = _questions(input_names(inputs), reading.format())
-        write_hits(answer(opened, encoder, questions, asked, chosen), chosen, named=query is None)
+        read = words.reader(opened, typed=query is not None)
+        analysis = opened.lexical.settings if words.given else None
+        answers = answer(opened, encoder, questions, asked, chosen, read)
+        write_hits(answers, chosen, named=query is None, analysis=analysis)
         for work in beside:
             work.result()
+
+
+def _encoder(
+    index: Index, encoding: EncoderOptions, pool: ThreadPoolExecutor, beside: list[Future[None]]
+) -> Encoder:
+    """Return the encoder of the queries; the files that it reads are opened in the pool."""
+    from embedkit.embedding.loading import prepare
+
+    if index.identity is not None:
+        beside.append(pool.submit(prepare, encoding.settings_like(index.identity)))
+    encoder = encoding.load_for(index.identity, index.map, where=str(index.path))
+    index.require_encoder(encoder)
+    return encoder
 
 
 def _questions(names: list[str], format: TextFormat) -> Iterator[list[Record]]:

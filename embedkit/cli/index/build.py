@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from embedkit.data.vectors.vector_set import VectorSet
     from embedkit.evaluation.index.truth import Corpus
     from embedkit.indexing.kind import Metric
+    from embedkit.indexing.lexical.settings import LexicalSettings
     from embedkit.indexing.operating_points import OperatingPoint, Tuning
     from embedkit.indexing.planning.plan import Plan
     from embedkit.indexing.store import Index
@@ -73,6 +74,7 @@ def build_planned(
     metric: Metric,
     wishing: WishOptions,
     queries: Path | None,
+    lexical: LexicalSettings | None,
     reading: TextOptions,
     encoding: EncoderOptions,
     common: Common,
@@ -100,6 +102,7 @@ def build_planned(
             metric=metric,
             rows=rows,
             rehearsal=None if unseen is None else unseen.rehearsal,
+            lexical=lexical,
         )
         found, point = None, None
         if wishing.recall is not None and index.kind != "flat":

@@ -44,6 +44,14 @@ def to_table(records: Sequence[Record], *, with_text: bool = True) -> Any:
     return pa.table([column for _, column in columns], schema=pa.schema([field for field, _ in columns]))
 
 
+def texts(table: Any) -> list[str | None]:
+    """Return the texts of a table's rows; None where there is no text."""
+    if "text" not in table.schema.names:
+        return [None] * table.num_rows
+    found: list[str | None] = table.column("text").to_pylist()
+    return found
+
+
 def to_rows(table: Any) -> list[dict[str, Any]]:
     """Return a table's rows as Python values, with JSON columns decoded."""
     try:
