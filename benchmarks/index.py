@@ -152,7 +152,7 @@ def written(path: Path, blocks: Any) -> Path:
     writer, row = VectorSetWriter(path, VectorMeta(384, has_text=False)), 0
     for block in blocks:
         ids = [str(number) for number in range(row, row + len(block))]
-        writer.write(Batch(pa.table({"id": ids}), block))
+        writer.append(Batch(pa.table({"id": ids}), block))
         row += len(block)
     writer.finish()
     return path

@@ -280,7 +280,7 @@ def write_set(path: Path, rows: int) -> Path:
     for start in range(0, rows, 10_000):
         ids = [str(row) for row in range(start, min(start + 10_000, rows))]
         vectors = numbers.standard_normal((len(ids), COLUMNS), np.float32)
-        writer.write(Batch(pa.table({"id": ids}), vectors))
+        writer.append(Batch(pa.table({"id": ids}), vectors))
     return writer.finish().path
 
 

@@ -26,8 +26,7 @@ def recipe_of(encoding: EncoderOptions) -> EncoderRecipe:
     """Return the recipe by which workers load the encoder; raise the errors of reading its maps here."""
     from embedkit.cluster.encoders import EncoderRecipe
 
-    maps = tuple(transform.to_bytes() for transform in encoding.maps())
-    return EncoderRecipe(encoding.settings(), maps)
+    return EncoderRecipe(encoding.settings(), tuple(encoding.maps()))
 
 
 def encode_spread(
@@ -81,8 +80,8 @@ def fit_spread(
             texts = survey_texts(cluster, names, reading.format())
             spread, source = of_texts(cluster, recipe_of(encoding), texts), texts.corpus
             total = texts.corpus.records
-        progress = Progress(common.quiet, total=total)
-        fitted = fit_on(cluster, settings, spread, track=progress.track)
+        with Progress(common.quiet, total=total) as progress:
+            fitted = fit_on(cluster, settings, spread, on_batch=progress.add)
     fitted.save(output)
     return fitted, progress, source
 
@@ -107,9 +106,8 @@ def build_spread(
     if shards is None:
         hint = "embedkit encode -o docs.vec, with --cluster too, makes one"
         raise UsageError("is of a vector set, these are texts", where="--cluster", hint=hint)
-    progress = Progress(common.quiet, total=shards.source.rows)
     coded = takes_codes(shards.known(), kind, metric)
-    with connected(address) as cluster:
+    with connected(address) as cluster, Progress(common.quiet, total=shards.source.rows) as progress:
         index = build_on(
             cluster,
             output,
@@ -118,7 +116,7 @@ def build_spread(
             metric=metric,
             coded=coded,
             lexical=lexical,
-            track=progress.track,
+            on_batch=progress.add,
         )
     report(common, progress, output, rows=index.rows, dimension=index.dimension, reader=shards.source)
 
@@ -158,5 +156,4 @@ def _shards(names: list[str], reading: TextOptions, encoding: EncoderOptions) ->
         if not isinstance(source, VectorSet):
             hint = "name a vector set, which is a folder, or go without --cluster"
             raise UsageError("is one file, which one process reads", where=names[0], hint=hint)
-        maps = tuple(transform.to_bytes() for transform in encoding.maps())
-        return MappedShards(source, maps, encoding.declared())
+        return MappedShards(source, tuple(encoding.maps()), encoding.declared())

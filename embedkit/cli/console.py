@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from embedkit.data.names import readable_name
 from embedkit.errors import EmbedkitError, UsageError
@@ -73,8 +73,19 @@ def relay_warnings(quiet: bool, *, notes: bool = False) -> None:
     logger.setLevel(logging.ERROR if quiet else logging.INFO if notes else logging.WARNING)
 
 
+class HasRows(Protocol):
+    """A batch, or another record of several rows."""
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+
+
+Rows = TypeVar("Rows", bound=HasRows)
+
+
 class Progress:
-    """A counter of rows, with a progress bar on standard error if that is a terminal."""
+    """A counter of rows; a `with` block shows it as a bar on standard error if that is a terminal."""
 
     def __init__(self, quiet: bool, reader: RecordReader | None = None, total: int | None = None) -> None:
         self.rows, self.started = 0, time.monotonic()
@@ -82,22 +93,32 @@ class Progress:
         self._bar: Any = None
         if not quiet and sys.stderr.isatty():
             self._bar = _rich_bar()
+            self._task = self._bar.add_task("", total=None, rows=0, speed=0.0)
 
-    def track(self, batches: Iterable[Any]) -> Iterator[Any]:
-        """Yield batches and show the progress; the last field of a batch has one entry per row."""
-        with contextlib.ExitStack() as stack:
-            task = None
-            if self._bar is not None:
-                stack.enter_context(self._bar)
-                task = self._bar.add_task("", total=None, rows=0, speed=0.0)
+    def __enter__(self) -> Progress:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def add(self, rows: int) -> None:
+        """Count the rows of one batch."""
+        self.rows += rows
+        if self._bar is not None:
+            done, total = self._position()
+            self._bar.update(self._task, completed=done, total=total, rows=self.rows, speed=self.speed)
+
+    def track(self, batches: Iterable[Rows]) -> Iterator[Rows]:
+        """Yield batches, and show the progress."""
+        with self:
             for batch in batches:
-                self.rows += len(batch[-1])
-                if task is not None:
-                    done, total = self._position()
-                    self._bar.update(task, completed=done, total=total, rows=self.rows, speed=self.speed)
+                self.add(batch.rows)
                 yield batch
 
-    def run(self, batches: Iterable[Any]) -> None:
+    def run(self, batches: Iterable[HasRows]) -> None:
         """Consume all batches, and show the progress."""
         for _ in self.track(batches):
             pass

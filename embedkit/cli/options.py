@@ -202,12 +202,11 @@ class EncoderOptions:
 
         return with_maps(load(self.settings()), self.maps())
 
-    def load_for(self, identity: Identity | None, map_file: bytes | None, *, where: str) -> Encoder:
+    def load_for(self, identity: Identity | None, map: AffineMap | None, *, where: str) -> Encoder:
         """Load the encoder for queries to vectors of `identity`, with the map that is stored with them.
 
         Raises UsageError if the encoder of the vectors is unknown and no encoder was named.
         """
-        from embedkit.data.affine import AffineMap
         from embedkit.embedding.encoder import with_maps
         from embedkit.embedding.loading import load
 
@@ -217,7 +216,7 @@ class EncoderOptions:
                     "it is not known which encoder made these vectors", where=where, hint="name it with -m"
                 )
             return self.load()
-        kept = [AffineMap.from_bytes(map_file, where=where)] if map_file is not None else []
+        kept = [map] if map is not None else []
         return with_maps(load(self.settings_like(identity)), self.maps() or kept)
 
     def maps(self) -> list[AffineMap]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 import orjson
@@ -24,14 +24,18 @@ def write_predictions(
     predicted: Iterable[tuple[list[Record], list[Prediction]]],
     out: IO[bytes],
     format: LabelFormat,
+    on_batch: Callable[[int], None],
     *,
     lists: bool,
 ) -> int:
-    """Write each window of predictions as soon as it is ready, and return how many texts have no label;
-    `lists` means that a text may have several labels.
+    """Write each window of predictions as soon as it is ready, and return how many texts have no label.
+
+    `on_batch` is called with the number of texts of each window; `lists` means that a text may have several
+    labels.
     """
     none = 0
     for records, predictions in predicted:
+        on_batch(len(records))
         none += sum(prediction.label is None for prediction in predictions)
         if format == "table":
             _table(records, predictions, lists=lists)

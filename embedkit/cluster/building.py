@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import uuid4
 
 import numpy as np
@@ -17,7 +17,7 @@ from embedkit.cluster.repeated import refuse_repeated, write_hashes
 from embedkit.cluster.searching import cut_evenly
 from embedkit.cluster.session import Cluster, not_shared
 from embedkit.cluster.sources import MappedShards, of_vectors
-from embedkit.data.atomic import discard, flush_folder, write_whole
+from embedkit.data.atomic import discard, flush_folder
 from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
 from embedkit.indexing.building import DEFAULT_LEXICAL, default_kind, unit_rows
 from embedkit.indexing.files import stored
@@ -31,15 +31,6 @@ from embedkit.indexing.writing import replacing
 
 SEGMENT_ROWS = 4_000_000  # rows per segment, an approximate limit
 TAUGHT, HASHES = "taught.faiss", "ids"  # both exist only while the index is built
-
-Track = Callable[[Iterable[Any]], Iterable[Any]]
-
-
-class Built(NamedTuple):
-    """A segment that has been written to disk, and its rows."""
-
-    segment: Segment
-    rows: range
 
 
 class Task(NamedTuple):
@@ -55,7 +46,6 @@ class BuildPlan:
 
     folder: Path
     shards: MappedShards
-    schema: Any  # common schema of the documents in all shards
     settings: IndexKind
     layout: Layout
     unit: bool  # whether rows are scaled to unit length
@@ -66,9 +56,9 @@ class BuildPlan:
     def batches(self, places: Iterable[int]) -> Iterator[Batch]:
         """Yield the rows of some shards in the form in which they are indexed."""
         if self.coded:
-            found = (batch for place in places for batch in self.shards.coded(place, self.schema))
+            found = (batch for place in places for batch in self.shards.coded(place))
         else:
-            found = (batch for place in places for batch in self.shards.batches(place, self.schema))
+            found = (batch for place in places for batch in self.shards.batches(place))
         return self.scaled(found)
 
     def scaled(self, batches: Iterable[Batch]) -> Iterator[Batch]:
@@ -85,28 +75,32 @@ def build_on(
     metric: Metric = "cosine",
     coded: bool = False,
     lexical: LexicalSettings | None = DEFAULT_LEXICAL,
-    track: Track = iter,
+    on_batch: Callable[[int], None] = lambda rows: None,
 ) -> Index:
     """Build an index of a vector set as `build_index` does, with about one segment per worker: more for a
     large set, and at most one per shard.
 
     Parameters that a kind learns from a sample (centroids, ranges, product codes) are learnt once, here, from
-    rows drawn from all shards. Raises the errors of `build_index`, and ClusterError.
+    rows drawn from all shards. `on_batch` is called with the rows of each segment. Raises the errors of
+    `build_index`, and ClusterError.
     """
     path, meta = Path(path), shards.known()
     settings = spec.parse("index", kind or default_kind(meta))
     settings = replace(settings, rescore=None) if coded else settings
     layout = Layout(meta.dimension, metric, meta.codes if coded else None)
     unit = metric == "cosine" and not coded
+    source = shards.source
+    shards = replace(shards, source=replace(source, known_schema=source.schema))  # workers read single shards
     with replacing(path) as (folder, first):
-        plan = BuildPlan(
-            folder, shards, shards.source.schema, settings, layout, unit, meta.normalized, coded, lexical
-        )
+        plan = BuildPlan(folder, shards, settings, layout, unit, meta.normalized, coded, lexical)
         plan = replace(plan, layout=_pretrained(plan))
         (folder / HASHES).mkdir()
         share = of_vectors(cluster, shards).share
-        tasks = _tasks(shards.source, first, cluster.workers(share))
-        segments = [built.segment for built in track(cluster.map(_build, tasks, plan, share=share))]
+        tasks = _tasks(source, first, cluster.workers(share))
+        segments = []
+        for segment in cluster.map(_build, tasks, plan, share=share):
+            segments.append(segment)
+            on_batch(segment.rows)
         refuse_repeated(cluster, folder / HASHES, segments)
         _commit(plan, meta, segments)
     return Index.open(path)
@@ -142,7 +136,7 @@ def sample(plan: BuildPlan, size: int, seed: int) -> Floats:
     return next(plan.scaled([Batch(None, np.concatenate(found))])).vectors
 
 
-def _build(task: Task, plan: BuildPlan) -> Built:
+def _build(task: Task, plan: BuildPlan) -> Segment:
     """Build a segment under a temporary name, then rename it into place."""
     if not (plan.folder / SEGMENTS).is_dir():
         raise not_shared(plan.folder)
@@ -154,7 +148,7 @@ def _build(task: Task, plan: BuildPlan) -> Built:
     write_hashes(plan.folder / HASHES / f"{task.number:05d}.npy", segment)
     discard(place)  # left by a worker that was lost at that moment
     os.rename(beside, place)
-    return Built(replace(segment, folder=place), range(rows))
+    return replace(segment, folder=place)
 
 
 def _commit(plan: BuildPlan, meta: VectorMeta, segments: list[Segment]) -> None:
@@ -165,9 +159,9 @@ def _commit(plan: BuildPlan, meta: VectorMeta, segments: list[Segment]) -> None:
     for left in (folder / SEGMENTS).glob(".*"):  # left by workers that were lost
         discard(left)
     flush_folder(folder / SEGMENTS)
-    if meta.map_file is not None:
-        write_whole(folder / MAP, meta.map_file)
-    kept_map = stored(folder / MAP) if meta.map_file is not None else None
+    if meta.map is not None:
+        meta.map.save(folder / MAP)
+    kept_map = stored(folder / MAP) if meta.map is not None else None
     number = int(segments[-1].folder.name)
     manifest = Manifest(
         plan.settings, plan.layout.metric, meta.dimension, meta.identity, tuple(segments), kept_map, number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 
 from embedkit.cluster.session import Cluster, WorkerResources
 from embedkit.data.affine import AffineMap
@@ -16,15 +16,14 @@ CPUS = 4  # maximum processors per worker: several processes with fewer each enc
 
 @dataclass(frozen=True)
 class EncoderRecipe:
-    """The settings of an encoder and the contents of its map files, from which a worker loads it."""
+    """The settings of an encoder and its maps, from which a worker loads it."""
 
     settings: EncoderSettings
-    maps: tuple[bytes, ...] = ()
+    maps: tuple[AffineMap, ...] = ()
 
     def load(self) -> Encoder:
         """Return the encoder with its maps."""
-        read = partial(AffineMap.from_bytes, where="a map behind the encoder")
-        return with_maps(load(self.settings), [read(content) for content in self.maps])
+        return with_maps(load(self.settings), self.maps)
 
     def share(self, cluster: Cluster) -> WorkerResources:
         """Return a worker's resources: a GPU if the cluster has one and the encoder can use it, else

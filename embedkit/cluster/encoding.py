@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from embedkit.cluster.corpus import Corpus, Unit
 from embedkit.cluster.encoders import EncoderRecipe, encoder_of
@@ -15,7 +16,7 @@ from embedkit.cluster.session import Cluster, WorkerResources, not_shared
 from embedkit.data.inputs import text_files
 from embedkit.data.text.records import Record, TextFormat
 from embedkit.data.vectors import tables
-from embedkit.data.vectors.files import export, is_file_output
+from embedkit.data.vectors.files import finish_output
 from embedkit.data.vectors.shards import (
     SHARD_ROWS,
     Shard,
@@ -57,13 +58,6 @@ class Work:
     pieces: int  # number of pieces per unit
 
 
-class EncodedShard(NamedTuple):
-    """A shard that has been written to disk, and its rows."""
-
-    file: str
-    rows: range
-
-
 def survey_texts(cluster: Cluster, names: Sequence[str], format: TextFormat) -> Texts:
     """Read every file once, one per worker, so that the records can be divided among workers.
 
@@ -88,7 +82,7 @@ def encode_on(
     force: bool = False,
     settings: dict[str, Any] | None = None,
     shard_rows: int = SHARD_ROWS,
-) -> Iterator[EncodedShard]:
+) -> Iterator[Shard]:
     """Encode texts into `path` as `encode_to` does, into the same shards, and yield each shard once it is
     sealed.
 
@@ -97,33 +91,26 @@ def encode_on(
     """
     refuse_output(path, resume=resume, force=force)
     meta = describe(recipe.load(), dtype=dtype, with_text=with_text)
-    writer = VectorSetWriter(path, meta, settings=settings, resume=resume, force=force, shard_rows=shard_rows)
-    share, done = recipe.share(cluster), False
+    share = recipe.share(cluster)
     few = -(-texts.corpus.records // shard_rows) < EVEN * cluster.workers(share)
-    work = Work(writer.folder, meta, recipe, share, texts.format, texts.several, PIECES if few else 1)
-    shards = cluster.map_pieces(
-        _encode, _seal, islice(texts.corpus.units(shard_rows), len(writer.sealed), None),
-        work.pieces, work, share=share,
-    )  # fmt: skip
-    try:
-        before = islice(texts.corpus.units(shard_rows), len(writer.sealed))
-        writer.require_same(cluster.map(_source, before, texts.format, texts.several))
-        for shard in shards:
-            writer.adopt(shard)
-            for piece in range(work.pieces):
-                (writer.folder / piece_name(shard.file, piece)).unlink(missing_ok=True)
-            yield EncodedShard(shard.file, range(shard.rows))
+    with VectorSetWriter(
+        path, meta, settings=settings, resume=resume, force=force, shard_rows=shard_rows
+    ) as writer:
+        work = Work(writer.folder, meta, recipe, share, texts.format, texts.several, PIECES if few else 1)
+        shards = cluster.map_pieces(
+            _encode, _seal, islice(texts.corpus.units(shard_rows), len(writer.sealed), None),
+            work.pieces, work, share=share,
+        )  # fmt: skip
+        with closing(shards):
+            before = islice(texts.corpus.units(shard_rows), len(writer.sealed))
+            writer.require_same(cluster.map(_source, before, texts.format, texts.several))
+            for shard in shards:
+                writer.adopt(shard)
+                for piece in range(work.pieces):
+                    (writer.folder / piece_name(shard.file, piece)).unlink(missing_ok=True)
+                yield shard
         sweep(writer.folder)
-        if is_file_output(path):
-            export(writer.complete(), path)
-            writer.remove()
-        else:
-            writer.finish()
-        done = True
-    finally:
-        shards.close()
-        if not done:
-            writer.abandon()
+        finish_output(writer)
 
 
 def _encode(task: tuple[Unit, int], work: Work) -> str:

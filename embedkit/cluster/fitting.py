@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,24 +15,16 @@ from embedkit.transforms.fitting import Transform, with_story
 from embedkit.transforms.streaming import Rows
 
 Sums = TypeVar("Sums")
-Track = Callable[[Iterable[Any]], Iterable[Any]]
-
-
-class Partial(NamedTuple):
-    """Sums over one part, and the rows of that part."""
-
-    sums: Any
-    rows: range
 
 
 class SpreadRows:
     """Rows in parts (`streaming.Scattered`); iteration yields one empty array that has their dimension.
 
-    `seen` counts the rows summed so far; `track` wraps the results of the parts.
+    `seen` counts the rows summed so far; `on_batch` is called with the rows of each part.
     """
 
-    def __init__(self, cluster: Cluster, spread: Spread, track: Track = iter) -> None:
-        self._cluster, self._spread, self._track = cluster, spread, track
+    def __init__(self, cluster: Cluster, spread: Spread, on_batch: Callable[[int], None]) -> None:
+        self._cluster, self._spread, self._on_batch = cluster, spread, on_batch
         self.seen = 0
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
@@ -41,21 +33,27 @@ class SpreadRows:
     def summed(self, sums_of: Callable[[Rows], Sums], merge: Callable[[Sums, Sums], Sums]) -> Sums:
         """Return the merged sums of all parts; workers call `sums_of`."""
         _, parts, reader, share = self._spread
-        partials = self._cluster.map(_sum, parts, reader, sums_of, share=share)
-        sums: Iterable[Sums] = self._counted(self._track(partials))
+        sums: Iterable[Sums] = self._counted(self._cluster.map(_sum, parts, reader, sums_of, share=share))
         return merged_in_pairs(sums, merge)
 
-    def _counted(self, partials: Iterable[Partial]) -> Iterator[Any]:
-        for sums, rows in partials:
-            self.seen += len(rows)
-            yield sums
+    def _counted(self, sums: Iterable[Any]) -> Iterator[Any]:
+        for each in sums:
+            self.seen += each.rows
+            self._on_batch(each.rows)
+            yield each
 
 
-def fit_on(cluster: Cluster, settings: Transform, spread: Spread, *, track: Track = iter) -> AffineMap:
+def fit_on(
+    cluster: Cluster,
+    settings: Transform,
+    spread: Spread,
+    *,
+    on_batch: Callable[[int], None] = lambda rows: None,
+) -> AffineMap:
     """Fit a transform kind on vectors in parts; the map equals that of `fit_map` on one stream, up to
-    rounding.
+    rounding. `on_batch` is called with the rows of each part.
     """
-    rows = SpreadRows(cluster, spread, track)
+    rows = SpreadRows(cluster, spread, on_batch)
     fitted = settings.fit(rows)
     return with_story(fitted, settings, rows=rows.seen, identity=spread.meta.identity)
 
@@ -78,6 +76,5 @@ def merged_in_pairs(sums: Iterable[Sums], merge: Callable[[Sums, Sums], Sums]) -
     return whole
 
 
-def _sum(part: Any, reader: Reader, sums_of: Callable[[Rows], Any]) -> Partial:
-    sums = sums_of(batch.vectors for batch in reader.batches(part))
-    return Partial(sums, range(sums.rows))
+def _sum(part: Any, reader: Reader, sums_of: Callable[[Rows], Sums]) -> Sums:
+    return sums_of(batch.vectors for batch in reader.batches(part))

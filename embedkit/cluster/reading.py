@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
 import numpy as np
 
@@ -59,9 +58,5 @@ def _row_groups(stream: Stream) -> list[int]:
     """Return the rows before each row group of a parquet file except the first; [] for other files."""
     if stream.kind != "parquet":
         return []
-    _ = stream.table  # raises if the file is not a parquet file
-    from pyarrow import parquet
-
-    metadata: Any = parquet.ParquetFile(stream.file).metadata
-    rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups - 1)]
-    return [int(end) for end in np.cumsum(rows)]
+    ends: list[int] = np.cumsum(stream.table.group_rows[:-1], dtype=np.int64).tolist()
+    return ends

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -45,39 +44,33 @@ class MappedShards:
     """Shards of a vector set, with maps applied; a part is a shard's position."""
 
     source: VectorSet
-    maps: tuple[bytes, ...] = ()
+    maps: tuple[AffineMap, ...] = ()
     declared: Identity | None = None
 
     def known(self) -> VectorMeta:
         """Return the metadata of the mapped vectors; raises MismatchError when a map does not fit."""
-        return map_batches(self.source.meta, [], self._transforms(), self.declared)[0]
+        return map_batches(self.source.meta, [], self.maps, self.declared)[0]
 
-    def batches(self, part: int, schema: Any = None) -> Iterator[Batch]:
-        """Yield the vectors of one shard, with its documents in `schema` if given; errors name the shard."""
-        one = self._one(part, schema)
+    def batches(self, part: int) -> Iterator[Batch]:
+        """Yield the vectors of one shard, with its documents; errors name the shard."""
+        one = self._one(part)
         try:
-            yield from map_batches(self.source.meta, one, self._transforms(), self.declared)[1]
+            yield from map_batches(self.source.meta, one, self.maps, self.declared)[1]
         except DataError as error:
             where = f"{self.source.path / one.shards[0].file}: {error.where or ''}".rstrip(": ")
             raise DataError(error.what, where=where, hint=error.hint) from None
 
-    def coded(self, part: int, schema: Any) -> Iterator[Batch]:
-        """Yield the stored codes of one shard, with its documents in `schema`."""
-        return self._one(part, schema).coded_batches()
+    def coded(self, part: int) -> Iterator[Batch]:
+        """Yield the stored codes of one shard, with its documents."""
+        return self._one(part).coded_batches()
 
     def mapped(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return stored vectors `(rows, dimension)` with the maps applied."""
-        (batch,) = map_batches(self.source.meta, [Batch(None, vectors)], self._transforms(), self.declared)[1]
+        (batch,) = map_batches(self.source.meta, [Batch(None, vectors)], self.maps, self.declared)[1]
         return batch.vectors
 
-    def _one(self, part: int, schema: Any) -> VectorSet:
-        one = replace(self.source, shards=self.source.shards[part : part + 1])
-        if schema is not None:
-            vars(one)["schema"] = schema  # otherwise the schema would be inferred from this shard alone
-        return one
-
-    def _transforms(self) -> list[AffineMap]:
-        return list(map(partial(AffineMap.from_bytes, where="a map behind the vectors"), self.maps))
+    def _one(self, part: int) -> VectorSet:
+        return replace(self.source, shards=self.source.shards[part : part + 1])
 
 
 @dataclass(frozen=True)

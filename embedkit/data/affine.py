@@ -35,14 +35,14 @@ class Space(NamedTuple):
     transform: AffineMap | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AffineMap:
     """The map `y = A x + b` with A `(out, in)` and b `(out,)`, fitted in float64, and its provenance.
 
     `story` is the provenance: the kind and settings (`spec`), the number of rows (`rows`), the fingerprint of
     the encoder that made them (`encoder`) and of the maps after that encoder (`maps`), all optional. A chain
     keeps the provenance of its parts under `parts`. `target` is the space that a map fitted towards other
-    vectors leads to; None means the input's space with one more map.
+    vectors leads to; None means the input's space with one more map. Maps are equal when their files are.
     """
 
     A: NDArray[np.float64]
@@ -55,6 +55,12 @@ class AffineMap:
             raise MismatchError(f"a map's A has shape {self.A.shape} and its b {self.b.shape}")
         if not (np.isfinite(self.A).all() and np.isfinite(self.b).all()):
             raise FormatError("a map holds values that are not finite numbers")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AffineMap) and self.to_bytes() == other.to_bytes()
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
 
     @property
     def input_dimension(self) -> int:

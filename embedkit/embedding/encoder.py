@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import reduce
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
@@ -78,11 +78,15 @@ def with_maps(encoder: Encoder, transforms: Sequence[AffineMap]) -> Encoder:
 
 
 class Mapped:
-    """An encoder followed by a map, itself an encoder; it keeps unit length if its identity has it."""
+    """An encoder followed by a map, itself an encoder; it keeps unit length if its identity has it.
+
+    `map` is kept with the vectors because queries need it: `transform`, or the map of the space to which
+    `transform` leads.
+    """
 
     def __init__(self, encoder: Encoder, transform: AffineMap) -> None:
         self.encoder, self.transform = encoder, transform
-        identity, self._kept = transform.place(encoder.identity)
+        identity, self.map = transform.place(encoder.identity)
         if identity is None:
             raise MismatchError(
                 f"the map takes vectors of {encoder.identity} to those of an encoder that nobody named",
@@ -94,11 +98,6 @@ class Mapped:
     def identity(self) -> Identity:
         """The encoder's identity with the map added, or the identity of the map's target."""
         return self._identity
-
-    @cached_property
-    def map_file(self) -> bytes | None:
-        """The content of the map's file, which is kept with the vectors because queries need it."""
-        return self._kept.to_bytes() if self._kept is not None else None
 
     def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
         """Return the mapped vectors, `(len(texts), transform.output_dimension)`."""

@@ -14,7 +14,7 @@ from embedkit.data.atomic import refuse_existing
 from embedkit.data.identity import Identity
 from embedkit.data.text.records import Record
 from embedkit.data.vectors import tables
-from embedkit.data.vectors.files import export, ids_beside, is_file_output
+from embedkit.data.vectors.files import finish_output, ids_beside, is_file_output
 from embedkit.data.vectors.shards import SHARD_ROWS
 from embedkit.data.vectors.slices import parse_part, part_of
 from embedkit.data.vectors.vector_set import (
@@ -34,7 +34,7 @@ from embedkit.errors import DataError, MismatchError
 def describe(encoder: Encoder, *, dtype: DType = "float32", with_text: bool = True) -> VectorMeta:
     """Return the metadata of the vectors that an encoder makes."""
     identity = encoder.identity
-    return VectorMeta(identity.dimension, identity, dtype, with_text, getattr(encoder, "map_file", None))
+    return VectorMeta(identity.dimension, identity, dtype, with_text, getattr(encoder, "map", None))
 
 
 def encode_batches(
@@ -86,14 +86,8 @@ def map_batches(
     if not transforms:
         return replace(meta, identity=identity), batches
     chain = reduce(AffineMap.then, transforms)
-    before = AffineMap.from_bytes(meta.map_file, where="the input's map") if meta.map_file else None
-    identity, kept = chain.place(identity, before)
-    mapped = replace(
-        meta.decoded(),
-        dimension=chain.output_dimension,
-        identity=identity,
-        map_file=kept.to_bytes() if kept is not None else None,
-    )
+    identity, kept = chain.place(identity, meta.map)
+    mapped = replace(meta.decoded(), dimension=chain.output_dimension, identity=identity, map=kept)
     return mapped, checked(_apply(chain, batches, unit=mapped.normalized), mapped.dimension)
 
 
@@ -147,9 +141,9 @@ def encode_to(
     if part is not None:
         meta = replace(meta, part=part)
         records = part_of(records, *parse_part(part))
-    writer = VectorSetWriter(path, meta, settings=settings, resume=resume, force=force, shard_rows=shard_rows)
-    done = False
-    try:
+    with VectorSetWriter(
+        path, meta, settings=settings, resume=resume, force=force, shard_rows=shard_rows
+    ) as writer:
         rest = iter(records)
         writer.replay(map(tables.to_table, windows(islice(rest, writer.sealed_rows), block=shard_rows)))
         batches = encode_batches(encoder, rest, block=shard_rows)
@@ -157,14 +151,6 @@ def encode_to(
         if not (mergeable or writer.sealed):
             batches = require_some(batches, source, f"part {part}" if part else "the input")
         for batch in batches:
-            writer.write(batch)
+            writer.append(batch)
             yield batch
-        if is_file_output(path):
-            export(writer.complete(), path)
-            writer.remove()
-        else:
-            writer.finish()
-        done = True
-    finally:
-        if not done:
-            writer.abandon()
+        finish_output(writer)

@@ -9,14 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.arrays import Float32, Float64
 from embedkit.data.text.records import Record
 from embedkit.data.vectors.label_vectors import LABELS, LabelVectors, no_labels
 from embedkit.embedding.batching import WINDOW_ROWS, encode_records
 from embedkit.embedding.encoder import Encoder, Vectors, unit_length
 from embedkit.errors import DataError
-
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
 
 LIST_THRESHOLD = 0.5  # a label with a higher probability is on the list; ZLPR's score is 0 here
 _CELLS = 1 << 22  # rows x label vectors computed together

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.affine import AffineMap
 from embedkit.data.identity import Identity
 from embedkit.data.vectors.vector_set import DType, VectorSet
 from embedkit.embedding.encoder import Encoder, Role, Vectors
@@ -46,9 +47,9 @@ class Reusing:
         return self.encoder.identity
 
     @property
-    def map_file(self) -> bytes | None:
+    def map(self) -> AffineMap | None:
         """The map after the encoder; None without one."""
-        return getattr(self.encoder, "map_file", None)
+        return getattr(self.encoder, "map", None)
 
     def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
         """Return `(len(texts), dimension)` vectors, copied where the old set has the text."""

@@ -6,11 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from embedkit.data.arrays import Float64
 from embedkit.errors import DataError
-
-Float64 = NDArray[np.float64]
 
 RESAMPLES = 1000
 LEVEL = 0.95  # confidence level of intervals

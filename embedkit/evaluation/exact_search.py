@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,20 +44,20 @@ def search_corpus(
     queries: Sequence[str],
     records: Iterable[Record],
     k: int,
-    follow: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    on_batch: Callable[[int], None] = lambda rows: None,
 ) -> CorpusSearch:
     """Find the `k` nearest of the records to each query by cosine, exactly, for each encoder.
 
     A text is encoded once for all maps of one encoder. Memory holds the ids, the queries, `k` hits per query
-    and a window of records. `follow` wraps the iteration over windows; the last field of a window is its
-    vectors. Raises DataError for a repeated id, for a vector that is not finite, and when there is no record.
+    and a window of records; `on_batch` is called with the number of records of each window. Raises DataError
+    for a repeated id, for a vector that is not finite, and when there is no record.
     """
     side_by_side = _SideBySide(encoders)
     texts = [Record("", text, {}) for text in queries]
     asked = [_finite(window).vectors for window in encode_records(side_by_side, texts, "query")]
     nearest = [_Nearest(Q, k) for Q in side_by_side.spaces(np.concatenate(asked))]
     ids: dict[str, None] = {}
-    for window in follow(encode_records(side_by_side, records)):
+    for window in encode_records(side_by_side, records):
         first = len(ids)
         for record in _finite(window).records:
             if (name := compared(record.id)) in ids:
@@ -65,6 +65,7 @@ def search_corpus(
             ids[name] = None
         for each, X in zip(nearest, side_by_side.spaces(window.vectors), strict=True):
             each.add(X, first)
+        on_batch(len(window.records))
     if not ids:
         raise DataError("there is no text in the input", where=getattr(records, "name", None))
     return CorpusSearch(list(ids), [each.found for each in nearest])

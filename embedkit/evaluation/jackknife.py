@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from embedkit.evaluation.bootstrap import Float64
+from embedkit.data.arrays import Float64
 
 
 def with_effects(own: Float64, effects: Float64, squares: Float64) -> Float64:

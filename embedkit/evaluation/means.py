@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from embedkit.data.arrays import Float64
 from embedkit.evaluation.bootstrap import (
     RESAMPLES,
     Difference,
     Estimate,
-    Float64,
     difference,
     estimate,
     resampled_means,

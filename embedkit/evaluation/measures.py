@@ -8,11 +8,9 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from embedkit.data.arrays import Float64
 from embedkit.errors import UnknownNameError, UsageError
-
-Float64 = NDArray[np.float64]
 
 DEFAULTS = ("nDCG@10", "R@100", "RR@10", "AP")
 _LARGEST = 1_000_000  # largest cutoff or grade; trec_eval counts up to it

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.arrays import Float32, Float64
 from embedkit.embedding.encoder import unit_length
 
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
 TIE = 1e-6  # cosines that differ by less count as equal

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
+from embedkit.data.arrays import Float64
 
 ROUNDING = 1e-24  # share of the mean square; values whose variance is smaller count as constant
 

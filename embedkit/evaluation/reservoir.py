@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Float32 = NDArray[np.float32]
+from embedkit.data.arrays import Float32
 
 
 class Sample(NamedTuple):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from embedkit.data.arrays import Float64
 from embedkit.data.identity import Identity
 from embedkit.data.text.pairs import Pair
 from embedkit.data.text.records import Record
@@ -17,8 +18,6 @@ from embedkit.embedding.encoder import Encoder, Role, Vectors, require_finite
 from embedkit.errors import DataError, MismatchError
 from embedkit.evaluation.bootstrap import RESAMPLES, Difference, Estimate, difference, draws, estimate
 from embedkit.evaluation.ranks import ROUNDING, Ranks, weighted_correlation
-
-Float64 = NDArray[np.float64]
 
 LEAST = 3  # fewest pairs for a correlation; with two it is always 1 or -1
 _BLOCK_ROWS = 8192  # pairs whose cosines are computed at a time
@@ -63,21 +62,22 @@ class Remembered:
 def remember(
     encoder: Encoder,
     texts: Iterable[str],
-    follow: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    on_batch: Callable[[int], None] = lambda rows: None,
     *,
     role: Role = "document",
 ) -> Remembered:
     """Encode each distinct text once, and return an encoder that remembers the vectors.
 
-    `follow` wraps the iteration over windows; the last field of a window is its vectors. Raises DataError,
-    which names the text, for a vector that is not finite.
+    `on_batch` is called with the number of texts of each window. Raises DataError, which names the text, for
+    a vector that is not finite.
     """
     places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
     records = (Record(str(place), text, {}) for text, place in places.items())
     blocks = []
-    for window in follow(encode_records(encoder, records, role)):
+    for window in encode_records(encoder, records, role):
         require_finite(window.vectors, [record.text for record in window.records])
         blocks.append(window.vectors)
+        on_batch(len(window.records))
     empty = np.empty((0, encoder.identity.dimension), dtype=np.float32)
     return Remembered(encoder.identity, places, np.concatenate([empty, *blocks]))
 

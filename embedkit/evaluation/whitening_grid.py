@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 
+from embedkit.data.arrays import Float64
 from embedkit.embedding.encoder import Vectors
 from embedkit.evaluation.sts import quotients
 from embedkit.transforms.axes import Axes, Shrinkage, principal_axes
 from embedkit.transforms.kinds.whitening import Whitening
 from embedkit.transforms.moments import Moments
-
-Float64 = NDArray[np.float64]
 
 _BLOCK_ROWS = 8192  # pairs mapped at a time
 

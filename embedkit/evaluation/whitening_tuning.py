@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.affine import AffineMap
+from embedkit.data.arrays import Float64
 from embedkit.data.identity import Identity
 from embedkit.embedding.encoder import Vectors
 from embedkit.errors import DataError
@@ -24,8 +25,6 @@ from embedkit.transforms.fitting import with_story
 from embedkit.transforms.kinds.identity import IdentityMap
 from embedkit.transforms.kinds.whitening import Whitening
 from embedkit.transforms.moments import Moments
-
-Float64 = NDArray[np.float64]
 
 FOLDS = 10
 SURE = 2.5  # standard errors by which a gain over no map must exceed zero: 98 % sure with ten folds

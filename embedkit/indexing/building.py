@@ -10,7 +10,6 @@ from typing import get_args
 import numpy as np
 
 from embedkit import spec
-from embedkit.data.atomic import write_whole
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.encoder import unit_length
 from embedkit.errors import UsageError
@@ -59,9 +58,9 @@ def build_index(
     with replacing(path) as (folder, number):
         scaled = unit_rows(batches, declared=meta.normalized) if unit else batches
         segment = write_segment(folder / SEGMENTS / f"{number:05d}", settings, scaled, layout, lexical)
-        if meta.map_file is not None:
-            write_whole(folder / MAP, meta.map_file)
-        kept_map = stored(folder / MAP) if meta.map_file is not None else None
+        if meta.map is not None:
+            meta.map.save(folder / MAP)
+        kept_map = stored(folder / MAP) if meta.map is not None else None
         manifest = Manifest(settings, metric, meta.dimension, meta.identity, (segment,), kept_map, number)
         write_manifest(folder, replace(manifest, lexical=lexical, without_lexical=lexical is None))
     return Index.open(path)

@@ -42,7 +42,7 @@ def merge(paths: Sequence[str | Path], output: str | Path, *, replaces: bool = F
         ]
         generation = number + max(len(copies), 1)
         kept_map: StoredFile | None = None
-        if first.map_file is not None:
+        if first.map is not None:
             shutil.copyfile(first.path / MAP, folder / MAP)
             kept_map = stored(folder / MAP)
         manifest = replace(first.manifest, segments=(), map=kept_map, generation=generation - 1, tuning=None)

@@ -37,7 +37,7 @@ def write_segment(
 
     def blocks() -> Iterator[NDArray[Any]]:
         for table, vectors in checked(batches, width):
-            documents.append(table)
+            documents.append_table(table)
             named = table.column("id").to_pylist()
             ids.append(_hashes(named))
             if postings is not None:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit import spec
+from embedkit.data.affine import AffineMap
 from embedkit.data.identity import Identity
 from embedkit.embedding.encoder import Encoder, unit_length
 from embedkit.errors import DataError, FormatError, MismatchError, UsageError
@@ -112,14 +113,14 @@ class Index:
         return self.manifest.rows
 
     @cached_property
-    def map_file(self) -> bytes | None:
-        """Return the content of the map file, or None without a map; raises FormatError if the file differs
-        from what was written.
+    def map(self) -> AffineMap | None:
+        """Return the map applied after the encoder, or None without one; raises FormatError if its file
+        differs from what was written.
         """
         path = self.path / MAP
         if self.manifest.map is not None:  # otherwise an earlier version, which did not record it
             self.manifest.map.require_whole(self.path)
-        return path.read_bytes() if path.is_file() else None
+        return AffineMap.load(path) if path.is_file() else None
 
     def tuned(self, **settings: Any) -> Index:
         """Return the same index with other settings for search, among those that a kind sets per query.

@@ -6,8 +6,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from embedkit.data.arrays import Float64
 from embedkit.errors import DataError, MismatchError
-from embedkit.transforms.moments import Float64, FourthMoments, Moments
+from embedkit.transforms.moments import FourthMoments, Moments
 
 TOLERANCE = 1e-10  # share of the largest variance; an axis below it is noise
 Shrinkage = float | Literal["ledoit-wolf"] | None

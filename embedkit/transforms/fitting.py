@@ -112,10 +112,8 @@ def fit_towards(settings: TargetTransform | PairTransform, source: Source, targe
         fitted = fit(aligned(counted(), target.batches))
     else:
         fitted = fit(_vectors(counted()), _vectors(target.batches))
-    content = target.meta.map_file
-    kept = AffineMap.from_bytes(content, where="the target's map") if content is not None else None
     told = with_story(fitted, settings, rows=seen, identity=source.meta.identity)
-    return replace(told, target=Space(target.meta.identity, kept))
+    return replace(told, target=Space(target.meta.identity, target.meta.map))
 
 
 def _vectors(batches: Iterable[Batch]) -> Rows:

@@ -17,8 +17,9 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.arrays import Float64
 from embedkit.errors import DataError, MismatchError
-from embedkit.transforms.moments import Centroid, CrossMoments, Float64, FourthMoments, Moments
+from embedkit.transforms.moments import Centroid, CrossMoments, FourthMoments, Moments
 
 Rows = Iterable[NDArray[np.float32]]
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]

@@ -120,7 +120,7 @@ def test_a_map_behind_it_goes_on_in_the_new_space(run, mapped):
     assert run("apply", "-t", "w.safetensors", "mapped.vec", "-o", "stepwise.vec").code == 0
     at_once, stepwise = (VectorSet.open(Path(name)).meta for name in ("at-once.vec", "stepwise.vec"))
     assert at_once.identity == stepwise.identity
-    assert at_once.map_file == stepwise.map_file
+    assert at_once.map == stepwise.map
     done = run("apply", "-t", "w.safetensors", "old.vec", "-o", "wrong.vec")
     assert done.said.startswith("embedkit: the map wants 384 columns, hash:dim=256 gives 256")
 

@@ -75,7 +75,7 @@ def test_vectors_that_are_falsely_said_to_have_unit_length_are_compared_as_in_on
     assert source.meta.normalized
     writer = VectorSetWriter(Path("long.vec"), source.meta, shard_rows=53)
     for batch in source.batches():
-        writer.write(Batch(batch.table, batch.vectors * numbers.uniform(0.1, 9, (len(batch.vectors), 1))))
+        writer.append(Batch(batch.table, batch.vectors * numbers.uniform(0.1, 9, (len(batch.vectors), 1))))
     long = writer.finish()
     many, one = build_on(here, "many.idx", MappedShards(long)), build_index("one.idx", long.meta, long)
     assert_same_hits(many.hits(QUERIES, 30), one.hits(QUERIES, 30))
@@ -95,10 +95,10 @@ def test_one_worker_builds_the_index_of_one_process_byte_for_byte(here):
 def test_a_map_is_put_behind_and_kept(here):
     source = vectors(lines(120))
     turn = AffineMap(np.random.default_rng(2).normal(size=(6, 16)), np.ones(6), {})
-    many = build_on(here, "many.idx", MappedShards(source, (turn.to_bytes(),)))
+    many = build_on(here, "many.idx", MappedShards(source, (turn,)))
     meta, batches = map_batches(source.meta, source, [turn], None)
     one = build_index("one.idx", meta, batches)
-    assert many.map_file == one.map_file
+    assert many.map == one.map
     mapped = turn.apply(QUERIES)
     assert_same_hits(many.hits(mapped, 9), one.hits(mapped, 9))
 
@@ -139,9 +139,7 @@ def test_what_a_kind_learns_is_learnt_once_of_rows_of_all_shards(here, storage):
 def test_a_sample_is_of_all_rows_as_they_are_indexed(here):
     source = vectors(lines(400))
     turn = AffineMap(3 * np.eye(16), np.ones(16), {})
-    plan = BuildPlan(
-        Path(), MappedShards(source, (turn.to_bytes(),)), None, None, Layout(16, "dot"), *[False] * 3
-    )
+    plan = BuildPlan(Path(), MappedShards(source, (turn,)), None, Layout(16, "dot"), *[False] * 3, None)
     rows = np.concatenate([batch.vectors for batch in map_batches(source.meta, source, [turn], None)[1]])
     np.testing.assert_array_equal(sample(plan, 1000, 0), rows)
     drawn = sample(plan, 40, 0)

@@ -76,14 +76,14 @@ def test_text_is_encoded_where_it_is_read(here, monkeypatch):
 
 def test_maps_are_put_behind_the_vectors(here, vectors):
     turn = AffineMap(np.random.default_rng(2).normal(size=(6, 12)), np.ones(6), {})
-    spread = of_vectors(here, MappedShards(vectors, (turn.to_bytes(),)))
+    spread = of_vectors(here, MappedShards(vectors, (turn,)))
     fitted = fit_on(here, spec.parse("transform", "centre"), spread)
     mapped = turn.apply(np.concatenate([batch.vectors for batch in vectors]))
     mapped = mapped / np.linalg.norm(mapped, axis=1, keepdims=True)
     np.testing.assert_allclose(-fitted.b, mapped.mean(axis=0, dtype=np.float64), rtol=1e-6)
     assert fitted.story["maps"] == [turn.fingerprint]
     with pytest.raises(MismatchError, match="wants 13 columns"):
-        of_vectors(here, MappedShards(vectors, (AffineMap(np.eye(13), np.zeros(13), {}).to_bytes(),)))
+        of_vectors(here, MappedShards(vectors, (AffineMap(np.eye(13), np.zeros(13), {}),)))
 
 
 def test_what_is_not_finite_is_named_with_its_shard(here, vectors, monkeypatch):
@@ -106,13 +106,8 @@ def test_what_is_not_finite_is_named_with_its_shard(here, vectors, monkeypatch):
 
 def test_progress_passes_by(here, vectors):
     passed = []
-
-    def track(partials):
-        for partial in partials:
-            passed.append(len(partial[-1]))
-            yield partial
-
-    fit_on(here, spec.parse("transform", "centre"), of_vectors(here, MappedShards(vectors)), track=track)
+    spread = of_vectors(here, MappedShards(vectors))
+    fit_on(here, spec.parse("transform", "centre"), spread, on_batch=passed.append)
     assert passed == [53] * 7 + [29]
 
 

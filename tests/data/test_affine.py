@@ -1,5 +1,6 @@
 """Maps chain, travel as files, and are refused where they do not fit."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -52,6 +53,31 @@ def test_a_file_gives_the_same_map(folder):
     again = AffineMap.load(folder / "map.safetensors")
     np.testing.assert_array_equal(again.apply(ROWS), transform.apply(ROWS))
     assert (again.fingerprint, again.story) == (transform.fingerprint, transform.story)
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        random_map(3, 4),
+        AffineMap(np.array([[1e-310, -0.0], [1 / 3, 1e300]]), np.zeros(2), {"ä": None, "x": [0.1, 2**62]}),
+        random_map(6, 4, encoder="aa").then(random_map(5, 6)),
+        replace(random_map(3, 4), target=Space(None)),
+        replace(random_map(3, 4), target=Space(Identity("ü", "ff", 3, True, "mean", maps=("aa",)))),
+        replace(random_map(3, 4), target=Space(Identity("new", "ff", 3, True), random_map(3, 7, spec="pca"))),
+    ],
+)
+def test_a_map_that_was_read_is_written_as_the_same_bytes(transform):
+    content = transform.to_bytes()
+    assert AffineMap.from_bytes(content, where="").to_bytes() == content
+
+
+def test_equal_maps_are_one_key_and_survive_a_trip_to_a_worker():
+    transform = random_map(3, 4, spec="identity")
+    there = pickle.loads(pickle.dumps(transform))
+    assert {transform: "loaded"}[there] == "loaded"
+    assert there != random_map(3, 4, spec="centre")
+    assert there != transform.to_bytes()
+    np.testing.assert_array_equal(there.apply(ROWS), transform.apply(ROWS))
 
 
 def test_the_same_map_is_the_same_bytes():

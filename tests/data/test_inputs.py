@@ -19,7 +19,7 @@ def vec(folder):
     """A vector set `x.vec` of three rows in two shards."""
     rows = [Record(f"id{n}", f"title{n} text{n}", {"title": f"title{n}", "meta": {"n": n}}) for n in range(3)]
     writer = VectorSetWriter(Path("x.vec"), VectorMeta(2), shard_rows=2)
-    writer.write(Batch(tables.to_table(rows), np.ones((3, 2), np.float32)))
+    writer.append(Batch(tables.to_table(rows), np.ones((3, 2), np.float32)))
     return writer.finish()
 
 
@@ -89,7 +89,7 @@ def test_a_vector_set_gives_its_texts_ids_and_fields_as_they_were(vec):
 
 def test_a_vector_set_without_texts_is_refused_as_text(folder):
     writer = VectorSetWriter(Path("x.vec"), VectorMeta(2, has_text=False))
-    writer.write(Batch(tables.to_table([Record("a", "b", {})]), np.ones((1, 2), np.float32)))
+    writer.append(Batch(tables.to_table([Record("a", "b", {})]), np.ones((1, 2), np.float32)))
     writer.finish()
     with pytest.raises(DataError, match=r"^x.vec: keeps no texts$"), open_text(["x.vec"], ANY):
         pass

@@ -14,8 +14,8 @@ import pytest
 
 from embedkit.data.affine import AffineMap, Space
 from embedkit.data.text.records import Record
+from embedkit.data.vectors import files as vector_files
 from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
-from embedkit.embedding import encoding as corpus
 from embedkit.embedding.encoder import with_maps
 from embedkit.embedding.encoding import describe, encode_batches, encode_to, is_complete, map_batches
 from embedkit.embedding.loading import load
@@ -106,7 +106,7 @@ def test_a_full_disk_keeps_what_is_sealed(folder, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(corpus, "export", full)
+        patch.setattr(vector_files, "export", full)
         with pytest.raises(OSError, match="No space left"):
             finish("x.npy")
     assert names(folder) == ["x.npy.partial"]

@@ -60,6 +60,7 @@ def test_a_map_of_version_1_is_read():
         [0.5],
         {"spec": "example"},
     )
+    assert transform.to_bytes() == (GOLDEN / "map-v1.safetensors").read_bytes()
 
 
 def test_label_vectors_of_version_1_are_read(folder):

@@ -26,12 +26,12 @@ def write_all(folder: Path) -> None:
     encoder = load("hash:dim=2")
     vectors = encoder.encode([record.text for record in RECORDS])
     writer = VectorSetWriter(folder / "vectors", VectorMeta(2, encoder.identity))
-    writer.write(Batch(tables.to_table(RECORDS), vectors))
+    writer.append(Batch(tables.to_table(RECORDS), vectors))
     made = writer.finish()
     codes = np.array([[0.5, -0.25], [-0.25, 1]], dtype=np.float32)
     for dtype in ("binary", "int8"):
         writer = VectorSetWriter(folder / dtype, VectorMeta(2, dtype=dtype))
-        writer.write(Batch(tables.to_table(RECORDS), codes))
+        writer.append(Batch(tables.to_table(RECORDS), codes))
         writer.finish()
     AffineMap(np.array([[1.0, 2.0]]), np.array([0.5]), {"spec": "example"}).save(folder / "map.safetensors")
     for name in ("index", "deleted"):

@@ -137,7 +137,7 @@ def test_no_candidates_are_refused(folder, kind, setting):
 def coded(dtype, rows=ROWS, identity=UNIT):
     writer = VectorSetWriter(Path("x.vec"), VectorMeta(rows.shape[1], identity, dtype), shard_rows=1024)
     for batch in batches(rows):
-        writer.write(batch)
+        writer.append(batch)
     return writer.finish()
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from embedkit.data.affine import AffineMap
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.errors import FormatError
 from embedkit.indexing.building import build_index
@@ -20,7 +21,7 @@ QUERIES = np.ones((1, 3), np.float32)
 def idx(folder):
     """An index with a map and tombstones."""
     rows = np.arange(9, dtype=np.float32).reshape(3, 3)
-    meta = VectorMeta(3, map_file=b"a map")
+    meta = VectorMeta(3, map=AffineMap(np.eye(3), np.zeros(3), {}))
     build_index("x.idx", meta, [Batch(pa.table({"id": list("abc")}), rows)])
     delete("x.idx", ["b"])
     return Path("x.idx")

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from embedkit.data.affine import AffineMap
 from embedkit.data.vectors.vector_set import VectorMeta
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError, MismatchError
@@ -60,10 +61,11 @@ def test_a_document_that_is_deleted_meets_none(folder, docs):
 
 def test_the_map_goes_with_it(folder, docs):
     meta, batches = docs("a")
-    build_index("a.idx", VectorMeta(16, meta.identity, map_file=b"map"), batches)
+    map = AffineMap(np.eye(16), np.zeros(16), {})
+    build_index("a.idx", VectorMeta(16, meta.identity, map=map), batches)
     index = merge(["a.idx"], "c.idx")
-    assert index.map_file == b"map"
-    assert index.manifest.map.bytes == 3
+    assert index.map == map
+    assert index.manifest.map.bytes == len(map.to_bytes())
 
 
 @pytest.mark.parametrize(

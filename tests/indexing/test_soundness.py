@@ -10,6 +10,7 @@ import orjson
 import pyarrow as pa
 import pytest
 
+from embedkit.data.affine import AffineMap
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.errors import FormatError
 from embedkit.indexing import store
@@ -55,12 +56,12 @@ def test_what_lies_between_is_left_to_verify(idx):
 
 def test_a_map_is_checked_when_it_is_read(folder, monkeypatch):
     monkeypatch.setattr(store, "CHECKED_WHOLE", 0)
-    table = pa.table({"id": ["a"]})
-    build_index("x.idx", VectorMeta(16, map_file=b"a map"), [Batch(table, ROWS[:1])])
-    assert Index.open("x.idx").map_file == b"a map"
+    table, map = pa.table({"id": ["a"]}), AffineMap(np.eye(16), np.zeros(16), {})
+    build_index("x.idx", VectorMeta(16, map=map), [Batch(table, ROWS[:1])])
+    assert Index.open("x.idx").map == map
     flip(folder / "x.idx/map.safetensors", 2)
     with pytest.raises(FormatError, match=r"^x.idx/map.safetensors: has another checksum"):
-        _ = Index.open("x.idx").map_file
+        _ = Index.open("x.idx").map
 
 
 def lengthen_an_id(file):

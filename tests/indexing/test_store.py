@@ -8,6 +8,7 @@ import orjson
 import pyarrow as pa
 import pytest
 
+from embedkit.data.affine import AffineMap
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError, FormatError, MismatchError, UnknownNameError, UsageError
@@ -15,12 +16,13 @@ from embedkit.indexing.building import build_index
 from embedkit.indexing.store import Index
 
 HASH = load("hash:dim=8")
+MAP = AffineMap(np.eye(8), np.zeros(8), {"spec": "example"})
 TEXTS = ["one", "two", "three"]
 
 
 def built(**options):
     table = pa.table({"id": ["a", "b", "c"], "text": TEXTS})
-    meta = VectorMeta(8, HASH.identity, map_file=b"map")
+    meta = VectorMeta(8, HASH.identity, map=MAP)
     return build_index(Path("x.idx"), meta, [Batch(table, HASH.encode(TEXTS))], **options)
 
 
@@ -37,7 +39,7 @@ def rewritten(manifest, **changed):
 def test_it_opens_as_it_was_built(folder):
     index = Index.open(built().path)
     assert (index.rows, index.dimension, index.kind, index.metric) == (3, 8, "flat", "cosine")
-    assert (index.identity, index.map_file) == (HASH.identity, b"map")
+    assert (index.identity, index.map) == (HASH.identity, MAP)
 
 
 def test_a_hit_is_the_document_and_its_similarity(folder):

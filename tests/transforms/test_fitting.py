@@ -118,7 +118,7 @@ def source(encoder, rows=ROWS, cut=30):
     records = [Record(str(number), "", {}) for number in range(len(rows))]
     parts = zip((records[:cut], records[cut:]), np.split(rows, [cut]), strict=True)
     identity = encoder.identity if encoder else None
-    meta = VectorMeta(rows.shape[1], identity, map_file=getattr(encoder, "map_file", None))
+    meta = VectorMeta(rows.shape[1], identity, map=getattr(encoder, "map", None))
     return Source(meta, [Batch(tables.to_table(part), vectors) for part, vectors in parts])
 
 
@@ -133,7 +133,7 @@ def test_a_map_fitted_towards_a_target_leads_to_it(kind):
     assert (fitted.story["rows"], fitted.story["encoder"]) == (70, HASH.identity.fingerprint)
     assert fitted.target == Space(OTHER.identity)
     mapped = with_maps(HASH, [fitted])
-    assert (mapped.identity, mapped.map_file) == (OTHER.identity, None)
+    assert (mapped.identity, mapped.map) == (OTHER.identity, None)
     expected = (
         kind.fit([(ROWS, np.flip(ROWS))]) if kind == Procrustes() else kind.fit([ROWS], [np.flip(ROWS)])
     )
@@ -144,7 +144,7 @@ def test_the_map_behind_the_target_is_the_one_that_queries_need():
     centred = with_maps(WIDE, [fit_map(Centre(), [TARGETS], dimension=9, identity=WIDE.identity)])
     fitted = fit_towards(Procrustes(), source(HASH), source(centred, TARGETS))
     mapped = with_maps(HASH, [fitted])
-    assert (mapped.identity, mapped.map_file) == (centred.identity, centred.map_file)
+    assert (mapped.identity, mapped.map) == (centred.identity, centred.map)
 
 
 def test_pairs_must_have_the_same_ids_and_other_targets_need_not():

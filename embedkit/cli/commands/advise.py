@@ -69,7 +69,7 @@ def advise(
     with open_as_vectors(names, reading, encoding, common, with_text=False, load=load) as vectors:
         labelled = None
         if gold is not None:
-            made_by = (vectors.meta.identity, vectors.meta.map_file)
+            made_by = (vectors.meta.identity, vectors.meta.map)
             encoder = load_cached_for(encoding, *made_by, where=names[0], no_cache=no_cache)
             labelled = label(encoder, gold, where=pairs)
         finite = checked(vectors.batches, vectors.meta.dimension)

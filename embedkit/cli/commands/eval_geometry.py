@@ -156,7 +156,7 @@ def _alignment(
     if asked.positives is None:
         return None
     own = dataclasses.replace(encoding, transform=None)
-    encoder = own.load_for(meta.identity, meta.map_file, where=where)
+    encoder = own.load_for(meta.identity, meta.map, where=where)
     if meta.identity is not None:
         others = "the pairs' encoder"
         meta.identity.require_same_space(encoder.identity, where=where, mine="it", others=others)

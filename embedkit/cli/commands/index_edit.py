@@ -42,7 +42,7 @@ def add(
     names, index = input_names(files), Index.open(path)
 
     def load() -> Any:
-        return encoding.load_for(index.identity, index.map_file, where=str(path))
+        return encoding.load_for(index.identity, index.map, where=str(path))
 
     with open_as_vectors(names, reading, encoding, common, load=load) as vectors:
         source, batches, coded = vectors.source, vectors.batches, False

@@ -76,9 +76,9 @@ def label(
     with open_text(names, reading.format()) as reader, _destination(output) as out:
         predicted = label_records(encoding.load(), reader, labeller, first=256)
         chosen = format or _usual_format(output, common)
-        progress = Progress(common.quiet or output is None, reader)
         lists = labels.multiple or (k or 1) > 1
-        none = write_predictions(progress.track(predicted), out, chosen, lists=lists)
+        with Progress(common.quiet or output is None, reader) as progress:
+            none = write_predictions(predicted, out, chosen, progress.add, lists=lists)
         if not reader.read:
             raise DataError("there is no text in the input", where=reader.name)
     _close(common, reader, progress, output, none)

@@ -24,14 +24,14 @@ def merge(
 ) -> None:
     """Join vector sets of one encoder into one; parts made with --shard become the set of an unsplit run."""
     from embedkit.data.atomic import refuse_existing
-    from embedkit.data.vectors import slices as parts
+    from embedkit.data.vectors import slices
     from embedkit.data.vectors.vector_set import META, VectorSet
 
     relay_warnings(common.quiet)
     refuse_existing(output, force=common.force, marker=META)
-    progress = Progress(common.quiet)
-    merged = parts.merge([VectorSet.open(path) for path in sets], output)
-    progress.rows = merged.rows
+    opened = [VectorSet.open(path) for path in sets]
+    with Progress(common.quiet, total=sum(one.rows for one in opened)) as progress:
+        merged = slices.merge(opened, output, progress.add)
     report(common, progress, output, rows=merged.rows, dimension=merged.meta.dimension, reader=None)
 
 

@@ -112,7 +112,7 @@ def _encoder(
 
     if index.identity is not None:
         beside.append(pool.submit(prepare, encoding.settings_like(index.identity)))
-    encoder = encoding.load_for(index.identity, index.map_file, where=str(index.path))
+    encoder = encoding.load_for(index.identity, index.map, where=str(index.path))
     index.require_encoder(encoder)
     return encoder
 

@@ -106,9 +106,8 @@ def of_models(
 
     encoders = load_once(systems, no_cache=no_cache)
     texts = [record.text for record in queries.records]
-    with open_text(corpus, reading.format()) as reader:
-        follow = Progress(common.quiet, reader).track
-        found = search_corpus(encoders, texts, reader, asked.task.searched(k), follow)
+    with open_text(corpus, reading.format()) as reader, Progress(common.quiet, reader) as progress:
+        found = search_corpus(encoders, texts, reader, asked.task.searched(k), progress.add)
     absent = _absent(asked.task, frozenset(found.ids), where=", ".join(corpus))
     searches = []
     for system, hits in zip(systems, found.found, strict=True):
@@ -177,7 +176,7 @@ def _search(
 def _encoder_for(index: Index, encoding: EncoderOptions, *, no_cache: bool) -> Encoder:
     """Return the encoder of an index's vectors, with the cache unless `no_cache`."""
     where = str(index.path)
-    encoder = load_cached_for(encoding, index.identity, index.map_file, where=where, no_cache=no_cache)
+    encoder = load_cached_for(encoding, index.identity, index.map, where=where, no_cache=no_cache)
     index.require_encoder(encoder)
     return encoder
 

@@ -103,14 +103,14 @@ def load_cached(encoding: EncoderOptions, *, no_cache: bool) -> Encoder:
 
 
 def load_cached_for(
-    encoding: EncoderOptions, identity: Identity | None, map_file: bytes | None, *, where: str, no_cache: bool
+    encoding: EncoderOptions, identity: Identity | None, map: AffineMap | None, *, where: str, no_cache: bool
 ) -> Encoder:
     """Return the encoder of vectors of `identity`, as `EncoderOptions.load_for` does, with the cache unless
     `no_cache`.
     """
     from embedkit.embedding.cached import cached, open_cache
 
-    encoder = encoding.load_for(identity, map_file, where=where)
+    encoder = encoding.load_for(identity, map, where=where)
     return encoder if no_cache else cached(encoder, settings_for(encoding, identity), open_cache())
 
 
@@ -149,10 +149,10 @@ def encode_once(
     plain = [each.encoder if isinstance(each, Mapped) else each for each in encoders]
     by_settings = {system.settings: encoder for system, encoder in zip(systems, plain, strict=True)}
     total = len(set(texts))
-    remembered = {
-        settings: remember(encoder, texts, Progress(common.quiet, total=total).track)
-        for settings, encoder in by_settings.items()
-    }
+    remembered = {}
+    for settings, encoder in by_settings.items():
+        with Progress(common.quiet, total=total) as progress:
+            remembered[settings] = remember(encoder, texts, progress.add)
     return [with_maps(remembered[system.settings], system.maps) for system in systems]
 
 

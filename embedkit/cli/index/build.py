@@ -123,17 +123,16 @@ def _as_vector_set(
 ) -> Iterator[VectorSet]:
     """Yield inputs as a vector set: the input itself, or a temporary copy next to the output."""
     from embedkit.data.atomic import scratch_folder
-    from embedkit.data.vectors.vector_set import VectorSet, VectorSetWriter
+    from embedkit.data.vectors.files import write_to
+    from embedkit.data.vectors.vector_set import VectorSet
 
     with open_as_vectors(names, reading, encoding, common) as vectors:
         if isinstance(vectors.source, VectorSet) and not encoding.transform and encoding.model is None:
             yield vectors.source
             return
         with scratch_folder(output) as folder:
-            writer = VectorSetWriter(folder / "spool.vec", vectors.meta)
-            for batch in vectors.batches:
-                writer.write(batch)
-            yield writer.finish()
+            write_to(folder / "spool.vec", vectors.meta, vectors.batches)
+            yield VectorSet.open(folder / "spool.vec")
 
 
 def _tuning(

@@ -62,7 +62,7 @@ def _read_vectors(index: Index, name: str, reading: TextOptions, encoding: Encod
         texts = [record.text for record in source]
         if not texts:
             raise UsageError("there is no query in it", where=name)
-    encoder = encoding.load_for(index.identity, index.map_file, where=str(index.path))
+    encoder = encoding.load_for(index.identity, index.map, where=str(index.path))
     index.require_encoder(encoder)
     vectors = encoder.encode(texts, "query")
     require_finite(vectors, texts)

@@ -16,6 +16,7 @@ from embedkit.cli.eval.systems import load_cached, load_cached_for
 from embedkit.cli.figures import print_facts, print_table
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
 from embedkit.cli.vector_input import VectorInput, open_as_vectors
+from embedkit.data.arrays import Float64
 from embedkit.data.atomic import refuse_existing
 from embedkit.data.names import readable_name
 from embedkit.data.text.pairs import Columns, read_pairs
@@ -28,7 +29,7 @@ from embedkit.transforms.streaming import fourth_moments_of
 if TYPE_CHECKING:
     from embedkit.data.affine import AffineMap
     from embedkit.embedding.encoder import Encoder
-    from embedkit.evaluation.whitening_tuning import Float64, TunedWhitening, WhiteningCandidate
+    from embedkit.evaluation.whitening_tuning import TunedWhitening, WhiteningCandidate
 
 SHOWN = 12  # best candidates to show, in addition to the chosen one and no map
 
@@ -60,8 +61,8 @@ def tune_to(
     with open_as_vectors(names, reading, encoding, common, with_text=False, load=load) as vectors:
         encoder = _encoder(vectors, encoding, where=names[0], no_cache=no_cache)
         moments = fourth_moments_of(batch.vectors for batch in vectors.batches)
-    progress = Progress(common.quiet, total=len(set(texts_of(pairs))))
-    encoded = remember(encoder, texts_of(pairs), progress.track)
+    with Progress(common.quiet, total=len(set(texts_of(pairs)))) as progress:
+        encoded = remember(encoder, texts_of(pairs), progress.add)
     X, Y = encoded.encode([pair.first for pair in pairs]), encoded.encode([pair.second for pair in pairs])
     tuning = tune(moments, X, Y, gold, grid=Grid(**given), seed=common.seed, where=pairs_name)
     fitted = tuned_map(tuning, moments, vectors.meta.identity, pairs=pairs_name)
@@ -73,7 +74,7 @@ def _encoder(vectors: VectorInput, encoding: EncoderOptions, *, where: str, no_c
     """Load the encoder that made the vectors, with their map."""
     meta = vectors.meta
     own = dataclasses.replace(encoding, transform=None)
-    encoder = load_cached_for(own, meta.identity, meta.map_file, where=where, no_cache=no_cache)
+    encoder = load_cached_for(own, meta.identity, meta.map, where=where, no_cache=no_cache)
     if meta.identity is not None:
         meta.identity.require_same_space(
             encoder.identity, where=where, mine="it", others="the pairs' encoder"

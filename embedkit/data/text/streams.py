@@ -115,10 +115,11 @@ class Stream:
 
 
 class Table(NamedTuple):
-    """The schema of an opened parquet or arrow input, and its record batches."""
+    """The schema of an opened parquet or arrow input, its record batches, and the rows per row group."""
 
     schema: Any
     batches: Iterator[Any]
+    group_rows: tuple[int, ...] = ()  # of all row groups of a parquet file
 
 
 def require_distinct(names: Sequence[str], where: str) -> None:
@@ -343,7 +344,8 @@ def _open_table(stream: Stream) -> Table:
         file = _arrow_errors(stream, lambda: parquet.ParquetFile(stream.file))
         groups = range(stream.first_group, file.num_row_groups)
         rows = _batches(stream, lambda: file.iter_batches(batch_size=8192, row_groups=groups))
-        return Table(file.schema_arrow, rows)
+        group_rows = tuple(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))
+        return Table(file.schema_arrow, rows, group_rows)
     reader = _arrow_errors(stream, lambda: pa.ipc.open_file(stream.file))
     return Table(
         reader.schema, _batches(stream, lambda: map(reader.get_batch, range(reader.num_record_batches)))

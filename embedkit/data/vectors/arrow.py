@@ -11,6 +11,7 @@ from typing import IO, Any
 
 import orjson
 
+from embedkit.data.affine import AffineMap
 from embedkit.data.atomic import whole_file
 from embedkit.data.text.streams import Stream
 from embedkit.data.vectors import tables
@@ -27,8 +28,9 @@ def read_table(stream: Stream) -> tuple[VectorMeta, Iterator[Batch]]:
     annotation = (schema.metadata or {}).get(_META_KEY)
     if annotation:
         try:
-            map_file = schema.metadata.get(_MAP_KEY)
-            meta = VectorMeta.from_json(orjson.loads(annotation), map_file, where=stream.name)
+            content = schema.metadata.get(_MAP_KEY)
+            map = AffineMap.from_bytes(content, where=f"the map in {stream.name}") if content else None
+            meta = VectorMeta.from_json(orjson.loads(annotation), map, where=stream.name)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FormatError(
                 f"what it says of its vectors is damaged: {error!r}", where=stream.name
@@ -96,7 +98,7 @@ def write_arrow_stream(meta: VectorMeta, batches: Iterable[Batch], file: IO[byte
     """
     import pyarrow as pa
 
-    writer = columns = None
+    writer, columns, metadata = None, None, _metadata(meta)
     for table, vectors in batches:
         if columns is None:
             columns = table.schema
@@ -106,7 +108,7 @@ def write_arrow_stream(meta: VectorMeta, batches: Iterable[Batch], file: IO[byte
                 f"field types change at id {id!r}, which an Arrow stream cannot follow",
                 hint="write a vector set with -o",
             )
-        whole = _annotated(stored(tables.conform(table, columns), vectors, meta), meta)
+        whole = stored(tables.conform(table, columns), vectors, meta).replace_schema_metadata(metadata)
         writer = writer or pa.ipc.new_stream(pa.PythonFile(file, mode="w"), whole.schema)
         writer.write_table(whole)
         file.flush()
@@ -132,18 +134,18 @@ def write_arrow(source: VectorSet, path: Path) -> None:
 
 
 def _write_batches(source: VectorSet, open_writer: Callable[[Any], Any]) -> None:
-    writer = None
+    writer, metadata = None, _metadata(source.meta)
     for table, vectors in source:
-        whole = _annotated(stored(table, vectors, source.meta), source.meta)
+        whole = stored(table, vectors, source.meta).replace_schema_metadata(metadata)
         writer = writer or open_writer(whole.schema)
         writer.write_table(whole)
     if writer is not None:
         writer.close()
 
 
-def _annotated(table: Any, meta: VectorMeta) -> Any:
-    """Return the table with `meta` in its schema's metadata."""
+def _metadata(meta: VectorMeta) -> dict[bytes, bytes]:
+    """Return `meta` as the metadata of a schema."""
     metadata = {_META_KEY: orjson.dumps(meta.to_json())}
-    if meta.map_file is not None:
-        metadata[_MAP_KEY] = meta.map_file
-    return table.replace_schema_metadata(metadata)
+    if meta.map is not None:
+        metadata[_MAP_KEY] = meta.map.to_bytes()
+    return metadata

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from embedkit.data.text.rows import has_vectors_beside
 from embedkit.data.text.streams import Stream
@@ -15,15 +14,12 @@ from embedkit.data.vectors.arrow import read_table, write_arrow, write_arrow_str
 from embedkit.data.vectors.columns import require_vectors
 from embedkit.data.vectors.jsonl import read_jsonl, write_jsonl, write_jsonl_file
 from embedkit.data.vectors.npy import ids_beside, read_npy, write_npy
-from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
+from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet, VectorSetWriter
 from embedkit.errors import UsageError
 
-if TYPE_CHECKING:
-    from embedkit.data.vectors.vector_set import Batch, VectorMeta
-
 __all__ = [
-    "VectorFile", "export", "holds_vectors", "ids_beside", "is_file_output", "read_vectors",
-    "require_numbers", "write_arrow_stream", "write_jsonl",
+    "VectorFile", "export", "finish_output", "holds_vectors", "ids_beside", "is_file_output", "read_vectors",
+    "require_numbers", "write_arrow_stream", "write_jsonl", "write_to",
 ]  # fmt: skip
 
 
@@ -104,19 +100,18 @@ def require_numbers(meta: VectorMeta, path: Path | None) -> None:
         )
 
 
-def write_to(path: Path, meta: VectorMeta, batches: Iterable[Batch], *, force: bool) -> None:
+def write_to(path: Path, meta: VectorMeta, batches: Iterable[Batch], *, force: bool = False) -> None:
     """Write batches to `path`, as a vector set or one file by its extension, whole or not at all."""
-    from embedkit.data.vectors.vector_set import VectorSetWriter
-
-    writer = VectorSetWriter(path, meta, force=force)
-    try:
+    with VectorSetWriter(path, meta, force=force, resumable=False) as writer:
         for batch in batches:
-            writer.write(batch)
-        if not is_file_output(path):
-            writer.finish()
-            return
-        export(writer.complete(), path)
-    except BaseException:
+            writer.append(batch)
+        finish_output(writer)
+
+
+def finish_output(writer: VectorSetWriter) -> None:
+    """Finish what a writer has written, as a vector set or one file by the extension of its path."""
+    if is_file_output(writer.path):
+        export(writer.complete(), writer.path)
         writer.remove()
-        raise
-    writer.remove()
+    else:
+        writer.finish()

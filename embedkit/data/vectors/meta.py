@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from embedkit.data.affine import AffineMap
 from embedkit.data.atomic import write_whole
 from embedkit.data.formats import require_format
 from embedkit.data.identity import Identity
@@ -36,6 +37,11 @@ class Batch(NamedTuple):
     table: Any
     vectors: NDArray[np.float32]
 
+    @property
+    def rows(self) -> int:
+        """Return the number of rows."""
+        return len(self.vectors)
+
 
 @dataclass(frozen=True)
 class VectorMeta:
@@ -45,9 +51,7 @@ class VectorMeta:
     identity: Identity | None = None
     dtype: DType = "float32"
     has_text: bool = True
-    map_file: bytes | None = field(
-        default=None, repr=False
-    )  # content of the file of the map applied after the encoder
+    map: AffineMap | None = field(default=None, repr=False)  # the map applied after the encoder
     part: str | None = None  # "2/4": the second of four slices of one corpus, to be merged
     ranges: Int8Codes | None = field(default=None, repr=False)  # ranges of int8 codes, once known
 
@@ -97,7 +101,7 @@ class VectorMeta:
         }
 
     @classmethod
-    def from_json(cls, value: dict[str, Any], map_file: bytes | None = None, *, where: str) -> VectorMeta:
+    def from_json(cls, value: dict[str, Any], map: AffineMap | None = None, *, where: str) -> VectorMeta:
         """Return the properties that `to_json` wrote; the map is stored separately. Raises FormatError for an
         unknown dtype.
         """
@@ -110,7 +114,7 @@ class VectorMeta:
         ranges = Int8Codes.from_json(value["codes"]) if dtype == "int8" else None
         if ranges is not None and ranges.width != value["dimension"]:
             raise ValueError(f"{ranges.width} ranges for {value['dimension']} columns")
-        return cls(value["dimension"], identity, dtype, value["text"], map_file, value.get("part"), ranges)
+        return cls(value["dimension"], identity, dtype, value["text"], map, value.get("part"), ranges)
 
 
 def read_meta(folder: Path) -> tuple[VectorMeta, tuple[Shard, ...]]:
@@ -123,8 +127,8 @@ def read_meta(folder: Path) -> tuple[VectorMeta, tuple[Shard, ...]]:
     try:
         value = orjson.loads((folder / META).read_bytes())
         require_format(value, FORMAT, VERSIONS, thing="a vector set", where=where)
-        map_file = (folder / MAP).read_bytes() if (folder / MAP).is_file() else None
-        meta = VectorMeta.from_json(value, map_file, where=where)
+        map = AffineMap.load(folder / MAP) if (folder / MAP).is_file() else None
+        meta = VectorMeta.from_json(value, map, where=where)
         shards = tuple(Shard(**shard) for shard in value["shards"])
         if (rows := sum(shard.rows for shard in shards)) != value["rows"]:
             raise ValueError(f"{rows} rows in its shards, {value['rows']} in all")
@@ -143,6 +147,6 @@ def write_meta(folder: Path, meta: VectorMeta, shards: Iterable[Shard]) -> None:
         **meta.to_json(),
         "shards": [asdict(shard) for shard in shards],
     }
-    if meta.map_file is not None:
-        write_whole(folder / MAP, meta.map_file)
+    if meta.map is not None:
+        meta.map.save(folder / MAP)
     write_whole(folder / META, orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")

@@ -91,7 +91,7 @@ class ShardWriter:
                 raise self._changed(f"in records {first} to {first + expected.rows - 1}")
             first += expected.rows
 
-    def append(self, table: Any) -> None:
+    def append_table(self, table: Any) -> None:
         """Add rows; a full shard is sealed at once. A column `vector`, if present, is not part of the source
         digest.
         """

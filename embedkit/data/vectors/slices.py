@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
 from embedkit.data.atomic import whole_folder
 from embedkit.data.text.records import Record
+from embedkit.data.vectors import tables
 from embedkit.data.vectors.shards import SHARD_ROWS, Shard, shard_name
 from embedkit.data.vectors.vector_set import VectorSet, write_meta
 from embedkit.errors import DataError, MismatchError, UsageError
@@ -48,25 +49,27 @@ def rows_of_part(rows: int, number: int, parts: int) -> int:
     return rounds * SHARD_ROWS + min(max(rest - (number - 1) * SHARD_ROWS, 0), SHARD_ROWS)
 
 
-def merge(sets: Sequence[VectorSet], path: Path) -> VectorSet:
+def merge(
+    sets: Sequence[VectorSet], path: Path, on_batch: Callable[[int], None] = lambda rows: None
+) -> VectorSet:
     """Copy the shards of several vector sets into one at `path`, which appears whole or not at all.
 
     The slices of one corpus (all of them, in any order) give the set of an unsplit run, byte for byte; other
-    sets follow one another in the given order. Raises MismatchError when encoders, dimensions or types
-    differ, or a slice is missing.
+    sets follow one another in the given order. `on_batch` is called with the rows of each shard. Raises
+    MismatchError when encoders, dimensions or types differ, or a slice is missing.
     """
     _require_alike(sets)
+    tables.unify(one.schema for one in sets)  # warns about fields without a common type
     with whole_folder(path) as folder:
         shards = []
         for number, (source, shard) in enumerate(_in_order(sets)):
             file = shard_name(number)
             shutil.copyfile(source.path / shard.file, folder / file)
             shards.append(replace(shard, file=file))
+            on_batch(shard.rows)
         has_text = all(one.meta.has_text for one in sets)
         write_meta(folder, replace(sets[0].meta, part=None, has_text=has_text), shards)
-    merged = VectorSet.open(path)
-    _ = merged.schema  # warns about fields without a common type
-    return merged
+    return VectorSet.open(path)
 
 
 def _in_order(sets: Sequence[VectorSet]) -> Iterator[tuple[VectorSet, Shard]]:

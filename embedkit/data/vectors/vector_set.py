@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +45,7 @@ class VectorSet:
     path: Path
     meta: VectorMeta
     shards: tuple[Shard, ...] = field(repr=False)
+    known_schema: Any = field(default=None, repr=False, compare=False)  # `schema`, where it is known already
 
     @classmethod
     def open(cls, path: str | Path) -> VectorSet:
@@ -61,7 +63,7 @@ class VectorSet:
     @cached_property
     def schema(self) -> Any:
         """Return one Arrow schema for the id, text and fields of all shards."""
-        return tables.unify(
+        return self.known_schema or tables.unify(
             schema.remove(schema.get_field_index(VECTOR))
             for schema in (table.schema for table in self._tables())
         )
@@ -127,10 +129,11 @@ class VectorSetWriter(ShardWriter):
     """A writer of a vector set: shards go into a folder next to `path`, which is put in place when it is
     finished.
 
-    The unfinished folder is `NAME.partial`; once it holds sealed rows it is kept, so that `resume` can
-    continue. `settings` holds other settings that must be equal to resume (the input's names, the precision).
-    int8 codes need the ranges of all rows: the unfinished folder holds float32 and is coded when it is
-    finished. Raises ExistsError when an unfinished run exists and neither `resume` nor `force` is given.
+    A `with` block that ends before that keeps the unfinished folder, `NAME.partial`, if it holds sealed rows,
+    so that `resume` can continue; if `resumable` is False, it deletes the folder. `settings` holds other
+    settings that must be equal to resume (the input's names, the precision). int8 codes need the ranges of
+    all rows: the unfinished folder holds float32 and is coded when it is finished. Raises ExistsError when an
+    unfinished run exists and neither `resume` nor `force` is given.
     """
 
     def __init__(
@@ -141,23 +144,13 @@ class VectorSetWriter(ShardWriter):
         settings: dict[str, Any] | None = None,
         resume: bool = False,
         force: bool = False,
+        resumable: bool = True,
         shard_rows: int = SHARD_ROWS,
     ) -> None:
-        self.path, self.meta = path, meta
+        self.path, self.meta, self.resumable = path, meta, resumable
         partial = partial_folder(path)
         _refuse_strangers(partial)
         partial.mkdir(exist_ok=True)
-        self._lock = hold(partial)
-        if force and not resume:
-            for file in partial.iterdir():
-                file.unlink()
-        elif not resume and any(partial.glob("*.arrow")):
-            os.close(self._lock)
-            raise ExistsError(
-                "an unfinished run is here",
-                where=str(partial),
-                hint="encode --resume continues it, --force starts again",
-            )
         header = {
             "format": FORMAT,
             "version": meta.version,
@@ -165,16 +158,32 @@ class VectorSetWriter(ShardWriter):
             **meta.to_json(),
             **(settings or {}),
         }
-        try:
+        with ExitStack() as stack:
+            stack.callback(os.close, hold(partial))
+            if force and not resume:
+                for file in partial.iterdir():
+                    file.unlink()
+            elif not resume and any(partial.glob("*.arrow")):
+                raise ExistsError(
+                    "an unfinished run is here",
+                    where=str(partial),
+                    hint="encode --resume continues it, --force starts again",
+                )
             super().__init__(partial, header, shard_rows=shard_rows, resume=resume)
-        except BaseException:
-            os.close(self._lock)
-            raise
+            self._lock: ExitStack | None = stack.pop_all()
 
-    def write(self, batch: Batch) -> None:
+    def __enter__(self) -> VectorSetWriter:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._lock is not None and not (self.resumable and self.sealed):
+            self.remove()
+        self._release()
+
+    def append(self, batch: Batch) -> None:
         """Append a batch; raises DataError naming the first row that holds NaN or infinity."""
         for table, vectors in checked([batch], self.meta.dimension):
-            self.append(stored(table, vectors, self.meta))
+            self.append_table(stored(table, vectors, self.meta))
 
     def complete(self) -> VectorSet:
         """Seal the last shard and write the meta file.
@@ -195,20 +204,18 @@ class VectorSetWriter(ShardWriter):
         else:
             put_in_place(self.folder, self.path)
             drop_journal(self.path)
-        os.close(self._lock)
+        self._release()
         return VectorSet.open(self.path)
 
     def remove(self) -> None:
         """Remove the unfinished folder, once its content is stored elsewhere."""
         discard(self.folder)
-        os.close(self._lock)
+        self._release()
 
-    def abandon(self) -> int:
-        """Leave an unfinished run: keep sealed shards and return their rows, or remove an empty folder."""
-        if not self.sealed:
-            discard(self.folder)
-        os.close(self._lock)
-        return self.sealed_rows
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def _shape(self, table: Any) -> Any:
         return kept(table, self.meta)

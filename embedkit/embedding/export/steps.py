@@ -13,6 +13,7 @@ import orjson
 from numpy.typing import NDArray
 
 from embedkit.data.affine import AffineMap
+from embedkit.data.arrays import Float32
 from embedkit.embedding.model_folder import ModelFolder
 from embedkit.embedding.model_reading import Reading
 from embedkit.errors import ModelError
@@ -21,8 +22,6 @@ _STOCK = "sentence_transformers.models."
 _IDENTITY = "torch.nn.modules.linear.Identity"
 _TOKENS = {"cls": "cls_token", "max": "max_tokens", "mean": "mean_tokens"}
 _LAYERS = {"first-last": (1, -1), "last2": (-2, -1), "embedding": (0,)}  # indices of hidden states
-
-Float32 = NDArray[np.float32]
 
 
 class Step(NamedTuple):

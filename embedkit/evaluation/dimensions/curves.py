@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.arrays import Float32
 from embedkit.data.text.pairs import Pair
 from embedkit.embedding.encoder import Encoder, unit_length
 from embedkit.errors import DataError, UsageError
@@ -16,8 +17,6 @@ from embedkit.evaluation.dimensions.reductions import Reduction, reductions
 from embedkit.evaluation.neighbours import SampleNeighbours
 from embedkit.evaluation.reservoir import Sample
 from embedkit.evaluation.sts import remember, require_order, spearman
-
-Float32 = NDArray[np.float32]
 
 KEEP_NEIGHBOURS, KEEP_SPEARMAN = 0.95, 0.99
 WORTH = 0.9  # largest share of the full dimension; a map to more dimensions saves too little

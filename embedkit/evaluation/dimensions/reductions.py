@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.affine import AffineMap
+from embedkit.data.arrays import Float32
 from embedkit.transforms.axes import principal_axes
 from embedkit.transforms.kinds.gaussian import Gaussian
 from embedkit.transforms.streaming import moments_of
-
-Float32 = NDArray[np.float32]
 
 
 class Reduction(NamedTuple):

@@ -7,14 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.arrays import Float32, Float64
 from embedkit.embedding.encoder import unit_length
 from embedkit.errors import DataError
 from embedkit.evaluation.bootstrap import Estimate, resampled_means, share_estimate
 from embedkit.evaluation.jackknife import with_effects
 from embedkit.evaluation.neighbours import TIE, nearest
 
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
 Ids = NDArray[np.int64]
 Kept = NDArray[np.bool_]
 

@@ -6,13 +6,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from embedkit.data.arrays import Float32, Float64
 from embedkit.embedding.encoder import unit_length
 from embedkit.evaluation.neighbours import TIE
-
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
 
 _BLOCK_ROWS = 512  # rows whose cosines to all rows are held at a time
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from embedkit.data.arrays import Float32, Float64
 from embedkit.errors import DataError
 from embedkit.evaluation.bootstrap import Estimate, estimate, mean_estimate, resampled_means
 from embedkit.evaluation.geometry.agreement import Agreement, agreement
@@ -15,9 +15,6 @@ from embedkit.evaluation.geometry.hubness import Hubness, hubness
 from embedkit.evaluation.geometry.spectrum import Spectrum, spectrum_of
 from embedkit.evaluation.geometry.survey import Norms, Survey
 from embedkit.evaluation.sts import quotients
-
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
 
 TEMPERATURE = 2.0  # t of uniformity
 

@@ -6,12 +6,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from embedkit.data.arrays import Float64
 from embedkit.transforms.axes import principal_axes
 from embedkit.transforms.moments import Moments
-
-Float64 = NDArray[np.float64]
 
 
 class Spectrum(NamedTuple):

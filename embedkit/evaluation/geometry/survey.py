@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.arrays import Float32
 from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import DataError
 from embedkit.evaluation.reservoir import Reservoir, keys_of
 from embedkit.transforms.moments import Moments
 from embedkit.transforms.streaming import moments_of
-
-Float32 = NDArray[np.float32]
 
 
 class Norms(NamedTuple):

@@ -10,13 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.arrays import Float32, Float64
 from embedkit.data.vectors.label_vectors import Calibration, LabelVectors
 from embedkit.embedding.encoder import Vectors
 from embedkit.embedding.labelling import LIST_THRESHOLD, class_cosines, logits, probabilities, row_blocks
 from embedkit.errors import DataError, MismatchError
-
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
 
 BINS = 15  # bins of the expected calibration error
 KEPT = 0.95  # share of texts that the threshold keeps when no texts of other labels are given

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from embedkit.data.arrays import Float64
 from embedkit.embedding.encoder import Vectors
-from embedkit.evaluation.bootstrap import Float64
 from embedkit.evaluation.jackknife import with_effects
 from embedkit.evaluation.labels.retrieval import CUTOFFS, LabelFigures, LabelSet, label_figures, rankings
 from embedkit.evaluation.labels.tied_ranks import Places, Ties, chance_of_hit, precisions, ties_of

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.arrays import Float64
 from embedkit.data.text.labelled import Labelled
 from embedkit.embedding.encoder import Vectors, unit_length
 from embedkit.errors import DataError, MismatchError
@@ -16,7 +17,6 @@ from embedkit.evaluation.bootstrap import RESAMPLES, estimate, share_estimate
 from embedkit.evaluation.labels.tied_ranks import chance_of_hit, precisions, ties_of
 from embedkit.evaluation.means import Result, mean_results
 
-Float64 = NDArray[np.float64]
 Places = NDArray[np.int64]
 LabelSet = tuple[str, ...] | frozenset[str]
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
+from embedkit.data.arrays import Float32, Float64
+
 Places = NDArray[np.int64]
 
 

@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.arrays import Float64
 from embedkit.evaluation.geometry.spectrum import Spectrum
 from embedkit.evaluation.geometry.survey import Survey
 from embedkit.evaluation.plots.sts import shortened
 from embedkit.transforms.axes import principal_axes
-
-Float64 = NDArray[np.float64]
 
 TITLE = "The geometry of vectors"
 POINTS = 5_000  # most points drawn per sample

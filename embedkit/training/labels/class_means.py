@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from embedkit.data.arrays import Float64
+
 MOST = 100  # texts per class that are encoded for its mean
 _WINDOW = 16384  # texts encoded at a time
-
-Float64 = NDArray[np.float64]
 
 
 def class_means(

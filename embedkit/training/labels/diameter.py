@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
+from embedkit.data.arrays import Float64
 
 LARGEST_CLASS = 64  # texts per class whose distances are computed
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from embedkit.data.affine import AffineMap
+from embedkit.data.arrays import Float64
 from embedkit.errors import DataError, MismatchError, UsageError
-from embedkit.transforms.moments import Float64
 from embedkit.transforms.streaming import Rows, centroid_of
 
 

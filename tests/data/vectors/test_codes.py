@@ -33,7 +33,7 @@ def written(dtype, vectors=VECTORS, path="x.vec", first=0, identity=None):
     meta = VectorMeta(vectors.shape[1], identity, dtype)
     writer = VectorSetWriter(Path(path), meta, force=True, shard_rows=4)
     for start in range(0, len(rows), 3):
-        writer.write(Batch(tables.to_table(rows[start : start + 3]), vectors[start : start + 3]))
+        writer.append(Batch(tables.to_table(rows[start : start + 3]), vectors[start : start + 3]))
     return writer.finish()
 
 
@@ -212,12 +212,11 @@ def test_a_run_goes_on_to_the_same_bytes(folder, dtype):
     written(dtype)
     rows = [Record(str(row), f"text {row}", {"n": row}) for row in range(10)]
     parts = [Batch(tables.to_table(rows[at]), VECTORS[at]) for at in (slice(0, 4), slice(4, 10))]
-    writer = VectorSetWriter(Path("y.vec"), VectorMeta(13, dtype=dtype), shard_rows=4)
-    writer.write(parts[0])
-    writer.abandon()
+    with VectorSetWriter(Path("y.vec"), VectorMeta(13, dtype=dtype), shard_rows=4) as writer:
+        writer.append(parts[0])
     writer = VectorSetWriter(Path("y.vec"), VectorMeta(13, dtype=dtype), shard_rows=4, resume=True)
     assert writer.sealed_rows == 4
-    writer.write(parts[1])
+    writer.append(parts[1])
     writer.finish()
     for name in ("part-00000.arrow", "part-00002.arrow"):
         one, other = (pa.ipc.open_file(f"{path}/{name}").read_all() for path in ("x.vec", "y.vec"))

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from embedkit.data.affine import AffineMap
 from embedkit.data.inputs import open_input, open_vectors
 from embedkit.data.text.records import Record, RecordReader, TextFormat
 from embedkit.data.vectors import tables
@@ -22,14 +23,14 @@ from embedkit.embedding.loading import load
 from embedkit.errors import EmbedkitError, UsageError
 
 IDENTITY = load("hash:dim=3").identity
-META = VectorMeta(3, IDENTITY, map_file=b"a map")
+META = VectorMeta(3, IDENTITY, map=AffineMap(np.eye(3), np.zeros(3), {"spec": "example"}))
 ROWS = [Record(f"é {n}", f"text {n}", {"n": n, "any": [n, "x"]}) for n in range(10)]
 VECTORS = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
 
 
 def one_set(meta=META):
     writer = VectorSetWriter(Path("x.vec"), meta, force=True, shard_rows=4)
-    writer.write(Batch(tables.to_table(ROWS), VECTORS))
+    writer.append(Batch(tables.to_table(ROWS), VECTORS))
     return writer.finish()
 
 
@@ -349,6 +350,14 @@ def test_an_empty_batch_in_front_does_not_settle_the_width(folder):
         writer.write_table(whole)
     meta, _, vectors = content("y.arrows")
     assert (meta.dimension, vectors.shape) == (2, (1, 2))
+
+
+def test_a_damaged_map_in_a_file_is_one_line(folder):
+    export(one_set(), Path("y.parquet"))
+    whole = parquet.read_table("y.parquet")
+    metadata = {**whole.schema.metadata, b"embedkit-map": b"a map"}
+    save_parquet(whole.replace_schema_metadata(metadata))
+    assert refusal("y.parquet").startswith("the map in y.parquet: is not a whole map file: ")
 
 
 @pytest.mark.parametrize("annotation", [b"{", b"[]", b"{}"])

@@ -17,7 +17,7 @@ def begun(folder, until=6):
     """A run in shards of two that stopped before it was closed."""
     writer = ShardWriter(folder / "s", HEADER, shard_rows=2)
     for first in range(0, until, 2):
-        writer.append(rows(first, first + 2))
+        writer.append_table(rows(first, first + 2))
     return writer
 
 
@@ -27,7 +27,7 @@ def resumed(folder, header=HEADER):
 
 def test_a_full_shard_is_sealed_at_once_and_the_rest_when_closed(folder):
     writer = ShardWriter(folder / "s", HEADER, shard_rows=2)
-    writer.append(rows(0, 5))
+    writer.append_table(rows(0, 5))
     assert writer.sealed_rows == 4
     assert [shard.rows for shard in writer.close()] == [2, 2, 1]
     assert read_table(folder / "s/part-00002.arrow").column("id").to_pylist() == ["4"]
@@ -99,12 +99,12 @@ def test_an_input_that_has_changed_is_refused(folder, parts, message):
 
 def test_an_input_that_has_grown_behind_its_short_last_shard_is_refused(folder):
     writer = begun(folder)
-    writer.append(rows(6, 7))
+    writer.append_table(rows(6, 7))
     writer.close()
     again = resumed(folder)
     again.replay(rows(first, min(first + 2, 7)) for first in range(0, 7, 2))
     with pytest.raises(DataError, match=r"has changed since the unfinished run, and goes on behind record 7"):
-        again.append(rows(7, 8))
+        again.append_table(rows(7, 8))
 
 
 @pytest.mark.parametrize("damage", [b"", b"ARROW1", b"text"])

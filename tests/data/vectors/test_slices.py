@@ -20,7 +20,7 @@ def write(path, ids, *, identity=HASHED, part=None, dtype="float32"):
     writer = VectorSetWriter(Path(path), VectorMeta(2, identity, dtype, part=part), shard_rows=2)
     for id in ids:
         vector = np.array([[1, 0]], dtype=np.float32)
-        writer.write(Batch(to_table([Record(id, f"text {id}", {"field": id})]), vector))
+        writer.append(Batch(to_table([Record(id, f"text {id}", {"field": id})]), vector))
     return writer.finish()
 
 
@@ -64,8 +64,10 @@ def test_merged_parts_are_the_bytes_of_an_unsplit_run(folder, order):
 
 
 def test_whole_sets_follow_one_another(folder):
-    merged = merge([write("one", "abc"), write("two", "de")], Path("merged"))
+    copied = []
+    merged = merge([write("one", "abc"), write("two", "de")], Path("merged"), copied.append)
     assert ids(merged) == list("abcde")
+    assert copied == [2, 1, 2]
     merged.verify()
 
 

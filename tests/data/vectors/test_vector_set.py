@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from embedkit.data.affine import AffineMap
 from embedkit.data.text.records import Record
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.columns import vectors_of, with_vectors
@@ -38,7 +39,7 @@ def batch_of(records, vectors=None):
 def written(batches, path="x.vec", shard_rows=4, **meta):
     writer = VectorSetWriter(Path(path), VectorMeta(3, **meta), force=True, shard_rows=shard_rows)
     for batch in batches:
-        writer.write(batch)
+        writer.append(batch)
     return writer.finish()
 
 
@@ -200,6 +201,15 @@ def test_a_damaged_meta_file_is_refused(folder, damage):
         VectorSet.open(Path("x.vec"))
 
 
+def test_a_damaged_map_is_refused_by_its_own_name(folder):
+    map = AffineMap(np.eye(3), np.zeros(3), {})
+    assert ten(map=map).meta.map == map
+    file = folder / "x.vec/map.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(FormatError, match=r"^x.vec/map.safetensors: is not a whole map file: "):
+        VectorSet.open(Path("x.vec"))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_vector_that_is_not_finite_is_never_written(folder, value):
     vectors = numbers(3)
@@ -230,10 +240,28 @@ def test_an_unfinished_run_of_something_else_is_left_alone(folder, force):
 
 
 def test_a_run_that_sealed_nothing_leaves_nothing(folder):
-    writer = VectorSetWriter(Path("x.vec"), VectorMeta(3))
-    writer.write(batch_of([Record("a", "", {})]))
-    assert writer.abandon() == 0
+    with VectorSetWriter(Path("x.vec"), VectorMeta(3)) as writer:
+        writer.append(batch_of([Record("a", "", {})]))
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("resumable", [True, False])
+def test_sealed_shards_are_kept_where_a_run_can_go_on(folder, resumable):
+    def half():
+        with VectorSetWriter(Path("x.vec"), VectorMeta(3), resumable=resumable, shard_rows=1) as writer:
+            writer.append(batch_of([Record("a", "", {})]))
+            raise KeyboardInterrupt
+
+    for _ in range(1 if resumable else 2):
+        with pytest.raises(KeyboardInterrupt):
+            half()
+    assert sorted(path.name for path in folder.rglob("*.arrow")) == ["part-00000.arrow"] * resumable
+    if resumable:
+        with pytest.raises(ExistsError, match=r"^x.vec.partial: an unfinished run is here"):
+            half()
+        with VectorSetWriter(Path("x.vec"), VectorMeta(3), resume=True, shard_rows=1) as writer:
+            assert writer.finish().rows == 1
+    assert [path.name for path in folder.iterdir()] == ["x.vec"] * resumable
 
 
 def test_a_folder_that_is_no_set_is_refused(folder):
