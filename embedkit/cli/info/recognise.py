@@ -58,6 +58,7 @@ def _index(path: Path, name: str) -> Thing:
         "dimension": index.dimension,
         "kind": index.kind,
         "metric": index.metric,
+        "lexical part": str(index.manifest.lexical or "none"),
         "segments": len(index.segments),
         "generation": index.manifest.generation,
         **_tuning(index),
