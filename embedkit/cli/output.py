@@ -122,7 +122,7 @@ def _table(answer: Answer, analysis: Analysis | None) -> None:
     ids = [Text(printable(hit.document["id"])) for hit in answer.hits]
     for id in ids:
         id.truncate(_ID_WIDTH, overflow="ellipsis")
-    numbers = len("rank") + len("0.1234") + fused * (len("dense") + len("lexical") + 4)
+    numbers = len("rank") + len("0.1234") + fused * (len("0.1234") + len("lexical") + 4)
     room = console.width - numbers - max((id.cell_len for id in ids), default=2) - 6
     terms = frozenset(answer.terms)
     for hit, id in zip(answer.hits, ids, strict=True):
