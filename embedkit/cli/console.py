@@ -7,6 +7,7 @@ import errno
 import json
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -23,9 +24,25 @@ if TYPE_CHECKING:
     from embedkit.data.text.records import RecordReader
 
 
+_SETTING = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
+
+
+def with_options(message: str) -> str:
+    """Return a message of the library with each setting that it names, such as `max_length=512`, written as
+    the option.
+    """
+    return _SETTING.sub(lambda setting: _option(*setting.groups()), message)
+
+
+def _option(name: str, value: str | None) -> str:
+    no = "no-" if value == "False" else ""
+    option = f"-{name}" if len(name) == 1 else f"--{no}{name.replace('_', '-')}"
+    return option if value in (None, "True", "False") else f"{option} {value}"
+
+
 def say(message: str) -> None:
-    """Write one line to standard error."""
-    print(f"embedkit: {message}", file=sys.stderr, flush=True)
+    """Write one line to standard error, with settings as options."""
+    print(f"embedkit: {with_options(message)}", file=sys.stderr, flush=True)
 
 
 def explain(error: BaseException) -> tuple[str, int]:

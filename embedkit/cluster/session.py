@@ -195,7 +195,7 @@ def _ray() -> Any:
     try:
         import ray
     except ImportError:
-        raise MissingPackageError("ray", needed_for="--cluster", extra="ray") from None
+        raise MissingPackageError("ray", needed_for="`cluster`", extra="ray") from None
     return ray
 
 
@@ -203,7 +203,7 @@ def _require_answer(address: str) -> None:
     """Raise ClusterError unless a process listens at the address, where Ray itself would wait for minutes."""
     host, _, port = address.rpartition(":")
     if not (host and port.isdecimal() and int(port) < 1 << 16) or "/" in host:
-        raise UsageError(f"{address!r} is not auto or HOST:PORT", where="--cluster")
+        raise UsageError(f"must be auto or HOST:PORT, got {address!r}", where="`cluster`")
     try:
         socket.create_connection((host, int(port)), timeout=ANSWER).close()
     except OSError as error:
@@ -240,7 +240,7 @@ def _join(ray: Any, address: str | None, quiet: dict[str, Any]) -> None:
 
 def _none_there(address: str, why: str) -> ClusterError:
     what = f"no cluster answers: {why.lower()}"
-    return ClusterError(what, where=address, hint="ray start --head begins one")
+    return ClusterError(what, where=address, hint="start one with ray start --head")
 
 
 def _start(ray: Any, quiet: dict[str, Any]) -> None:

@@ -41,10 +41,10 @@ def refuse_existing(path: Path, *, force: bool, marker: str | None = None) -> No
         hint = f"name what it leads to: {shlex.quote(os.readlink(path))}"
         raise ExistsError("is a link, and an output replaces no link", where=str(path), hint=hint)
     if path.exists() and not force:
-        raise ExistsError("already exists", where=str(path), hint="--force overwrites it")
+        raise ExistsError("already exists", where=str(path), hint="overwrite it with `force=True`")
     if path.is_dir() and any(path.iterdir()) and not (marker and (path / marker).is_file()):
         raise ExistsError(
-            "is a folder that holds something else", where=str(path), hint="choose another name"
+            "is a folder that contains other files", where=str(path), hint="choose another name"
         )
     if path.is_dir() and marker is None:
         what = "is a folder, and the output is a file"

@@ -119,11 +119,11 @@ def _texts(streams: Iterator[Stream], names: Sequence[str]) -> Iterator[Stream]:
 
 
 def _no_text_fields(format: TextFormat, name: str) -> None:
-    for option, value in (("--id-field", format.id_field), ("--text-field", format.text_field)):
+    for field, value in (("id_field", format.id_field), ("text_field", format.text_field)):
         if value is not None:
             raise UsageError(
-                "is for text; vectors come with columns id, text and vector",
-                where=option,
+                "applies only to text; vectors have the columns id, text and vector",
+                where=f"`{field}`",
                 hint=f"{name} holds vectors",
             )
 

@@ -76,7 +76,7 @@ def map_batches(
     """
     if declared is not None and meta.identity is not None:
         meta.identity.require_same_space(
-            declared, where="--model", mine="the input", others="the model named"
+            declared, where="`model`", mine="the input", others="the model named"
         )
     identity = meta.identity or declared
     if identity is not None and identity.dimension != meta.dimension:

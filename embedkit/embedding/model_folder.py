@@ -80,7 +80,7 @@ class ModelFolder:
             raise ModelError(
                 f"{unsafe} is a pickle, which can run code when it is read",
                 where=name,
-                hint="save the model as safetensors, or trust it with --allow-pickle",
+                hint="save the model as safetensors, or trust it with `allow_pickle=True`",
             )
         require_whole(self.files, where=name)
 

@@ -17,7 +17,7 @@ Float64 = NDArray[np.float64]
 DEFAULTS = ("nDCG@10", "R@100", "RR@10", "AP")
 _LARGEST = 1_000_000  # largest cutoff or grade; trec_eval counts up to it
 _SWITCHES = ("judged_only", "normalize", "relative")
-_WHERE = "--measure"
+_WHERE = "`measure`"
 
 
 class Measure(NamedTuple):

@@ -182,7 +182,7 @@ def _require_order_in_folds(
         kinds, counts = np.unique(values, return_counts=True)
         most = f"{counts.max():,} of {len(values):,} pairs have the {what[:-1]} {kinds[counts.argmax()]:.6g}"
         found = f"all {what} are equal in one of {len(folds)} folds, so there is no correlation in it"
-        hint = f"{most}; add pairs with other {what}, or try another --seed"
+        hint = f"{most}; add pairs with other {what}, or try another `seed`"
         raise DataError(found, where=where, hint=hint)
 
 

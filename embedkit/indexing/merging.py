@@ -67,7 +67,7 @@ def _buried(indexes: Sequence[Index], *, replaces: bool) -> list[Rows]:
             if len(found) and not replaces:
                 (document,) = segment.take(found[:1], ["id"])
                 what = f"id {document['id']!r} is in more than one index"
-                raise DataError(what, where=str(index.path), hint="--replace keeps the later one")
+                raise DataError(what, where=str(index.path), hint="keep the later one with `replace=True`")
         dead = map(_dead, index.segments)
         buried = [np.concatenate(pair) for pair in zip(rows, dead, strict=True)] + buried
         later = pa.concat_arrays([later, *(segment.ids() for segment in index.segments)])

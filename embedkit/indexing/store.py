@@ -152,7 +152,7 @@ class Index:
         these are never hits, nor are rows where `passing`, `(stored_rows,)`, is false.
         """
         if k < 1:
-            raise UsageError(f"{k} is not a positive number", where="-k")
+            raise UsageError(f"must be at least 1, got {k}", where="`k`")
         self.require_whole()
         return self.best(self.prepared(queries), k, passing, range(len(self.segments)))
 

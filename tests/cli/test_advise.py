@@ -117,7 +117,7 @@ def test_a_picture_without_matplotlib_names_the_extra(run, plane, monkeypatch):
         (["x.npy", "--pairs", "none.tsv"], 1, "none.tsv: no such file"),
         (
             ["x.npy", "--plot", "a.jpeg"], 2,
-            "a.jpeg: is no .png, .svg, .pdf, .html; name the picture by its kind",
+            "a.jpeg: must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}",
         ),
         (
             ["x.npy", "--pairs", "pairs.tsv"], 2,

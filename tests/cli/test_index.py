@@ -94,7 +94,7 @@ def test_force_never_replaces_a_folder_of_someone_else(run, docs):
     run("encode", docs, "-o", "docs.vec")
     before = files("docs.vec")
     done = run("index", docs, "-o", "docs.vec", "--force")
-    assert done == (1, "", "embedkit: docs.vec: is a folder that holds something else; choose another name\n")
+    assert done == (1, "", "embedkit: docs.vec: is a folder that contains other files; choose another name\n")
     assert files("docs.vec") == before
 
 

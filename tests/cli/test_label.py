@@ -193,7 +193,7 @@ def test_windows_keep_the_order(run, write, predict):
     assert [line["label"] for line in found] == [one.label for one in predict(texts, labels)]
 
 
-NO_HUB = "not a folder, and not to be had from the hub (LocalEntryNotFoundError)"
+NO_HUB = "is neither a folder nor available from the hub (LocalEntryNotFoundError)"
 NO_LABELS = "has no label vectors; embedkit train-amsoftmax makes a model with labels.safetensors in it"
 
 

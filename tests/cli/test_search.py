@@ -107,8 +107,8 @@ def test_the_encoder_is_the_index_s_own_whatever_the_default(run, idx, monkeypat
 def test_an_id_that_a_trec_run_cannot_hold_is_refused(run, id):
     run("index", "-o", "x.idx", stdin=json.dumps({"id": id, "text": "one"}))
     done = run("search", "x.idx", "one", "--format", "trec")
-    hint = "it must be one word; use --format jsonl"
-    assert done == (1, "", f"embedkit: id {id!r} cannot stand in a TREC run; {hint}\n")
+    hint = "use --format jsonl"
+    assert done == (1, "", f"embedkit: id {id!r} cannot be written as a: it {rule} TREC run; {hint}\n")
 
 
 def test_a_closed_pipe_ends_silently(shell, idx):

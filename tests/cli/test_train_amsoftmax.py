@@ -166,15 +166,15 @@ def test_check_exact_alone_trains_nothing(run):
         ),
         (
             ["labelled.csv", "-o", "out", "--batch-size", "8", "--eval", "single.csv"], 1,
-            "single.csv: no label has two texts, so none finds another",
+            "single.csv: no label has two texts, so none has a positive",
         ),
         (
             ["labelled.csv", "lists.jsonl", "-o", "out", "--loss", "am-softmax"], 2,
-            "--loss am-softmax: takes one label a text, and some texts have a list; --loss zlpr takes lists",
+            "--loss am-softmax: takes one label per text, but some texts have a list; --loss zlpr takes lists",
         ),
         (
             ["labelled.csv", "-o", "out", "--batch-size", "8", "-m", "hash:dim=8"], 1,
-            "hash:dim=8: hashed n-grams are no model that can be trained; name a folder or a hub id with -m",
+            "hash:dim=8: hashed n-grams cannot be trained; name a folder or a hub id as the --model",
         ),
     ],
 )  # fmt: skip

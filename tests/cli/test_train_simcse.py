@@ -132,7 +132,7 @@ def test_check_exact_alone_trains_nothing(run):
         ),
         (
             ["a.txt", "-o", "out", "--batch-size", "8", "-m", "hash:dim=8"], 1,
-            "hash:dim=8: hashed n-grams are no model that can be trained; name a folder or a hub id with -m",
+            "hash:dim=8: hashed n-grams cannot be trained; name a folder or a hub id as the --model",
         ),
     ],
 )  # fmt: skip

@@ -129,7 +129,7 @@ def test_other_settings_are_refused(here):
     many(here, stop=1, settings={"precision": "fp32"})
     with pytest.raises(FormatError, match="other settings: precision"):
         many(here, resume=True, settings={"precision": "bf16"})
-    with pytest.raises(ExistsError, match="an unfinished run is here"):
+    with pytest.raises(ExistsError, match="is an unfinished run"):
         many(here)
     many(here, force=True)
     one_process("one.vec")

@@ -27,7 +27,7 @@ def test_where_nothing_listens_it_is_said_at_once(ray, monkeypatch, by):
     address = unused()
     if by == "environment":
         monkeypatch.setenv("RAY_ADDRESS", address)
-    line = f"^{address}: no cluster answers: connection refused; ray start --head begins one$"
+    line = f"^{address}: no cluster answers: connection refused; start one with ray start --head$"
     with pytest.raises(ClusterError, match=line), connected("auto" if by == "environment" else address):
         pass
 

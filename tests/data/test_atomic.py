@@ -214,7 +214,7 @@ def test_what_exists_is_refused_without_force(old):
 
 
 def test_force_replaces_a_folder_of_ours_and_no_other(old):
-    assert refusal("out", force=True) == "out: is a folder that holds something else; choose another name"
+    assert refusal("out", force=True) == "out: is a folder that contains other files; choose another name"
     refuse_existing(Path("out"), force=True, marker="old")
 
 

@@ -112,7 +112,7 @@ def test_a_pooling_without_the_prompt_is_refused_where_there_is_a_prompt(tiny: M
 
 def test_more_tokens_than_positions_are_refused(tiny: ModelMaker) -> None:
     for family in ("bert", "roberta", "mpnet"):
-        with pytest.raises(ModelError, match="has positions for 48 tokens, --max-length asks for 49"):
+        with pytest.raises(ModelError, match="has positions for 48 tokens, fewer than `max_length=49`"):
             load(str(tiny(family)), max_length=49)
         load(str(tiny(family)), max_length=48, runtime="torch", device="cpu").encode(TEXTS)
 

@@ -271,9 +271,9 @@ def test_warnings_teach(settings, caplog):
         (
             lists(),
             {"loss": "am-softmax"},
-            "--loss am-softmax: takes one label a text, and some texts have a list",
+            "--loss am-softmax: takes one label per text, but some texts have a list",
         ),
-        (lists(), {"class_balance": "loss"}, "--class-balance: lists of labels have no balance to set"),
+        (lists(), {"class_balance": "loss"}, "--class-balance: does not apply to multi-label data"),
         (labelled(8, [0, 1, 2]), {"holdout_labels": 2}, "2 of 3 labels leaves 2 held out and 1 to train on"),
     ],
 )
@@ -290,7 +290,7 @@ def test_what_cannot_train_is_refused_before_a_model_is_loaded(settings, rows, g
         ({"loss": "softmax", "margin": 0.2}, "--margin: loss softmax has no margin"),
         (
             {"loss": "arc-face", "margin": "auto"},
-            "--margin: auto sets a margin in cosine, loss arc-face has none",
+            "--margin: auto sets a margin in cosine, which loss arc-face does not have",
         ),
         ({"centres": 2}, "--centres: loss am-softmax uses one centre per class"),
         ({"loss": "cosface"}, "--loss: unknown loss 'cosface'"),

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, distribution, metadata, req
 from typing import TYPE_CHECKING
 
 from embedkit.cli.completion import hub_models
+from embedkit.cli.console import with_options
 from embedkit.cli.doctor.finding import Finding
 from embedkit.errors import EmbedkitError
 from embedkit.version import __version__
@@ -113,7 +114,7 @@ def _model(name: str, *, wanted: bool) -> Finding:
             )
         identity = load(name).identity
     except (EmbedkitError, OSError) as error:
-        return Finding("models", name, "cannot be loaded", str(error), wrong=wanted)
+        return Finding("models", name, "cannot be loaded", with_options(str(error)), wrong=wanted)
     return Finding("models", name, f"{identity.dimension} dimensions, {identity.fingerprint}")
 
 

@@ -140,7 +140,7 @@ def _skipped(error: Exception, place: str, format: TextFormat) -> int:
     if format.on_error == "skip":
         return 1
     what = error.what if isinstance(error, DataError) else str(error)
-    hint = getattr(error, "hint", None) or "--on-error skip passes over such records"
+    hint = getattr(error, "hint", None) or "pass over such records with `on_error=skip`"
     raise DataError(what, where=place, hint=hint) from None
 
 
@@ -184,7 +184,7 @@ def _by_name(
         raise DataError("has no column of text", where=where, hint=it_has(list(rows[0][1])))
     if len(texts) > 1 or _stem(texts[0]) in NEGATIVES:
         what = "has no columns with common names for an anchor and a positive"
-        hint = f"{it_has(names)}; name them with --columns ANCHOR,POSITIVE, or name one column of sentences"
+        hint = f"{it_has(names)}; name them with `columns=ANCHOR,POSITIVE`, or name one column of sentences"
         raise DataError(what, where=where, hint=hint)
     return texts[0], None, ()
 
@@ -215,7 +215,7 @@ def _require_no_numbers(names: Sequence[str], rows: list[tuple[str, Row]], where
     for name in names:
         if numbers := _numbers(name, rows):
             what = f"column {name!r} has {shown(numbers[0])} where a text belongs"
-            raise DataError(what, where=where, hint="--columns names the columns of text")
+            raise DataError(what, where=where, hint="name the columns of text with `columns`")
 
 
 def _is_data(names: list[str], rows: list[tuple[str, Row]]) -> bool:
@@ -281,10 +281,10 @@ def _texts(row: Row, name: str, *, least: int, lists: bool = True) -> list[str]:
     for each in values:
         if not isinstance(each, str) and not _is_absent(each):
             what = f"column {name!r} has {shown(each)} where a text belongs"
-            raise DataError(what, hint="--columns names the columns of text")
+            raise DataError(what, hint="name the columns of text with `columns`")
     texts = [each for each in values if isinstance(each, str) and each.strip()]
     if len(texts) < least:
-        raise DataError(f"column {name!r} is empty", hint="--columns names the columns of text")
+        raise DataError(f"column {name!r} is empty", hint="name the columns of text with `columns`")
     return texts
 
 

@@ -104,7 +104,7 @@ def _read(stream: Stream, format: TextFormat, wanted: Wanted) -> Labelled:
                 skipped += 1
                 continue
             what = error.what if isinstance(error, DataError) else str(error)
-            hint = getattr(error, "hint", None) or "--on-error skip passes over such records"
+            hint = getattr(error, "hint", None) or "pass over such records with `on_error=skip`"
             raise DataError(what, where=place, hint=hint) from None
         rows.append(LabelledText(text, tuple(weights), tuple(weights.values())))
         multiple = multiple or isinstance(value, list | dict)

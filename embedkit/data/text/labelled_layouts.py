@@ -105,8 +105,8 @@ def fields_of(names: list[str], wanted: Wanted) -> Fields:
     others = [name for name in names if name not in (label, *ID_FIELDS, "vector")]
     text = wanted.text or usual(others, TEXTS) or (others[0] if label and len(others) == 1 else None)
     if label is None or text is None:
-        what, option = ("labels", "--label-field") if label is None else ("the text", "--text-field")
-        hint = f"{it_has(names)}; {option} names it"
+        what, field = ("labels", "label_field") if label is None else ("the text", "text_field")
+        hint = f"{it_has(names)}; name one as `{field}`"
         raise DataError(f"has no field of a common name for {what}", hint=hint)
     return Fields(text, label)
 

@@ -95,7 +95,7 @@ class RecordReader:
                     self.skipped += 1
                     continue
                 what = error.what if isinstance(error, DataError) else str(error)
-                hint = getattr(error, "hint", None) or "--on-error skip passes over such records"
+                hint = getattr(error, "hint", None) or "pass over such records with `on_error=skip`"
                 raise DataError(what, where=place, hint=hint) from None
             yield record
 
@@ -144,7 +144,7 @@ class RecordReader:
             name = "text" if "text" in fields or len(fields) != 1 else next(iter(fields))
         if name not in fields:
             raise DataError(
-                f"has no text field {name!r}", hint=f"{_columns(fields)}; --text-field names another"
+                f"has no text field {name!r}", hint=f"{_columns(fields)}; name one as `text_field`"
             )
         text = fields.pop(name)
         if not isinstance(text, str):

@@ -128,14 +128,14 @@ def require_header(stream: Stream) -> None:
         return
     others = [row for _, row in islice(rows, 8)]
     if stream.kind == "csv" and (separator := _other_separator([header, *others])):
-        hint = "give --input-format tsv" if separator == "\t" else "write it with commas"
+        hint = "set `input_format=tsv`" if separator == "\t" else "write it with commas"
         raise DataError(f"seems to be separated by {separator!r}, expected commas", where=place, hint=hint)
     columns = list(zip_longest(*others, fillvalue=""))
     numbers = [cell for cell in header if len(header) > 1 and _is_number(cell)]
     texts = [cell for cell, column in zip(header, columns, strict=False) if _is_like(cell, column)]
     for cell in [*texts, *numbers]:
         what = f"the first line must name the columns, and {cell!r:.60} seems to be data"
-        hint = "put a line with names such as text in front; where it is a name, give it to --text-field"
+        hint = "put a line of names such as text in front; if it is a name, set it as `text_field`"
         raise DataError(what, where=place, hint=hint)
 
 

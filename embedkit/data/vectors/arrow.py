@@ -104,7 +104,7 @@ def write_arrow_stream(meta: VectorMeta, batches: Iterable[Batch], file: IO[byte
             id = table.column("id")[0].as_py()
             raise DataError(
                 f"field types change at id {id!r}, which an Arrow stream cannot follow",
-                hint="write a vector set with -o",
+                hint="write a vector set instead, to a folder",
             )
         whole = _annotated(stored(tables.conform(table, columns), vectors, meta), meta)
         writer = writer or pa.ipc.new_stream(pa.PythonFile(file, mode="w"), whole.schema)

@@ -96,7 +96,7 @@ class ShardWriter:
         digest.
         """
         if self.sealed and self.sealed[-1].rows < self.shard_rows:  # only the last shard of an input is short
-            raise self._changed(f"and goes on behind record {self.sealed_rows}")
+            raise self._changed(f"and it continues after record {self.sealed_rows}")
         self._source.update(_serialised(table))
         while table.num_rows:
             part = table.slice(0, self.shard_rows - self._rows)
@@ -129,7 +129,7 @@ class ShardWriter:
         return DataError(
             f"the input has changed since the unfinished run, {how}",
             where=str(self.folder),
-            hint="--force starts again",
+            hint="start again with `force=True`",
         )
 
     def _shape(self, table: Any) -> Any:
@@ -240,7 +240,7 @@ def _sealed_whole(folder: Path, header: dict[str, Any]) -> Iterator[Shard]:
         raise FormatError(
             f"the unfinished run had other settings: {', '.join(changed)}",
             where=str(folder),
-            hint="--force starts again",
+            hint="start again with `force=True`",
         )
     for line in lines[1:]:
         shard = Shard(**line)

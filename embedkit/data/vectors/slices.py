@@ -25,7 +25,7 @@ def parse_part(text: str) -> tuple[int, int]:
     found = _PART.fullmatch(text)
     number, parts = (int(group) for group in found.groups()) if found else (0, 0)
     if not 1 <= number <= parts:
-        raise UsageError(f"{text!r} is not a part like 2/4, the second of four", where="--shard")
+        raise UsageError(f"must be a slice like 2/4, the second of four, got {text!r}", where="`shard`")
     return number, parts
 
 

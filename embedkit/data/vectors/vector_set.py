@@ -154,9 +154,9 @@ class VectorSetWriter(ShardWriter):
         elif not resume and any(partial.glob("*.arrow")):
             os.close(self._lock)
             raise ExistsError(
-                "an unfinished run is here",
+                "is an unfinished run",
                 where=str(partial),
-                hint="encode --resume continues it, --force starts again",
+                hint="continue it with `resume=True`, or start again with `force=True`",
             )
         header = {
             "format": FORMAT,
@@ -255,7 +255,7 @@ def _refuse_strangers(partial: Path) -> None:
     ours = (META, MAP, JOURNAL, "part-")
     if partial.is_dir() and not all(file.name.lstrip(".").startswith(ours) for file in partial.iterdir()):
         raise ExistsError(
-            "is a folder that holds something else", where=str(partial), hint="choose another name"
+            "is a folder that contains other files", where=str(partial), hint="choose another name"
         )
 
 

@@ -35,7 +35,7 @@ class CurveProtocol:
 
     def __post_init__(self) -> None:
         if self.keep is not None and not 0 < self.keep <= 1:
-            raise UsageError(f"{self.keep} is not between 0 and 1", where="--keep")
+            raise UsageError(f"must be above 0 and at most 1, got {self.keep}", where="`keep`")
 
 
 class LabelledPairs(NamedTuple):

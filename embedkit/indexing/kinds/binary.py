@@ -63,7 +63,10 @@ class Binary(IndexKind):
         import faiss
 
         if layout.metric == "dot" and self.rescore is None:
-            raise UsageError("sign codes know angles, not dot products", hint="--metric cosine")
+            raise UsageError(
+                "sign codes store angles and no lengths, so they cannot score dot products",
+                hint="use `metric=cosine`",
+            )
         signs = SignCodes(layout.dimension)
         rows = keep(blocks, folder, self.rescore)
         codes = rows if layout.codes is not None else map(signs.encode, rows)

@@ -1,4 +1,4 @@
-"""`--margin auto`: train at margin 0, estimate the diameter of the classes, set the margin, continue."""
+"""`margin="auto"`: train at margin 0, estimate the diameter of the classes, set the margin, continue."""
 
 from __future__ import annotations
 

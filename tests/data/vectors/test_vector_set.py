@@ -224,7 +224,7 @@ def test_a_vector_that_is_not_finite_is_named_by_its_row_in_the_set(folder):
 def test_an_unfinished_run_of_something_else_is_left_alone(folder, force):
     (folder / "x.vec.partial").mkdir()
     (folder / "x.vec.partial/mine.arrow").touch()
-    with pytest.raises(ExistsError, match=r"^x.vec.partial: is a folder that holds something else"):
+    with pytest.raises(ExistsError, match=r"^x.vec.partial: is a folder that contains other files"):
         VectorSetWriter(Path("x.vec"), VectorMeta(3), force=force)
     assert (folder / "x.vec.partial/mine.arrow").exists()
 

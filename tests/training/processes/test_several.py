@@ -130,7 +130,7 @@ def test_a_killed_process_ends_all_and_they_resume_to_the_same_weights(inputs, c
     code, lines, _ = ran([*ALONE, *command, "-o", "other", "--resume"])
     assert code == 0
     told = (
-        "embedkit: the run was begun in 2 processes and goes on in 1: batches are the same, dropout is drawn"
+        "embedkit: the run began in 2 processes and continues in 1: batches are the same, dropout is drawn"
     )
     assert [line for line in lines if line.startswith(told)]
     assert [line["step"] for line in log("other")] == [line["step"] for line in log("whole")]

@@ -102,5 +102,5 @@ def test_a_checkpoint_tells_how_many_processes_wrote_it(tmp_path, caplog, files,
 
 def test_a_machine_that_does_not_see_the_output_says_so(folder):
     Path("out.partial").mkdir()
-    with pytest.raises(DataError, match=r"^out\.partial: is not there for every process; the output of"):
+    with pytest.raises(DataError, match=r"^out\.partial: does not exist for every process; the output of"):
         require_base(Path("out.partial"))
