@@ -55,7 +55,7 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, UnicodeEncodeError) and "\ud800" <= error.object[error.start] <= "\udfff":
         hint = "rename it to UTF-8"  # some libraries cannot open it, though Python can
         return (
-            f"{readable_name(error.object)}: has a name that is not UTF-8, which this cannot open; {hint}",
+            f"{readable_name(error.object)}: its name is not UTF-8, which this command cannot open; {hint}",
             1,
         )
     raise error
@@ -68,7 +68,7 @@ def input_names(files: list[str] | None) -> list[str]:
             raise UsageError("standard input can be read only once", where="-")
         return files
     if sys.stdin is None or sys.stdin.isatty():
-        raise UsageError("no input: standard input is a keyboard", hint="name a FILE, or pipe text in")
+        raise UsageError("no input: stdin is a terminal", hint="name a FILE or pipe text in")
     return ["-"]
 
 
@@ -191,5 +191,5 @@ def kept_when_interrupted(output: Path, quiet: bool) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if partial_folder(output).exists() and not quiet:
-            say(f"interrupted; {partial_folder(output)} keeps what is done, --resume continues it")
+            say(f"interrupted; {partial_folder(output)} keeps the finished part; continue it with --resume")
         raise

@@ -154,5 +154,5 @@ def _check(folder: ModelFolder, settings: EncoderSettings) -> None:
         raise ModelError(
             "excludes the prompt from its pooling, which embedkit does not support",
             where=folder.name,
-            hint="set `query_prompt=''` and `document_prompt=''` to omit them, or `pooling=mean` to pool them",
+            hint="omit it with `query_prompt=''` and `document_prompt=''`, or pool it with `pooling=mean`",
         )

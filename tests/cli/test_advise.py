@@ -37,7 +37,10 @@ def test_the_page_holds_rules_curves_and_what_to_type_next(run, plane):
     assert "Rules of thumb for 5,000,000 vectors\n" in done.out
     assert "      129  entropy, 8.31 ln N: an order of magnitude, not a distance guarantee\n" in done.out
     assert "  13,221  the same, by the sharper bound" in done.out
-    assert "The lemma asks for more than the 32 columns there are, so it is no help here." in done.out
+    assert (
+        "The lemma requires more than the 32 dimensions of these vectors, so it does not help here."
+        in done.out
+    )
     assert "Recommended: svd to 8 dimensions,\n  the fewest dimensions that keep 95% or more: " in done.out
     assert max(map(len, done.out.splitlines())) <= 100
 
@@ -121,7 +124,7 @@ def test_a_picture_without_matplotlib_names_the_extra(run, plane, monkeypatch):
         ),
         (
             ["x.npy", "--pairs", "pairs.tsv"], 2,
-            "x.npy: it is not known which encoder made these vectors; name it with -m",
+            "x.npy: the encoder of these vectors is unknown; name it with -m",
         ),
     ],
 )  # fmt: skip

@@ -157,7 +157,7 @@ def test_a_keyboard_is_not_waited_for(folder):
         said = process.communicate(timeout=20)[1]
     os.close(keyboard)
     os.close(other_end)
-    message = "embedkit: no input: standard input is a keyboard; name a FILE, or pipe text in\n"
+    message = "embedkit: no input: stdin is a terminal; name a FILE or pipe text in\n"
     assert (process.returncode, said) == (2, message)
 
 
@@ -201,7 +201,7 @@ def test_ctrl_c_keeps_what_is_done(folder):
         process.send_signal(signal.SIGINT)
         said = process.communicate()[1]
     assert process.returncode == 130
-    assert said == "embedkit: interrupted; x.vec.partial keeps what is done, --resume continues it\n"
+    assert said == "embedkit: interrupted; x.vec.partial keeps the finished part; continue it with --resume\n"
 
 
 def test_ctrl_c_before_anything_is_done_leaves_nothing(folder):

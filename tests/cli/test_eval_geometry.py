@@ -223,9 +223,9 @@ def test_a_picture_without_matplotlib_names_the_extra(run, vectors, monkeypatch)
         (["one.npy"], 1, "one.npy: the geometry of vectors wants 2 rows or more, there is 1"),
         (["docs.vec", "--compare", "docs.jsonl"], 1, "docs.jsonl: holds text, not vectors; "),
         (["docs.vec", "--compare", "few.npy"], 1, "10 neighbours want 11 rows or more in both sets, "),
-        (["docs.vec", "--above", "3"], 2, "--above: is for pairs, and there are none; add --pairs"),
-        (["docs.vec", "--columns", "a,b,c"], 2, "--columns: is for pairs, and there are none; add "),
-        (["docs.vec", "--colour", "lang"], 2, "--colour: colours a picture, and none is drawn; add "),
+        (["docs.vec", "--above", "3"], 2, "--above: needs scored pairs; add --pairs"),
+        (["docs.vec", "--columns", "a,b,c"], 2, "--columns: needs scored pairs; add "),
+        (["docs.vec", "--colour", "lang"], 2, "--colour: needs a picture to colour; add "),
         (
             ["docs.vec", "--colour", "x", "--plot", "a.png"], 1,
             "docs.vec: the vectors come with no field 'x'; there are: lang, year",
@@ -238,7 +238,7 @@ def test_a_picture_without_matplotlib_names_the_extra(run, vectors, monkeypatch)
         ),
         (
             ["few.npy", "--pairs", "pairs.tsv"], 2,
-            "few.npy: it is not known which encoder made these vectors; name it with -m",
+            "few.npy: the encoder of these vectors is unknown; name it with -m",
         ),
         (["docs.vec", "-t", "other.safetensors"], 1, "the map wants 9 columns, "),
     ],

@@ -234,7 +234,11 @@ def trained(folder, monkeypatch):
             ["food"],
             "trained on by one (2 labels) and two (3 labels)",
         ),
-        (["--holdout"], sorted(TOPICS), "that are unseen, as all are: no model tells of any"),
+        (
+            ["--holdout"],
+            sorted(TOPICS),
+            "that no model was trained on; no model lists its labels, so these are all",
+        ),
     ],
 )
 @pytest.mark.parametrize("gallery", [[], ["--gallery", "train.tsv"]])
@@ -264,17 +268,17 @@ def test_only_labels_that_were_or_were_not_trained_on(run, test, train, trained,
         (
             ["test.tsv", "-m", "all", "--holdout"],
             1,
-            "test.tsv: no text is left of 40: none is of such a label; see --holdout and --seen",
+            "test.tsv: none of the 40 texts has a label that is measured; omit --holdout or --seen",
         ),
         (
             ["test.tsv", "--seen"],
             2,
-            "--seen: nothing tells which labels hash:dim=8 was trained on; a folder ",
+            "--seen: the training labels of hash:dim=8 are unknown; a folder ",
         ),
         (
             ["no.tsv", "--seen", "--holdout"],
             2,
-            "--holdout: is the opposite of --seen; give one of the two",
+            "--holdout: cannot be used with --seen; omit one of them",
         ),
         (["-", "-"], 2, "-: standard input can be read only once"),
         (["-", "--gallery", "-"], 2, "--gallery: standard input can be read only once"),

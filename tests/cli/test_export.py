@@ -75,18 +75,18 @@ def test_no_model_is_needed_for_a_map_and_one_that_is_named_must_fit(run, turn):
             "hash:dim=8: hashed n-grams are no model that sentence-transformers could load; "
             "-o map.faiss or -o map.safetensors export the map alone",
         ),
-        (["-o", "m.faiss"], 2, "--transform: names no map; name it with -t"),
+        (["-o", "m.faiss"], 2, "--transform: names no map; name a map with -t"),
         (
             ["-t", "turn.safetensors", "-o", "turn.safetensors", "--force"], 2,
-            "turn.safetensors: is the map that is exported; choose another name",
+            "turn.safetensors: is the map to export; choose another name",
         ),
         (
             ["-t", "turn.safetensors", "-o", "m.faiss", "--pooling", "cls"], 2,
-            "--pooling: has no place in a faiss file, which holds the map alone",
+            "--pooling: does not apply to a faiss file, which contains only the map",
         ),
         (
             ["-o", "out", "--precision", "bf16"], 2,
-            "--precision: is chosen where the export is used; it is no part of it",
+            "--precision: is set where the exported model is used, and is not part of it",
         ),
         (["-t", "none.safetensors", "-o", "m.faiss"], 1, "none.safetensors: no such map"),
         (

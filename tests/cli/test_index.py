@@ -41,7 +41,7 @@ def test_vectors_of_nobody_are_searched_with_the_encoder_named(run):
     np.save("x.npy", np.eye(8, dtype=np.float32))
     assert run("index", "x.npy", "-o", "x.idx").code == 0
     done = run("search", "x.idx", "one")
-    assert done.said == "embedkit: x.idx: it is not known which encoder made these vectors; name it with -m\n"
+    assert done.said == "embedkit: x.idx: the encoder of these vectors is unknown; name it with -m\n"
     assert run("search", "x.idx", "one", "-m", "hash:dim=8").code == 0
 
 

@@ -133,7 +133,9 @@ def test_a_recall_that_no_setting_reaches_is_said_and_the_index_is_there(run, ro
         "index", rows, "-o", "x.idx", "--kind", "ivf:storage=pq,m=1,bits=4,opq=no", "--recall", ".99", "-q"
     )
     assert (done.code, done.out) == (1, "")
-    assert done.said.startswith("embedkit: x.idx: no setting reaches recall 0.99; the index is kept at the best, probes=")
+    assert done.said.startswith(
+        "embedkit: x.idx: no setting reaches recall 0.99; the index is kept at the best, probes="
+    )
     assert Index.open("x.idx").rows == 1500
 
 
@@ -165,7 +167,7 @@ def test_tune_takes_queries_of_the_user_and_a_recall(run, graph):
         assert {key: facts[key] for key in kept} == json.loads(json.dumps(kept))
     np.save("w.npy", np.ones((3, 9), np.float32))
     done = run("index", "tune", graph, "--queries", "w.npy")
-    assert done == (1, "", "embedkit: w.npy: has 9 columns, the index 24\n")
+    assert done == (1, "", "embedkit: w.npy: has vectors of 9 dimensions, the index has 24\n")
 
 
 def test_eval_index_shows_the_curve_beside_exact_search_and_changes_nothing(run, graph):

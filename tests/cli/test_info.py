@@ -87,8 +87,13 @@ def test_each_thing_says_what_it_is(run, things, thing, facts):
             "they can be chained: four.safetensors, then centre",
         ),
         ("four.safetensors", "three.safetensors", False, "the next map wants 3 columns, this one gives 4"),
-        ("a.npy", "four.safetensors", None, "the map wants 8 columns, the vectors have 8, but nobody knows"),
-        ("a.npy", "three.safetensors", False, "the map wants 3 columns, the vectors have 8"),
+        (
+            "a.npy",
+            "four.safetensors",
+            None,
+            "the map expects 8 dimensions, the vectors have 8, but nobody knows",
+        ),
+        ("a.npy", "three.safetensors", False, "the map expects 3 dimensions, the vectors have 8"),
         ("a.vec", "labels.safetensors", True, "both come from hash:dim=8 "),
         ("b.vec", "labels.safetensors", False, "b.vec comes from hash:dim=8,seed=1 "),
         ("a.vec", "run.trec", None, "run.trec does not say which encoder it comes from"),
@@ -138,11 +143,11 @@ def test_a_training_run_that_was_killed_says_how_far_it_came(run, folder):
     for step in (100, 20):
         (folder / f"m.partial/checkpoints/checkpoint-{step}").mkdir(parents=True)
     assert json.loads(run("info", "m.partial", "--json").out) == {
-        "type": "training run that is not finished",
+        "type": "unfinished training run",
         "last step": 10,
         "last loss": 1.5,
         "checkpoints": ["checkpoint-20", "checkpoint-100"],
-        "goes on with": "the command that made it, and --resume -o m",
+        "goes on with": "the command that began it, with --resume -o m",
     }
 
 

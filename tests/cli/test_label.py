@@ -200,8 +200,16 @@ NO_LABELS = "has no label vectors; embedkit train-amsoftmax makes a model with l
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
-        (["-t", "m"], 2, "--transform: label vectors lie in the model's own space, without maps"),
-        (["-o", "a", "--format", "table"], 2, "--format: a table is for a terminal; a FILE gets jsonl"),
+        (
+            ["-t", "m"],
+            2,
+            "--transform: cannot be used, because label vectors lie in the model's own space, without maps",
+        ),
+        (
+            ["-o", "a", "--format", "table"],
+            2,
+            "--format: table is only for a terminal; write jsonl to the file",
+        ),
         (["--threshold", "2"], 2, "--threshold: '2' is not a cosine from -1 to 1, nor none"),
         (["--threshold", "nan"], 2, "--threshold: 'nan' is not a cosine from -1 to 1, nor none"),
         (["--threshold", "some"], 2, "--threshold: 'some' is not a cosine from -1 to 1, nor none"),

@@ -203,7 +203,7 @@ def test_an_arrow_stream_goes_on(run, shell, vectors):
             "--seed: 4 is not the seed=3 of gaussian:dim=2,seed=3",
         ),
         (("fit", "centre", "here/docs.vec"), 1, "here/docs.vec: no such file"),
-        (("apply", "docs.vec"), 2, "--transform: names no map; name it with -t"),
+        (("apply", "docs.vec"), 2, "--transform: names no map; name a map with -t"),
         (("apply", "-t", "none.safetensors", "docs.vec"), 1, "none.safetensors: no such map"),
         (("apply", "-t", "other.safetensors", "docs.vec"), 1, "the map was fitted on vectors of encoder "),
         (
@@ -255,5 +255,5 @@ def test_info_knows_a_map_by_its_content_whatever_its_name(run, folder):
 
 def test_info_of_any_other_file_is_one_line(run, folder):
     (folder / "t.bin").write_bytes(b"no map")
-    line = "embedkit: t.bin: is no index, vectors, map, label vectors, model, run of hits or evaluation\n"
+    line = "embedkit: t.bin: is not an index, vectors, a map, label vectors, a model, a run of hits or an evaluation\n"
     assert run("info", "t.bin") == (1, "", line)

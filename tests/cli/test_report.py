@@ -85,7 +85,7 @@ def test_json_comes_by_the_pipe(run, corpus, args):
 @pytest.mark.parametrize(
     ("args", "code", "line"),
     [
-        (["a.json"], 2, "-o: is missing; name the page: -o report.html\n"),
+        (["a.json"], 2, "-o: is missing; name the page with -o report.html\n"),
         (["none.json", "-o", "r.html"], 1, "none.json: no such file or directory\n"),
         (["a.json", "bad.json", "-o", "r.html"], 1, "bad.json: is not the JSON of an evaluation; "),
         (["text.json", "-o", "r.html"], 1, "text.json: is not JSON: "),

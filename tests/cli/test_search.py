@@ -74,7 +74,7 @@ def test_k_beyond_the_size_gives_what_there_is(run, idx, k):
         (
             ["x.idx", "\udcff"],
             2,
-            "QUERY: is not UTF-8 (byte 1); encode it as UTF-8; only a file may have a name of other bytes",
+            "QUERY: is not UTF-8 (byte 1); encode it as UTF-8; only names of files may contain other bytes",
         ),
         (["x.idx", "one", "-i", "docs.jsonl"], 2, "a question and -i were both given; give one of them"),
         (["no.idx", "one"], 1, "no.idx: no such index"),

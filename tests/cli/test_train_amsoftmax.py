@@ -144,7 +144,7 @@ def test_check_exact_alone_trains_nothing(run):
 @pytest.mark.parametrize(
     ("args", "code", "line"),
     [
-        (["labelled.csv"], 2, "--output: names no folder; name it with -o"),
+        (["labelled.csv"], 2, "--output: is missing; name a folder with -o"),
         (["no.csv", "-o", "out"], 1, "no.csv: no such file"),
         (
             ["labelled.csv", "-o", "out"], 2,

@@ -111,7 +111,7 @@ def test_check_exact_alone_trains_nothing(run):
 @pytest.mark.parametrize(
     ("args", "code", "line"),
     [
-        (["a.txt"], 2, "--output: names no folder; name it with -o"),
+        (["a.txt"], 2, "--output: is missing; name a folder with -o"),
         (["b.txt", "-o", "out"], 1, "b.txt: no such file"),
         (["a.txt", "-o", "out"], 2, "--batch-size: a batch of 64 wants more than the 40 examples there are"),
         (

@@ -155,7 +155,7 @@ def test_vectors_of_nobody_want_the_encoder_named(run, vectors):
     rows = load("hash:dim=64").encode(Path("docs.txt").read_text().splitlines())
     np.save("x.npy", rows)
     done = run("whiten", "x.npy", "--tune", "pairs.tsv", "-o", "map.safetensors")
-    said = "embedkit: x.npy: it is not known which encoder made these vectors; name it with -m\n"
+    said = "embedkit: x.npy: the encoder of these vectors is unknown; name it with -m\n"
     assert done == (2, "", said)
     named = tuned(run, "x.npy", "--tune", "pairs.tsv", "-m", "hash:dim=64")
     assert named["candidates"] == tuned(run, vectors, "--tune", "pairs.tsv")["candidates"]
@@ -181,7 +181,7 @@ def test_the_seed_moves_the_folds(run, vectors):
         ),
         (("--tune", "pairs.tsv", "-m", "hash:dim=8"), 1, "--model: the input comes from hash:dim=64 "),
         (("--tune", "pairs.tsv", "--columns", "a"), 2, "--columns: 'a' does not name three fields"),
-        (("--columns", "a,b,c"), 2, "--columns: is for --tune"),
+        (("--columns", "a,b,c"), 2, "--columns: applies only with --tune"),
     ],
 )
 def test_what_goes_wrong_is_one_line_and_leaves_nothing(run, vectors, args, code, message):

@@ -94,7 +94,7 @@ def test_numbers_that_make_no_map_are_refused(b, error):
 
 
 def test_widths_that_do_not_meet_are_refused():
-    with pytest.raises(MismatchError, match=r"^the map wants 3 columns, the vectors have 4$"):
+    with pytest.raises(MismatchError, match=r"^the map expects 3 dimensions, the vectors have 4$"):
         random_map(2, 3).apply(ROWS)
     with pytest.raises(MismatchError, match=r"^the next map wants 3 columns, this one gives 2$"):
         random_map(2, 4).then(random_map(2, 3))

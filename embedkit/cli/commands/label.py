@@ -86,9 +86,12 @@ def label(
 
 def _check(encoding: EncoderOptions, output: Path | None, format: LabelFormat | None) -> None:
     if encoding.transform:
-        raise UsageError("label vectors lie in the model's own space, without maps", where="--transform")
+        raise UsageError(
+            "cannot be used, because label vectors lie in the model's own space, without maps",
+            where="--transform",
+        )
     if output is not None and format == "table":
-        raise UsageError("a table is for a terminal", where="--format", hint="a FILE gets jsonl")
+        raise UsageError("table is only for a terminal", where="--format", hint="write jsonl to the file")
 
 
 def _threshold(given: str | None, labels: LabelVectors) -> float | None:
@@ -103,7 +106,7 @@ def _threshold(given: str | None, labels: LabelVectors) -> float | None:
     with contextlib.suppress(ValueError):
         if least <= (value := float(given)) <= 1:  # NaN is not
             return value
-    raise UsageError(f"{given!r} is not {what} from {least} to 1, nor none", where="--threshold")
+    raise UsageError(f"must be {what} from {least} to 1, or none, got {given!r}", where="--threshold")
 
 
 @contextlib.contextmanager
@@ -133,8 +136,10 @@ def _close(common: Common, reader: RecordReader, progress: Progress, output: Pat
         facts |= {"seconds": round(progress.seconds, 3), "blank": reader.blank, "skipped": reader.skipped}
         print(json.dumps(facts))
     elif not common.quiet:
-        count = f"{progress.rows:,} text{'s' * (progress.rows != 1)} labelled, {none:,} of them none of these"
-        say(f"{count}, in {progress.seconds:.1f} s -> {output}{f'; {over}' if over else ''}")
+        count = f"{progress.rows:,} text{'s' * (progress.rows != 1)} labelled"
+        say(
+            f"{count}, {none:,} matched none of the labels, in {progress.seconds:.1f} s -> {output}{f'; {over}' if over else ''}"
+        )
 
 
 app = command_app(label, epilog="Example: embedkit label mails.jsonl -m out/ -o labelled.jsonl")

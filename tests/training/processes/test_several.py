@@ -129,9 +129,7 @@ def test_a_killed_process_ends_all_and_they_resume_to_the_same_weights(inputs, c
 
     code, lines, _ = ran([*ALONE, *command, "-o", "other", "--resume"])
     assert code == 0
-    told = (
-        "embedkit: the run began in 2 processes and continues in 1: batches are the same, dropout is drawn"
-    )
+    told = "embedkit: the run began in 2 processes and continues in 1: batches are the same, dropout is drawn"
     assert [line for line in lines if line.startswith(told)]
     assert [line["step"] for line in log("other")] == [line["step"] for line in log("whole")]
 
@@ -149,7 +147,7 @@ def test_a_killed_process_ends_all_and_they_resume_to_the_same_weights(inputs, c
         (["a.txt", "-o", "out", "--batch-size", "9"], "--batch-size: 9 cannot be split over 2 processes"),
         (
             ["a.txt", "-o", "out", "--check-exact"],
-            "--check-exact: proves what one process does; leave the launcher out",
+            "--check-exact: runs in one process only; omit the launcher",
         ),
     ],
 )
