@@ -249,7 +249,7 @@ def _start(ray: Any, quiet: dict[str, Any]) -> None:
         ray.init(address="local", include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)
     except Exception as error:
         what = f"no cluster can be started here: {_first_line(error)}"
-        raise ClusterError(what, hint="the machine may be too busy; try again, or go without it") from None
+        raise ClusterError(what, hint="try again when the machine is less busy, or omit `cluster`") from None
 
 
 def _at_home(known: tuple[str, Callable[..., Any], tuple[Any, ...]], item: Any) -> Any:
@@ -286,7 +286,7 @@ def _has(resources: dict[str, Any], what: str) -> int:
 def _lost(error: Exception) -> ClusterError:
     return ClusterError(
         f"a worker was lost {RETRIES + 1} times at the same work: {_first_line(error)}",
-        hint="a worker that runs out of memory is lost too",
+        hint="check that its machine has enough memory",
     )
 
 

@@ -53,7 +53,7 @@ def open_vectors(name: str) -> Iterator[VectorSource]:
     """Open an input that must hold vectors; raises DataError when it holds text."""
     with open_input([name], TextFormat()) as source:
         if isinstance(source, RecordReader):
-            raise DataError("holds text, not vectors", where=name, hint="embedkit encode makes vectors of it")
+            raise DataError("holds text, not vectors", where=name, hint="encode it with embedkit encode")
         yield source
 
 
@@ -87,7 +87,7 @@ def _shard_files(name: str) -> list[str]:
         return [name]
     vectors = VectorSet.open(Path(name))
     if not vectors.meta.has_text:
-        raise DataError("keeps no texts", where=name)
+        raise DataError("stores no texts", where=name)
     return [str(vectors.path / shard.file) for shard in vectors.shards]
 
 

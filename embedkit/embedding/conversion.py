@@ -93,9 +93,7 @@ def convert(folder: ModelFolder, settings: EncoderSettings) -> Converted:
     if not isinstance(tokenizer, FastTokenizer):
         raise ModelError("has no fast tokenizer and cannot be compiled", where=folder.name)
     if torch_runtime.shortest > 1 or not torch_runtime.pads:
-        raise ModelError(
-            "gives other vectors to texts that are padded and cannot be compiled", where=folder.name
-        )
+        raise ModelError("computes other vectors for padded texts and cannot be compiled", where=folder.name)
     pad_id, known_ids = torch_runtime.pad_id, torch_runtime.known_ids
     try:
         model, expected = trace(torch_runtime.module, typed=tokenizer.typed), sample_vectors(torch_runtime)

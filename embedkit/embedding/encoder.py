@@ -91,7 +91,7 @@ class Mapped:
         if identity is None:
             raise MismatchError(
                 f"the map takes vectors of {encoder.identity} to those of an unknown encoder",
-                hint="fit it towards a vector set made by embedkit encode",
+                hint="fit it towards a vector set that embedkit encode made",
             )
         self._identity = identity
 

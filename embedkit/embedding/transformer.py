@@ -64,10 +64,10 @@ class Transformer:
         with self._loading:
             if self._runtime is None:
                 runtime = choose_runtime(self.folder, self.settings)
-                said = self.settings.truncate_dim or self.folder.dimension
-                if said not in (None, runtime.dimension):
+                expected = self.settings.truncate_dim or self.folder.dimension
+                if expected not in (None, runtime.dimension):
                     raise ModelError(
-                        f"gives {runtime.dimension} columns where {said} were expected",
+                        f"computes vectors of {runtime.dimension} dimensions, expected {expected}",
                         where=self.folder.name,
                     )
                 self._runtime = runtime
@@ -129,7 +129,7 @@ def _check(folder: ModelFolder, settings: EncoderSettings) -> None:
     if routers := [module.type for module in folder.modules if module.type in _ROUTERS]:
         raise ModelError(
             f"has a {routers[0]} step, which computes queries and documents by different steps; "
-            "embedkit cannot do that",
+            "embedkit does not support",
             where=folder.name,
             hint="save the steps for documents as a model of their own",
         )

@@ -170,7 +170,7 @@ def require_scores(gold: Float64, *, seed: int = 0, where: str | None = None) ->
     fold, which then has no correlation. `where` names the pairs in the error.
     """
     if len(gold) < 2 * FOLDS:
-        raise DataError(f"tuning wants {2 * FOLDS} pairs or more, there are {len(gold)}", where=where)
+        raise DataError(f"tuning needs at least {2 * FOLDS} pairs, got {len(gold)}", where=where)
     require_order(gold, where=where)
     _require_order_in_folds(gold, _folds(len(gold), seed), "scores", where)
 

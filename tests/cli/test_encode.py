@@ -85,7 +85,7 @@ def test_a_map_is_applied(run, docs):
     [
         (["no.txt"], 1, "no.txt: no such file"),
         (["."], 1, ".: is a folder, not a file"),
-        (["empty.txt"], 1, "empty.txt: there is no text in the input"),
+        (["empty.txt"], 1, "empty.txt: the input contains no text"),
         (
             ["bad.jsonl"],
             1,

@@ -220,7 +220,7 @@ def test_a_picture_without_matplotlib_names_the_extra(run, vectors, monkeypatch)
     ("args", "code", "line"),
     [
         (["none.vec"], 1, "none.vec: no such file"),
-        (["one.npy"], 1, "one.npy: the geometry of vectors wants 2 rows or more, there is 1"),
+        (["one.npy"], 1, "one.npy: the geometry of vectors needs at least 2 rows, got 1"),
         (["docs.vec", "--compare", "docs.jsonl"], 1, "docs.jsonl: holds text, not vectors; "),
         (["docs.vec", "--compare", "few.npy"], 1, "10 neighbours want 11 rows or more in both sets, "),
         (["docs.vec", "--above", "3"], 2, "--above: needs scored pairs; add --pairs"),

@@ -64,7 +64,7 @@ def test_no_model_is_needed_for_a_map_and_one_that_is_named_must_fit(run, turn):
         said == "embedkit: the map alone: 32 -> 5 dimensions; it does not scale to unit length -> m.faiss\n"
     )
     done = run("export", "-t", turn, "-m", "hash:dim=8", "-o", "n.faiss")
-    assert done == (1, "", "embedkit: the map wants 32 columns, hash:dim=8 gives 8\n")
+    assert done == (1, "", "embedkit: the map expects 32 dimensions, hash:dim=8 gives 8\n")
 
 
 @pytest.mark.parametrize(

@@ -48,8 +48,8 @@ def test_vectors_of_nobody_are_searched_with_the_encoder_named(run):
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
-        (["dup.jsonl", "-o", "x.idx"], 1, "id '1' comes twice, as records 1 and 2"),
-        (["empty.txt", "-o", "x.idx"], 1, "empty.txt: there is no text in the input"),
+        (["dup.jsonl", "-o", "x.idx"], 1, "id '1' occurs twice, as records 1 and 2"),
+        (["empty.txt", "-o", "x.idx"], 1, "empty.txt: the input contains no text"),
         (["no.txt", "-o", "x.idx"], 1, "no.txt: no such file"),
         (["docs.jsonl"], 2, "Missing option '-o' / '--output'."),
         ([], 2, "Missing option '-o' / '--output'."),
@@ -62,7 +62,7 @@ def test_vectors_of_nobody_are_searched_with_the_encoder_named(run):
         (
             ["docs.jsonl", "-o", "no/x.idx"],
             1,
-            "no/x.idx: the folder it would be written to does not exist; mkdir -p no",
+            "no/x.idx: its parent folder does not exist; mkdir -p no",
         ),
         (["nan.npy", "-o", "x.idx"], 1, "nan.npy:2: the vector is not finite"),
         (["x.npy", "-o", "x.idx", "-m", "hash:dim=9"], 1, "vectors have 8 columns, hash:dim=9 gives 9"),
@@ -111,7 +111,7 @@ def test_verify_passes_a_whole_index_and_names_what_is_damaged(run, docs):
     file = Path("x.idx/segments/00000/vectors.faiss")
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     done = run("index", "verify", "x.idx")
-    assert done == (1, "", f"embedkit: {file}: has another checksum than was written\n")
+    assert done == (1, "", f"embedkit: {file}: its checksum differs from the one that was written\n")
 
 
 def test_info_says_the_same_in_both_places(run, docs):

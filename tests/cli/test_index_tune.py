@@ -187,7 +187,7 @@ def test_eval_index_shows_the_curve_beside_exact_search_and_changes_nothing(run,
     Path("c.json").write_text(done.out)
     assert run("report", "c.json", "-o", "r.html").code == 0
     page = Path("r.html").read_text()
-    assert "Recall and queries a second" in page
+    assert "Recall and queries per second" in page
     assert "ef_search=12" in page
 
 

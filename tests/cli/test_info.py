@@ -79,14 +79,19 @@ def test_each_thing_says_what_it_is(run, things, thing, facts):
         ("a4.vec", "four.safetensors", True, "a4.vec was made with the map"),
         ("a4.vec", "a.vec", False, "a4.vec comes from hash:dim=8 (maps "),
         ("b.vec", "a-to-b.safetensors", True, "the map leads to the space of b.vec"),
-        ("a.vec", "three.safetensors", False, "the map wants 3 columns, hash:dim=8 gives 8"),
+        ("a.vec", "three.safetensors", False, "the map expects 3 dimensions, hash:dim=8 gives 8"),
         (
             "centre.safetensors",
             "four.safetensors",
             True,
             "they can be chained: four.safetensors, then centre",
         ),
-        ("four.safetensors", "three.safetensors", False, "the next map wants 3 columns, this one gives 4"),
+        (
+            "four.safetensors",
+            "three.safetensors",
+            False,
+            "the next map expects 3 dimensions, this one gives 4",
+        ),
         (
             "a.npy",
             "four.safetensors",
@@ -212,4 +217,4 @@ def test_a_damaged_thing_among_others_is_one_line(run, things):
     Path("four.safetensors").write_bytes(b"broken")
     done = run("info", "a.vec", "four.safetensors")
     assert (done.code, done.out) == (1, "")
-    assert done.said.startswith("embedkit: four.safetensors: is not a whole map file")
+    assert done.said.startswith("embedkit: four.safetensors: is truncated, or not a map file")

@@ -194,7 +194,7 @@ def test_windows_keep_the_order(run, write, predict):
 
 
 NO_HUB = "is neither a folder nor available from the hub (LocalEntryNotFoundError)"
-NO_LABELS = "has no label vectors; embedkit train-amsoftmax makes a model with labels.safetensors in it"
+NO_LABELS = "has no label vectors; train a model with labels.safetensors by embedkit train-amsoftmax"
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ NO_LABELS = "has no label vectors; embedkit train-amsoftmax makes a model with l
             f"no/where: {NO_HUB}; name a local folder, or minilm with the offline extra installed",
         ),
         (["-m", "hash:dim=8"], 1, f"hash:dim=8: {NO_LABELS}"),
-        ([], 1, "-: there is no text in the input"),
+        ([], 1, "-: the input contains no text"),
     ],
 )
 def test_a_mistake_is_one_line(run, write, args, code, message):

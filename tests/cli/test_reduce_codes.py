@@ -119,7 +119,10 @@ def test_every_command_takes_codes_as_vectors(run, vectors, command):
 @pytest.mark.parametrize(
     ("args", "facts"),
     [
-        (("--method", "sign", "--dim", "20"), {"stored as": "binary", "dimension": 20, "bytes a vector": 3}),
+        (
+            ("--method", "sign", "--dim", "20"),
+            {"stored as": "binary", "dimension": 20, "bytes a vector": 3},
+        ),
         (("--method", "int8"), {"stored as": "int8", "dimension": 8, "bytes a vector": 8}),
     ],
 )

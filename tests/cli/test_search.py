@@ -107,8 +107,8 @@ def test_the_encoder_is_the_index_s_own_whatever_the_default(run, idx, monkeypat
 def test_an_id_that_a_trec_run_cannot_hold_is_refused(run, id):
     run("index", "-o", "x.idx", stdin=json.dumps({"id": id, "text": "one"}))
     done = run("search", "x.idx", "one", "--format", "trec")
-    hint = "use --format jsonl"
-    assert done == (1, "", f"embedkit: id {id!r} cannot be written as a: it {rule} TREC run; {hint}\n")
+    what = f"id {id!r} cannot be written as a TREC run: it must be one word"
+    assert done == (1, "", f"embedkit: {what}; use --format jsonl\n")
 
 
 def test_a_closed_pipe_ends_silently(shell, idx):
@@ -204,7 +204,7 @@ def test_a_run_never_holds_a_query_id_twice(run, idx):
     for format in ("trec", "jsonl", "tsv"):
         done = run("search", idx, "--format", format, stdin="\n".join(lines))
         assert done[::2] == (
-            1, "embedkit: -: query id '1' comes twice; give every query an id of its own\n"
+            1, "embedkit: -: query id '1' occurs twice; give every query an id of its own\n"
         )  # fmt: skip
 
 

@@ -170,7 +170,8 @@ def test_check_exact_alone_trains_nothing(run):
         ),
         (
             ["labelled.csv", "lists.jsonl", "-o", "out", "--loss", "am-softmax"], 2,
-            "--loss am-softmax: takes one label per text, but some texts have a list; --loss zlpr takes lists",
+            "--loss am-softmax: takes one label per text, but some texts have a list; "
+            "use --loss zlpr for lists",
         ),
         (
             ["labelled.csv", "-o", "out", "--batch-size", "8", "-m", "hash:dim=8"], 1,

@@ -122,7 +122,7 @@ def test_check_exact_alone_trains_nothing(run):
         (["a.txt", "-o", "dev.tsv"], 1, "dev.tsv: already exists; --force overwrites it"),
         (
             ["a.txt", "-o", "no/out"], 1,
-            "no/out: the folder it would be written to does not exist; mkdir -p no",
+            "no/out: its parent folder does not exist; mkdir -p no",
         ),
         (["a.txt", "-o", "out", "--eval", "no.tsv"], 1, "no.tsv: no such file"),
         (["a.txt", "-o", "out", "--config", "no.toml"], 1, "no.toml: no such file"),

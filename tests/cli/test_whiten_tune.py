@@ -104,8 +104,8 @@ def test_where_nothing_is_gained_the_map_is_the_identity_and_says_so(run, vector
     ("scores", "message"),
     [
         ([1] * 400, "few.tsv: the scores of all 400 pairs are 1, so there is no correlation"),
-        ([1], "few.tsv: tuning wants 20 pairs or more, there are 1"),
-        (range(19), "few.tsv: tuning wants 20 pairs or more, there are 19"),
+        ([1], "few.tsv: tuning needs at least 20 pairs, got 1"),
+        (range(19), "few.tsv: tuning needs at least 20 pairs, got 19"),
     ],
 )
 def test_pairs_without_a_correlation_are_refused(run, vectors, scores, message):
@@ -172,7 +172,7 @@ def test_the_seed_moves_the_folds(run, vectors):
     ("args", "code", "message"),
     [
         (("--tune", "no.tsv"), 1, "no.tsv: no such file"),
-        (("--tune", "few.tsv"), 1, "few.tsv: tuning wants 20 pairs or more, there are 2"),
+        (("--tune", "few.tsv"), 1, "few.tsv: tuning needs at least 20 pairs, got 2"),
         (("--tune", "pairs.tsv", "--dim", "65"), 1, "whitening wants 65 dimensions, the data have rank 64 "),
         (
             ("--tune", "pairs.tsv", "--dim", "0"),

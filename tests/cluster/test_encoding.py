@@ -178,7 +178,7 @@ def test_shards_dealt_out_in_pieces_are_the_same(here, monkeypatch, even):
 
 
 def test_no_text_is_refused(here):
-    with pytest.raises(DataError, match=r"^b.txt: there is no text in the input$"):
+    with pytest.raises(DataError, match=r"^b.txt: the input contains no text$"):
         many(here, names=["b.txt"])
 
 

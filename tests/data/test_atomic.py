@@ -221,12 +221,12 @@ def test_force_replaces_a_folder_of_ours_and_no_other(old):
 @pytest.mark.parametrize("force", [True, False])
 def test_a_missing_parent_is_refused_with_what_to_type(folder, force):
     message = refusal("a b/out", force=force)
-    assert message == "a b/out: the folder it would be written to does not exist; mkdir -p 'a b'"
+    assert message == "a b/out: its parent folder does not exist; mkdir -p 'a b'"
 
 
 @pytest.mark.parametrize("path", [".", "..", "/"])
 def test_a_place_that_cannot_be_replaced_is_refused_even_with_force(path):
-    assert refusal(path, force=True) == f"{path}: is a place, not a name to write to"
+    assert refusal(path, force=True) == f"{path}: is a directory reference, not a file name"
 
 
 @pytest.mark.parametrize("target", ["file", "out", "nowhere"])
@@ -242,7 +242,7 @@ def test_a_link_is_refused_wherever_it_leads(old, target, marker):
 
 def test_a_file_takes_no_folder_s_place(folder):
     Path("empty").mkdir()
-    assert refusal("empty", force=True) == "empty: is a folder, and the output is a file; choose another name"
+    assert refusal("empty", force=True) == "empty: is a folder, but the output is a file; choose another name"
 
 
 def test_a_name_that_cannot_be_written_is_refused_and_leaves_nothing(folder):

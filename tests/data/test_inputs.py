@@ -91,7 +91,7 @@ def test_a_vector_set_without_texts_is_refused_as_text(folder):
     writer = VectorSetWriter(Path("x.vec"), VectorMeta(2, has_text=False))
     writer.write(Batch(tables.to_table([Record("a", "b", {})]), np.ones((1, 2), np.float32)))
     writer.finish()
-    with pytest.raises(DataError, match=r"^x.vec: keeps no texts$"), open_text(["x.vec"], ANY):
+    with pytest.raises(DataError, match=r"^x.vec: stores no texts$"), open_text(["x.vec"], ANY):
         pass
 
 

@@ -79,7 +79,7 @@ def test_no_maps_leave_the_encoder():
 @pytest.mark.parametrize(
     ("transform", "message"),
     [
-        (random_map(4, 6), "the map wants 6 columns, hash:dim=8 gives 8"),
+        (random_map(4, 6), "the map expects 6 dimensions, hash:dim=8 gives 8"),
         (
             random_map(4, 8, encoder="ff"),
             f"the map was fitted on vectors of encoder ff, these come from {HASH.identity}",

@@ -177,7 +177,7 @@ def test_neither_file_of_npy_is_overwritten_unasked(folder, there):
 
 @pytest.mark.parametrize("part", [None, "1/2", "2/2"])
 def test_an_empty_input_leaves_nothing(folder, part):
-    with pytest.raises(DataError, match=r"^there is no text in the input$"):
+    with pytest.raises(DataError, match=r"^the input contains no text$"):
         finish(records=[], part=part)
     assert names(folder) == []
 
@@ -185,7 +185,7 @@ def test_an_empty_input_leaves_nothing(folder, part):
 def test_a_part_without_text_is_a_set_without_rows_but_no_file(folder):
     finish(part="2/2")
     assert VectorSet.open(Path("x.vec")).rows == 0
-    with pytest.raises(DataError, match=r"^there is no text in part 2/2$"):
+    with pytest.raises(DataError, match=r"^part 2/2 contains no text$"):
         finish("x.npy", part="2/2")
     assert names(folder) == ["x.vec"]
 

@@ -131,7 +131,7 @@ def test_a_width_other_than_the_configuration_says_is_noticed(
 ) -> None:
     encoder = load(str(tiny("bert")), runtime="torch", device="cpu")
     monkeypatch.setattr(type(encoder.folder), "dimension", property(lambda folder: 31))  # type: ignore[attr-defined]
-    with pytest.raises(ModelError, match="gives 32 columns where 31 were expected"):
+    with pytest.raises(ModelError, match="computes vectors of 32 dimensions, expected 31"):
         encoder.encode(["a"])
 
 

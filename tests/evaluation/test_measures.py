@@ -200,7 +200,7 @@ def test_an_unknown_name_is_told_with_a_near_one(name, message):
         ("AP(foo=1)", "AP(foo=1) has no setting foo; it has cutoff, rel, judged_only"),
         ("NumRet", "NumRet is a count over all queries, not a mean over them"),
         ("alpha_nDCG@10", "alpha_nDCG@10 needs a program that ir_measures does not find here"),
-        ("", "'' is not a measure; like nDCG@10, AP or P(rel=2)@5"),
+        ("", "'' is not a measure; write one like nDCG@10, AP or P(rel=2)@5"),
         ("nDCG@", "'nDCG@' is not a measure; "),
         ("nDCG@x", "'nDCG@x' is not a measure; "),
         ("nDCG@10@5", "'nDCG@10@5' is not a measure; "),

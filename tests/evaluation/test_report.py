@@ -152,7 +152,7 @@ def with_hostile_names(value):
         ),
         (
             "advise",
-            ["Recommended: pca to 64 dimensions, the fewest.", "96.00", "94.00 to 98.00", "bytes a vector"],
+            ["Recommended: pca to 64 dimensions, the fewest.", "96.00", "94.00 to 98.00", "bytes per vector"],
         ),
     ],
 )

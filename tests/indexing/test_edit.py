@@ -166,7 +166,7 @@ def test_vectors_of_another_width_are_refused(folder):
 def test_an_input_that_fails_in_the_middle_leaves_nothing(idx, docs):
     before = files(idx)
     meta, (batch,) = docs("dd")
-    with pytest.raises(DataError, match=r"^id 'd' comes twice"):
+    with pytest.raises(DataError, match=r"^id 'd' occurs twice"):
         add(idx, meta, [batch])
     assert files(idx) == before
 

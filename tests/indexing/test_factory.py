@@ -39,12 +39,12 @@ def test_a_factory_string_keeps_its_commas_there_and_back(text):
             "factory:PCAR8,Flat",
             r"^factory:PCAR8,Flat: its map subtracts a mean, after which inner products are",
         ),
-        ("factory:PCA0,Flat", r"^factory:PCA0,Flat: its map keeps no column; "),
+        ("factory:PCA0,Flat", r"^factory:PCA0,Flat: its map keeps no dimension; "),
         ("factory:LSH", r"^factory:LSH: FAISS says: 'metric == METRIC_L2' failed; "),
-        ("ivf:storage=pq,m=5,opq=no", r"^storage=pq: m=5 does not divide 16 columns; m=4$"),
-        ("ivf:storage=pq,m=17", r"^storage=pq: m=17 is more than 16 columns; m=4$"),
+        ("ivf:storage=pq,m=5,opq=no", r"^storage=pq: m=5 does not divide the 16 dimensions; m=4$"),
+        ("ivf:storage=pq,m=17", r"^storage=pq: m=17 exceeds the 16 dimensions; m=4$"),
         ("ivf:storage=pq,bits=3", r"bits=3 is not between 4 and 12$"),
-        ("ivf:m=4", r"^ivf:m=4: m, bits and opq are of storage=pq, not of storage=flat$"),
+        ("ivf:m=4", r"^ivf:m=4: m, bits and opq apply to storage=pq, not to storage=flat$"),
     ],
 )
 def test_what_cannot_be_built_is_one_line_and_leaves_nothing(folder, kind, message):

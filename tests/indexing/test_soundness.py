@@ -86,7 +86,9 @@ def test_documents_that_lie_beyond_their_end_are_never_read(idx, read):
     lengthen_an_id(idx / "segments/00000/documents/part-00000.arrow")
     index = Index.open(idx)
     assert index.take(np.array([7])) == [{"id": "7"}]
-    with pytest.raises(FormatError, match=r"part-00000.arrow: is damaged: .*; embedkit index verify$"):
+    with pytest.raises(
+        FormatError, match=r"part-00000.arrow: is damaged: .*; check the index with embedkit index verify$"
+    ):
         read(index)
 
 
@@ -138,7 +140,7 @@ DAMAGE = {
     "do not lie one behind the other": [lambda index: offsets_of(index).__setitem__(5, 1 << 40)],
     "has nodes of 77 levels": [lambda index: levels_of(index).__setitem__(9, 77)],
     "is a graph of 2999 nodes": [lambda index: index.hnsw.levels.resize(2999)],
-    "holds 2999 vectors, the manifest says 3000": [lambda index: setattr(index.storage, "ntotal", 2999)],
+    "holds 2999 vectors, the manifest states 3000": [lambda index: setattr(index.storage, "ntotal", 2999)],
 }
 
 
@@ -158,7 +160,7 @@ def test_lists_that_hold_other_rows_are_found_behind_whatever_stands_before_them
     index.add(ROWS)
     assert list(faults(index, 3000)) == []
     faiss.extract_index_ivf(index).invlists.resize(2, 5)
-    assert "vectors in its lists, the manifest says 3000" in next(faults(index, 3000))
+    assert "vectors in its lists, the manifest states 3000" in next(faults(index, 3000))
 
 
 @pytest.mark.parametrize(

@@ -441,7 +441,7 @@ def test_rows_with_unequal_numbers_of_negatives_train(settings):
 @pytest.mark.parametrize("out", [".", ".."])
 def test_a_place_is_no_name_for_a_model(settings, out):
     for count in (1, 2):
-        with pytest.raises(ExistsError, match="is a place, not a name to write to"):
+        with pytest.raises(ExistsError, match="is a directory reference, not a file name"):
             train_seeds(out, SimCSE(settings, SENTENCES), count=count)
 
 

@@ -39,7 +39,7 @@ def test_the_first_row_that_differs_is_named(row, cuts):
         list(aligned(batches(cuts=cuts), batches(others, cuts=[7])))
     assert str(caught.value) == (
         f"row {row + 1}: the id is 'd{row}' in the input, 'x' in the target; "
-        "both must hold the same texts in the same order"
+        "both must contain the same texts in the same order"
     )
 
 

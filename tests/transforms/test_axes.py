@@ -113,5 +113,5 @@ def test_rows_that_are_all_one_are_refused():
 
 
 def test_a_single_row_is_refused():
-    with pytest.raises(DataError, match=r"^a covariance wants 2 rows or more, there is 1$"):
+    with pytest.raises(DataError, match=r"^a covariance needs at least 2 rows, got 1$"):
         axes(ROWS[:1])

@@ -80,7 +80,7 @@ def label(
         lists = labels.multiple or (k or 1) > 1
         none = write_predictions(progress.track(predicted), out, chosen, lists=lists)
         if not reader.read:
-            raise DataError("there is no text in the input", where=reader.name)
+            raise DataError("the input contains no text", where=reader.name)
     _close(common, reader, progress, output, none)
 
 
@@ -137,9 +137,8 @@ def _close(common: Common, reader: RecordReader, progress: Progress, output: Pat
         print(json.dumps(facts))
     elif not common.quiet:
         count = f"{progress.rows:,} text{'s' * (progress.rows != 1)} labelled"
-        say(
-            f"{count}, {none:,} matched none of the labels, in {progress.seconds:.1f} s -> {output}{f'; {over}' if over else ''}"
-        )
+        count += f", {none:,} matched none of the labels"
+        say(f"{count}, in {progress.seconds:.1f} s -> {output}{f'; {over}' if over else ''}")
 
 
 app = command_app(label, epilog="Example: embedkit label mails.jsonl -m out/ -o labelled.jsonl")

@@ -127,8 +127,8 @@ def _lines(fleet: Fleet, rate_from: str) -> Iterator[str]:
     yield f"  index      {in_bytes(cost.disk)} per machine x {machines:,} = {in_bytes(fleet.index_bytes)}"
     threads = f"{fleet.segment.machine.threads} thread(s) per machine"
     yield (
-        f"  searching  {in_seconds(fleet.query_seconds)} in all of them at once, without the network; {threads}: "
-        f"{fleet.queries_a_second:,.3g} queries per second"
+        f"  searching  {in_seconds(fleet.query_seconds)} in all of them at once, without the network; "
+        f"{threads}: {fleet.queries_a_second:,.3g} queries per second"
     )
     yield "and per machine:"
     yield from arithmetic(fleet.segment)

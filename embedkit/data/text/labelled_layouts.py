@@ -64,8 +64,10 @@ def layout_of(stream: Stream, format: TextFormat, wanted: Wanted) -> Layout:
     if (kind == stream.kind == "csv") or _is_header(cells, wanted):
         return Layout(stream, fields=_named(cells, wanted, place))
     if stream.kind == "csv" or len(cells) != 2:
-        what = f"has {len(cells)} cell{'s' * (len(cells) != 1)}, and no name of a field"
-        raise DataError(what, where=place, hint="a row is text, tab, label; or the first one names fields")
+        what = f"has {len(cells)} cell{'s' * (len(cells) != 1)}, and none names a field"
+        raise DataError(
+            what, where=place, hint="write text, tab, label per line, or name the fields in the first line"
+        )
     return Layout(stream, ["text", "label"], Fields("text", "label"))
 
 

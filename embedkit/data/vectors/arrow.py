@@ -31,13 +31,13 @@ def read_table(stream: Stream) -> tuple[VectorMeta, Iterator[Batch]]:
             meta = VectorMeta.from_json(orjson.loads(annotation), map_file, where=stream.name)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FormatError(
-                f"what it says of its vectors is damaged: {error!r}", where=stream.name
+                f"its description of the vectors is damaged: {error!r}", where=stream.name
             ) from None
         return meta, _table_batches(stream, meta.dimension)
     batches = _table_batches(stream, None)
     first = next(batches, None)
     if first is None:
-        raise DataError("holds no vectors", where=stream.name)
+        raise DataError("contains no vectors", where=stream.name)
     meta = VectorMeta(first.vectors.shape[1], has_text="text" in schema.names)
     return meta, chain([first], batches)
 

@@ -119,7 +119,7 @@ class VectorSet:
         shard = self.shards[place]
         table = read_table(self.path / shard.file)
         if table.num_rows != shard.rows or VECTOR not in table.schema.names:
-            raise FormatError(f"{shard.file} is not the shard that was written", where=str(self.path))
+            raise FormatError(f"{shard.file} has changed since it was written", where=str(self.path))
         return table
 
 
@@ -265,7 +265,7 @@ def checked(batches: Iterable[Batch], dimension: int) -> Iterator[Batch]:
     """
     for batch in batches:
         if batch.vectors.shape[1] != dimension:
-            raise MismatchError(f"vectors have {batch.vectors.shape[1]} columns, not {dimension}")
+            raise MismatchError(f"vectors have {batch.vectors.shape[1]} dimensions, expected {dimension}")
         finite = np.isfinite(batch.vectors).all(axis=1)
         if not finite.all():
             row = int(np.argmin(finite))

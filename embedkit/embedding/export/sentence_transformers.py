@@ -84,7 +84,7 @@ def _write_transformer(
     below = transformer_folder(source)
     if not any(below.glob("model*.safetensors")):
         raise ModelError(
-            "its weights are no safetensors, and nothing else is exported",
+            "its weights are not safetensors, the only format that is exported",
             where=source.name,
             hint="save the model with sentence-transformers first",
         )

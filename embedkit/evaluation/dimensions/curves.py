@@ -84,7 +84,7 @@ def measure(sample: Sample, protocol: CurveProtocol, labelled: LabelledPairs | N
     half, k = len(sample.vectors) // 2, protocol.k
     fitted, measured = sample.vectors[:half], sample.vectors[half:]
     if half <= k:
-        raise DataError(f"{k} neighbours want {2 * (k + 1)} rows or more, there are {sample.rows}")
+        raise DataError(f"{k} neighbours need at least {2 * (k + 1)} rows, got {sample.rows}")
     queries = min(protocol.queries, len(measured))
     truth = SampleNeighbours(measured, queries, k)
     ways = reductions(fitted, seed=protocol.seed)

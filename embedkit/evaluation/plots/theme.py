@@ -58,7 +58,7 @@ def write_picture(path: Path, draw: Callable[[], Any], *, title: str, theme: The
         warnings.simplefilter("always")
         draw().savefig(content, format=drawn, dpi=150, metadata=_undated(drawn))
     if drawn != "svg" and any("missing from font" in str(warning.message) for warning in said):
-        what = "%s: some letters are boxes, for no font here has them; .svg and .html use those of the reader"
+        what = "%s: no installed font has some letters, which are drawn as boxes; write .svg or .html instead"
         logging.getLogger("embedkit").warning(what, path)
     body = content.getvalue()
     if kind == "html":

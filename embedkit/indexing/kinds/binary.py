@@ -107,7 +107,7 @@ class Binary(IndexKind):
 
     def cost(self, rows: int, dimension: int, machine: Machine) -> Cost:
         """Return the cost of `rows` rows: every search reads all codes, and the rows of its candidates."""
-        codes = Term("rows x columns / 8", rows, dimension / 8)
+        codes = Term("rows x dimensions / 8", rows, dimension / 8)
         scan = 4 * codes.bytes / machine.scanned + rescoring_seconds(self.oversample, dimension) + CALL
         kept = rescored_rows(self.rescore, rows, dimension)
         recall = binary_recall(max(K * self.oversample, LEAST_CANDIDATES), rows, dimension)

@@ -270,13 +270,13 @@ SKIP = "; --on-error skip passes over such records"
             "a.tsv",
             "\na\tb\tc\n",
             "a.tsv:2: has 3 cells, and no name of a field; "
-            "a row is text, tab, label; or the first one names fields",
+            "write text, tab, label per line, or name the fields in the first line",
         ),
         (
             "a.txt",
             "how are you\n",
             "a.txt:1: has 1 cell, and no name of a field; "
-            "a row is text, tab, label; or the first one names fields",
+            "write text, tab, label per line, or name the fields in the first line",
         ),
         (
             "a.csv",
@@ -312,12 +312,12 @@ SKIP = "; --on-error skip passes over such records"
             '{"text": "a", "label": 1}\n{"text": "a"}\n',
             "a.jsonl:2: has no field 'label'; it has text",
         ),
-        ("a.jsonl", '{"text": 3, "label": 1}\n', f"a.jsonl:1: has 3 where a text belongs{SKIP}"),
+        ("a.jsonl", '{"text": 3, "label": 1}\n', f"a.jsonl:1: has 3 where text is expected{SKIP}"),
         ("a.jsonl", "{\n", "a.jsonl:1: is not JSON: "),
-        ("a.tsv", "", "a.tsv: there is no labelled text in the input"),
-        ("a.txt", "\n", "a.txt: there is no labelled text in the input"),
-        ("a.csv", "text,label\n", "a.csv: there is no labelled text in the input"),
-        ("a.jsonl", "", "a.jsonl: there is no labelled text in the input"),
+        ("a.tsv", "", "a.tsv: the input contains no labelled text"),
+        ("a.txt", "\n", "a.txt: the input contains no labelled text"),
+        ("a.csv", "text,label\n", "a.csv: the input contains no labelled text"),
+        ("a.jsonl", "", "a.jsonl: the input contains no labelled text"),
         ("a.npy", b"\x93NUMPY", "a.npy: holds npy data, not text"),
     ],
 )
@@ -325,8 +325,8 @@ def test_what_is_wrong_is_one_line_with_its_place(folder, name, content, message
     assert refusal(name, content).startswith(message)
 
 
-LABEL = "a label is text, a whole number, or true or false"
-WEIGHT = "a weight is a number above 0 and at most 1"
+LABEL = "write a label as text, a whole number, or true or false"
+WEIGHT = "a weight must be above 0 and at most 1"
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,10 @@ WEIGHT = "a weight is a number above 0 and at most 1"
         ({"a": True}, f"has the weight True for 'a'; {WEIGHT}"),
         ({"a": "1"}, f"has the weight '1' for 'a'; {WEIGHT}"),
         ({"a": None}, f"has the weight null for 'a'; {WEIGHT}"),
-        ({"a": 1, "a ": 1}, "has two weights for one label; space around a label does not count"),
+        (
+            {"a": 1, "a ": 1},
+            "has two weights for one label; space around a label is ignored",
+        ),
     ],
 )
 def test_what_is_no_label_or_weight_is_refused(folder, value, message):
@@ -372,7 +375,7 @@ def test_a_header_that_is_wrong_is_never_skipped(folder):
 
 def test_nothing_left_says_what_was_skipped(folder):
     said = refusal("a.jsonl", "{\n[\n", on_error="skip")
-    assert said == "a.jsonl: there is no labelled text in the input; 2 records could not be read"
+    assert said == "a.jsonl: the input contains no labelled text; 2 records could not be read"
 
 
 def test_no_file_is_one_line(folder):

@@ -61,17 +61,23 @@ def test_compressed(tmp_path):
         ("q d 1\nq 0 e 1\n", ":2: has 4 columns, the first line 3"),
         ("q Q0 d 1 0.5 run\n", ":1: has 6 columns; judgements have three or four; query, document, grade"),
         ("q 1\n", ":1: has 2 columns; judgements have three or four; "),
-        ("question\tcorpus-id\tscore\n", ":1: has no field like query-id; it has question, corpus-id, score"),
+        (
+            "question\tcorpus-id\tscore\n",
+            ":1: has no field such as query-id; it has question, corpus-id, score",
+        ),
         ("\td\t1\n", ":1: has '' where an id belongs"),
         (" \td\t1\n", ":1: has ' ' where an id belongs"),
         ("q\td\t1\nq\td \t0\n", ":2: has document 'd' for query 'q' again"),
-        ('{"query_id": "q", "corpus_id": "d"}\n', ":1: has no field like score; it has query_id, corpus_id"),
+        (
+            '{"query_id": "q", "corpus_id": "d"}\n',
+            ":1: has no field such as score; it has query_id, corpus_id",
+        ),
         ('{"query_id": "q", "corpus_id": null, "score": 1}\n', ":1: has null where an id belongs"),
         ('{"query_id": true, "corpus_id": "d", "score": 1}\n', ":1: has True where an id belongs"),
         ('{"query_id": "q", "corpus_id": "d", "score": true}\n', ":1: has the grade True; "),
         ('{"query_id": "q"\n', ":1: is not JSON: "),
-        ("", ": there is no judgement in the input"),
-        ("query-id\tcorpus-id\tscore\n", ": there is no judgement in the input"),
+        ("", ": the input contains no judgement"),
+        ("query-id\tcorpus-id\tscore\n", ": the input contains no judgement"),
     ],
 )
 def test_what_is_no_judgement_is_refused_with_its_place(tmp_path, content, message):

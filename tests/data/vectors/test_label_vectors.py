@@ -64,7 +64,9 @@ def test_the_names_of_50_000_labels_are_read_without_their_vectors(folder):
     content = Path(LABELS).read_bytes()
     Path(LABELS).write_bytes(content[: -50_000 * 8])  # the vectors are gone
     assert read_names(Path()) == list(names)
-    with pytest.raises(FormatError, match=r"^labels\.safetensors: is not a whole file of label vectors: "):
+    with pytest.raises(
+        FormatError, match=r"^labels\.safetensors: is truncated, or not a file of label vectors: "
+    ):
         LabelVectors.load(LABELS)
 
 
@@ -77,10 +79,10 @@ def test_a_vector_s_id_is_its_label_or_one_of_its_centres():
 @pytest.mark.parametrize(
     ("names", "vectors", "centres", "message"),
     [
-        (("a", "b"), unit(3), 1, r"^2 labels of 1 centres want 2 vectors, these have shape \(3, 4\)$"),
-        (("a", "b"), unit(2), 2, r"^2 labels of 2 centres want 4 vectors, these have shape \(2, 4\)$"),
-        ((), unit(0), 1, r"^0 labels of 1 centres want 0 vectors, "),
-        (("a",), unit(1)[0], 1, r"^1 labels of 1 centres want 1 vectors, these have shape \(4,\)$"),
+        (("a", "b"), unit(3), 1, r"^2 labels of 1 centres need 2 vectors, these have shape \(3, 4\)$"),
+        (("a", "b"), unit(2), 2, r"^2 labels of 2 centres need 4 vectors, these have shape \(2, 4\)$"),
+        ((), unit(0), 1, r"^0 labels of 1 centres need 0 vectors, "),
+        (("a",), unit(1)[0], 1, r"^1 labels of 1 centres need 1 vectors, these have shape \(4,\)$"),
         (
             ("a", "b"),
             unit(4) * [[1], [1], [1.5], [1]],
@@ -106,8 +108,8 @@ def test_what_does_not_fit_together_is_refused(names, vectors, centres, message)
             "is a file of label vectors of version 2, this embedkit reads version 1$",
         ),
         (b'"embedkit-labels"', b'"embedkit-lapels"', "is not a file of label vectors$"),
-        (b'"names"', b'"games"', "is not a whole file of label vectors: "),
-        (b"{", b"(", "is not a whole file of label vectors: its header is no JSON "),
+        (b'"names"', b'"games"', "is truncated, or not a file of label vectors: "),
+        (b"{", b"(", "is truncated, or not a file of label vectors: its header is not JSON "),
     ],
 )
 def test_another_version_or_format_is_refused(folder, opening, old, new, message):

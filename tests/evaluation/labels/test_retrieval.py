@@ -229,7 +229,7 @@ def test_vectors_of_length_zero_are_orthogonal_to_all():
         (
             (angles(0), singles("a"), np.ones((1, 3), np.float32), singles("a")),
             MismatchError,
-            "queries have 2 columns, the gallery has 3",
+            "queries have 2 dimensions, the gallery has 3",
         ),
         ((angles(0), singles("a"), angles(1)), MismatchError, "a gallery comes with its labels, or neither"),
         (
@@ -271,7 +271,7 @@ def test_figures_are_means_with_intervals_over_the_same_queries():
 
 def test_nothing_to_find_at_all_is_one_line():
     figures = label_figures(angles(0, 1), singles("ab"))
-    with pytest.raises(DataError, match=r"^no query shares a label with a text that it could find$"):
+    with pytest.raises(DataError, match=r"^no query shares a label with another text$"):
         evaluate_labels([figures])
 
 

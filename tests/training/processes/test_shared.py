@@ -77,7 +77,7 @@ def test_processes_that_have_read_other_rows_are_told_apart(monkeypatch):
     require_same_rows(rows[0])
     monkeypatch.setattr(agreement, "processes", lambda: 3)
     monkeypatch.setattr(agreement, "of_all", lambda own: [own, own, digests[1]])
-    with pytest.raises(DataError, match=r"^process 2 has read other examples than the first; give every"):
+    with pytest.raises(DataError, match=r"^process 2 read other examples than the first process; give every"):
         require_same_rows(rows[0])
 
 
