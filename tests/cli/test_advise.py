@@ -95,7 +95,7 @@ def test_curves_are_drawn(run, plane, pairs, name):
     assert run("advise", plane, "--plot", name, "--force").code == 0
     assert Path(name).read_bytes() == content
     assert run("advise", plane, "--plot", name).said == (
-        f"embedkit: {name}: already exists; --force overwrites it\n"
+        f"embedkit: {name}: already exists; overwrite it with --force\n"
     )
 
 

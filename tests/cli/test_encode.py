@@ -90,7 +90,7 @@ def test_a_map_is_applied(run, docs):
             ["bad.jsonl"],
             1,
             "bad.jsonl:2: is not JSON: unexpected character, expected a string key (column 2); "
-            "--on-error skip passes over such records",
+            "pass over such records with --on-error skip",
         ),
         (
             ["latin.txt"],
@@ -128,7 +128,7 @@ def test_an_output_that_exists_is_kept_unless_forced(run, output):
     run("encode", "-o", output, stdin="one\n")
     before = Path(output, "meta.json").read_bytes() if output == "x.vec" else Path(output).read_bytes()
     done = run("encode", "-o", output, stdin="one\ntwo\n")
-    assert done == (1, "", f"embedkit: {output}: already exists; --force overwrites it\n")
+    assert done == (1, "", f"embedkit: {output}: already exists; overwrite it with --force\n")
     kept = Path(output, "meta.json") if output == "x.vec" else Path(output)
     assert kept.read_bytes() == before
     assert run("encode", "-o", output, "--force", stdin="one\ntwo\n").code == 0

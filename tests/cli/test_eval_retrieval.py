@@ -218,7 +218,7 @@ def test_per_query_figures(evaluate, found):
     )
     again = evaluate("--run", found, "--per-query", "each.jsonl")
     assert (again.code, again.out) == (1, "")
-    assert again.said == "embedkit: each.jsonl: already exists; --force overwrites it\n"
+    assert again.said == "embedkit: each.jsonl: already exists; overwrite it with --force\n"
     assert evaluate("--run", found, "--per-query", "each.jsonl", "--force").code == 0
     assert len(Path("each.jsonl").read_text().splitlines()) == 24
 

@@ -135,7 +135,7 @@ def test_pairs_are_drawn_with_their_spearman(run, pairs, turned, name):
         titles = [f"Spearman {each['spearman']['value']:.2f}" for each in results]
         assert len(set(titles)) == 2
         assert [title for title in titles if title not in content.decode()] == []
-    refused = f"embedkit: {name}: already exists; --force overwrites it\n"
+    refused = f"embedkit: {name}: already exists; overwrite it with --force\n"
     assert run("eval", "sts", pairs, "--plot", name) == (1, "", refused)
 
 

@@ -91,7 +91,7 @@ def test_no_model_is_needed_for_a_map_and_one_that_is_named_must_fit(run, turn):
         (["-t", "none.safetensors", "-o", "m.faiss"], 1, "none.safetensors: no such map"),
         (
             ["-t", "turn.safetensors", "-o", "mine.faiss"], 1,
-            "mine.faiss: already exists; --force overwrites it",
+            "mine.faiss: already exists; overwrite it with --force",
         ),
     ],
 )  # fmt: skip

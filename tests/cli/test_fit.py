@@ -175,7 +175,7 @@ def test_arrow_may_come_in_on_one_side(run, shell, sets):
         (
             ("procrustes", "old.vec", "--target", "other.vec"),
             1,
-            "row 2: the id is '2' in the input, 'b' in the target; both must hold the same texts",
+            "row 2: the id is '2' in the input, 'b' in the target; both must contain the same texts",
         ),
         (("procrustes", "old.vec", "--target", "docs.txt"), 1, "docs.txt: holds text, not vectors; "),
         (("procrustes", "old.vec", "--target", "none.vec"), 1, "none.vec: no such file"),

@@ -83,7 +83,7 @@ def test_an_index_that_exists_is_kept_unless_forced(run, docs):
     run("index", docs, "-o", "x.idx")
     before = files("x.idx")
     done = run("index", "-o", "x.idx", stdin="other\n")
-    assert done == (1, "", "embedkit: x.idx: already exists; --force overwrites it\n")
+    assert done == (1, "", "embedkit: x.idx: already exists; overwrite it with --force\n")
     assert files("x.idx") == before
     assert run("index", "-o", "x.idx", "--force", stdin="other\n").code == 0
     assert Index.open(Path("x.idx")).rows == 1

@@ -157,7 +157,7 @@ def test_an_output_is_a_file_of_the_same_lines(run, write):
     printed = run("label", *TORCH, stdin=stdin)
     assert (Path("a.jsonl").read_text(), printed.said) == (printed.out, "embedkit: 1 blank line skipped\n")
     again = run("label", *TORCH, "-o", "a.jsonl", stdin=stdin)
-    assert again == (1, "", "embedkit: a.jsonl: already exists; --force overwrites it\n")
+    assert again == (1, "", "embedkit: a.jsonl: already exists; overwrite it with --force\n")
     facts = json.loads(run("label", *TORCH, "-o", "a.jsonl", "--force", "--json", stdin=stdin).out)
     assert (facts["output"], facts["rows"], facts["none"], facts["blank"]) == ("a.jsonl", 3, 1, 1)
     assert run("label", *TORCH, "-o", "b.jsonl", "-q", stdin=stdin) == (0, "", "")

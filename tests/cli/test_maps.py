@@ -231,7 +231,9 @@ def test_what_goes_wrong_is_one_line_and_leaves_nothing(run, vectors, args, code
 def test_nothing_is_overwritten_unasked(run, vectors, args):
     run("whiten", vectors, "-o", "w.safetensors")
     Path("out").write_text("mine")
-    assert run(*args, vectors, "-o", "out").said == "embedkit: out: already exists; --force overwrites it\n"
+    assert (
+        run(*args, vectors, "-o", "out").said == "embedkit: out: already exists; overwrite it with --force\n"
+    )
     assert Path("out").read_text() == "mine"
     assert run(*args, vectors, "-o", "out", "--force").code == 0
 

@@ -212,7 +212,7 @@ def test_codes_are_not_reused_for_floats(run, vectors, old):
         (
             ["index", "docs.vec", "--kind", "binary:rescore=none", "--metric", "dot", "-o", "x.idx"],
             2,
-            "sign codes store angles and no lengths, so they cannot score dot products; --metric cosine",
+            "sign codes store angles and no lengths, so they cannot score dot products; use --metric cosine",
         ),
     ],
 )

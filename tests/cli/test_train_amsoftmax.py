@@ -162,7 +162,7 @@ def test_check_exact_alone_trains_nothing(run):
         (["one.csv", "-o", "out"], 1, "all texts have the label 'ant': training wants 2 labels or more"),
         (
             ["empty.csv", "-o", "out"], 1,
-            "empty.csv:3: has an empty label; --on-error skip passes over such records",
+            "empty.csv:3: has an empty label; pass over such records with --on-error skip",
         ),
         (
             ["labelled.csv", "-o", "out", "--batch-size", "8", "--eval", "single.csv"], 1,

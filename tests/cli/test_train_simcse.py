@@ -119,7 +119,7 @@ def test_check_exact_alone_trains_nothing(run):
             "--chunk-size: half is neither auto nor a positive number",
         ),
         (["a.txt", "-o", "out", "--temperature", "0"], 2, "temperature=0.0 is not a positive number"),
-        (["a.txt", "-o", "dev.tsv"], 1, "dev.tsv: already exists; --force overwrites it"),
+        (["a.txt", "-o", "dev.tsv"], 1, "dev.tsv: already exists; overwrite it with --force"),
         (
             ["a.txt", "-o", "no/out"], 1,
             "no/out: its parent folder does not exist; mkdir -p no",

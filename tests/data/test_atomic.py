@@ -209,7 +209,7 @@ def refusal(path, *, force):
 
 
 def test_what_exists_is_refused_without_force(old):
-    assert refusal("out", force=False) == "out: already exists; --force overwrites it"
+    assert refusal("out", force=False) == "out: already exists; overwrite it with `force=True`"
     refuse_existing(Path("free"), force=False)
 
 
@@ -236,7 +236,7 @@ def test_a_link_is_refused_wherever_it_leads(old, target, marker):
     Path("file").touch()
     Path("link").symlink_to(target)
     for force in (True, False):
-        with pytest.raises(ExistsError, match=f"^link: is a link, .*; name what it leads to: {target}$"):
+        with pytest.raises(ExistsError, match=f"^link: is a link, .*; write to its target: {target}$"):
             refuse_existing(Path("link"), force=force, marker=marker)
 
 

@@ -179,14 +179,14 @@ def test_cutoffs():
 def test_an_unknown_name_is_told_with_a_near_one(name, message):
     with pytest.raises(UnknownNameError) as error:
         parse_measures([name])
-    assert str(error.value) == f"--measure: {message}"
+    assert str(error.value) == f"`measure`: {message}"
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("R", "R wants a cutoff; like R@10"),
-        ("NERR8@5", "NERR8@5 wants a max_rel; like NERR8(max_rel=...)"),
+        ("R", "R wants a cutoff; write it like R@10"),
+        ("NERR8@5", "NERR8@5 wants a max_rel; write it like NERR8(max_rel=...)"),
         ("nDCG@0", "nDCG@0 has no cutoff 0; ranking cutoff threshold"),  # ends the process in trec_eval
         ("nDCG@-1", "nDCG@-1 has no cutoff -1; "),
         ("nDCG@10000000", "nDCG@10000000 has no cutoff 10000000; "),
@@ -216,7 +216,7 @@ def test_what_cannot_be_computed_is_refused_in_words(name, message):
         warnings.simplefilter("error")
         with pytest.raises(UsageError) as error:
             parse_measures([name])
-    assert str(error.value).startswith(f"--measure: {message}")
+    assert str(error.value).startswith(f"`measure`: {message}")
 
 
 @pytest.mark.parametrize(("names", "hits"), [(["AP", "Accuracy"], ["c"]), (["Accuracy"], ["d"])])

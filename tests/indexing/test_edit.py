@@ -136,7 +136,7 @@ def test_damage_is_never_copied(idx, docs, change):
     file = idx / "segments/00001/vectors.faiss"
     file.write_bytes(file.read_bytes()[:-1] + b"\7")
     before = files(idx)
-    with pytest.raises(FormatError, match=r"^x.idx/segments/00001/vectors.faiss: has another checksum"):
+    with pytest.raises(FormatError, match=r"^x.idx/segments/00001/vectors.faiss: its checksum differs"):
         change(idx)
     assert files(idx) == before
     assert not Path("y.idx").exists()

@@ -33,14 +33,17 @@ def test_a_factory_string_keeps_its_commas_there_and_back(text):
     ("kind", "message"),
     [
         ("factory:", r"^factory:: needs description; write it behind factory:$"),
-        ("factory:IVF8,SQ9x", r"^factory:IVF8,SQ9x: FAISS says: .*could not parse .*; see FAISS's page"),
-        ("factory:Nonsense", r"^factory:Nonsense: FAISS says: could not parse index string Nonsense; "),
+        (
+            "factory:IVF8,SQ9x",
+            r"^factory:IVF8,SQ9x: FAISS refuses it: .*could not parse .*; see FAISS's page",
+        ),
+        ("factory:Nonsense", r"^factory:Nonsense: FAISS refuses it: could not parse index string Nonsense; "),
         (
             "factory:PCAR8,Flat",
             r"^factory:PCAR8,Flat: its map subtracts a mean, after which inner products are",
         ),
         ("factory:PCA0,Flat", r"^factory:PCA0,Flat: its map keeps no dimension; "),
-        ("factory:LSH", r"^factory:LSH: FAISS says: 'metric == METRIC_L2' failed; "),
+        ("factory:LSH", r"^factory:LSH: FAISS refuses it: 'metric == METRIC_L2' failed; "),
         ("ivf:storage=pq,m=5,opq=no", r"^storage=pq: m=5 does not divide the 16 dimensions; m=4$"),
         ("ivf:storage=pq,m=17", r"^storage=pq: m=17 exceeds the 16 dimensions; m=4$"),
         ("ivf:storage=pq,bits=3", r"bits=3 is not between 4 and 12$"),

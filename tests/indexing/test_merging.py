@@ -34,7 +34,7 @@ def test_all_documents_are_in_it_and_the_sources_stay(folder, docs, answers):
 def test_an_id_in_two_of_them_is_refused_by_name(folder, docs):
     build_index("a.idx", *docs("abc"))
     build_index("b.idx", *docs("xcb"))
-    message = r"^a.idx: id 'b' is in more than one index; --replace keeps the later one$"
+    message = r"^a.idx: id 'b' is in more than one index; keep the later one with `replace=True`$"
     with pytest.raises(DataError, match=message):
         merge(["a.idx", "b.idx"], "c.idx")
     assert not Path("c.idx").exists()

@@ -42,14 +42,14 @@ def test_both_ends_of_a_file_are_checked_when_it_is_opened(idx, place):
     file = idx / "segments/00000/vectors.faiss"
     assert file.stat().st_size > 2 * END
     flip(file, place)
-    with pytest.raises(FormatError, match=r"^x.idx/segments/00000/vectors.faiss: has another checksum"):
+    with pytest.raises(FormatError, match=r"^x.idx/segments/00000/vectors.faiss: its checksum differs"):
         Index.open(idx).search(ROWS[:1], 1)
 
 
 def test_what_lies_between_is_left_to_verify(idx):
     flip(idx / "segments/00000/vectors.faiss", END)
     Index.open(idx).search(ROWS[:1], 1)
-    with pytest.raises(FormatError, match="has another checksum"):
+    with pytest.raises(FormatError, match="its checksum differs"):
         Index.open(idx).verify()
 
 
@@ -59,7 +59,7 @@ def test_a_map_is_checked_when_it_is_read(folder, monkeypatch):
     build_index("x.idx", VectorMeta(16, map_file=b"a map"), [Batch(table, ROWS[:1])])
     assert Index.open("x.idx").map_file == b"a map"
     flip(folder / "x.idx/map.safetensors", 2)
-    with pytest.raises(FormatError, match=r"^x.idx/map.safetensors: has another checksum"):
+    with pytest.raises(FormatError, match=r"^x.idx/map.safetensors: its checksum differs"):
         _ = Index.open("x.idx").map_file
 
 

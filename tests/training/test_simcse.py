@@ -258,7 +258,7 @@ def test_warnings_teach(settings, caplog):
         (SENTENCES.rows[:1], [], DataError, "training needs at least 2 sentences, got 1"),
         (
             SENTENCES.rows[:7], [], UsageError,
-            "--batch-size: a batch of 8 wants more than the 7 examples there are",
+            "`batch_size`: a batch of 8 wants more than the 7 examples there are",
         ),
         (
             SENTENCES.rows, [Pair("a", "b", float("nan"))], DataError,
@@ -500,7 +500,7 @@ def test_a_damaged_story_of_a_finished_seed_is_one_line(settings, content):
 
 
 def test_a_seed_too_large_is_refused_before_another_is_trained(settings):
-    with pytest.raises(UsageError, match=r"^--seed: 4294967296 is not between 0 and 4294967295$"):
+    with pytest.raises(UsageError, match=r"^`seed`: 4294967296 is not between 0 and 4294967295$"):
         train_seeds("out", SimCSE(replace(settings, seed=2**32 - 1), SENTENCES), count=2)
     assert not list(Path().iterdir())
 

@@ -92,11 +92,11 @@ def test_files_follow_each_other(folder):
     [
         ("a.txt", "", "a.txt: the input contains no text"),
         ("a.tsv", "", "a.tsv: the input contains no text"),
-        ("a.tsv", "a\tb\nx\t\n", "a.tsv:2: column 'b' is empty; --columns names the columns of text"),
+        ("a.tsv", "a\tb\nx\t\n", "a.tsv:2: column 'b' is empty; name the columns of text with `columns`"),
         (
             "a.jsonl",
             '{"a": "x", "b": "y"}\n{"a": "x", "b": 3}\n',
-            "a.jsonl:2: column 'b' has 3 where text is expected; --columns names the columns of text",
+            "a.jsonl:2: column 'b' has 3 where text is expected; name the columns of text with `columns`",
         ),
         ("a.jsonl", '{"a": "x", "b": "y"}\n{"a": "x"}\n', "a.jsonl:2: has no column 'b'; it has a"),
         (
@@ -191,7 +191,7 @@ def test_columns_of_other_names_are_not_guessed(folder):
         read_examples([put("a.csv", "url,ask,reply\nhttp://x,why not,because of it\n")])
     what, _, hint = str(caught.value).partition("; ")
     assert what == "a.csv: has no columns with common names for an anchor and a positive"
-    assert hint.startswith("it has url, ask, reply; name them with --columns")
+    assert hint.startswith("it has url, ask, reply; name them with `columns=ANCHOR,POSITIVE`")
 
 
 def test_files_with_columns_in_another_order_are_joined_by_name(folder):
@@ -300,7 +300,7 @@ def test_numbers_under_the_name_of_negatives_are_not_trained_on(folder, content,
 
 def test_a_column_of_zeros_and_ones_named_positive_holds_no_texts(folder):
     Path("a.csv").write_text("sentence,positive\nlovely day,1\nawful day,0\n")
-    line = "a.csv: column 'positive' has '1' where text is expected; --columns names the columns of text"
+    line = "a.csv: column 'positive' has '1' where text is expected; name the columns of text with `columns`"
     with pytest.raises(DataError) as caught:
         read_examples(["a.csv"])
     assert str(caught.value) == line

@@ -111,8 +111,8 @@ def test_tab_files_give_back_what_was_written_whatever_the_texts(folder, rows):
         ("a.tsv", "a\tb\t1\na\tb\tx\n", "a.tsv:2: has the score 'x', which is not a number"),
         ("a.tsv", "a\tb\t1\n\na\tb\tnan\n", "a.tsv:3: has the score 'nan', which is not a number"),
         ("a.tsv", "a\tb\t1\na\tb\tinf\n", "a.tsv:2: has the score 'inf', which is not a number"),
-        ("a.tsv", "a\tb\t1\na\tb\n", "a.tsv:2: has 2 cells, a row wants 3"),
-        ("a.tsv", "a\tb\t1\na\tb\tc\t1\n", "a.tsv:2: has 4 cells, a row wants 3"),
+        ("a.tsv", "a\tb\t1\na\tb\n", "a.tsv:2: has 2 cells, expected 3"),
+        ("a.tsv", "a\tb\t1\na\tb\tc\t1\n", "a.tsv:2: has 4 cells, expected 3"),
         (
             "a.tsv",
             "x\ty\tnan\n",

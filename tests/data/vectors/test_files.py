@@ -354,7 +354,7 @@ def test_an_empty_batch_in_front_does_not_settle_the_width(folder):
 @pytest.mark.parametrize("annotation", [b"{", b"[]", b"{}"])
 def test_a_damaged_annotation_is_one_line(folder, annotation):
     save_parquet(table([[1.0]], pa.list_(pa.float32())).replace_schema_metadata({b"embedkit": annotation}))
-    assert refusal("y.parquet").startswith("y.parquet: what it says of its vectors is damaged: ")
+    assert refusal("y.parquet").startswith("y.parquet: its description of the vectors is damaged: ")
 
 
 @pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.list_(pa.float32(), 0)], ids=str)

@@ -74,7 +74,7 @@ def test_what_a_kill_left_half_written_is_swept_away(folder):
 def test_other_settings_are_refused_by_name(folder):
     begun(folder)
     with pytest.raises(
-        FormatError, match=r"the unfinished run had other settings: a, b; --force starts again$"
+        FormatError, match=r"the unfinished run had other settings: a, b; start again with `force=True`$"
     ):
         resumed(folder, {"a": 2, "b": 3})
 

@@ -138,7 +138,7 @@ def test_every_flipped_byte_is_noticed(folder):
     whole = file.read_bytes()
     for place in range(0, len(whole), 7):
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        with pytest.raises(FormatError, match=r"^x.vec/part-00002.arrow: has another checksum"):
+        with pytest.raises(FormatError, match=r"^x.vec/part-00002.arrow: its checksum differs"):
             made.verify()
 
 

@@ -142,5 +142,5 @@ def test_too_few_rows_have_too_few_neighbours():
 
 @pytest.mark.parametrize("keep", [0, -1, 1.5, float("nan")])
 def test_no_part_is_kept_outside_zero_to_one(keep):
-    with pytest.raises(UsageError, match="--keep: "):
+    with pytest.raises(UsageError, match="`keep`: "):
         CurveProtocol(keep=keep)

@@ -88,7 +88,7 @@ def test_a_hold_out_that_leaves_too_little_is_refused(holdout, message):
 def test_labels_held_out_with_every_text_are_refused():
     texts = rows([("all", name) for name in "abcabc"])
     found = Counter(_held_out(texts, seed) for seed in range(20))
-    line = "--holdout-labels: all 6 texts have a held-out label, which leaves none to train on"
+    line = "`holdout_labels`: all 6 texts have a held-out label, which leaves none to train on"
     assert set(found) == {"a", "b", "c", line}  # some seeds hold out the label that all texts have
 
 

@@ -143,7 +143,7 @@ def test_a_killed_process_ends_all_and_they_resume_to_the_same_weights(inputs, c
         (["b.txt", "-o", "out"], "b.txt: no such file"),
         (["-", "-o", "out"], "-: several processes cannot share standard input; name a FILE"),
         (["a.txt", "-o", "out", "-m", "nothing", "--batch-size", "8"], "--model: unknown model 'nothing'"),
-        (["a.txt", "-o", "l.csv"], "l.csv: already exists; --force overwrites it"),
+        (["a.txt", "-o", "l.csv"], "l.csv: already exists; overwrite it with --force"),
         (["a.txt", "-o", "out", "--batch-size", "9"], "--batch-size: 9 cannot be split over 2 processes"),
         (
             ["a.txt", "-o", "out", "--check-exact"],
