@@ -82,8 +82,8 @@ def _require_alike(one: Index, other: Index) -> None:
             raise MismatchError(message, where=str(other.path), hint="indexes of one kind are merged")
     if one.identity is None or other.identity is None:
         if one.identity != other.identity:
-            message = f"comes from {other.identity or 'nobody knows which encoder'}"
-            theirs = f"{one.path} from {one.identity or 'nobody knows which encoder'}"
+            message = f"comes from {other.identity or 'an unknown encoder'}"
+            theirs = f"{one.path} from {one.identity or 'an unknown encoder'}"
             raise MismatchError(f"{message}, {theirs}", where=str(other.path))
         return
     one.identity.require_same_space(

@@ -190,7 +190,7 @@ def test_few_rows_have_no_hubs(run, vectors):
     done = run("eval", "geometry", "few.npy")
     assert "hub" not in done.out.partition("\n\n")[0]
     assert "too few rows: they want 11 that are not zero" in done.out
-    assert "nobody said" in done.out
+    assert "unknown" in done.out
     assert result(run("eval", "geometry", "few.npy", "--json"))["hubness"] is None
 
 
@@ -230,7 +230,7 @@ def test_a_picture_without_matplotlib_names_the_extra(run, vectors, monkeypatch)
             ["docs.vec", "--colour", "x", "--plot", "a.png"], 1,
             "docs.vec: the vectors come with no field 'x'; there are: lang, year",
         ),
-        (["docs.vec", "--plot", "a.gif"], 2, "a.gif: is no .png, .svg, .pdf, .html; name the "),
+        (["docs.vec", "--plot", "a.gif"], 2, "a.gif: must end in .png, .svg, .pdf or .html"),
         (["docs.vec", "--pairs", "none.tsv"], 1, "none.tsv: no such file"),
         (
             ["docs.vec", "--pairs", "pairs.tsv", "--above", "5"], 1,
@@ -240,7 +240,7 @@ def test_a_picture_without_matplotlib_names_the_extra(run, vectors, monkeypatch)
             ["few.npy", "--pairs", "pairs.tsv"], 2,
             "few.npy: the encoder of these vectors is unknown; name it with -m",
         ),
-        (["docs.vec", "-t", "other.safetensors"], 1, "the map wants 9 columns, "),
+        (["docs.vec", "-t", "other.safetensors"], 1, "the map expects 9 dimensions, "),
     ],
 )  # fmt: skip
 def test_what_goes_wrong_is_one_line(run, vectors, pairs, args, code, line):

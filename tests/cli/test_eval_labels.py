@@ -98,7 +98,7 @@ def test_the_table_and_the_protocol_are_on_standard_output(run, test, train):
     assert facts["files"] == "test.tsv (40 texts)"
     assert facts["gallery"] == "train.tsv (40 texts)"
     assert facts["labels"] == "4, one a text"
-    assert facts["queries"] == "40; 0 left out, for which there is nothing to find"
+    assert facts["queries"] == "40; 0 left out, because no text shares their labels"
     assert facts["hits"].startswith("share a label with the query; ranked by cosine, ")
     assert facts["model"] == f"hash:dim=8 {load('hash:dim=8').identity.fingerprint}, unit length"
     assert facts["intervals"] == "95 %, percentile bootstrap over queries, 1,000 resamples, seed 0"
@@ -112,7 +112,7 @@ def test_without_a_gallery_it_says_so_and_queries_left_out_are_counted(run, test
     done = run("eval", "labels", test)
     assert "files      test.tsv (41 texts; 1 blank line skipped)\n" in done.out
     assert "gallery    each text queries all others\n" in done.out
-    assert "queries    40; 1 left out, for which there is nothing to find\n" in done.out
+    assert "queries    40; 1 left out, because no text shares their labels\n" in done.out
     one = results(run("eval", "labels", test, "--json"))[0]
     assert (one["queries"], one["left_out"]) == (40, 1)
 
@@ -262,7 +262,7 @@ def test_only_labels_that_were_or_were_not_trained_on(run, test, train, trained,
         (["test.tsv", "--gallery", "bad.tsv"], 1, "bad.tsv:2: has an empty label; "),
         (["test.tsv", "--label-field", "kind"], 1, "test.tsv:1: has no field"),
         (["test.tsv", "--compare", "no.safetensors"], 1, "no.safetensors: no such map"),
-        (["test.tsv", "--compare", "other.safetensors"], 1, "the map wants 9 columns, "),
+        (["test.tsv", "--compare", "other.safetensors"], 1, "the map expects 9 dimensions, "),
         (["one.tsv"], 1, "no query shares a label with another text"),
         (["test.tsv", "--gallery", "one.tsv"], 1, "no query shares a label with another text"),
         (

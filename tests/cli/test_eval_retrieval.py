@@ -468,7 +468,7 @@ def test_a_query_whose_vector_is_not_finite_is_named(evaluate, index, monkeypatc
             1,
             "queries.jsonl, queries.jsonl: id 'q0' occurs twice",
         ),
-        ([*CORPUS, "--compare", "other.safetensors"], 1, "the map wants 9 columns, "),
+        ([*CORPUS, "--compare", "other.safetensors"], 1, "the map expects 9 dimensions, "),
         (
             [*CORPUS, "--per-query", "no/such.jsonl"],
             1,

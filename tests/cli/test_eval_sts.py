@@ -168,7 +168,7 @@ def test_columns_are_named_by_an_option(run, folder):
         (["bad.tsv", "-m", "no/model"], 1, "bad.tsv:2: has the score 'x', which is not a number"),
         (["pairs.tsv", "--compare", "no.safetensors"], 1, "no.safetensors: no such map"),
         (["pairs.tsv", "--compare", "pairs.tsv"], 1, "pairs.tsv: is not"),
-        (["pairs.tsv", "--compare", "other.safetensors"], 1, "the map wants 9 columns, "),
+        (["pairs.tsv", "--compare", "other.safetensors"], 1, "the map expects 9 dimensions, "),
         (
             ["pairs.tsv", "--columns", "a,b"],
             2,

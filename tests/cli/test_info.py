@@ -96,7 +96,7 @@ def test_each_thing_says_what_it_is(run, things, thing, facts):
             "a.npy",
             "four.safetensors",
             None,
-            "the map expects 8 dimensions, the vectors have 8, but nobody knows",
+            "the map expects 8 dimensions, the vectors have 8, but their encoder is unknown",
         ),
         ("a.npy", "three.safetensors", False, "the map expects 3 dimensions, the vectors have 8"),
         ("a.vec", "labels.safetensors", True, "both come from hash:dim=8 "),

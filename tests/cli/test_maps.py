@@ -169,12 +169,12 @@ def test_an_arrow_stream_goes_on(run, shell, vectors):
         (
             ("whiten", "docs.vec", "--dim", "9"),
             1,
-            "whitening wants 9 dimensions, the data have rank 8 (16 rows, 8 columns)",
+            "whitening needs 9 dimensions, but the data have rank 8 (16 rows, 8 dimensions)",
         ),
         (
             ("whiten", "few.txt", "--dim", "4"),
             1,
-            "whitening wants 4 dimensions, the data have rank 2 (3 rows, 8 columns)",
+            "whitening needs 4 dimensions, but the data have rank 2 (3 rows, 8 dimensions)",
         ),
         (("whiten", "one.txt"), 1, "a covariance needs at least 2 rows, got 1"),
         (("whiten", "nan.npy"), 1, "nan.npy:17: the vector is not finite"),
@@ -187,12 +187,12 @@ def test_an_arrow_stream_goes_on(run, shell, vectors):
         (
             ("reduce", "docs.vec", "--dim", "9"),
             1,
-            "pca wants 9 dimensions, the data have rank 8 (16 rows, 8 columns)",
+            "pca needs 9 dimensions, but the data have rank 8 (16 rows, 8 dimensions)",
         ),
         (
             ("reduce", "docs.vec", "--dim", "9", "--method", "srht"),
             1,
-            "srht wants 9 dimensions, vectors have 8",
+            "srht needs 9 dimensions, vectors have 8",
         ),
         (("reduce", "docs.vec", "--dim", "0"), 2, "pca:dim=0: dim=0 is not positive"),
         (("fit", "whitning", "docs.vec"), 2, "unknown transform kind 'whitning'; did you mean whitening?"),

@@ -148,7 +148,7 @@ def test_check_exact_alone_trains_nothing(run):
         (["no.csv", "-o", "out"], 1, "no.csv: no such file"),
         (
             ["labelled.csv", "-o", "out"], 2,
-            "--batch-size: a batch of 64 wants more than the 36 examples there are",
+            "--batch-size 64: exceeds the 36 examples",
         ),
         (["labelled.csv", "-o", "out", "--margin", "wide"], 2, "--margin: wide is neither auto nor a number"),
         (
@@ -159,7 +159,7 @@ def test_check_exact_alone_trains_nothing(run):
             ["labelled.csv", "-o", "out", "--holdout-labels", "3"], 2,
             "--holdout-labels: 3 of 4 labels leaves 3 held out and 1 to train on",
         ),
-        (["one.csv", "-o", "out"], 1, "all texts have the label 'ant': training wants 2 labels or more"),
+        (["one.csv", "-o", "out"], 1, "all texts have the label 'ant': training needs at least 2 labels"),
         (
             ["empty.csv", "-o", "out"], 1,
             "empty.csv:3: has an empty label; pass over such records with --on-error skip",

@@ -173,7 +173,11 @@ def test_the_seed_moves_the_folds(run, vectors):
     [
         (("--tune", "no.tsv"), 1, "no.tsv: no such file"),
         (("--tune", "few.tsv"), 1, "few.tsv: tuning needs at least 20 pairs, got 2"),
-        (("--tune", "pairs.tsv", "--dim", "65"), 1, "whitening wants 65 dimensions, the data have rank 64 "),
+        (
+            ("--tune", "pairs.tsv", "--dim", "65"),
+            1,
+            "whitening needs 65 dimensions, but the data have rank 64 ",
+        ),
         (
             ("--tune", "pairs.tsv", "--dim", "0"),
             2,

@@ -64,12 +64,11 @@ def test_what_is_named_vector_and_is_none_is_not_replaced_by_encoding_the_text(f
         list(source)
 
 
-@pytest.mark.parametrize("option", ["id_field", "text_field"])
-def test_options_for_text_are_refused_with_vectors(vec, option):
-    name = f"--{option.replace('_', '-')}"
+@pytest.mark.parametrize("field", ["id_field", "text_field"])
+def test_settings_for_text_are_refused_with_vectors(vec, field):
     with (
-        pytest.raises(UsageError, match=rf"^{name}: is for text"),
-        open_input(["x.vec"], TextFormat(**{option: "a"})),
+        pytest.raises(UsageError, match=rf"^`{field}`: applies only to text"),
+        open_input(["x.vec"], TextFormat(**{field: "a"})),
     ):
         pass
 

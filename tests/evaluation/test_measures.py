@@ -185,8 +185,8 @@ def test_an_unknown_name_is_told_with_a_near_one(name, message):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("R", "R wants a cutoff; write it like R@10"),
-        ("NERR8@5", "NERR8@5 wants a max_rel; write it like NERR8(max_rel=...)"),
+        ("R", "R needs a cutoff; write it like R@10"),
+        ("NERR8@5", "NERR8@5 needs a max_rel; write it like NERR8(max_rel=...)"),
         ("nDCG@0", "nDCG@0 has no cutoff 0; ranking cutoff threshold"),  # ends the process in trec_eval
         ("nDCG@-1", "nDCG@-1 has no cutoff -1; "),
         ("nDCG@10000000", "nDCG@10000000 has no cutoff 10000000; "),

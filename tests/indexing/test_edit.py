@@ -150,7 +150,7 @@ def test_vectors_of_another_encoder_are_refused_and_nothing_is_left(idx):
             VectorMeta(16, other.identity),
             rf"^x.idx: the index comes from .*, the input from {other.identity}",
         ),
-        (VectorMeta(16), r"nobody knows which encoder made the input; name it with -m$"),
+        (VectorMeta(16), r"the input does not state its encoder; name it as the `model`$"),
     ]:
         with pytest.raises(MismatchError, match=message):
             add(idx, meta, [])

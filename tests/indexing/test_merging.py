@@ -72,7 +72,7 @@ def test_the_map_goes_with_it(folder, docs):
         ({"kind": "int8"}, load("hash:dim=16").identity, "b.idx: has kind int8, a.idx has flat"),
         ({"metric": "dot"}, load("hash:dim=16").identity, "b.idx: has metric dot, a.idx has cosine"),
         ({}, load("hash:dim=16,seed=1").identity, "b.idx: a.idx comes from .*, this index from "),
-        ({}, None, "b.idx: comes from nobody knows which encoder, a.idx from hash"),
+        ({}, None, "b.idx: comes from an unknown encoder, a.idx from hash"),
     ],
 )
 def test_indexes_that_do_not_belong_together_are_refused(folder, docs, options, identity, what):

@@ -1,4 +1,4 @@
-"""A segment keeps vectors and documents side by side, and notices when either has changed since it was written."""
+"""A segment keeps vectors and documents side by side, and notices when either is not what was written."""
 
 from pathlib import Path
 

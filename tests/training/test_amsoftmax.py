@@ -266,8 +266,8 @@ def test_warnings_teach(settings, caplog):
 @pytest.mark.parametrize(
     ("rows", "given", "message"),
     [
-        (labelled(20, [0]), {}, "all texts have the label 'ant': training wants 2 labels or more"),
-        (labelled(1), {}, "`batch_size`: a batch of 8 wants more than the 5 examples there are"),
+        (labelled(20, [0]), {}, "all texts have the label 'ant': training needs at least 2 labels"),
+        (labelled(1), {}, "`batch_size=8`: exceeds the 5 examples"),
         (
             lists(),
             {"loss": "am-softmax"},

@@ -258,7 +258,7 @@ def test_warnings_teach(settings, caplog):
         (SENTENCES.rows[:1], [], DataError, "training needs at least 2 sentences, got 1"),
         (
             SENTENCES.rows[:7], [], UsageError,
-            "`batch_size`: a batch of 8 wants more than the 7 examples there are",
+            "`batch_size=8`: exceeds the 7 examples",
         ),
         (
             SENTENCES.rows, [Pair("a", "b", float("nan"))], DataError,

@@ -143,7 +143,7 @@ def protocol_of(sets: Sequence[GeometryResult], asked: GeometryRequest, shared: 
         found, identity = each.geometry, each.meta.identity
         size = f"{found.rows:,} rows of {found.dimension} dimensions, rank {found.spectrum.rank}"
         facts[f"vectors{suffix}"] = f"{each.name} ({size}; {found.norms.zeros:,} zero vectors)"
-        facts[f"model{suffix}"] = "nobody said" if identity is None else str(identity)
+        facts[f"model{suffix}"] = "unknown" if identity is None else str(identity)
     first, protocol = sets[0].geometry, asked.protocol
     facts["drawn"] = f"rows by a hash of their ids, seed {protocol.seed}; norms and spectrum are of all rows"
     facts["pairs"] = f"{first.pairs:,} random pairs of rows, no row in two of them"

@@ -281,7 +281,8 @@ SKIP = "; pass over such records with `on_error=skip`"
         (
             "a.csv",
             "text,stars\na,1\n",
-            "a.csv:1: has no field of a common name for labels; it has text, stars; name one as `label_field`",
+            "a.csv:1: has no field of a common name for labels; it has text, stars; name one as "
+            "`label_field`",
         ),
         (
             "a.csv",
@@ -292,12 +293,14 @@ SKIP = "; pass over such records with `on_error=skip`"
         (
             "a.csv",
             "tweet,stars\na,1\n",
-            "a.csv:1: has no field of a common name for labels; it has tweet, stars; name one as `label_field`",
+            "a.csv:1: has no field of a common name for labels; it has tweet, stars; name one as "
+            "`label_field`",
         ),
         (
             "a.tsv",
             "text\tstars\na\t1\n",
-            "a.tsv:1: has no field of a common name for labels; it has text, stars; name one as `label_field`",
+            "a.tsv:1: has no field of a common name for labels; it has text, stars; name one as "
+            "`label_field`",
         ),
         ("a.csv", 'text,label\n"a\nb",c\nd,\n', f"a.csv:4: has an empty label{SKIP}"),
         ("a.csv", 'text,label\na,"b\n', "a.csv:2: a quote that opens here is never closed"),
@@ -305,7 +308,8 @@ SKIP = "; pass over such records with `on_error=skip`"
         (
             "a.jsonl",
             '{"text": "a", "stars": 1}\n',
-            "a.jsonl:1: has no field of a common name for labels; it has text, stars; name one as `label_field`",
+            "a.jsonl:1: has no field of a common name for labels; it has text, stars; name one as "
+            "`label_field`",
         ),
         (
             "a.jsonl",

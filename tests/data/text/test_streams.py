@@ -230,7 +230,7 @@ def test_an_arrow_stream_cut_between_batches_is_an_error(folder):
     (folder / "whole.arrows").write_bytes(whole)
     (folder / "cut.arrows").write_bytes(whole[:-8])  # without the end mark
     assert rows_of("whole.arrows") == 1
-    with pytest.raises(DataError, match=r"^cut.arrows: is cut short: "):
+    with pytest.raises(DataError, match=r"^cut.arrows: is truncated: "):
         rows_of("cut.arrows")
 
 

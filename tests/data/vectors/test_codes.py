@@ -227,7 +227,9 @@ def test_a_run_goes_on_to_the_same_bytes(folder, dtype):
 
 def test_int8_sets_of_other_ranges_are_not_merged(folder):
     one, two = written("int8", path="a.vec"), written("int8", VECTORS * 2, "b.vec", first=10)
-    with pytest.raises(MismatchError, match=r"^b.vec: has int8 codes of other ranges than a.vec; merge what"):
+    with pytest.raises(
+        MismatchError, match=r"^b.vec: has int8 codes of other ranges than a.vec; merge the vectors"
+    ):
         merge([one, two], Path("c.vec"))
 
 

@@ -92,7 +92,7 @@ def test_other_settings_are_refused_by_name(folder):
 def test_an_input_that_has_changed_is_refused(folder, parts, message):
     begun(folder)
     with pytest.raises(
-        DataError, match=rf"the input has changed since the unfinished run, {message}; --force"
+        DataError, match=rf"the input has changed since the unfinished run, {message}; start again with"
     ):
         resumed(folder).replay(iter(parts))
 
@@ -103,7 +103,9 @@ def test_an_input_that_has_grown_behind_its_short_last_shard_is_refused(folder):
     writer.close()
     again = resumed(folder)
     again.replay(rows(first, min(first + 2, 7)) for first in range(0, 7, 2))
-    with pytest.raises(DataError, match=r"has changed since the unfinished run, and goes on behind record 7"):
+    with pytest.raises(
+        DataError, match=r"has changed since the unfinished run, and it continues after record 7"
+    ):
         again.append(rows(7, 8))
 
 

@@ -96,5 +96,5 @@ def test_what_does_not_belong_together_is_refused(folder, other, message):
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/2/3", "-1/2", ""])
 def test_a_part_is_a_number_of_a_number(text):
-    with pytest.raises(UsageError, match="is not a part like 2/4"):
+    with pytest.raises(UsageError, match=r"^`shard`: must be a slice like 2/4"):
         parse_part(text)

@@ -200,7 +200,7 @@ def test_what_cannot_be_exported_is_one_line(tiny: ModelMaker, tmp_path: Path) -
     with pytest.raises(ModelError, match=r"^hash:dim=8: hashed n-grams are no model") as raised:
         export_model(tmp_path / "out", EncoderSettings("hash:dim=8"))
     assert "\n" not in str(raised.value)
-    with pytest.raises(MismatchError, match="the map wants 33 columns"):
+    with pytest.raises(MismatchError, match="the map expects 33 dimensions"):
         export_model(tmp_path / "out", EncoderSettings(str(tiny("bert"))), [turn(33)])
     assert os.listdir(tmp_path) == []
 

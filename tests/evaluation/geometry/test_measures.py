@@ -118,7 +118,7 @@ def test_two_rows_are_one_pair():
     found = of([[1.0, 0.0], [1.0, 1.0]])
     assert (found.pairs, found.hubness, found.spectrum.rank) == (1, None, 1)
     assert found.mean_cosine.value == pytest.approx(np.sqrt(0.5))
-    with pytest.raises(DataError, match="wants 2 rows or more, there is 1"):
+    with pytest.raises(DataError, match="needs at least 2 rows, got 1"):
         of([[1.0, 0.0]])
 
 

@@ -238,7 +238,5 @@ def test_what_cannot_calibrate_is_refused():
     wants = r"^calibration wants labels of shape \(4,\), these have \(3,\)$"
     with pytest.raises(MismatchError, match=wants):
         calibrate(texts(4), np.zeros(3, np.int64), None, labels_of())
-    with pytest.raises(
-        MismatchError, match=r"^calibration wants labels of shape \(4, 6\), these have \(4,\)$"
-    ):
+    with pytest.raises(MismatchError, match=r"^calibration expects labels of shape \(4, 6\), got \(4,\)$"):
         calibrate(texts(4), np.zeros(4, np.int64), None, labels_of(multiple=True))
