@@ -162,5 +162,5 @@ def protocol_of(sets: Sequence[GeometryResult], asked: GeometryRequest, shared: 
 
 def _neighbours(found: Geometry, protocol: GeometryProtocol) -> str:
     if found.hubness is None:
-        return f"too few rows: they want {protocol.k + 1} that are not zero"
+        return f"too few rows: {protocol.k + 1} that are not zero are needed"
     return f"hubs and anti-hubs among {found.hubness.rows:,} rows"
