@@ -112,9 +112,9 @@ def test_a_picture_without_matplotlib_names_the_extra(run, plane, monkeypatch):
     ("args", "code", "line"),
     [
         (["x.npy", "--keep", "2"], 2, "--keep: 2.0 is not between 0 and 1"),
-        (["x.npy", "--rows", "1"], 2, "--rows: 1 is not a number of two or more"),
+        (["x.npy", "--rows", "1"], 2, "--rows: must be at least 2, got 1"),
         (["x.npy", "--rows", "nan"], 2, "--rows: nan is not a finite number"),
-        (["few.npy"], 1, "10 neighbours want 22 rows or more, there are 5"),
+        (["few.npy"], 1, "10 neighbours need at least 22 rows, got 5"),
         (["same.npy"], 1, "pca needs rows that differ, but the data have rank 0 (50 rows, 4 dimensions)"),
         (["none.vec"], 1, "none.vec: no such file"),
         (["x.npy", "--pairs", "none.tsv"], 1, "none.tsv: no such file"),

@@ -223,19 +223,19 @@ def test_a_picture_without_matplotlib_names_the_extra(run, vectors, monkeypatch)
         (["none.vec"], 1, "none.vec: no such file"),
         (["one.npy"], 1, "one.npy: the geometry of vectors needs at least 2 rows, got 1"),
         (["docs.vec", "--compare", "docs.jsonl"], 1, "docs.jsonl: holds text, not vectors; "),
-        (["docs.vec", "--compare", "few.npy"], 1, "10 neighbours want 11 rows or more in both sets, "),
+        (["docs.vec", "--compare", "few.npy"], 1, "10 neighbours need at least 11 rows in both sets, "),
         (["docs.vec", "--above", "3"], 2, "--above: needs scored pairs; add --pairs"),
         (["docs.vec", "--columns", "a,b,c"], 2, "--columns: needs scored pairs; add "),
         (["docs.vec", "--colour", "lang"], 2, "--colour: needs a picture to colour; add "),
         (
             ["docs.vec", "--colour", "x", "--plot", "a.png"], 1,
-            "docs.vec: the vectors come with no field 'x'; there are: lang, year",
+            "docs.vec: the vectors have no field 'x'; fields: lang, year",
         ),
         (["docs.vec", "--plot", "a.gif"], 2, "a.gif: must end in .png, .svg, .pdf or .html"),
         (["docs.vec", "--pairs", "none.tsv"], 1, "none.tsv: no such file"),
         (
             ["docs.vec", "--pairs", "pairs.tsv", "--above", "5"], 1,
-            "pairs.tsv: no pair scores above 5; the scores are 0 to 5; see --above",
+            "pairs.tsv: no pair scores above 5; the scores are 0 to 5; lower --above",
         ),
         (
             ["few.npy", "--pairs", "pairs.tsv"], 2,

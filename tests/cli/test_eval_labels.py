@@ -119,7 +119,7 @@ def test_without_a_gallery_it_says_so_and_queries_left_out_are_counted(run, test
 
 def test_without_a_gallery_texts_are_drawn_as_queries_and_as_what_others_find(run, test):
     done = run("eval", "labels", test, "--json")
-    drawn = "95 %, percentile bootstrap over texts, each as a query and as what others find"
+    drawn = "95 %, percentile bootstrap over texts, each as a query and as a hit of others"
     assert json.loads(done.out)["protocol"]["intervals"].startswith(drawn)
     texts = read_labelled([str(test)])
     vectors = load("hash:dim=8").encode(texts.texts())

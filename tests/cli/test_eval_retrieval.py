@@ -472,7 +472,7 @@ def test_a_query_whose_vector_is_not_finite_is_named(evaluate, index, monkeypatc
         (
             [*CORPUS, "--per-query", "no/such.jsonl"],
             1,
-            "no/such.jsonl: the folder it would be written to does",
+            "no/such.jsonl: its parent folder does",
         ),
     ],
 )

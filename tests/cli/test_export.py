@@ -72,10 +72,10 @@ def test_no_model_is_needed_for_a_map_and_one_that_is_named_must_fit(run, turn):
     [
         (
             ["-t", "turn.safetensors", "-o", "out"], 1,
-            "hash:dim=8: hashed n-grams are no model that sentence-transformers could load; "
-            "-o map.faiss or -o map.safetensors export the map alone",
+            "hash:dim=8: sentence-transformers cannot load hashed n-grams; "
+            "export the map alone, as map.faiss or map.safetensors",
         ),
-        (["-o", "m.faiss"], 2, "--transform: names no map; name a map with -t"),
+        (["-o", "m.faiss"], 2, "--transform: is missing; name a map with -t"),
         (
             ["-t", "turn.safetensors", "-o", "turn.safetensors", "--force"], 2,
             "turn.safetensors: is the map to export; choose another name",

@@ -164,7 +164,7 @@ def test_arrow_may_come_in_on_one_side(run, shell, sets):
         (
             ("centre", "old.vec", "--target", "new.vec"),
             2,
-            "--target: centre takes none; householder and procrustes do",
+            "--target: does not apply to centre; only householder and procrustes take one",
         ),
         (("procrustes", "-", "--target", "-"), 2, "--target -: standard input can be read only once"),
         (

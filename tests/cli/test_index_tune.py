@@ -226,7 +226,7 @@ def test_a_build_measures_its_recall_with_the_queries_given(run, rows):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("--queries", "q.npy"), "--queries: is for measuring a recall; ask for a --recall"),
+        (("--queries", "q.npy"), "--queries: applies only with --recall"),
         (("--queries", "q.npy", "--recall", ".9"), "q.npy: no such file"),
     ],
 )

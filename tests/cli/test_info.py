@@ -101,8 +101,8 @@ def test_each_thing_says_what_it_is(run, things, thing, facts):
         ("a.npy", "three.safetensors", False, "the map expects 3 dimensions, the vectors have 8"),
         ("a.vec", "labels.safetensors", True, "both come from hash:dim=8 "),
         ("b.vec", "labels.safetensors", False, "b.vec comes from hash:dim=8,seed=1 "),
-        ("a.vec", "run.trec", None, "run.trec does not say which encoder it comes from"),
-        ("four.safetensors", "run.trec", None, "run.trec does not say which encoder it comes from"),
+        ("a.vec", "run.trec", None, "run.trec does not state its encoder"),
+        ("four.safetensors", "run.trec", None, "run.trec does not state its encoder"),
     ],
 )
 def test_two_things_say_whether_they_go_together(run, things, one, other, together, reason):

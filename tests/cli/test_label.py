@@ -152,7 +152,7 @@ def test_an_output_is_a_file_of_the_same_lines(run, write):
     stdin = "the quick brown fox\n\nriver founded\nthe quick brown fox\n"
     done = run("label", *TORCH, "-o", "a.jsonl", stdin=stdin)
     assert (done.code, done.out) == (0, "")
-    assert done.said.startswith("embedkit: 3 texts labelled, 1 of them none of these, in ")
+    assert done.said.startswith("embedkit: 3 texts labelled, 1 matched none of the labels, in ")
     assert done.said.endswith(" s -> a.jsonl; 1 blank line skipped\n")
     printed = run("label", *TORCH, stdin=stdin)
     assert (Path("a.jsonl").read_text(), printed.said) == (printed.out, "embedkit: 1 blank line skipped\n")
@@ -210,9 +210,9 @@ NO_LABELS = "has no label vectors; train a model with labels.safetensors by embe
             2,
             "--format: table is only for a terminal; write jsonl to the file",
         ),
-        (["--threshold", "2"], 2, "--threshold: '2' is not a cosine from -1 to 1, nor none"),
-        (["--threshold", "nan"], 2, "--threshold: 'nan' is not a cosine from -1 to 1, nor none"),
-        (["--threshold", "some"], 2, "--threshold: 'some' is not a cosine from -1 to 1, nor none"),
+        (["--threshold", "2"], 2, "--threshold: must be a cosine from -1 to 1, or none, got '2'"),
+        (["--threshold", "nan"], 2, "--threshold: must be a cosine from -1 to 1, or none, got 'nan'"),
+        (["--threshold", "some"], 2, "--threshold: must be a cosine from -1 to 1, or none, got 'some'"),
         (["no.txt"], 1, "no.txt: no such file"),
         (
             ["-m", "no/where"],
@@ -231,7 +231,7 @@ def test_a_mistake_is_one_line(run, write, args, code, message):
 
 def test_a_probability_is_asked_for_where_labels_are_lists(run, write):
     write(multiple=True)
-    message = "--threshold: '-0.5' is not a probability from 0 to 1, nor none"
+    message = "--threshold: must be a probability from 0 to 1, or none, got '-0.5'"
     assert run("label", "--threshold", "-0.5", stdin="a") == (2, "", f"embedkit: {message}\n")
 
 

@@ -200,10 +200,10 @@ def test_an_arrow_stream_goes_on(run, shell, vectors):
         (
             ("fit", "gaussian:dim=2,seed=3", "docs.vec", "--seed", "4"),
             2,
-            "--seed: 4 is not the seed=3 of gaussian:dim=2,seed=3",
+            "--seed: 4 contradicts the seed=3 of gaussian:dim=2,seed=3",
         ),
         (("fit", "centre", "here/docs.vec"), 1, "here/docs.vec: no such file"),
-        (("apply", "docs.vec"), 2, "--transform: names no map; name a map with -t"),
+        (("apply", "docs.vec"), 2, "--transform: is missing; name a map with -t"),
         (("apply", "-t", "none.safetensors", "docs.vec"), 1, "none.safetensors: no such map"),
         (("apply", "-t", "other.safetensors", "docs.vec"), 1, "the map was fitted on vectors of encoder "),
         (

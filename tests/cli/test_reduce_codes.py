@@ -158,7 +158,7 @@ def test_codes_are_not_reused_for_floats(run, vectors, old):
         (
             ["reduce", "docs.vec", "--method", "sign", "-o", "x.safetensors"],
             2,
-            "x.safetensors: codes are no affine map and no plain numbers, so they are not written as "
+            "x.safetensors: codes are neither an affine map nor plain numbers and cannot be written as "
             ".safetensors; name a folder, such as docs.codes.vec",
         ),
         (

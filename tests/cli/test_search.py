@@ -186,7 +186,7 @@ def test_an_id_that_a_line_cannot_hold_is_refused_and_nothing_else_deleted(run, 
     for format in ("ids", "tsv", "trec"):
         done = run("search", "x.idx", "what", "-k", 9, "--format", format)
         assert (done.code, done.out, done.said.count("\n")) == (1, "", 1)
-        assert "cannot stand in" in done.said
+        assert "cannot be written as" in done.said
     jsonl = run("search", "x.idx", "what", "-k", 9, "--format", "jsonl").out
     assert sorted(json.loads(line)["id"] for line in jsonl.split("\n")[:-1]) == sorted(ids)
     assert run("index", "delete", "x.idx", "--", odd).code == 0

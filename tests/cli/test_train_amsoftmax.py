@@ -157,7 +157,7 @@ def test_check_exact_alone_trains_nothing(run):
         ),
         (
             ["labelled.csv", "-o", "out", "--holdout-labels", "3"], 2,
-            "--holdout-labels: 3 of 4 labels leaves 3 held out and 1 to train on",
+            "--holdout-labels: 3 of 4 labels leave 3 held out and 1 to train on",
         ),
         (["one.csv", "-o", "out"], 1, "all texts have the label 'ant': training needs at least 2 labels"),
         (

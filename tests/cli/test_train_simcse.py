@@ -164,7 +164,7 @@ def test_resuming_what_is_done_does_nothing(run):
     run("train-simcse", "a.txt", "--batch-size", "8", "--max-steps", "1", "-o", "out", "-q")
     before = Path("out/model.safetensors").stat().st_mtime_ns
     again = run("train-simcse", "a.txt", "--batch-size", "8", "--max-steps", "1", "-o", "out", "--resume")
-    assert again == (0, "", "embedkit: out: is trained already\n")
+    assert again == (0, "", "embedkit: out: is already trained\n")
     assert Path("out/model.safetensors").stat().st_mtime_ns == before
 
 

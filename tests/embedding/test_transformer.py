@@ -103,7 +103,7 @@ def test_prompts_come_before_the_text_of_their_role(tiny: ModelMaker) -> None:
 
 def test_a_pooling_without_the_prompt_is_refused_where_there_is_a_prompt(tiny: ModelMaker) -> None:
     folder = str(tiny("prompted"))
-    with pytest.raises(ModelError, match="leaves the prompt out of its pooling"):
+    with pytest.raises(ModelError, match="excludes the prompt from its pooling"):
         load(folder)
     without = load(folder, query_prompt="", runtime="torch", device="cpu").encode(TEXTS)
     assert_close(without, sentence_transformers_vectors(tiny("prompted")))

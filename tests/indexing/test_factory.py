@@ -32,7 +32,7 @@ def test_a_factory_string_keeps_its_commas_there_and_back(text):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("factory:", r"^factory:: needs description; write it behind factory:$"),
+        ("factory:", r"^factory:: needs description; write it after factory:$"),
         (
             "factory:IVF8,SQ9x",
             r"^factory:IVF8,SQ9x: FAISS refuses it: .*could not parse .*; see FAISS's page",
@@ -40,7 +40,7 @@ def test_a_factory_string_keeps_its_commas_there_and_back(text):
         ("factory:Nonsense", r"^factory:Nonsense: FAISS refuses it: could not parse index string Nonsense; "),
         (
             "factory:PCAR8,Flat",
-            r"^factory:PCAR8,Flat: its map subtracts a mean, after which inner products are",
+            r"^factory:PCAR8,Flat: its map subtracts a mean, which changes inner products",
         ),
         ("factory:PCA0,Flat", r"^factory:PCA0,Flat: its map keeps no dimension; "),
         ("factory:LSH", r"^factory:LSH: FAISS refuses it: 'metric == METRIC_L2' failed; "),

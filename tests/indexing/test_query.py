@@ -152,7 +152,7 @@ def test_hits_near_a_better_one_are_left_out_and_k_is_filled(index, k):
 
 @pytest.mark.parametrize("cosine", [0, 1.1])
 def test_a_cosine_that_is_none_is_refused(cosine):
-    with pytest.raises(UsageError, match=r"^`dedupe`: .* is not a cosine above 0, at most 1$"):
+    with pytest.raises(UsageError, match=r"^`dedupe`: must be a cosine above 0 and at most 1, got .*$"):
         Query(dedupe=cosine)
 
 

@@ -247,7 +247,7 @@ def test_warnings_teach(settings, caplog):
     train_simcse("out", dropout_off, Examples(("text",), rows), PAIRS)
     said = " | ".join(record.getMessage() for record in caplog.records)
     assert "1 of 42 examples repeat an earlier one" in said
-    assert "of dev.tsv are in the training text too" in said
+    assert "of dev.tsv are also in the training text" in said
     assert "dropout is 0: both views of a sentence are equal" in said
     assert "a batch of 8 is less than two chunks of 5" in said
 
@@ -500,7 +500,7 @@ def test_a_damaged_story_of_a_finished_seed_is_one_line(settings, content):
 
 
 def test_a_seed_too_large_is_refused_before_another_is_trained(settings):
-    with pytest.raises(UsageError, match=r"^`seed`: 4294967296 is not between 0 and 4294967295$"):
+    with pytest.raises(UsageError, match=r"^`seed`: must be between 0 and 4294967295, got 4294967296$"):
         train_seeds("out", SimCSE(replace(settings, seed=2**32 - 1), SENTENCES), count=2)
     assert not list(Path().iterdir())
 

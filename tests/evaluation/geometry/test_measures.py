@@ -160,5 +160,5 @@ def test_what_cannot_be_joined_is_refused():
     with pytest.raises(DataError, match="the id 'a' names 2 rows; sets join by id"):
         agree(surveyed(rows), twice, PROTOCOL)
     strangers = surveyed(rows, [f"x{place}" for place in range(40)])
-    with pytest.raises(DataError, match="10 neighbours want 11 rows or more in both sets, there are 0"):
+    with pytest.raises(DataError, match="10 neighbours need at least 11 rows in both sets, got 0"):
         agree(surveyed(rows), strangers, PROTOCOL)

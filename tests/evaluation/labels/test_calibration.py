@@ -235,7 +235,7 @@ def test_what_cannot_calibrate_is_refused():
         DataError, match=r"^calibration needs at least 1 text that was not trained on, got 0$"
     ):
         calibrate(texts(0), np.zeros(0, np.int64), None, labels_of())
-    wants = r"^calibration wants labels of shape \(4,\), these have \(3,\)$"
+    wants = r"^calibration expects labels of shape \(4,\), got \(3,\)$"
     with pytest.raises(MismatchError, match=wants):
         calibrate(texts(4), np.zeros(3, np.int64), None, labels_of())
     with pytest.raises(MismatchError, match=r"^calibration expects labels of shape \(4, 6\), got \(4,\)$"):

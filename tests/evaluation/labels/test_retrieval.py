@@ -231,11 +231,15 @@ def test_vectors_of_length_zero_are_orthogonal_to_all():
             MismatchError,
             "queries have 2 dimensions, the gallery has 3",
         ),
-        ((angles(0), singles("a"), angles(1)), MismatchError, "a gallery comes with its labels, or neither"),
+        (
+            (angles(0), singles("a"), angles(1)),
+            MismatchError,
+            "a gallery and its labels must be given together",
+        ),
         (
             (angles(0), singles("a"), np.float32([[np.nan, 0]]), singles("a")),
             DataError,
-            "the gallery: a vector has a number that is not finite",
+            "the gallery: the vector of row",
         ),
     ],
 )

@@ -63,7 +63,7 @@ def test_what_fits_into_no_machine_is_left_out_of_the_shape_and_refused_when_ask
 
 
 def test_more_machines_than_rows_are_refused():
-    with pytest.raises(UsageError, match=r"^`machines`: 8 are more than the 7 rows$"):
+    with pytest.raises(UsageError, match=r"^`machines`: must be at most the 7 rows, got 8$"):
         fleet_of(8, rows=7)
 
 

@@ -134,7 +134,7 @@ def test_a_killed_process_ends_all_and_they_resume_to_the_same_weights(inputs, c
     assert [line["step"] for line in log("other")] == [line["step"] for line in log("whole")]
 
     code, lines, _ = ran([*TOGETHER, *command, "-o", "out", "--resume"])
-    assert (code, lines) == (0, ["embedkit: out: is trained already"])
+    assert (code, lines) == (0, ["embedkit: out: is already trained"])
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,10 @@ def test_a_killed_process_ends_all_and_they_resume_to_the_same_weights(inputs, c
         (["-", "-o", "out"], "-: several processes cannot share standard input; name a FILE"),
         (["a.txt", "-o", "out", "-m", "nothing", "--batch-size", "8"], "--model: unknown model 'nothing'"),
         (["a.txt", "-o", "l.csv"], "l.csv: already exists; overwrite it with --force"),
-        (["a.txt", "-o", "out", "--batch-size", "9"], "--batch-size: 9 cannot be split over 2 processes"),
+        (
+            ["a.txt", "-o", "out", "--batch-size", "9"],
+            "--batch-size 9: cannot be split evenly over 2 processes",
+        ),
         (
             ["a.txt", "-o", "out", "--check-exact"],
             "--check-exact: runs in one process only; omit the launcher",
