@@ -68,7 +68,7 @@ def _line(seed: int, run: Trained) -> str:
     told = f"seed {seed}: {run.steps:,} steps in {run.seconds:.0f} s, {passes}{found}"
     if run.best is None or run.before is None:
         return told
-    after = f"{100 * run.best:.2f} at step {run.best_step:,}, which was kept"
+    after = f"{100 * run.best:.2f} at step {run.best_step:,}, which is kept"
     return f"{told}; {run.measure} {100 * run.before:.2f} before, {after}"
 
 

@@ -60,7 +60,7 @@ def test_what_to_install_is_said_in_one_line(run, things, without_ray, command):
         (
             "index build a.txt -o x.idx",
             "--cluster: builds from a vector set, not from text; make one with embedkit encode --cluster "
-            "too, makes one",
+            "ADDRESS -o docs.vec",
         ),
         (
             "search a.idx one",

@@ -97,7 +97,7 @@ def test_the_table_and_the_protocol_are_on_standard_output(run, test, train):
     facts = dict(line.split(maxsplit=1) for line in done.out.splitlines()[6:])
     assert facts["files"] == "test.tsv (40 texts)"
     assert facts["gallery"] == "train.tsv (40 texts)"
-    assert facts["labels"] == "4, one a text"
+    assert facts["labels"] == "4, one per text"
     assert facts["queries"] == "40; 0 left out, because no text shares their labels"
     assert facts["hits"].startswith("share a label with the query; ranked by cosine, ")
     assert facts["model"] == f"hash:dim=8 {load('hash:dim=8').identity.fingerprint}, unit length"
@@ -273,7 +273,7 @@ def test_only_labels_that_were_or_were_not_trained_on(run, test, train, trained,
         (
             ["test.tsv", "--seen"],
             2,
-            "--seen: the training labels of hash:dim=8 are unknown; a folder ",
+            "--seen: the training labels of hash:dim=8 are unknown; name a folder ",
         ),
         (
             ["no.tsv", "--seen", "--holdout"],

@@ -167,7 +167,7 @@ def test_columns_are_named_by_an_option(run, folder):
         (["no.tsv", "-m", "no/model"], 1, "no.tsv: no such file"),  # the files first
         (["bad.tsv", "-m", "no/model"], 1, "bad.tsv:2: has the score 'x', which is not a number"),
         (["pairs.tsv", "--compare", "no.safetensors"], 1, "no.safetensors: no such map"),
-        (["pairs.tsv", "--compare", "pairs.tsv"], 1, "pairs.tsv: is not"),
+        (["pairs.tsv", "--compare", "pairs.tsv"], 1, "pairs.tsv: is truncated, or not a map file"),
         (["pairs.tsv", "--compare", "other.safetensors"], 1, "the map expects 9 dimensions, "),
         (
             ["pairs.tsv", "--columns", "a,b"],

@@ -65,7 +65,7 @@ def test_vectors_of_nobody_are_searched_with_the_encoder_named(run):
             "no/x.idx: its parent folder does not exist; mkdir -p no",
         ),
         (["nan.npy", "-o", "x.idx"], 1, "nan.npy:2: the vector is not finite"),
-        (["x.npy", "-o", "x.idx", "-m", "hash:dim=9"], 1, "vectors have 8 columns, hash:dim=9 gives 9"),
+        (["x.npy", "-o", "x.idx", "-m", "hash:dim=9"], 1, "vectors have 8 dimensions, hash:dim=9 gives 9"),
         (["x.npy", "x.npy", "-o", "x.idx"], 2, "x.npy: only one input may hold vectors, 2 were named"),
     ],
 )

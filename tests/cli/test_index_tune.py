@@ -71,7 +71,7 @@ def test_a_plan_as_json_holds_bytes_and_the_chosen_kind_is_one_that_can_be_built
             2,
             "--rows: 'many' is not a number of rows; write 1000000, 1_000_000, 1e6 or 1M",
         ),
-        (("--rows", 9, "--recall", 2), 2, "--recall: 2 is not a share above 0, at most 1"),
+        (("--rows", 9, "--recall", 2), 2, "--recall: must be above 0 and at most 1, got 2"),
         (
             ("--rows", 9, "--max-memory", "2XB"),
             2,
@@ -144,7 +144,15 @@ def test_tune_keeps_points_and_search_takes_the_quickest(run, graph):
     assert done.code == 0
     source = "documents, each turned by 45 degrees, its near-copies left out"
     assert done.said == f"embedkit: x.idx: 200 queries from {source}\n"
-    assert done.out.splitlines()[0].split() == ["setting", "recall@10", "95", "%", "a", "query", "queries/s"]
+    assert done.out.splitlines()[0].split() == [
+        "setting",
+        "recall@10",
+        "95",
+        "%",
+        "per",
+        "query",
+        "queries/s",
+    ]
     assert len(Index.open(graph).manifest.tuning.points) > 3
     assert run("search", graph, "one", "--recall", ".9").code == 0
     done = run("search", graph, "one", "--recall", "1.5")
@@ -180,7 +188,7 @@ def test_eval_index_shows_the_curve_beside_exact_search_and_changes_nothing(run,
     assert points[0]["recall@10"]["value"] < points[-1]["recall@10"]["value"]
     assert (
         facts["protocol"]["index"]
-        == "x.idx (hnsw:m=8,ef_construction=20, cosine, 1,500 documents, 24 columns)"
+        == "x.idx (hnsw:m=8,ef_construction=20, cosine, 1,500 documents, 24 dimensions)"
     )
     assert "<svg" in Path("c.svg").read_text()
     assert Path("x.idx/manifest.json").read_bytes() == before

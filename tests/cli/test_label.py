@@ -266,7 +266,11 @@ def test_an_index_of_labels_names_the_labels_of_a_text(run, write, tiny):
 def test_label_vectors_alone_go_with_the_model_that_is_named(run, write, tiny):
     write().save("mine.safetensors")
     done = run("index", "mine.safetensors", "-o", "a.idx", "-m", "hash:dim=8")
-    assert done == (1, "", "embedkit: mine.safetensors: label vectors have 32 columns, hash:dim=8 gives 8\n")
+    assert done == (
+        1,
+        "",
+        "embedkit: mine.safetensors: label vectors have 32 dimensions, hash:dim=8 gives 8\n",
+    )
     done = run("index", "mine.safetensors", "-o", "a.idx", "-m", tiny, "--pooling", "cls")
     assert done.said.startswith("embedkit: mine.safetensors: label vectors belong to encoder ")
     assert "holds no model" in run("index", "mine.safetensors", "-o", "a.idx").said

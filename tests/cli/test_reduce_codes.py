@@ -196,12 +196,12 @@ def test_codes_are_not_reused_for_floats(run, vectors, old):
         (
             ["encode", "docs.txt", "--dtype", "int8", "-o", "x.npy"],
             2,
-            "x.npy: int8 codes are kept in a vector set, not as .npy; name a folder with -o",
+            "x.npy: int8 codes are kept in a vector set, not as .npy; write to a folder",
         ),
         (
             ["encode", "docs.txt", "--dtype", "binary"],
             2,
-            "binary codes are kept in a vector set, not on standard output; name a folder with -o",
+            "binary codes are kept in a vector set, not on standard output; write to a folder",
         ),
         (
             ["encode", "docs.txt", "--dtype", "int8", "--shard", "1/2", "-o", "x.vec"],

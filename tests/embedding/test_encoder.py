@@ -95,7 +95,7 @@ def test_a_map_of_another_space_is_refused(transform, message):
 def test_settings_are_checked_before_anything_is_loaded():
     with pytest.raises(UnknownNameError, match=r"unknown pooling 'men'; did you mean mean\?$"):
         EncoderSettings(pooling="men")
-    with pytest.raises(UsageError, match=r"^`max_length`: 0 is not a positive number$"):
+    with pytest.raises(UsageError, match=r"^`max_length`: must be at least 1, got 0$"):
         EncoderSettings(max_length=0)
 
 

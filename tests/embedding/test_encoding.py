@@ -153,7 +153,9 @@ def test_other_settings_are_refused(folder, change):
 def test_an_unfinished_run_is_neither_lost_nor_taken_for_finished(folder):
     stop_after(2)
     assert not is_complete(Path("x.vec"))
-    with pytest.raises(ExistsError, match=r"--resume continues it, start again with `force=True`$"):
+    with pytest.raises(
+        ExistsError, match=r"continue it with `resume=True`, or start again with `force=True`$"
+    ):
         finish()
     finish(force=True)
     assert is_complete(Path("x.vec"))
@@ -237,7 +239,7 @@ def test_vectors_mapped_to_a_target_are_known_as_the_target_is(model, behind):
 def test_a_model_that_did_not_make_the_vectors_is_refused():
     with pytest.raises(MismatchError, match=r"^`model`: the input comes from hash:dim=8 "):
         map_batches(describe(HASH), [], [], load("hash:dim=8,seed=1").identity)
-    with pytest.raises(MismatchError, match=r"^vectors have 9 columns, hash:dim=8 gives 8$"):
+    with pytest.raises(MismatchError, match=r"^vectors have 9 dimensions, hash:dim=8 gives 8$"):
         map_batches(VectorMeta(9), [], [], HASH.identity)
 
 

@@ -107,7 +107,7 @@ def test_the_name_in_the_identity_loads_the_same_encoder():
         ("hash:dm=4", {}, "hash:dm=4: unknown setting 'dm'; did you mean dim?"),
         ("hash", {"pooling": "cls"}, "`pooling=cls`: the hash encoder has no such setting"),
         ("hash", {"max_length": 9}, "`max_length=9`: the hash encoder has no such setting"),
-        ("hash", {"normalize": False}, "--no-normalize: the hash encoder has no such setting"),
+        ("hash", {"normalize": False}, "`normalize=False`: the hash encoder has no such setting"),
         ("hash", {"query_prompt": "q:"}, "`query_prompt=q:`: the hash encoder has no such setting"),
     ],
 )

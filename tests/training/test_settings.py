@@ -58,7 +58,7 @@ def test_a_file_that_is_no_toml_is_refused(folder):
 @pytest.mark.parametrize(
     ("given", "line"),
     [
-        ({"batch_size": 1}, "`batch_size`: batch_size"),
+        ({"batch_size": 1}, "`batch_size`: must be at least 2, to have something to compare with, got 1"),
         ({"batch_size": 0}, "`batch_size`: must be at least 2, to have something to compare with, got 0"),
         ({"chunk_size": 0}, "`chunk_size`: must be at least 1, got 0"),
         ({"epochs": 0.0}, "`epochs`: must be above 0, got 0.0"),

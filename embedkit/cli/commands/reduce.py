@@ -68,7 +68,7 @@ def _check(output: Path, method: str, dim: int | None, centre: bool) -> None:
         )
     if method in CODES and output.suffix in (".safetensors", ".npy", ".parquet", ".arrow", ".jsonl"):
         raise UsageError(
-            f"codes are neither an affine map nor plain numbers, and cannot be written as {output.suffix}",
+            f"codes are neither an affine map nor plain numbers and cannot be written as {output.suffix}",
             where=str(output),
             hint="name a folder, such as docs.codes.vec",
         )
