@@ -273,7 +273,7 @@ def test_label_vectors_alone_go_with_the_model_that_is_named(run, write, tiny):
     )
     done = run("index", "mine.safetensors", "-o", "a.idx", "-m", tiny, "--pooling", "cls")
     assert done.said.startswith("embedkit: mine.safetensors: label vectors belong to encoder ")
-    assert "holds no model" in run("index", "mine.safetensors", "-o", "a.idx").said
+    assert "contains no model" in run("index", "mine.safetensors", "-o", "a.idx").said
     assert not Path("a.idx").exists()
     assert run("index", "mine.safetensors", "-o", "a.idx", "-m", tiny, "-q").code == 0
 

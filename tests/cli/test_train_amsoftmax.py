@@ -148,7 +148,7 @@ def test_check_exact_alone_trains_nothing(run):
         (["no.csv", "-o", "out"], 1, "no.csv: no such file"),
         (
             ["labelled.csv", "-o", "out"], 2,
-            "--batch-size 64: exceeds the 36 examples",
+            "--batch-size 64: exceeds the 36 examples; lower it",
         ),
         (["labelled.csv", "-o", "out", "--margin", "wide"], 2, "--margin: wide is neither auto nor a number"),
         (

@@ -113,7 +113,7 @@ def test_check_exact_alone_trains_nothing(run):
     [
         (["a.txt"], 2, "--output: is missing; name a folder with -o"),
         (["b.txt", "-o", "out"], 1, "b.txt: no such file"),
-        (["a.txt", "-o", "out"], 2, "--batch-size 64: exceeds the 40 examples"),
+        (["a.txt", "-o", "out"], 2, "--batch-size 64: exceeds the 40 examples; lower it"),
         (
             ["a.txt", "-o", "out", "--chunk-size", "half"], 2,
             "--chunk-size: half is neither auto nor a positive number",

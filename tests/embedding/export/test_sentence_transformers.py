@@ -83,7 +83,7 @@ def test_the_pooler_is_baked_in_where_there_is_one(tiny: ModelMaker, tmp_path: P
     export_model(tmp_path / "out", settings, [transform])
     expected = by_hand(load(settings), transform)
     assert_close(plain(tmp_path / "out"), expected)
-    with pytest.raises(ModelError, match="hold no pooler"):
+    with pytest.raises(ModelError, match="have no pooler"):
         export_model(tmp_path / "no", EncoderSettings(str(tiny("distilbert")), pooling="pooler"))
 
 
