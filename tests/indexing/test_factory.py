@@ -35,7 +35,7 @@ def test_a_factory_string_keeps_its_commas_there_and_back(text):
         ("factory:", r"^factory:: needs description; write it after factory:$"),
         (
             "factory:IVF8,SQ9x",
-            r"^factory:IVF8,SQ9x: FAISS refuses it: .*could not parse .*; see FAISS's page",
+            r"^factory:IVF8,SQ9x: FAISS refuses it: .*could not parse .*; read FAISS's page",
         ),
         ("factory:Nonsense", r"^factory:Nonsense: FAISS refuses it: could not parse index string Nonsense; "),
         (

@@ -197,7 +197,7 @@ def test_a_model_may_be_replaced_by_its_own_export(tiny: ModelMaker, tmp_path: P
 
 
 def test_what_cannot_be_exported_is_one_line(tiny: ModelMaker, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"^hash:dim=8: hashed n-grams are no model") as raised:
+    with pytest.raises(ModelError, match=r"^hash:dim=8: sentence-transformers cannot load") as raised:
         export_model(tmp_path / "out", EncoderSettings("hash:dim=8"))
     assert "\n" not in str(raised.value)
     with pytest.raises(MismatchError, match="the map expects 33 dimensions"):

@@ -220,11 +220,11 @@ def test_vectors_of_length_zero_are_orthogonal_to_all():
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        ((angles(0), singles("ab")), MismatchError, "queries: there are 2 rows of labels for 1 vectors"),
+        ((angles(0), singles("ab")), MismatchError, "queries: got 2 rows of labels for 1 vectors"),
         (
             (angles(0), singles("a"), angles(1, 2), singles("a")),
             MismatchError,
-            "the gallery: there are 1 rows of labels for 2 vectors",
+            "the gallery: got 1 rows of labels for 2 vectors",
         ),
         (
             (angles(0), singles("a"), np.ones((1, 3), np.float32), singles("a")),
