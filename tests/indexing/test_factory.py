@@ -88,7 +88,7 @@ def given_back(text):
 
 @pytest.mark.parametrize("text", ["PQ0", "IVF0,Flat", "HNSW0", "HNSW1", "PQ4x0", "RQ0x4", "IVF4,PQ4x4fs_0"])
 def test_a_description_that_crashes_faiss_is_one_line(folder, text):
-    with pytest.raises(UsageError, match=f"^factory:{text}: FAISS (says: |crashes|asks for)") as caught:
+    with pytest.raises(UsageError, match=f"^factory:{text}: FAISS (refuses it: |crashes|needs)") as caught:
         built(f"factory:{text}")
     assert "\n" not in str(caught.value)
     assert os.listdir() == []

@@ -112,7 +112,7 @@ def test_without_duckdb_it_says_what_to_install(index, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(
-        MissingPackageError, match=r"^--where needs the package duckdb; pip install 'embedkit\[wh"
+        MissingPackageError, match=r"^`where` needs the package duckdb; pip install 'embedkit\[wh"
     ):
         rows_where(index, "true")
 
