@@ -1,11 +1,14 @@
 """The errors embedkit raises on purpose, each one line: `WHERE: WHAT; HINT`.
 
+The library names a setting in backticks, as Python does: `max_length`, `force=True`, `pooling=mean`. The
+command line prints its option instead: `--max-length`, `--force`, `--pooling mean`.
+
 EmbedkitError                 a failure with an explanation: exit code 1
 ├── DataError                 a record, file or stream is missing, unreadable or invalid
 ├── FormatError               a file that embedkit wrote has another format or version, or is damaged
 ├── MismatchError             two things do not fit together (dimensions, encoders); both sides are named
 ├── ModelError                a model is missing, unsafe to load, or lacks the requested feature
-├── ExistsError               the output already exists and --force was not given
+├── ExistsError               the output already exists and was not to be overwritten
 ├── DivergedError             training reached values that are not finite
 ├── MissingPackageError       an optional package is required
 ├── ClusterError              a cluster cannot be reached, or lost its machines
@@ -21,7 +24,7 @@ from typing import Any
 
 
 class EmbedkitError(Exception):
-    """A failure that a user can understand; `where` names a file, a record or an option."""
+    """A failure that a user can understand; `where` names a file, a record or a setting."""
 
     exit_code = 1
 

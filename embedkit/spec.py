@@ -71,7 +71,7 @@ def parse(family: str, text: str) -> Any:
 
 def _present(text: str, field: str, *, where: str) -> str:
     if not text.strip():
-        raise UsageError(f"needs {field}", where=where, hint=f"write it behind {where.rstrip(':')}:")
+        raise UsageError(f"needs {field}", where=where, hint=f"write it after {where.rstrip(':')}:")
     return text.strip()
 
 

@@ -59,5 +59,5 @@ def test_an_empty_list_of_known_names_is_said_to_be_empty():
 
 
 def test_a_missing_package_says_how_to_get_it():
-    error = MissingPackageError("matplotlib", extra="plot", needed_for="--plot")
-    assert str(error) == "--plot needs the package matplotlib; pip install 'embedkit[plot]'"
+    error = MissingPackageError("matplotlib", extra="plot", needed_for="`plot`")
+    assert str(error) == "`plot` needs the package matplotlib; pip install 'embedkit[plot]'"

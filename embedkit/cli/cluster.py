@@ -104,8 +104,8 @@ def build_spread(
 
     shards = _shards(names, reading, encoding)
     if shards is None:
-        hint = "embedkit encode -o docs.vec, with --cluster too, makes one"
-        raise UsageError("is of a vector set, these are texts", where="--cluster", hint=hint)
+        hint = "make one with embedkit encode --cluster ADDRESS -o docs.vec"
+        raise UsageError("builds from a vector set, not from text", where="--cluster", hint=hint)
     coded = takes_codes(shards.known(), kind, metric)
     with connected(address) as cluster, Progress(common.quiet, total=shards.source.rows) as progress:
         index = build_on(
@@ -136,7 +136,7 @@ def spread_indexes(address: str | None, indexes: Sequence[Index]) -> Iterator[Se
 
 def _no_pipe(names: list[str]) -> None:
     if "-" in names:
-        raise UsageError("standard input is read by one process", where="-", hint="name files")
+        raise UsageError("standard input can be read by only one process", where="-", hint="name files")
 
 
 def _shards(names: list[str], reading: TextOptions, encoding: EncoderOptions) -> MappedShards | None:
@@ -154,6 +154,6 @@ def _shards(names: list[str], reading: TextOptions, encoding: EncoderOptions) ->
         if isinstance(source, RecordReader):
             return None
         if not isinstance(source, VectorSet):
-            hint = "name a vector set, which is a folder, or go without --cluster"
-            raise UsageError("is one file, which one process reads", where=names[0], hint=hint)
+            hint = "name a vector set, which is a folder, or omit --cluster"
+            raise UsageError("is a single file, which only one process can read", where=names[0], hint=hint)
         return MappedShards(source, tuple(encoding.maps()), encoding.declared())

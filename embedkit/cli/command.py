@@ -113,7 +113,7 @@ def require_text(value: str, *, where: str) -> None:
         value.encode()
     except UnicodeEncodeError as error:
         place = len(value[: error.start].encode()) + 1
-        hint = "encode it as UTF-8; only a file may have a name of other bytes"
+        hint = "encode it as UTF-8; only names of files may contain other bytes"
         raise UsageError(f"is not UTF-8 (byte {place})", where=where, hint=hint) from None
 
 

@@ -7,6 +7,7 @@ import errno
 import json
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -23,9 +24,25 @@ if TYPE_CHECKING:
     from embedkit.data.text.records import RecordReader
 
 
+_SETTING = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
+
+
+def with_options(message: str) -> str:
+    """Return a message of the library with each setting that it names, such as `max_length=512`, written as
+    the option.
+    """
+    return _SETTING.sub(lambda setting: _option(*setting.groups()), message)
+
+
+def _option(name: str, value: str | None) -> str:
+    no = "no-" if value == "False" else ""
+    option = f"-{name}" if len(name) == 1 else f"--{no}{name.replace('_', '-')}"
+    return option if value in (None, "True", "False") else f"{option} {value}"
+
+
 def say(message: str) -> None:
-    """Write one line to standard error."""
-    print(f"embedkit: {message}", file=sys.stderr, flush=True)
+    """Write one line to standard error, with settings as options."""
+    print(f"embedkit: {with_options(message)}", file=sys.stderr, flush=True)
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -38,7 +55,7 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, UnicodeEncodeError) and "\ud800" <= error.object[error.start] <= "\udfff":
         hint = "rename it to UTF-8"  # some libraries cannot open it, though Python can
         return (
-            f"{readable_name(error.object)}: has a name that is not UTF-8, which this cannot open; {hint}",
+            f"{readable_name(error.object)}: its name is not UTF-8, which this command cannot open; {hint}",
             1,
         )
     raise error
@@ -51,7 +68,7 @@ def input_names(files: list[str] | None) -> list[str]:
             raise UsageError("standard input can be read only once", where="-")
         return files
     if sys.stdin is None or sys.stdin.isatty():
-        raise UsageError("no input: standard input is a keyboard", hint="name a FILE, or pipe text in")
+        raise UsageError("no input: stdin is a terminal", hint="name a FILE or pipe text in")
     return ["-"]
 
 
@@ -195,5 +212,5 @@ def kept_when_interrupted(output: Path, quiet: bool) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if partial_folder(output).exists() and not quiet:
-            say(f"interrupted; {partial_folder(output)} keeps what is done, --resume continues it")
+            say(f"interrupted; {partial_folder(output)} keeps the finished part; continue it with --resume")
         raise

@@ -76,7 +76,7 @@ class ClusterOptions:
     def refuse(self, *given: str, hint: str | None = None) -> None:
         """Raise UsageError for the first option in `given`, which cannot be used with a cluster."""
         if self.cluster is not None and given:
-            raise UsageError("is for a single process, not for a --cluster", where=given[0], hint=hint)
+            raise UsageError("cannot be used with --cluster", where=given[0], hint=hint)
 
 
 _TEXT, _MODEL = "Text", "Model"
@@ -213,7 +213,7 @@ class EncoderOptions:
         if identity is None:
             if self.model is None:
                 raise UsageError(
-                    "it is not known which encoder made these vectors", where=where, hint="name it with -m"
+                    "the encoder of these vectors is unknown", where=where, hint="name it with -m"
                 )
             return self.load()
         kept = [map] if map is not None else []

@@ -8,7 +8,7 @@ from functools import cache
 
 from embedkit.cluster.session import Cluster, WorkerResources
 from embedkit.data.affine import AffineMap
-from embedkit.embedding.encoder import Encoder, EncoderSettings, with_maps
+from embedkit.embedding.encoder import Encoder, EncoderSettings, is_hashed, with_maps
 from embedkit.embedding.loading import load
 
 CPUS = 4  # maximum processors per worker: several processes with fewer each encode faster than one
@@ -30,8 +30,7 @@ class EncoderRecipe:
         processors.
         """
         settings = self.settings
-        hashed = settings.model.partition(":")[0] == "hash"
-        on_cpu = hashed or settings.device == "cpu" or settings.runtime == "openvino"
+        on_cpu = is_hashed(settings.model) or settings.device == "cpu" or settings.runtime == "openvino"
         return cluster.share(CPUS, gpus=not on_cpu)
 
 
@@ -40,6 +39,6 @@ def encoder_of(recipe: EncoderRecipe, share: WorkerResources) -> Encoder:
     """Return this process's encoder, limited to the threads of its share or placed on its GPU."""
     os.environ["EMBEDKIT_THREADS"] = str(share.cpus)
     settings = recipe.settings
-    if not share.gpus and settings.model.partition(":")[0] != "hash":
+    if not share.gpus and not is_hashed(settings.model):
         settings = replace(settings, device="cpu")
     return replace(recipe, settings=settings).load()

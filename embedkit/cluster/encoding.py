@@ -66,7 +66,7 @@ def survey_texts(cluster: Cluster, names: Sequence[str], format: TextFormat) -> 
     files, format = text_files(names, format)
     corpus = Corpus(list(cluster.map(survey, files, format)))
     if not corpus.records:
-        raise DataError("there is no text in the input", where=", ".join(names))
+        raise DataError("the input contains no text", where=", ".join(names))
     return Texts(corpus, format, len(names) > 1, ", ".join(names))
 
 

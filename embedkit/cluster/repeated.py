@@ -57,7 +57,7 @@ def _refuse(segments: Iterable[Segment], suspects: set[int]) -> None:
     for row, id in enumerate(_ids(segments), 1):
         if hash_of(id) in suspects:
             if id in seen:
-                raise DataError(f"id {id!r} comes twice, as records {seen[id]} and {row}")
+                raise DataError(f"id {id!r} occurs twice, as records {seen[id]} and {row}")
             seen[id] = row
 
 

@@ -195,7 +195,7 @@ def _ray() -> Any:
     try:
         import ray
     except ImportError:
-        raise MissingPackageError("ray", needed_for="--cluster", extra="ray") from None
+        raise MissingPackageError("ray", needed_for="`cluster`", extra="ray") from None
     return ray
 
 
@@ -203,7 +203,7 @@ def _require_answer(address: str) -> None:
     """Raise ClusterError unless a process listens at the address, where Ray itself would wait for minutes."""
     host, _, port = address.rpartition(":")
     if not (host and port.isdecimal() and int(port) < 1 << 16) or "/" in host:
-        raise UsageError(f"{address!r} is not auto or HOST:PORT", where="--cluster")
+        raise UsageError(f"must be auto or HOST:PORT, got {address!r}", where="`cluster`")
     try:
         socket.create_connection((host, int(port)), timeout=ANSWER).close()
     except OSError as error:
@@ -240,7 +240,7 @@ def _join(ray: Any, address: str | None, quiet: dict[str, Any]) -> None:
 
 def _none_there(address: str, why: str) -> ClusterError:
     what = f"no cluster answers: {why.lower()}"
-    return ClusterError(what, where=address, hint="ray start --head begins one")
+    return ClusterError(what, where=address, hint="start one with ray start --head")
 
 
 def _start(ray: Any, quiet: dict[str, Any]) -> None:
@@ -249,7 +249,7 @@ def _start(ray: Any, quiet: dict[str, Any]) -> None:
         ray.init(address="local", include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)
     except Exception as error:
         what = f"no cluster can be started here: {_first_line(error)}"
-        raise ClusterError(what, hint="the machine may be too busy; try again, or go without it") from None
+        raise ClusterError(what, hint="try again when the machine is less busy, or omit `cluster`") from None
 
 
 def _at_home(known: tuple[str, Callable[..., Any], tuple[Any, ...]], item: Any) -> Any:
@@ -286,7 +286,7 @@ def _has(resources: dict[str, Any], what: str) -> int:
 def _lost(error: Exception) -> ClusterError:
     return ClusterError(
         f"a worker was lost {RETRIES + 1} times at the same work: {_first_line(error)}",
-        hint="a worker that runs out of memory is lost too",
+        hint="check that its machine has enough memory",
     )
 
 

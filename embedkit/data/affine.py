@@ -52,9 +52,11 @@ class AffineMap:
 
     def __post_init__(self) -> None:
         if self.A.ndim != 2 or self.b.shape != self.A.shape[:1]:
-            raise MismatchError(f"a map's A has shape {self.A.shape} and its b {self.b.shape}")
+            raise MismatchError(
+                f"the A of a map has shape {self.A.shape}, which does not fit its b of shape {self.b.shape}"
+            )
         if not (np.isfinite(self.A).all() and np.isfinite(self.b).all()):
-            raise FormatError("a map holds values that are not finite numbers")
+            raise FormatError("the map has values that are not finite numbers")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AffineMap) and self.to_bytes() == other.to_bytes()
@@ -92,7 +94,7 @@ class AffineMap:
         """
         if vectors.shape[1] != self.input_dimension:
             raise MismatchError(
-                f"the map wants {self.input_dimension} columns, the vectors have {vectors.shape[1]}"
+                f"the map expects {self.input_dimension} dimensions, the vectors have {vectors.shape[1]}"
             )
         A, b = self._single
         with np.errstate(over="ignore", invalid="ignore"):
@@ -102,7 +104,8 @@ class AffineMap:
         """Return one map that applies this map and then `after`."""
         if after.input_dimension != self.output_dimension:
             raise MismatchError(
-                f"the next map wants {after.input_dimension} columns, this one gives {self.output_dimension}"
+                f"the next map expects {after.input_dimension} dimensions, "
+                f"this one gives {self.output_dimension}"
             )
         if self.target is None:
             target = after.target
@@ -129,7 +132,8 @@ class AffineMap:
         """Raise MismatchError, naming both sides, unless the map accepts this encoder's vectors."""
         if self.input_dimension != identity.dimension:
             raise MismatchError(
-                f"the map wants {self.input_dimension} columns, {identity.model} gives {identity.dimension}",
+                f"the map expects {self.input_dimension} dimensions, "
+                f"{identity.model} gives {identity.dimension}",
                 where=where,
             )
         encoder, maps = self.story.get("encoder"), self.story.get("maps")
@@ -202,7 +206,7 @@ class AffineMap:
             target = _target(orjson.loads(metadata["target"]), tensors) if "target" in metadata else None
             return cls(tensors["A"], tensors["b"], orjson.loads(metadata["story"]), target)
         except (SafetensorError, OverflowError, LookupError, AttributeError, TypeError, ValueError) as error:
-            raise FormatError(f"is not a whole map file: {error}", where=where) from None
+            raise FormatError(f"is truncated, or not a map file: {error}", where=where) from None
 
     @property
     def _parts(self) -> list[dict[str, Any]]:

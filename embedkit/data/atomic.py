@@ -31,23 +31,23 @@ def refuse_existing(path: Path, *, force: bool, marker: str | None = None) -> No
     require_name(path)
     if not path.parent.is_dir():
         raise ExistsError(
-            "the folder it would be written to does not exist",
+            "its parent folder does not exist",
             where=str(path),
             hint=f"mkdir -p {shlex.quote(str(path.parent))}",
         )
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise ExistsError("is a device or a pipe, not a file", where=str(path))
     if path.is_symlink():
-        hint = f"name what it leads to: {shlex.quote(os.readlink(path))}"
-        raise ExistsError("is a link, and an output replaces no link", where=str(path), hint=hint)
+        hint = f"write to its target: {shlex.quote(os.readlink(path))}"
+        raise ExistsError("is a link, and an output never replaces a link", where=str(path), hint=hint)
     if path.exists() and not force:
-        raise ExistsError("already exists", where=str(path), hint="--force overwrites it")
+        raise ExistsError("already exists", where=str(path), hint="overwrite it with `force=True`")
     if path.is_dir() and any(path.iterdir()) and not (marker and (path / marker).is_file()):
         raise ExistsError(
-            "is a folder that holds something else", where=str(path), hint="choose another name"
+            "is a folder that contains other files", where=str(path), hint="choose another name"
         )
     if path.is_dir() and marker is None:
-        what = "is a folder, and the output is a file"
+        what = "is a folder, but the output is a file"
         raise ExistsError(what, where=str(path), hint="choose another name")
     _refuse_closed(path)
 
@@ -66,7 +66,7 @@ def _refuse_closed(path: Path) -> None:
 def require_name(path: Path) -> None:
     """Raise ExistsError for a path such as `.`, which is a directory reference, not a file name."""
     if path.name in ("", ".."):
-        raise ExistsError("is a place, not a name to write to", where=str(path))
+        raise ExistsError("is a directory reference, not a file name", where=str(path))
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def open_vectors(name: str) -> Iterator[VectorSource]:
     """Open an input that must hold vectors; raises DataError when it holds text."""
     with open_input([name], TextFormat()) as source:
         if isinstance(source, RecordReader):
-            raise DataError("holds text, not vectors", where=name, hint="embedkit encode makes vectors of it")
+            raise DataError("holds text, not vectors", where=name, hint="encode it with embedkit encode")
         yield source
 
 
@@ -87,7 +87,7 @@ def _shard_files(name: str) -> list[str]:
         return [name]
     vectors = VectorSet.open(Path(name))
     if not vectors.meta.has_text:
-        raise DataError("keeps no texts", where=name)
+        raise DataError("stores no texts", where=name)
     return [str(vectors.path / shard.file) for shard in vectors.shards]
 
 
@@ -119,11 +119,11 @@ def _texts(streams: Iterator[Stream], names: Sequence[str]) -> Iterator[Stream]:
 
 
 def _no_text_fields(format: TextFormat, name: str) -> None:
-    for option, value in (("--id-field", format.id_field), ("--text-field", format.text_field)):
+    for field, value in (("id_field", format.id_field), ("text_field", format.text_field)):
         if value is not None:
             raise UsageError(
-                "is for text; vectors come with columns id, text and vector",
-                where=option,
+                "applies only to text; vectors have the columns id, text and vector",
+                where=f"`{field}`",
                 hint=f"{name} holds vectors",
             )
 

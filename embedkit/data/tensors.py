@@ -79,9 +79,9 @@ def _header(content: bytes, size: int) -> dict[str, Any]:
     try:
         header = orjson.loads(content[_LENGTH : _LENGTH + length])
     except orjson.JSONDecodeError as error:
-        raise ValueError(f"its header is no JSON ({error})") from None
+        raise ValueError(f"its header is not JSON ({error})") from None
     if not isinstance(header, dict):
-        raise ValueError("its header is no JSON object")
+        raise ValueError("its header is not a JSON object")
     return header
 
 
@@ -92,7 +92,7 @@ def _whole(header: dict[str, Any], length: bytes, size: int) -> dict[str, Any]:
     try:
         ends = [int(tensor["data_offsets"][1]) for name, tensor in header.items() if name != "__metadata__"]
     except (LookupError, TypeError, ValueError):
-        raise ValueError("its header does not say where the tensors are") from None
+        raise ValueError("its header does not state where the tensors are") from None
     whole = _LENGTH + int.from_bytes(length, "little") + max(ends, default=0)
     if whole != size:
         raise ValueError(f"it is {size:,} bytes long, its header describes {whole:,}")
@@ -102,7 +102,7 @@ def _whole(header: dict[str, Any], length: bytes, size: int) -> dict[str, Any]:
 def _metadata(header: Mapping[str, Any]) -> dict[str, str]:
     metadata = header.get("__metadata__") or {}
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise ValueError("its metadata are no strings by name")
+        raise ValueError("its metadata do not map names to strings")
     return metadata
 
 

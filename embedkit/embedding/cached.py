@@ -11,7 +11,7 @@ import numpy as np
 from embedkit.data.cache import cache_folder
 from embedkit.data.identity import Identity
 from embedkit.data.vectors.cache import VectorCache
-from embedkit.embedding.encoder import Encoder, EncoderSettings, Mapped, Role, Vectors
+from embedkit.embedding.encoder import Encoder, EncoderSettings, Mapped, Role, Vectors, is_hashed
 from embedkit.embedding.fingerprint import fingerprint
 from embedkit.version import __version__
 
@@ -71,5 +71,4 @@ def cached(encoder: Encoder, settings: EncoderSettings, cache: VectorCache) -> E
     """
     if isinstance(encoder, Mapped):
         return Mapped(cached(encoder.encoder, settings, cache), encoder.transform)
-    hashes = encoder.identity.model.startswith("hash:")
-    return encoder if hashes else Cached(encoder, settings, cache)
+    return encoder if is_hashed(encoder.identity.model) else Cached(encoder, settings, cache)

@@ -231,7 +231,7 @@ def compile_model(path: Path, precision: Literal["fp32", "bf16"]) -> Any:
             )
     compiled = core.compile_model(path / MODEL, "CPU", config)
     if precision == "bf16" and compiled.get_property("INFERENCE_PRECISION_HINT").to_string() != "bf16":
-        raise ModelError("the processor cannot compute in bf16", where="--precision bf16")
+        raise ModelError("the processor cannot compute in bf16", where="`precision=bf16`")
     return compiled
 
 

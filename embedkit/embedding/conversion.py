@@ -93,9 +93,7 @@ def convert(folder: ModelFolder, settings: EncoderSettings) -> Converted:
     if not isinstance(tokenizer, FastTokenizer):
         raise ModelError("has no fast tokenizer and cannot be compiled", where=folder.name)
     if torch_runtime.shortest > 1 or not torch_runtime.pads:
-        raise ModelError(
-            "gives other vectors to texts that are padded and cannot be compiled", where=folder.name
-        )
+        raise ModelError("computes other vectors for padded texts and cannot be compiled", where=folder.name)
     pad_id, known_ids = torch_runtime.pad_id, torch_runtime.known_ids
     try:
         model, expected = trace(torch_runtime.module, typed=tokenizer.typed), sample_vectors(torch_runtime)
@@ -179,18 +177,31 @@ def write_entry(folder: Path, kind: EntryKey, converted: Converted, *, where: st
         fidelity = lowest_cosine(rows, whole)
         if not fidelity >= LOWEST_FIDELITY:
             raise ModelError(f"compiles to other vectors (cosine {fidelity:.4f} to torch)", where=where)
-        cosine = None
-        if "BF16" in kind.processor.split():
-            _, close = _compile(folder, "bf16", converted)
-            cosine = lowest_cosine(close, rows)
+        cosine = _bf16_cosine(folder, converted, rows) if "BF16" in kind.processor.split() else None
     except RuntimeError as error:  # OpenVINO raises it for a full disk too, with an unclear message
-        full = shutil.disk_usage(folder).free < _weights_size(converted.model)
-        if full:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        _require_disk(folder, converted, error)
         raise ModelError(f"cannot be compiled ({_line(error)})", where=where) from error
     files = {file.name: Check(file.stat().st_size, file_sha256(file)) for file in sorted(folder.iterdir())}
     entry = Entry(kind, exact.dimension, converted.pad_id, converted.known_ids, cosine, files)
     write_whole(folder / ENTRY, entry.to_json())
+
+
+def _bf16_cosine(folder: Path, converted: Converted, exact: Vectors) -> float | None:
+    """Return the lowest cosine of bf16 to the `exact` vectors; None if the model does not compile in bf16,
+    although the processor has it.
+    """
+    try:
+        _, close = _compile(folder, "bf16", converted)
+    except RuntimeError as error:
+        _require_disk(folder, converted, error)
+        return None
+    return lowest_cosine(close, exact)
+
+
+def _require_disk(folder: Path, converted: Converted, error: RuntimeError) -> None:
+    """Raise OSError if the disk has no space for the weights, which explains the error."""
+    if shutil.disk_usage(folder).free < _weights_size(converted.model):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
 
 
 def _weights_size(model: Any) -> int:

@@ -89,7 +89,9 @@ def _raise_crash(done: subprocess.CompletedProcess[bytes], *, where: str) -> Non
     if done.returncode < 0:
         name = _SIGNALS.get(-done.returncode, f"signal {-done.returncode}")
         if name in _FROM_OUTSIDE:
-            raise ModelError(f"cannot be compiled (the process that tried was ended by {name})", where=where)
+            raise ModelError(
+                f"cannot be compiled (the process that compiled it was ended by {name})", where=where
+            )
         raise UnfitError(f"cannot be compiled (OpenVINO crashes with {name})", where=where)
     last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit {done.returncode}"]
     raise ModelError(f"cannot be compiled ({last[0]})", where=where)
@@ -159,7 +161,7 @@ def _convert(path: Path, kind: EntryKey, folder: ModelFolder, settings: EncoderS
     except OSError as error:
         reason = error.strerror or error
         logger.warning(
-            "%s: cannot be written (%s); the model is compiled anew each time", path.parent, reason
+            "%s: cannot be written (%s); the model is compiled again each time", path.parent, reason
         )
     try:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as passing:
@@ -168,4 +170,4 @@ def _convert(path: Path, kind: EntryKey, folder: ModelFolder, settings: EncoderS
                 return runtime
     except OSError as error:
         raise ModelError(f"cannot be compiled: {error}", where=folder.name) from error
-    raise ModelError("cannot be compiled: what was written does not read back", where=folder.name)
+    raise ModelError("cannot be compiled: the written model cannot be read back", where=folder.name)

@@ -64,10 +64,15 @@ class EncoderSettings:
             ("precision", self.precision, get_args(Precision)),
         ):
             if value is not None and value not in known:
-                raise UnknownNameError(value, known, what=name, where=f"--{name}")
-        for name, number in (("--max-length", self.max_length), ("--truncate-dim", self.truncate_dim)):
+                raise UnknownNameError(value, known, what=name, where=f"`{name}`")
+        for name, number in (("max_length", self.max_length), ("truncate_dim", self.truncate_dim)):
             if number is not None and number < 1:
-                raise UsageError(f"{number} is not a positive number", where=name)
+                raise UsageError(f"must be at least 1, got {number}", where=f"`{name}`")
+
+
+def is_hashed(model: str) -> bool:
+    """Return whether a name such as `hash:dim=512` means hashed n-grams, which need no model."""
+    return model.partition(":")[0] == "hash"
 
 
 def with_maps(encoder: Encoder, transforms: Sequence[AffineMap]) -> Encoder:
@@ -89,8 +94,8 @@ class Mapped:
         identity, self.map = transform.place(encoder.identity)
         if identity is None:
             raise MismatchError(
-                f"the map takes vectors of {encoder.identity} to those of an encoder that nobody named",
-                hint="fit it towards a vector set made by embedkit encode",
+                f"the map takes vectors of {encoder.identity} to those of an unknown encoder",
+                hint="fit it towards a vector set that embedkit encode made",
             )
         self._identity = identity
 

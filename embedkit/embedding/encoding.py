@@ -63,7 +63,7 @@ def require_some(batches: Iterable[Batch], records: object, what: str = "the inp
         some = True
         yield batch
     if not some:
-        raise DataError(f"there is no text in {what}", where=getattr(records, "name", None))
+        raise DataError(f"{what} contains no text", where=getattr(records, "name", None))
 
 
 def map_batches(
@@ -76,12 +76,12 @@ def map_batches(
     """
     if declared is not None and meta.identity is not None:
         meta.identity.require_same_space(
-            declared, where="--model", mine="the input", others="the model named"
+            declared, where="`model`", mine="the input", others="the named model"
         )
     identity = meta.identity or declared
     if identity is not None and identity.dimension != meta.dimension:
         raise MismatchError(
-            f"vectors have {meta.dimension} columns, {identity.model} gives {identity.dimension}"
+            f"vectors have {meta.dimension} dimensions, {identity.model} gives {identity.dimension}"
         )
     if not transforms:
         return replace(meta, identity=identity), batches

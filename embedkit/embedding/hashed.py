@@ -112,19 +112,19 @@ def load_hashed(settings: EncoderSettings) -> HashedEncoder:
     have.
     """
     given = {
-        "--pooling": settings.pooling,
-        "--max-length": settings.max_length,
-        "--truncate-dim": settings.truncate_dim,
-        "--query-prompt": settings.query_prompt or None,
-        "--document-prompt": settings.document_prompt or None,
-        "--runtime": None if settings.runtime == "auto" else settings.runtime,
-        "--precision": "bf16" if settings.precision == "bf16" else None,
-        "--device": None if settings.device in (None, "cpu") else settings.device,
-        "--no-normalize": "" if settings.normalize is False else None,
+        "pooling": settings.pooling,
+        "max_length": settings.max_length,
+        "truncate_dim": settings.truncate_dim,
+        "query_prompt": settings.query_prompt or None,
+        "document_prompt": settings.document_prompt or None,
+        "runtime": None if settings.runtime == "auto" else settings.runtime,
+        "precision": "bf16" if settings.precision == "bf16" else None,
+        "device": None if settings.device in (None, "cpu") else settings.device,
+        "normalize": False if settings.normalize is False else None,
     }
-    for option, value in given.items():
+    for field, value in given.items():
         if value is not None:
-            raise UsageError("the hash encoder has no such setting", where=f"{option} {value}".strip())
+            raise UsageError("the hash encoder has no such setting", where=f"`{field}={value}`")
     return HashedEncoder(parse_settings(Hashed, settings.model.partition(":")[2], where=settings.model))
 
 

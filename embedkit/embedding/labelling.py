@@ -13,7 +13,7 @@ from embedkit.data.arrays import Float32, Float64
 from embedkit.data.text.records import Record
 from embedkit.data.vectors.label_vectors import LABELS, LabelVectors, no_labels
 from embedkit.embedding.batching import WINDOW_ROWS, encode_records
-from embedkit.embedding.encoder import Encoder, Vectors, unit_length
+from embedkit.embedding.encoder import Encoder, Vectors, is_hashed, unit_length
 from embedkit.errors import DataError
 
 LIST_THRESHOLD = 0.5  # a label with a higher probability is on the list; ZLPR's score is 0 here
@@ -77,7 +77,7 @@ class Labeller:
 
 def load_labels(model: str) -> LabelVectors:
     """Return the label vectors in a model's folder, given its name; raises FormatError when it has none."""
-    if model.partition(":")[0] == "hash":
+    if is_hashed(model):
         raise no_labels(model)
     from embedkit.embedding.model_folder import find_model
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any, get_args
 
 from embedkit.data.identity import Identity
-from embedkit.embedding.encoder import DEFAULT_MODEL, Encoder, EncoderSettings, PoolingName
+from embedkit.embedding.encoder import DEFAULT_MODEL, Encoder, EncoderSettings, PoolingName, is_hashed
 from embedkit.errors import MissingPackageError
 
 
@@ -20,7 +20,7 @@ def load(model: str | EncoderSettings = DEFAULT_MODEL, **settings: Any) -> Encod
     (1, 64)
     """
     wanted = model if isinstance(model, EncoderSettings) else EncoderSettings(model, **settings)
-    if wanted.model.partition(":")[0] == "hash":
+    if is_hashed(wanted.model):
         from embedkit.embedding.hashed import load_hashed
 
         return load_hashed(wanted)
@@ -31,7 +31,7 @@ def load(model: str | EncoderSettings = DEFAULT_MODEL, **settings: Any) -> Encod
 
 def prepare(settings: EncoderSettings) -> None:
     """Import the libraries that an encoder of these settings computes with, to overlap it with other work."""
-    if settings.model.partition(":")[0] != "hash" and settings.runtime != "torch":
+    if not is_hashed(settings.model) and settings.runtime != "torch":
         from embedkit.embedding.compiled import openvino
 
         with suppress(MissingPackageError):

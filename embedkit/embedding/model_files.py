@@ -135,9 +135,9 @@ def _transformer_files(folder: Path, path: PurePosixPath, where: str) -> list[st
     for name in _matching(folder, path, READS):
         if read_object(folder, name, where=where).get("tokenizer_name_or_path") is not None:
             raise ModelError(
-                f"{name} takes the tokenizer from another place (tokenizer_name_or_path)",
+                f"{name} takes the tokenizer from another folder (tokenizer_name_or_path)",
                 where=where,
-                hint="copy the tokenizer's files beside the weights",
+                hint="copy the tokenizer's files next to the weights",
             )
     named = None
     for name in _matching(folder, path, "config.json"):

@@ -71,7 +71,7 @@ class ModelFolder:
     def __init__(self, name: str, path: Path, *, allow_pickle: bool = False) -> None:
         self.name, self.path = name, path
         if not (path / _CONFIG).is_file() and not (path / MODULES).is_file():
-            raise ModelError("holds no model: neither config.json nor modules.json", where=name)
+            raise ModelError("contains no model: neither config.json nor modules.json", where=name)
         self.steps = read_steps(path, where=name)
         self.transformer_path = path / transformer_path(self.steps)
         self.files = files_read(path, self.steps, where=name)
@@ -80,7 +80,7 @@ class ModelFolder:
             raise ModelError(
                 f"{unsafe} is a pickle, which can run code when it is read",
                 where=name,
-                hint="save the model as safetensors, or trust it with --allow-pickle",
+                hint="save the model as safetensors, or trust it with `allow_pickle=True`",
             )
         require_whole(self.files, where=name)
 

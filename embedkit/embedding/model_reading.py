@@ -44,7 +44,8 @@ def identify(folder: ModelFolder, settings: EncoderSettings, dimension: int) -> 
     """Return the identity of a model read with these settings; `dimension` is its own, before truncation."""
     if settings.truncate_dim is not None and settings.truncate_dim > dimension:
         raise ModelError(
-            f"has {dimension} dimensions, --truncate-dim asks for {settings.truncate_dim}", where=folder.name
+            f"has {dimension} dimensions, fewer than `truncate_dim={settings.truncate_dim}`",
+            where=folder.name,
         )
     reading = read(folder, settings)
     return Identity(

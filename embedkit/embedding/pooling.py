@@ -59,7 +59,7 @@ def build_module(
     if pooling is not None:
         place = next((place for place, step in enumerate(steps) if type(step).__name__ == "Pooling"), None)
         if place is None:
-            raise ModelError(f"has no pooling step that --pooling {pooling} could replace", where=where)
+            raise ModelError(f"has no pooling step that `pooling={pooling}` could replace", where=where)
         steps[place] = pooling_step(pooling, model[0].auto_model, where=where)
     return Pipeline().eval()
 
@@ -108,6 +108,6 @@ def _pooler(transformer: Any, *, where: str) -> Any:
         raise ModelError(
             f"{type(transformer).__name__} has no pooler with a linear part",
             where=where,
-            hint="choose another --pooling",
+            hint="choose another `pooling`",
         )
     return linear

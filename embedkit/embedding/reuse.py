@@ -26,13 +26,13 @@ class Reusing:
     def __init__(self, encoder: Encoder, old: VectorSet, dtype: DType = "float32") -> None:
         where = str(old.path)
         if old.meta.identity is None:
-            raise MismatchError("does not say which encoder made it", where=where)
+            raise MismatchError("does not state its encoder", where=where)
         old.meta.identity.require_same_space(encoder.identity, where=where, mine="it", others="the new set")
         if not old.meta.has_text:
-            raise MismatchError("keeps no texts, so unchanged ones cannot be told", where=where)
+            raise MismatchError("stores no texts, so unchanged texts cannot be recognised", where=where)
         stored = old.meta.dtype  # int8 codes would be rounded again, in other ranges
         if stored not in ("float32", dtype) or stored == "int8":
-            hint = None if stored == "int8" else f"--dtype {stored}"
+            hint = None if stored == "int8" else f"use `dtype={stored}`"
             raise MismatchError(f"stores {stored}, the new set {dtype}", where=where, hint=hint)
         self.encoder, self.old, self.reused = encoder, old, 0
         self._ends = np.cumsum([0, *(shard.rows for shard in old.shards)])

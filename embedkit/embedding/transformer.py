@@ -64,10 +64,10 @@ class Transformer:
         with self._loading:
             if self._runtime is None:
                 runtime = choose_runtime(self.folder, self.settings)
-                said = self.settings.truncate_dim or self.folder.dimension
-                if said not in (None, runtime.dimension):
+                expected = self.settings.truncate_dim or self.folder.dimension
+                if expected not in (None, runtime.dimension):
                     raise ModelError(
-                        f"gives {runtime.dimension} columns where {said} were expected",
+                        f"computes vectors of {runtime.dimension} dimensions, expected {expected}",
                         where=self.folder.name,
                     )
                 self._runtime = runtime
@@ -97,7 +97,7 @@ def choose_runtime(folder: ModelFolder, settings: EncoderSettings) -> Runtime:
     on_processor = settings.device == "cpu" or (settings.device is None and not has_graphics_card())
     if settings.runtime == "openvino" and settings.device not in (None, "cpu"):
         raise ModelError(
-            "the openvino runtime computes on the processor only", where=f"--device {settings.device}"
+            "the openvino runtime computes only on the processor", where=f"`device={settings.device}`"
         )
     if settings.runtime == "torch" or (settings.runtime == "auto" and not on_processor):
         return TorchRuntime(folder, settings)
@@ -108,7 +108,7 @@ def choose_runtime(folder: ModelFolder, settings: EncoderSettings) -> Runtime:
     except (ModelError, MissingPackageError) as error:
         if settings.runtime == "openvino":
             raise
-        logger.warning("%s; falling back to torch, --runtime torch skips this attempt", error)
+        logger.warning("%s; falling back to torch; set `runtime=torch` to skip this attempt", error)
         return TorchRuntime(folder, settings)
 
 
@@ -129,14 +129,14 @@ def _check(folder: ModelFolder, settings: EncoderSettings) -> None:
     if routers := [module.type for module in folder.modules if module.type in _ROUTERS]:
         raise ModelError(
             f"has a {routers[0]} step, which computes queries and documents by different steps; "
-            "embedkit cannot do that",
+            "embedkit does not support",
             where=folder.name,
             hint="save the steps for documents as a model of their own",
         )
     limit = folder.position_limit
     if settings.max_length is not None and limit is not None and settings.max_length > limit:
         raise ModelError(
-            f"has positions for {limit} tokens, --max-length asks for {settings.max_length}",
+            f"has positions for {limit} tokens, fewer than `max_length={settings.max_length}`",
             where=folder.name,
         )
     if (
@@ -144,7 +144,7 @@ def _check(folder: ModelFolder, settings: EncoderSettings) -> None:
         and folder.weight_names
         and not any("pooler." in n for n in folder.weight_names)
     ):
-        raise ModelError("its weights hold no pooler", where=folder.name, hint="choose another --pooling")
+        raise ModelError("its weights have no pooler", where=folder.name, hint="choose another `pooling`")
     reading = read(folder, settings)
     if (
         settings.pooling is None
@@ -152,7 +152,7 @@ def _check(folder: ModelFolder, settings: EncoderSettings) -> None:
         and (reading.document_prompt or reading.query_prompt)
     ):
         raise ModelError(
-            "leaves the prompt out of its pooling, which embedkit cannot do",
+            "excludes the prompt from its pooling, which embedkit does not support",
             where=folder.name,
-            hint="--query-prompt '' --document-prompt '' go without prompts, --pooling mean pools them too",
+            hint="omit it with `query_prompt=''` and `document_prompt=''`, or pool it with `pooling=mean`",
         )

@@ -99,6 +99,6 @@ def difference(value: float, samples: Float64) -> Difference:
 def _interval(samples: Float64) -> tuple[float, float]:
     samples = samples[~np.isnan(samples)]
     if not len(samples):
-        raise DataError("no resample has a value, so there is no interval", hint="it needs more rows")
+        raise DataError("no resample has a value, so there is no interval", hint="add rows")
     low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)

@@ -61,13 +61,13 @@ def search_corpus(
         first = len(ids)
         for record in _finite(window).records:
             if (name := compared(record.id)) in ids:
-                raise DataError(f"id {name!r} comes twice", where=getattr(records, "name", None))
+                raise DataError(f"id {name!r} occurs twice", where=getattr(records, "name", None))
             ids[name] = None
         for each, X in zip(nearest, side_by_side.spaces(window.vectors), strict=True):
             each.add(X, first)
         on_batch(len(window.records))
     if not ids:
-        raise DataError("there is no text in the input", where=getattr(records, "name", None))
+        raise DataError("the input contains no text", where=getattr(records, "name", None))
     return CorpusSearch(list(ids), [each.found for each in nearest])
 
 

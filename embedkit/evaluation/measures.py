@@ -15,7 +15,7 @@ from embedkit.errors import UnknownNameError, UsageError
 DEFAULTS = ("nDCG@10", "R@100", "RR@10", "AP")
 _LARGEST = 1_000_000  # largest cutoff or grade; trec_eval counts up to it
 _SWITCHES = ("judged_only", "normalize", "relative")
-_WHERE = "--measure"
+_WHERE = "`measure`"
 
 
 class Measure(NamedTuple):
@@ -112,7 +112,7 @@ def _parts(name: str) -> tuple[str, dict[str, Any], Any]:
             node = node.func
         return str(node.id), settings, at
     except (SyntaxError, ValueError, AttributeError, TypeError, RecursionError, MemoryError):
-        hint = "like nDCG@10, AP or P(rel=2)@5"
+        hint = "write one like nDCG@10, AP or P(rel=2)@5"
         raise UsageError(f"{name!r} is not a measure", where=_WHERE, hint=hint) from None
 
 
@@ -128,7 +128,7 @@ def _require_settings(name: str, measure: Any) -> None:
             example = (
                 f"{measure.NAME}@10" if setting == measure.AT_PARAM else f"{measure.NAME}({setting}=...)"
             )
-            raise UsageError(f"{name} wants a {setting}", where=_WHERE, hint=f"like {example}")
+            raise UsageError(f"{name} needs a {setting}", where=_WHERE, hint=f"write it like {example}")
         if given is not None and not (info.validate(given) and _is_safe(setting, given)):
             raise UsageError(f"{name} has no {setting} {given!r}", where=_WHERE, hint=info.desc)
 

@@ -69,7 +69,7 @@ class MTEBEncoder:
         texts: list[str] = []
         for batch in inputs:
             if "text" not in batch:
-                what = f"has {', '.join(batch)} where texts belong"
+                what = f"has {', '.join(batch)} where texts are expected"
                 raise DataError(what, where=task_metadata.name, hint="embedkit encodes text")
             texts += batch["text"]
         asked = getattr(prompt_type, "value", None)  # None for symmetric tasks: document role

@@ -143,7 +143,7 @@ def pearson(predicted: ArrayLike, gold: ArrayLike) -> float:
 def _columns(predicted: ArrayLike, gold: ArrayLike) -> tuple[Float64, Float64]:
     x, y = np.asarray(predicted, dtype=np.float64), np.asarray(gold, dtype=np.float64)
     if x.shape != y.shape or x.ndim != 1:
-        raise MismatchError(f"there are scores of shape {x.shape} for pairs of shape {y.shape}")
+        raise MismatchError(f"got scores of shape {x.shape} for pairs of shape {y.shape}")
     for side in (x, y):
         if not np.isfinite(side).all():
             place = int(np.argmin(np.isfinite(side)))

@@ -169,7 +169,7 @@ def require_scores(gold: Float64, *, seed: int = 0, where: str | None = None) ->
     fold, which then has no correlation. `where` names the pairs in the error.
     """
     if len(gold) < 2 * FOLDS:
-        raise DataError(f"tuning wants {2 * FOLDS} pairs or more, there are {len(gold)}", where=where)
+        raise DataError(f"tuning needs at least {2 * FOLDS} pairs, got {len(gold)}", where=where)
     require_order(gold, where=where)
     _require_order_in_folds(gold, _folds(len(gold), seed), "scores", where)
 
@@ -181,7 +181,7 @@ def _require_order_in_folds(
         kinds, counts = np.unique(values, return_counts=True)
         most = f"{counts.max():,} of {len(values):,} pairs have the {what[:-1]} {kinds[counts.argmax()]:.6g}"
         found = f"all {what} are equal in one of {len(folds)} folds, so there is no correlation in it"
-        hint = f"{most}; add pairs with other {what}, or try another --seed"
+        hint = f"{most}; add pairs with other {what}, or try another `seed`"
         raise DataError(found, where=where, hint=hint)
 
 

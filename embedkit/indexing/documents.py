@@ -82,7 +82,9 @@ class Documents:
             yield
         except (ValueError, SystemError) as error:
             where = str(self.folder / self.shards[place].file)
-            raise FormatError(f"is damaged: {error}", where=where, hint="embedkit index verify") from None
+            raise FormatError(
+                f"is damaged: {error}", where=where, hint="check the index with embedkit index verify"
+            ) from None
 
     @cached_property
     def _ends(self) -> NDArray[np.int64]:

@@ -45,7 +45,7 @@ def near_duplicates(index: Index, cosine: float, *, exhaustive: bool | None = No
 def require_cosine(cosine: float) -> None:
     """Raise UsageError for a threshold outside (0, 1]."""
     if not 0 < cosine <= 1:
-        raise UsageError(f"{cosine:g} is not a cosine above 0, at most 1", where="--threshold")
+        raise UsageError(f"must be a cosine above 0 and at most 1, got {cosine:g}", where="`threshold`")
 
 
 def _joined(index: Index, cosine: float) -> Iterator[tuple[Rows, Floats, Rows]]:

@@ -71,8 +71,8 @@ def require_same_space(index: Index, meta: VectorMeta) -> None:
     """Raise MismatchError, naming both sides, unless vectors may be added to an index."""
     where = str(index.path)
     if index.identity is not None and meta.identity is None:
-        what = f"the index comes from {index.identity}, nobody knows which encoder made the input"
-        raise MismatchError(what, where=where, hint="name it with -m")
+        what = f"the index comes from {index.identity}, the input does not state its encoder"
+        raise MismatchError(what, where=where, hint="name it as the `model`")
     if index.identity is not None and meta.identity is not None:
         index.identity.require_same_space(meta.identity, where=where, mine="the index", others="the input")
     if index.dimension != meta.dimension:

@@ -74,7 +74,7 @@ def map_index(file: Path, rows: int, *, binary: bool = False) -> Any:
     try:
         index = _bounded(faiss.read_index_binary if binary else faiss.read_index, file)
     except (RuntimeError, OSError, MemoryError) as error:
-        raise FormatError(f"is not a whole FAISS index: {error}", where=str(file)) from None
+        raise FormatError(f"is truncated, or not a FAISS index: {error}", where=str(file)) from None
     for fault in faults(index, rows):
         raise FormatError(fault, where=str(file))
     if not binary:

@@ -33,7 +33,7 @@ class StoredFile(NamedTuple):
         path = folder / self.name
         size = path.stat().st_size if path.is_file() else None
         if size != self.bytes:
-            found = "is missing" if size is None else f"has {size} bytes, {self.bytes} were written"
+            found = "is missing" if size is None else f"has {size} bytes, expected {self.bytes}"
             raise FormatError(found, where=str(path), hint="the folder is damaged")
 
     def require_ends(self, folder: Path) -> None:
@@ -69,4 +69,4 @@ def ends_sha256(path: Path) -> str:
 
 
 def _altered(path: Path) -> FormatError:
-    return FormatError("has another checksum than was written", where=str(path))
+    return FormatError("its checksum differs from the one that was written", where=str(path))

@@ -43,7 +43,7 @@ def writer_lock(path: Path) -> Iterator[None]:
     descriptor = _acquire(file)
     try:
         if (dead := _owner(descriptor)) is not None:
-            _log.warning("%s: %s was killed while it wrote; what it left is cleared away", path, dead)
+            _log.warning("%s: %s was killed while it wrote; its unfinished files are removed", path, dead)
         with named_when_full(file):
             _sign(descriptor)
         yield

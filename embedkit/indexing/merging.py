@@ -67,7 +67,7 @@ def _buried(indexes: Sequence[Index], *, replaces: bool) -> list[Rows]:
             if len(found) and not replaces:
                 (document,) = segment.take(found[:1], ["id"])
                 what = f"id {document['id']!r} is in more than one index"
-                raise DataError(what, where=str(index.path), hint="--replace keeps the later one")
+                raise DataError(what, where=str(index.path), hint="keep the later one with `replace=True`")
         dead = map(_dead, index.segments)
         buried = [np.concatenate(pair) for pair in zip(rows, dead, strict=True)] + buried
         later = pa.concat_arrays([later, *(segment.ids() for segment in index.segments)])
@@ -86,8 +86,8 @@ def _require_alike(one: Index, other: Index) -> None:
         raise MismatchError(what, where=str(other.path), hint=hint)
     if one.identity is None or other.identity is None:
         if one.identity != other.identity:
-            message = f"comes from {other.identity or 'nobody knows which encoder'}"
-            theirs = f"{one.path} from {one.identity or 'nobody knows which encoder'}"
+            message = f"comes from {other.identity or 'an unknown encoder'}"
+            theirs = f"{one.path} from {one.identity or 'an unknown encoder'}"
             raise MismatchError(f"{message}, {theirs}", where=str(other.path))
         return
     one.identity.require_same_space(

@@ -33,9 +33,9 @@ class Query:
 
     def __post_init__(self) -> None:
         if self.dedupe is not None and not 0 < self.dedupe <= 1:
-            raise UsageError(f"{self.dedupe} is not a cosine above 0, at most 1", where="--dedupe")
+            raise UsageError(f"must be a cosine above 0 and at most 1, got {self.dedupe}", where="`dedupe`")
         if self.min_score is not None and not math.isfinite(self.min_score):
-            raise UsageError(f"{self.min_score} is not a finite number", where="--min-score")
+            raise UsageError(f"must be a finite number, got {self.min_score}", where="`min_score`")
 
 
 def hits(
@@ -163,5 +163,5 @@ def at_recall(index: Index, recall: float, k: int) -> Index:
     point = tuning.cheapest(recall)
     if point is None:
         what = f"no point reaches recall {recall:g}; measured: {'; '.join(map(str, tuning.points))}"
-        raise UsageError(what, where=where, hint="ask for less, or --exact")
+        raise UsageError(what, where=where, hint="lower the `recall`, or search with `exact=True`")
     return index.tuned(**point.settings)

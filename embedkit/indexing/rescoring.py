@@ -69,10 +69,10 @@ def map_rows(folder: Path, rows: int, precision: RescoredType | None) -> NDArray
     try:
         vectors: NDArray[Any] = np.load(file, mmap_mode="r")
     except (ValueError, EOFError) as error:
-        raise FormatError(f"is not a whole npy file: {error}", where=str(file)) from None
+        raise FormatError(f"is truncated, or not an npy file: {error}", where=str(file)) from None
     if vectors.ndim != 2 or len(vectors) != rows or vectors.dtype != precision:
         found = f"{vectors.dtype} of shape {vectors.shape}"
-        raise FormatError(f"holds {found}, the manifest says {rows} rows of {precision}", where=str(file))
+        raise FormatError(f"holds {found}, the manifest states {rows} rows of {precision}", where=str(file))
     if hasattr(mmap, "MADV_RANDOM") and isinstance(vectors.base, mmap.mmap):
         vectors.base.madvise(mmap.MADV_RANDOM)  # no read-ahead: the next row to read is elsewhere
     return vectors

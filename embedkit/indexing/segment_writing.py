@@ -76,5 +76,5 @@ def _refuse_repeated(folder: Path, shards: list[Shard], hashes: NDArray[np.uint6
             row += 1
             if hash(id) & 0xFFFFFFFFFFFFFFFF in suspects:
                 if id in seen:
-                    raise DataError(f"id {id!r} comes twice, as records {seen[id]} and {row}")
+                    raise DataError(f"id {id!r} occurs twice, as records {seen[id]} and {row}")
                 seen[id] = row

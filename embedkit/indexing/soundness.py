@@ -22,7 +22,7 @@ def faults(index: Any, rows: int) -> Iterator[str]:
 
     index = faiss.downcast_index(index) if isinstance(index, faiss.Index) else index
     if index.ntotal != rows:
-        yield f"holds {index.ntotal} vectors, the manifest says {rows}"
+        yield f"holds {index.ntotal} vectors, the manifest states {rows}"
         return
     for name in ("index", "base_index", "refine_index", "storage", "quantizer"):
         if (part := getattr(index, name, None)) is not None:
@@ -33,7 +33,7 @@ def faults(index: Any, rows: int) -> Iterator[str]:
         lists: Any = index.invlists
         found = sum(lists.list_size(number) for number in range(index.nlist))
         if found != rows:
-            yield f"holds {found} vectors in its lists, the manifest says {rows}"
+            yield f"holds {found} vectors in its lists, the manifest states {rows}"
 
 
 def _graph_faults(graph: Any, rows: int) -> Iterator[str]:
@@ -48,7 +48,7 @@ def _graph_faults(graph: Any, rows: int) -> Iterator[str]:
     elif (
         offsets[0] or offsets[-1] != len(edges) or (np.diff(offsets.astype(np.int64)) != widths[levels]).any()
     ):
-        yield "is a graph whose nodes do not lie one behind the other"
+        yield "is a graph whose nodes are not stored one after the other"
     elif not 0 <= graph.entry_point < rows or not 0 <= graph.max_level < levels[graph.entry_point]:
         yield f"is a graph that is entered at node {graph.entry_point} of {rows}, level {graph.max_level}"
     elif not _lead_to_nodes(edges, rows) or not _stay_on_their_level(edges, levels, offsets, widths):

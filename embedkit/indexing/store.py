@@ -161,7 +161,7 @@ class Index:
         these are never hits, nor are rows where `passing`, `(stored_rows,)`, is false.
         """
         if k < 1:
-            raise UsageError(f"{k} is not a positive number", where="-k")
+            raise UsageError(f"must be at least 1, got {k}", where="`k`")
         self.require_whole()
         return self.best(self.prepared(queries), k, passing, range(len(self.segments)))
 
@@ -197,9 +197,10 @@ class Index:
         self.require_whole()
         settings, where = self.manifest.lexical, str(self.path)
         if settings is None:
-            hint = f"embedkit index compact {where} adds it"
+            command = f"embedkit index compact {where}"
             if self.manifest.without_lexical:
-                hint += " with --lexical language=en"
+                command = f"embedkit index compact {where} --lexical language=en"
+            hint = f"add it with {command}"
             raise UsageError("has no lexical part", where=where, hint=hint)
         parts = tuple(
             Part(start, segment.rows, segment.postings, segment.live)

@@ -30,5 +30,5 @@ def read_tombstones(folder: Path, file: StoredFile, rows: int, deleted: int) -> 
     where, count = str(folder / file.name), int(np.unpackbits(bits).sum())
     if len(bits) != -(-rows // 8) or count != deleted:
         found = f"marks {count} rows in {len(bits)} bytes"
-        raise FormatError(f"{found}, the manifest says {deleted} of {rows} rows", where=where)
+        raise FormatError(f"{found}, the manifest states {deleted} of {rows} rows", where=where)
     return np.unpackbits(bits, count=rows, bitorder="little").astype(bool)

@@ -55,7 +55,7 @@ def rows_where(index: Index, condition: str) -> Mask:
     try:
         import duckdb
     except ImportError:
-        raise MissingPackageError("duckdb", needed_for="--where", extra="where") from None
+        raise MissingPackageError("duckdb", needed_for="`where`", extra="where") from None
     mask = np.zeros(index.stored_rows, dtype=bool)
     if not index.rows:
         return mask
@@ -127,7 +127,7 @@ class _Names:
 
     def fault(self, what: str) -> UsageError:
         """Return an error that names all fields."""
-        return UsageError(what, where="--where", hint=f"fields: {', '.join(self.fields)}")
+        return UsageError(what, where="`where`", hint=f"fields: {', '.join(self.fields)}")
 
     def in_words(self, message: str) -> str:
         """Return a message of DuckDB with numbered columns replaced by the names of their fields."""
@@ -143,9 +143,9 @@ class _Names:
             return tree
         kind = tree.get("class")
         if kind in _REFUSED:
-            raise self.fault(f"holds {_REFUSED[kind]}, where only fields can stand")
+            raise self.fault(f"contains {_REFUSED[kind]}, where only fields are allowed")
         if kind == "SUBQUERY" and tree["subquery"]["node"].get("from_table", {}).get("type") != "EMPTY":
-            raise self.fault("holds a query of its own, where only fields can stand")
+            raise self.fault("contains a query of its own, where only fields are allowed")
         if kind == "COLUMN_REF":
             return self._reference(tree, bound)
         if kind == "FUNCTION" and tree["function_name"].lower() in _TAKE_FUNCTIONS:
@@ -182,9 +182,11 @@ class _Names:
         alike = [place for place, other in enumerate(self.fields) if other.lower() == name.lower()]
         if len(alike) > 1:
             could = " or ".join(repr(self.fields[place]) for place in alike)
-            raise UsageError(f"{name!r} may be the field {could}", where="--where", hint="spell one exactly")
+            raise UsageError(
+                f"{name!r} may be the field {could}", where="`where`", hint="spell its name exactly"
+            )
         if not alike:
-            raise self.fault(f"there is no field {name!r}")
+            raise self.fault(f"unknown field {name!r}")
         return alike[0]
 
 

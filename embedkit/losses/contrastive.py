@@ -180,7 +180,7 @@ def require_settings(temperature: float, hard_negative_weight: float, reference:
     if not (math.isfinite(hard_negative_weight) and hard_negative_weight > 0):
         raise ValueError(f"hard_negative_weight={hard_negative_weight} is not a positive number")
     if reference is not None and reference < 2:
-        raise ValueError(f"scale_with_candidates={reference} is not 2 or more")
+        raise ValueError(f"scale_with_candidates must be at least 2, got {reference}")
 
 
 def unit_rows(vectors: Tensor) -> Tensor:

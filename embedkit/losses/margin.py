@@ -123,9 +123,9 @@ def require_settings(scale: float, margin: float = 0.0, centres: int = 1) -> Non
     if not (math.isfinite(scale) and scale > 0):
         raise ValueError(f"scale={scale} is not a positive number")
     if not (math.isfinite(margin) and margin >= 0):
-        raise ValueError(f"margin={margin} is not a number of 0 or more")
+        raise ValueError(f"margin must be at least 0, got {margin}")
     if centres < 1:
-        raise ValueError(f"centres={centres} is not 1 or more")
+        raise ValueError(f"centres must be at least 1, got {centres}")
 
 
 def require_radians(margin: float) -> None:

@@ -25,7 +25,7 @@ logger = logging.getLogger("embedkit")
 def require_data(examples: Examples, pairs: Sequence[Pair], settings: RunSettings, processes: int) -> None:
     """Raise DataError or UsageError for data that cannot be trained on."""
     if len(examples) < 2:
-        raise DataError("one sentence is nothing to compare: training wants 2 or more")
+        raise DataError("training needs at least 2 sentences, got 1")
     _require_batch(len(examples), settings, processes)
     if any(not math.isfinite(pair.score) for pair in pairs):
         raise DataError("a score is not a finite number", where=settings.eval)
@@ -36,12 +36,11 @@ def require_data(examples: Examples, pairs: Sequence[Pair], settings: RunSetting
 def _require_batch(rows: int, settings: RunSettings, processes: int) -> None:
     if rows < settings.batch_size:
         raise UsageError(
-            f"a batch of {settings.batch_size} wants more than the {rows} examples there are",
-            where="--batch-size",
+            f"exceeds the {rows} examples", where=f"`batch_size={settings.batch_size}`", hint="lower it"
         )
     if settings.batch_size % processes:
         raise UsageError(
-            f"{settings.batch_size} cannot be split over {processes} processes", where="--batch-size"
+            f"cannot be split evenly over {processes} processes", where=f"`batch_size={settings.batch_size}`"
         )
 
 
@@ -57,25 +56,26 @@ def require_labels(
     """Raise DataError or UsageError for unusable labelled texts; `tags`: labels are judged independently."""
     if labelled.multiple and not tags:
         raise UsageError(
-            "takes one label a text, and some texts have a list", where=f"--loss {settings.loss}",
-            hint="--loss zlpr takes lists",
-        )  # fmt: skip
+            "takes one label per text, but some texts have a list",
+            where=f"`loss={settings.loss}`",
+            hint="use `loss=zlpr` for lists",
+        )
     if tags and settings.class_balance != "none":
-        raise UsageError("lists of labels have no balance to set", where="--class-balance")
+        raise UsageError("does not apply to multi-label data", where="`class_balance`")
     if len(parts.names) < 2:
         what = f"all texts have the label {parts.names[0]!r}" if parts.names else "no text has a label"
-        raise DataError(f"{what}: training wants 2 labels or more")
+        raise DataError(f"{what}: training needs at least 2 labels")
     _require_batch(len(parts.train), settings, processes)
     most = max(Counter(name for row in parts.train for name in row.labels).values())
     if settings.margin == "auto" and most < 2:
         raise DataError(
-            "no label has two texts to train on, so none has a diameter to set the margin by",
-            where="--margin auto",
-            hint="give a number",
+            "no label has two texts to train on, so no diameter can be measured to set the margin",
+            where="`margin=auto`",
+            hint="set a number",
         )
-    where, rows = settings.eval or "--holdout-labels", parts.unseen if scored is None else scored.rows
+    where, rows = settings.eval or "`holdout_labels`", parts.unseen if scored is None else scored.rows
     if rows and max(Counter(name for row in rows for name in row.labels).values(), default=0) < 2:
-        raise DataError("no label has two texts, so none finds another", where=where)
+        raise DataError("no label has two texts, so none has a positive", where=where)
 
 
 def about_labels(parts: Split, scored: Labelled | None, settings: AMSoftmaxSettings) -> None:
@@ -93,12 +93,12 @@ def about_labels(parts: Split, scored: Labelled | None, settings: AMSoftmaxSetti
         labels.setdefault(row.text, set()).add(row.labels)
     torn = [text for text, found in labels.items() if len(found) > 1]
     if torn:
-        logger.warning(f"{len(torn):,} texts come with different labels, such as {torn[0]!r}")
+        logger.warning(f"{len(torn):,} texts occur with different labels, such as {torn[0]!r}")
     seen = {row.text for row in scored.rows} & set(labels) if scored is not None else set()
     if seen:
         logger.warning(
-            f"{len(seen):,} texts of {settings.eval} are in the training text too: its figures will flatter "
-            "the model"
+            f"{len(seen):,} texts of {settings.eval} are also in the training text: they will "
+            "flatter the model"
         )
 
 
@@ -109,14 +109,14 @@ def about_data(examples: Examples, pairs: Sequence[Pair], settings: RunSettings)
     if repeated:
         logger.warning(
             f"{repeated:,} of {len(anchors):,} examples repeat an earlier one; equal texts of a batch "
-            "are not taken for negatives of each other"
+            "are not used as negatives of each other"
         )
     held_out = {text for pair in pairs for text in pair[:2]}
     seen = len(held_out & set(examples.texts()))
     if seen:
         logger.warning(
-            f"{seen:,} of {len(held_out):,} texts of {settings.eval} are in the training text too: "
-            "its figures will flatter the model"
+            f"{seen:,} of {len(held_out):,} texts of {settings.eval} are also in the training text: "
+            "they will flatter the model"
         )
 
 
@@ -133,7 +133,7 @@ def about_resumed(before: int) -> None:
     """Warn when a run resumes in another number of processes than the `before` that wrote its checkpoint."""
     if before != processes():
         logger.warning(
-            f"the run was begun in {before} processes and goes on in {processes()}: batches are the same, "
+            f"the run began in {before} processes and continues in {processes()}: batches are the same, "
             "dropout is drawn anew"
         )
 
@@ -142,7 +142,7 @@ def about_dropout(dropout: Dropout, examples: Examples) -> None:
     """Warn when the two views of a sentence would be equal."""
     if len(examples.columns) == 1 and dropout.is_off:
         logger.warning(
-            "dropout is 0: both views of a sentence are equal, nothing is learnt; --dropout 0.1 sets it"
+            "dropout is 0: both views of a sentence are equal, and nothing is learnt; set `dropout=0.1`"
         )
 
 
@@ -152,5 +152,5 @@ def about_plan(plan: ChunkPlan, settings: RunSettings) -> None:
     if size is not None and plan.passes == 2 and settings.batch_size < 2 * size:
         logger.warning(
             f"a batch of {settings.batch_size} is less than two chunks of {size}: the second pass saves "
-            "little memory and costs a third of the time; --chunk-size auto decides by itself"
+            "little memory and costs a third of the time; `chunk_size=auto` avoids it"
         )

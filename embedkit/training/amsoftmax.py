@@ -81,7 +81,7 @@ class AMSoftmaxRecipe(Recipe):
         labelled = source("the labelled texts", self.settings.inputs, self.labelled.rows)
         if self.scored is None:
             return [labelled]
-        return [labelled, source("the texts of --eval", [self.settings.eval or ""], self.scored.rows)]
+        return [labelled, source("the texts of `eval`", [self.settings.eval or ""], self.scored.rows)]
 
     def advise(self) -> None:
         """Warn about labels with a single text, and about texts with different labels."""

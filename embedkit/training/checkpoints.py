@@ -40,9 +40,9 @@ def require_whole_base(base: Path) -> None:
     """
     if (base / WHOLE).is_file() and (fault := _fault(base)):
         raise FormatError(
-            f"the run cannot go on from this model: {fault}",
+            f"the run cannot continue from this model: {fault}",
             where=str(base),
-            hint="--force starts the run again",
+            hint="start again with `force=True`",
         )
 
 
@@ -52,11 +52,11 @@ def require_whole(folder: Path) -> None:
     for checkpoint in checkpoints:
         if fault := _fault(checkpoint):
             earlier = [path.name for path in checkpoints if _step(path) < _step(checkpoint)]
-            on = f"delete it and --resume goes on from {earlier[-1]}, or " if earlier else ""
+            on = f"delete it and continue from {earlier[-1]} with `resume=True`, or " if earlier else ""
             raise FormatError(
-                f"this checkpoint cannot be resumed from: {fault}",
+                f"the run cannot resume from this checkpoint: {fault}",
                 where=str(checkpoint),
-                hint=f"{on}--force starts the run again",
+                hint=f"{on}start again with `force=True`",
             )
 
 
@@ -80,12 +80,12 @@ def _fault(folder: Path) -> str | None:
     except ValueError:
         files = None
     if not isinstance(files, dict) or not files:
-        return f"{WHOLE} holds no checksums"
+        return f"{WHOLE} has no checksums"
     for name, summary in files.items():
         if not (folder / name).is_file():
             return f"{name} is missing"
         if _summary(folder / name) != summary:
-            return "it belongs to another run" if name == _RUN else f"{name} is not what was written"
+            return "it belongs to another run" if name == _RUN else f"{name} has changed since it was written"
     return None
 
 

@@ -58,7 +58,7 @@ class Watchdog(TrainerCallback):  # type: ignore[misc]
         return DivergedError(
             f"training diverged at step {step:,}: {fault}; {good}",
             where=str(self.folder),
-            hint="start again with --force and a lower --learning-rate",
+            hint="start again with `force=True` and a lower `learning_rate`",
         )
 
 

@@ -53,7 +53,9 @@ def read_sources(folder: Path) -> dict[str, Any] | None:
     try:
         return dict(orjson.loads(file.read_bytes())["sources"])
     except (ValueError, TypeError, LookupError):
-        raise FormatError("is not what was written", where=str(file), hint="--force starts again") from None
+        raise FormatError(
+            "has changed since it was written", where=str(file), hint="start again with `force=True`"
+        ) from None
 
 
 def require_unchanged(then: dict[str, Any] | None, sources: Iterable[Source], *, where: str) -> None:
@@ -67,7 +69,7 @@ def require_unchanged(then: dict[str, Any] | None, sources: Iterable[Source], *,
             raise MismatchError(
                 f"{each.what}{f' of {names}' if names else ''} changed after the run had begun",
                 where=where,
-                hint="restore what it read then, or start again with --force",
+                hint="restore it, or start again with `force=True`",
             )
 
 

@@ -19,7 +19,7 @@ def add_lora(model: Any, rank: int) -> None:
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError:
-        raise MissingPackageError("peft", needed_for="--lora", extra="lora") from None
+        raise MissingPackageError("peft", needed_for="`lora`", extra="lora") from None
     model.requires_grad_(False)
     config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
     inject_adapter_in_model(config, model[0].auto_model)

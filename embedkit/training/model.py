@@ -9,7 +9,7 @@ import orjson
 import torch
 from torch import nn
 
-from embedkit.embedding.encoder import EncoderSettings
+from embedkit.embedding.encoder import EncoderSettings, is_hashed
 from embedkit.embedding.export.sentence_transformers import STORY, export_model
 from embedkit.embedding.model_folder import ModelFolder, find_model
 from embedkit.embedding.model_reading import read
@@ -43,11 +43,11 @@ class Dropout(NamedTuple):
 
 def make_base(settings: RunSettings, folder: Path) -> None:
     """Write the base model as a sentence-transformers folder; raises ModelError when it cannot be one."""
-    if settings.model.partition(":")[0] == "hash":
+    if is_hashed(settings.model):
         raise ModelError(
-            "hashed n-grams are no model that can be trained",
+            "hashed n-grams cannot be trained",
             where=settings.model,
-            hint="name a folder or a hub id with -m",
+            hint="name a folder or a hub id as the `model`",
         )
     pooling: Any = settings.pooling
     export_model(folder, EncoderSettings(settings.model, pooling=pooling))
@@ -69,7 +69,7 @@ def require_same_base(base: Path, settings: RunSettings) -> None:
         raise MismatchError(
             f"the model {settings.model} changed after the run had begun: it was {then} and is {now}",
             where=str(base.parent),
-            hint="restore it, or start again with --force",
+            hint="restore it, or start again with `force=True`",
         )
 
 
@@ -96,27 +96,27 @@ def _require_length(model: Any, folder: ModelFolder, settings: RunSettings) -> N
         return
     if limit is not None and length > limit:
         raise ModelError(
-            f"has positions for {limit} tokens, --max-length asks for {length}", where=settings.model
+            f"has positions for {limit} tokens, fewer than `max_length={length}`", where=settings.model
         )
     count: Any = getattr(model.tokenizer, "num_special_tokens_to_add", None)
     special = count() if count is not None else 0
     if length <= special:
         raise ModelError(
-            f"adds {special} special tokens to a text, --max-length {length} leaves no room for it",
+            f"adds {special} special tokens per text, and `max_length={length}` leaves no room for the text",
             where=settings.model,
-            hint=f"give {special + 1} or more",
+            hint=f"allow at least {special + 1}",
         )
 
 
 def _changed(config: dict[str, Any], settings: RunSettings, *, where: str) -> dict[str, float]:
     changed: dict[str, float] = {}
-    for value, names, option in (
-        (settings.dropout, HIDDEN, "--dropout"),
-        (settings.attention_dropout, ATTENTION, "--attention-dropout"),
+    for value, names, field in (
+        (settings.dropout, HIDDEN, "dropout"),
+        (settings.attention_dropout, ATTENTION, "attention_dropout"),
     ):
         found = [name for name in names if isinstance(config.get(name), int | float)]
         if value is not None and not found:
-            raise ModelError(f"its configuration names no dropout that {option} could change", where=where)
+            raise ModelError(f"its configuration has no dropout that `{field}` could set", where=where)
         if value is not None:
             changed |= dict.fromkeys(found, value)
     return changed

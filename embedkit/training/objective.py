@@ -41,9 +41,9 @@ class Objective(nn.Module):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         if passes not in (1, 2):
-            raise ValueError(f"passes={passes} is neither 1 nor 2")
+            raise ValueError(f"passes must be 1 or 2, got {passes}")
         if chunk_tokens < 1:
-            raise ValueError(f"chunk_tokens={chunk_tokens} is not 1 or more")
+            raise ValueError(f"chunk_tokens must be at least 1, got {chunk_tokens}")
         for part in (model, head):
             if part is not None:
                 refuse_batch_norm(part)

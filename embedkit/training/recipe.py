@@ -206,7 +206,7 @@ def finish(run: RunFolder, recipe: Recipe, trained: Trained, made: Made) -> None
     facts = recipe.facts() | {"batches": f"{trained.steps:,} steps of {batch:,} examples"}
     if trained.before is not None and trained.best is not None:
         before, best = (f"{100 * value:.2f}" for value in (trained.before, trained.best))
-        facts[f"{trained.measure} {recipe.measure.of} that it was chosen by"] = (
+        facts[f"{trained.measure} {recipe.measure.of} by which it was chosen"] = (
             f"{before} before, {best} at step {trained.best_step}"
         )
     run.finish(

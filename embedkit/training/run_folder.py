@@ -117,7 +117,7 @@ def require_same(folder: Path, settings: RunSettings) -> None:
             raise MismatchError(
                 f"the unfinished run has {name} {then!r}, not {value!r}",
                 where=str(folder),
-                hint="--force starts again",
+                hint="start again with `force=True`",
             )
 
 
@@ -131,8 +131,8 @@ def require_base(folder: Path) -> None:
     """Raise DataError when a process cannot find the model that the first process has written for all."""
     if not (folder / BASE).is_dir():
         raise DataError(
-            "is not there for every process", where=str(folder),
-            hint="the output of several machines is a folder that they share",
+            "does not exist for every process", where=str(folder),
+            hint="write to a folder that all machines share",
         )  # fmt: skip
 
 
@@ -161,11 +161,11 @@ def refuse_run(path: Path, files: Sequence[str], *, resume: bool, force: bool) -
     refuse_existing(path, force=force or (resume and begun), marker=MARKER)
     if partial.is_dir() and not begun and any(partial.iterdir()) and not (partial / BASE).is_dir():
         raise ExistsError(
-            "is a folder that holds something else", where=str(partial), hint="choose another name"
+            "is a folder that contains other files", where=str(partial), hint="choose another name"
         )
     if begun and not (resume or force):
         raise ExistsError(
-            "an unfinished run is here",
+            "is an unfinished run",
             where=str(partial),
-            hint="--resume continues it, --force starts again",
+            hint="continue it with `resume=True`, or start again with `force=True`",
         )

@@ -90,7 +90,7 @@ def train_seeds(
     """
     path = Path(path)
     if count < 1:
-        raise UsageError(f"{count} is not 1 or more", where="--seeds")
+        raise UsageError(f"must be at least 1, got {count}", where="`seeds`")
     require_name(path)
     first = recipe.settings.seed
     seeds = range(first, first + count)
@@ -127,9 +127,9 @@ def _read(folder: Path, recipe: Recipe) -> Trained:
         require_unchanged(story.get("sources"), recipe.sources(), where=str(folder))
         return Trained.from_figures(folder, story["figures"])
     except (ModelError, LookupError, TypeError, AttributeError) as error:
-        what = error.what if isinstance(error, ModelError) else f"{STORY} holds no figures of a run"
+        what = error.what if isinstance(error, ModelError) else f"{STORY} has no figures of a run"
         raise FormatError(
-            what, where=str(folder), hint=f"delete {folder} and --resume trains this seed again"
+            what, where=str(folder), hint=f"delete {folder} and train this seed again with `resume=True`"
         ) from None
 
 

@@ -60,21 +60,22 @@ class RunSettings:
     def __post_init__(self) -> None:
         for field in fields(self):
             _require_size(self, field.name)
-        for name in ("batch_size", "accumulate", "eval_steps", "log_steps"):
-            _require(self, name, lambda value: value >= 1, "1 or more")
+        for name in ("accumulate", "eval_steps", "log_steps"):
+            _require(self, name, lambda value: value >= 1, "at least 1")
         for name in ("chunk_size", "max_steps", "max_length", "patience", "chunk_tokens", "lora"):
-            _require(self, name, lambda value: value is None or value >= 1, "1 or more")
+            _require(self, name, lambda value: value is None or value >= 1, "at least 1")
         for name in ("epochs", "learning_rate", "max_grad_norm"):
-            _require(self, name, lambda value: math.isfinite(value) and value > 0, "a positive number")
+            _require(self, name, lambda value: math.isfinite(value) and value > 0, "above 0")
         for name in ("warmup", "weight_decay"):
-            _require(self, name, lambda value: math.isfinite(value) and value >= 0, "0 or more")
+            _require(self, name, lambda value: math.isfinite(value) and value >= 0, "at least 0")
         for name in ("dropout", "attention_dropout"):
             _require(self, name, lambda value: value is None or 0 <= value < 1, "at least 0 and below 1")
         for name, known in (("schedule", Schedule), ("optimizer", Optimizer), ("precision", Precision)):
             if getattr(self, name) not in get_args(known):
-                raise UnknownNameError(getattr(self, name), get_args(known), what=name, where=_option(name))
-        if self.batch_size < 2:
-            raise UsageError("1 leaves nothing to compare with", where="--batch-size")
+                raise UnknownNameError(getattr(self, name), get_args(known), what=name, where=f"`{name}`")
+        _require(
+            self, "batch_size", lambda value: value >= 2, "at least 2, to have something to compare with"
+        )
 
 
 _CONTRAST = ("temperature", "hard_negative_weight", "scale_with_candidates", "mask_duplicates")
@@ -102,7 +103,7 @@ class SimCSESettings(RunSettings):
         known = settings_of(self.loss)
         changed = {name for name in _CONTRAST if getattr(self, name) != getattr(SimCSESettings, name)}
         if lacking := sorted(changed - known):
-            raise UsageError(f"loss {self.loss} has no {lacking[0]}", where=_option(lacking[0]))
+            raise UsageError(f"loss {self.loss} has no {lacking[0]}", where=f"`{lacking[0]}`")
         given = {name: getattr(self, name) for name in _CONTRAST if name in known}
         try:
             return replace(spec.parse("loss", self.loss), **given)
@@ -134,19 +135,19 @@ class AMSoftmaxSettings(RunSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("scale", "class_learning_rate"):
-            _require(self, name, lambda value: math.isfinite(value) and value > 0, "a positive number")
+            _require(self, name, lambda value: math.isfinite(value) and value > 0, "above 0")
         for name in ("margin_after", "calibrate"):
             _require(self, name, lambda value: 0 <= value < 1, "at least 0 and below 1")
         _require(
             self,
             "holdout_labels",
             lambda value: 0 <= value < 1 or (value > 0 and value % 1 == 0),
-            "a share, or a number",
+            "a share below 1 or a whole number",
         )
-        _require(self, "max_classes", lambda value: value >= 2, "2 or more")
+        _require(self, "max_classes", lambda value: value >= 2, "at least 2")
         known = get_args(Balance)
         if self.class_balance not in known:
-            raise UnknownNameError(self.class_balance, known, what="balance", where="--class-balance")
+            raise UnknownNameError(self.class_balance, known, what="balance", where="`class_balance`")
         self.classification(multiple=False)
 
     def classification(self, *, multiple: bool) -> Any:
@@ -159,11 +160,13 @@ class AMSoftmaxSettings(RunSettings):
         _require_loss(name, losses_comparing("labels", "label sets"))
         known = settings_of(name)
         if self.margin is not None and "margin" not in known:
-            raise UsageError(f"loss {name} has no margin", where="--margin")
+            raise UsageError(f"loss {name} has no margin", where="`margin`")
         if self.margin == "auto" and not has_cosine_margin(name):
-            raise UsageError(f"auto sets a margin in cosine, loss {name} has none", where="--margin")
+            raise UsageError(
+                f"auto sets a margin in cosine, which loss {name} does not have", where="`margin`"
+            )
         if self.centres is not None and "centres" not in known:
-            raise UsageError(f"loss {name} uses one centre per class", where="--centres")
+            raise UsageError(f"loss {name} uses one centre per class", where="`centres`")
         margin = 0.0 if self.margin == "auto" else self.margin
         given = {"scale": self.scale, "centres": self.centres, "margin": margin}
         try:
@@ -196,7 +199,7 @@ AnySettings = TypeVar("AnySettings", bound=RunSettings)
 def preset(name: str) -> dict[str, Any]:
     """Return the settings of a preset; raises UnknownNameError when it does not exist."""
     if name not in PRESETS:
-        raise UnknownNameError(name, PRESETS, what="preset", where="--preset")
+        raise UnknownNameError(name, PRESETS, what="preset", where="`preset`")
     return PRESETS[name]
 
 
@@ -221,13 +224,13 @@ def _absolute(name: str) -> str:
 
 def _require_loss(name: str, known: tuple[str, ...]) -> None:
     if name not in known:
-        raise UnknownNameError(name, known, what="loss", where="--loss")
+        raise UnknownNameError(name, known, what="loss", where="`loss`")
 
 
 def _require(settings: RunSettings, name: str, holds: Any, wanted: str) -> None:
     value = getattr(settings, name)
     if not holds(value):
-        raise UsageError(f"{value} is not {wanted}", where=_option(name))
+        raise UsageError(f"must be {wanted}, got {value}", where=f"`{name}`")
 
 
 def _require_size(settings: RunSettings, name: str) -> None:
@@ -236,8 +239,4 @@ def _require_size(settings: RunSettings, name: str) -> None:
     if name in _SEEDS:
         _require(settings, name, lambda seed: 0 <= seed <= _LARGEST_SEED, f"between 0 and {_LARGEST_SEED}")
     elif isinstance(value, int) and value > _LARGEST:
-        raise UsageError(f"{value} is more than {_LARGEST}", where=_option(name))
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+        raise UsageError(f"must be at most {_LARGEST}, got {value}", where=f"`{name}`")

@@ -49,7 +49,7 @@ class SimCSE(Recipe):
         examples = source("the training examples", self.settings.inputs, self.examples.rows)
         if not self.pairs:
             return [examples]
-        return [examples, source("the pairs of --eval", [self.settings.eval or ""], self.pairs)]
+        return [examples, source("the pairs of `eval`", [self.settings.eval or ""], self.pairs)]
 
     def advise(self) -> None:
         """Warn about repeated sentences, and about evaluation text in the training text."""

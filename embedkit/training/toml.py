@@ -27,7 +27,7 @@ def read_toml(path: str | Path, kind: type[RunSettings]) -> dict[str, Any]:
         plain = tuple(value) if isinstance(value, list) else value
         fitting = [option for option in (plain, _as_float(plain)) if _fits(option, hints[name])]
         if not fitting:
-            raise FormatError(f"{name} = {value!r} is of another type", where=str(path))
+            raise FormatError(f"{name} = {value!r} has another type than expected", where=str(path))
         values[name] = fitting[0]
     return values
 

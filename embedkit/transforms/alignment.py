@@ -11,7 +11,7 @@ from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import MismatchError
 from embedkit.transforms.streaming import Pair
 
-HINT = "both must hold the same texts in the same order"
+HINT = "both must contain the same texts in the same order"
 
 
 def aligned(batches: Iterable[Batch], target: Iterable[Batch]) -> Iterator[Pair]:

@@ -31,11 +31,11 @@ class Axes(NamedTuple):
         """Return the first `count` axes (None: all); raises MismatchError for the kind `what` when `count`
         exceeds the rank.
         """
-        found = f"the data have rank {self.rank} ({self.rows} rows, {self.directions.shape[1]} columns)"
+        found = f"the data have rank {self.rank} ({self.rows} rows, {self.directions.shape[1]} dimensions)"
         if count is not None and count > self.rank:
-            raise MismatchError(f"{what} wants {count} dimensions, {found}")
+            raise MismatchError(f"{what} needs {count} dimensions, but {found}")
         if self.rank == 0:
-            raise DataError(f"{what} wants rows that differ, {found}")
+            raise DataError(f"{what} needs rows that differ, but {found}")
         return Axes(self.directions[:count], self.variances[:count], self.rows)
 
 
@@ -54,7 +54,7 @@ def principal_axes(
     needs FourthMoments. Raises DataError for a single row.
     """
     if moments.rows < 2:
-        raise DataError("a covariance wants 2 rows or more, there is 1")
+        raise DataError("a covariance needs at least 2 rows, got 1")
     centre = beta * moments.mean
     sums, strength = moments.about(centre), shrinkage or 0.0
     if isinstance(strength, str):

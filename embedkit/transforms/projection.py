@@ -18,5 +18,5 @@ def reduced_width(rows: Rows, dim: int, *, what: str) -> int:
     """Return the dimension of the rows; raises MismatchError for the kind `what` when `dim` exceeds it."""
     columns = width_of(rows)
     if dim > columns:
-        raise MismatchError(f"{what} wants {dim} dimensions, vectors have {columns}")
+        raise MismatchError(f"{what} needs {dim} dimensions, vectors have {columns}")
     return columns

@@ -78,7 +78,7 @@ def width_of(rows: Rows) -> int:
     """Return the dimension of the first block, for kinds that need nothing else."""
     first = next(iter(rows), None)
     if first is None:
-        raise DataError("there are no vectors to fit a map on")
+        raise DataError("the input contains no vectors to fit a map on")
     return int(first.shape[1])
 
 
@@ -92,7 +92,7 @@ def blocks_of(rows: Rows) -> Iterator[NDArray[np.float32]]:
     for chunk in rows:
         width = chunk.shape[1] if width is None else width
         if chunk.shape[1] != width:
-            raise MismatchError(f"vectors have {chunk.shape[1]} columns, those before {width}")
+            raise MismatchError(f"vectors have {chunk.shape[1]} dimensions, earlier ones have {width}")
         while len(chunk):
             free = BLOCK_ROWS - sum(map(len, pieces))
             pieces.append(chunk[:free])
@@ -124,7 +124,7 @@ def _side_by_side(sums_of: Callable[..., Merged], *sides: Iterator[NDArray[np.fl
     blocks = _numbered(zip(*sides, strict=True))
     first, second = next(blocks, None), next(blocks, None)
     if first is None:
-        raise DataError("there are no vectors to fit a map on")
+        raise DataError("the input contains no vectors to fit a map on")
     if second is None:
         return sums_of(0, *(block.astype(np.float64) for block in first[1:]))
     merged: Merged | None = None

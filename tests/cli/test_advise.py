@@ -37,7 +37,7 @@ def test_the_page_holds_rules_curves_and_what_to_type_next(run, plane):
     assert "Rules of thumb for 5,000,000 vectors\n" in done.out
     assert "      129  entropy, 8.31 ln N: an order of magnitude, not a distance guarantee\n" in done.out
     assert "  13,221  the same, by the sharper bound" in done.out
-    assert "The lemma asks for more than the 32 columns there are, so it is no help here." in done.out
+    assert "The lemma requires more than the 32 dimensions of these vectors, so it gives no help." in done.out
     assert "Recommended: svd to 8 dimensions,\n  the fewest dimensions that keep 95% or more: " in done.out
     assert max(map(len, done.out.splitlines())) <= 100
 
@@ -92,7 +92,7 @@ def test_curves_are_drawn(run, plane, pairs, name):
     assert run("advise", plane, "--plot", name, "--force").code == 0
     assert Path(name).read_bytes() == content
     assert run("advise", plane, "--plot", name).said == (
-        f"embedkit: {name}: already exists; --force overwrites it\n"
+        f"embedkit: {name}: already exists; overwrite it with --force\n"
     )
 
 
@@ -108,20 +108,20 @@ def test_a_picture_without_matplotlib_names_the_extra(run, plane, monkeypatch):
 @pytest.mark.parametrize(
     ("args", "code", "line"),
     [
-        (["x.npy", "--keep", "2"], 2, "--keep: 2.0 is not between 0 and 1"),
-        (["x.npy", "--rows", "1"], 2, "--rows: 1 is not a number of two or more"),
+        (["x.npy", "--keep", "2"], 2, "--keep: must be above 0 and at most 1, got 2.0"),
+        (["x.npy", "--rows", "1"], 2, "--rows: must be at least 2, got 1"),
         (["x.npy", "--rows", "nan"], 2, "--rows: nan is not a finite number"),
-        (["few.npy"], 1, "10 neighbours want 22 rows or more, there are 5"),
-        (["same.npy"], 1, "pca wants rows that differ, the data have rank 0 (50 rows, 4 columns)"),
+        (["few.npy"], 1, "10 neighbours need at least 22 rows, got 5"),
+        (["same.npy"], 1, "pca needs rows that differ, but the data have rank 0 (50 rows, 4 dimensions)"),
         (["none.vec"], 1, "none.vec: no such file"),
         (["x.npy", "--pairs", "none.tsv"], 1, "none.tsv: no such file"),
         (
             ["x.npy", "--plot", "a.jpeg"], 2,
-            "a.jpeg: is no .png, .svg, .pdf, .html; name the picture by its kind",
+            "a.jpeg: must end in .png, .svg, .pdf or .html",
         ),
         (
             ["x.npy", "--pairs", "pairs.tsv"], 2,
-            "x.npy: it is not known which encoder made these vectors; name it with -m",
+            "x.npy: the encoder of these vectors is unknown; name it with -m",
         ),
     ],
 )  # fmt: skip

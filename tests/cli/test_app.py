@@ -54,7 +54,8 @@ def test_info_knows_each_kind_of_thing(run, docs):
         ("nothing", "nothing: no such file, folder or model"),
         (
             "docs.jsonl",
-            "docs.jsonl: is no index, vectors, map, label vectors, model, run of hits or evaluation",
+            "docs.jsonl: is not an index, vectors, a map, label vectors, a model, a run of hits or an "
+            "evaluation",
         ),
     ],
 )

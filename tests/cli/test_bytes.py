@@ -18,7 +18,7 @@ from embedkit.cli.command import require_text
 from embedkit.errors import UsageError
 
 BAD = os.fsdecode(b"a\xffb")
-NOT_TEXT = "is not UTF-8 (byte 2); encode it as UTF-8; only a file may have a name of other bytes"
+NOT_TEXT = "is not UTF-8 (byte 2); encode it as UTF-8; only names of files may contain other bytes"
 
 
 def command_lines() -> Iterator[tuple[str, ...]]:

@@ -45,30 +45,30 @@ def test_what_to_install_is_said_in_one_line(run, things, without_ray, command):
     ("command", "line"),
     [
         ("encode a.txt", "--cluster: needs an output; name it with -o"),
-        ("encode a.txt -o x.vec --shard 1/2", "--shard: is for a single process, not for a --cluster"),
-        ("encode a.txt -o x.vec --reuse a.vec", "--reuse: is for a single process, not for a --cluster"),
-        ("encode - -o x.vec", "-: standard input is read by one process; name files"),
-        ("whiten a.vec --tune q.tsv -o x", "--tune: is for a single process, not for a --cluster"),
+        ("encode a.txt -o x.vec --shard 1/2", "--shard: cannot be used with --cluster"),
+        ("encode a.txt -o x.vec --reuse a.vec", "--reuse: cannot be used with --cluster"),
+        ("encode - -o x.vec", "-: standard input can be read by only one process; name files"),
+        ("whiten a.vec --tune q.tsv -o x", "--tune: cannot be used with --cluster"),
         (
             "fit procrustes a.vec --target a.vec -o x",
-            "--target: is for a single process, not for a --cluster",
+            "--target: cannot be used with --cluster",
         ),
         (
             "reduce a.vec --method sign -o x.vec",
-            "--method sign: is for a single process, not for a --cluster",
+            "--method sign: cannot be used with --cluster",
         ),
         (
             "index build a.txt -o x.idx",
-            "--cluster: is of a vector set, these are texts; embedkit encode -o docs.vec, with --cluster "
-            "too, makes one",
+            "--cluster: builds from a vector set, not from text; make one with embedkit encode --cluster "
+            "ADDRESS -o docs.vec",
         ),
         (
             "search a.idx one",
-            "QUERY: is for a single process, not for a --cluster; many questions, with -i FILE, are spread",
+            "QUERY: cannot be used with --cluster; many questions, with -i FILE, are spread",
         ),
         (
             "eval retrieval --corpus a.txt --queries a.txt --qrels q.tsv",
-            "--corpus: is for a single process, not for a --cluster; it searches an --index",
+            "--corpus: cannot be used with --cluster; it searches an --index",
         ),
     ],
 )
@@ -80,7 +80,9 @@ def test_what_does_not_go_on_a_cluster_is_refused(run, things, without_ray, comm
 def test_one_file_of_vectors_is_refused(run, things, without_ray):
     run("encode", "a.txt", "-o", "a.npy")
     done = run("fit", "centre", "a.npy", "-o", "x.safetensors", "--cluster", "auto")
-    assert done.said.startswith("embedkit: a.npy: is one file, which one process reads; name a vector set")
+    assert done.said.startswith(
+        "embedkit: a.npy: is a single file, which only one process can read; name a vector set"
+    )
 
 
 def test_commands_without_it_never_look_for_ray(things):

@@ -15,13 +15,13 @@ def test_copies_are_lines_with_what_they_copy(run):
     (line,) = map(json.loads, done.out.splitlines())
     assert (line["id"], line["duplicate_of"], line["n"], line["text"]) == ("c", "a", 3, "one two")
     assert line["cosine"] > 0.999
-    assert done.said == "embedkit: 1 of 3 documents are as near as 0.98 to one before them\n"
+    assert done.said == "embedkit: 1 of 3 documents have a cosine of at least 0.98 to an earlier one\n"
     assert os.listdir() == []
 
 
 def test_a_threshold_that_is_none_is_refused_before_anything_is_read(run):
     done = run("dedupe", "no.txt", "--threshold", "2")
-    assert done == (2, "", "embedkit: --threshold: 2 is not a cosine above 0, at most 1\n")
+    assert done == (2, "", "embedkit: --threshold: must be a cosine above 0 and at most 1, got 2\n")
 
 
 def test_bounds_and_all_pairs_find_the_same(run, monkeypatch):

@@ -85,12 +85,12 @@ def test_a_map_is_applied(run, docs):
     [
         (["no.txt"], 1, "no.txt: no such file"),
         (["."], 1, ".: is a folder, not a file"),
-        (["empty.txt"], 1, "empty.txt: there is no text in the input"),
+        (["empty.txt"], 1, "empty.txt: the input contains no text"),
         (
             ["bad.jsonl"],
             1,
             "bad.jsonl:2: is not JSON: unexpected character, expected a string key (column 2); "
-            "--on-error skip passes over such records",
+            "pass over such records with --on-error skip",
         ),
         (
             ["latin.txt"],
@@ -128,7 +128,7 @@ def test_an_output_that_exists_is_kept_unless_forced(run, output):
     run("encode", "-o", output, stdin="one\n")
     before = Path(output, "meta.json").read_bytes() if output == "x.vec" else Path(output).read_bytes()
     done = run("encode", "-o", output, stdin="one\ntwo\n")
-    assert done == (1, "", f"embedkit: {output}: already exists; --force overwrites it\n")
+    assert done == (1, "", f"embedkit: {output}: already exists; overwrite it with --force\n")
     kept = Path(output, "meta.json") if output == "x.vec" else Path(output)
     assert kept.read_bytes() == before
     assert run("encode", "-o", output, "--force", stdin="one\ntwo\n").code == 0
@@ -157,7 +157,7 @@ def test_a_keyboard_is_not_waited_for(folder):
         said = process.communicate(timeout=20)[1]
     os.close(keyboard)
     os.close(other_end)
-    message = "embedkit: no input: standard input is a keyboard; name a FILE, or pipe text in\n"
+    message = "embedkit: no input: stdin is a terminal; name a FILE or pipe text in\n"
     assert (process.returncode, said) == (2, message)
 
 
@@ -201,7 +201,7 @@ def test_ctrl_c_keeps_what_is_done(folder):
         process.send_signal(signal.SIGINT)
         said = process.communicate()[1]
     assert process.returncode == 130
-    assert said == "embedkit: interrupted; x.vec.partial keeps what is done, --resume continues it\n"
+    assert said == "embedkit: interrupted; x.vec.partial keeps the finished part; continue it with --resume\n"
 
 
 def test_ctrl_c_before_anything_is_done_leaves_nothing(folder):

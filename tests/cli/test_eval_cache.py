@@ -147,7 +147,7 @@ def test_advice_and_tuning_encode_nothing_twice(ask, run, command, no_cache):
 
 
 def test_without_tuning_there_is_no_cache_to_leave_out(run, folder):
-    refused = "embedkit: --no-cache: is for --tune\n"
+    refused = "embedkit: --no-cache: applies only with --tune\n"
     assert run("whiten", "docs.txt", "-o", "a.safetensors", "--no-cache") == (2, "", refused)
 
 

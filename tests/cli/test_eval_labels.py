@@ -97,8 +97,8 @@ def test_the_table_and_the_protocol_are_on_standard_output(run, test, train):
     facts = dict(line.split(maxsplit=1) for line in done.out.splitlines()[6:])
     assert facts["files"] == "test.tsv (40 texts)"
     assert facts["gallery"] == "train.tsv (40 texts)"
-    assert facts["labels"] == "4, one a text"
-    assert facts["queries"] == "40; 0 left out, for which there is nothing to find"
+    assert facts["labels"] == "4, one per text"
+    assert facts["queries"] == "40; 0 left out, because no text shares their labels"
     assert facts["hits"].startswith("share a label with the query; ranked by cosine, ")
     assert facts["model"] == f"hash:dim=8 {load('hash:dim=8').identity.fingerprint}, unit length"
     assert facts["intervals"] == "95 %, percentile bootstrap over queries, 1,000 resamples, seed 0"
@@ -112,14 +112,14 @@ def test_without_a_gallery_it_says_so_and_queries_left_out_are_counted(run, test
     done = run("eval", "labels", test)
     assert "files      test.tsv (41 texts; 1 blank line skipped)\n" in done.out
     assert "gallery    each text queries all others\n" in done.out
-    assert "queries    40; 1 left out, for which there is nothing to find\n" in done.out
+    assert "queries    40; 1 left out, because no text shares their labels\n" in done.out
     one = results(run("eval", "labels", test, "--json"))[0]
     assert (one["queries"], one["left_out"]) == (40, 1)
 
 
 def test_without_a_gallery_texts_are_drawn_as_queries_and_as_what_others_find(run, test):
     done = run("eval", "labels", test, "--json")
-    drawn = "95 %, percentile bootstrap over texts, each as a query and as what others find"
+    drawn = "95 %, percentile bootstrap over texts, each as a query and as a hit of others"
     assert json.loads(done.out)["protocol"]["intervals"].startswith(drawn)
     texts = read_labelled([str(test)])
     vectors = load("hash:dim=8").encode(texts.texts())
@@ -234,7 +234,11 @@ def trained(folder, monkeypatch):
             ["food"],
             "trained on by one (2 labels) and two (3 labels)",
         ),
-        (["--holdout"], sorted(TOPICS), "that are unseen, as all are: no model tells of any"),
+        (
+            ["--holdout"],
+            sorted(TOPICS),
+            "that no model was trained on; no model lists its labels, so these are all",
+        ),
     ],
 )
 @pytest.mark.parametrize("gallery", [[], ["--gallery", "train.tsv"]])
@@ -258,23 +262,23 @@ def test_only_labels_that_were_or_were_not_trained_on(run, test, train, trained,
         (["test.tsv", "--gallery", "bad.tsv"], 1, "bad.tsv:2: has an empty label; "),
         (["test.tsv", "--label-field", "kind"], 1, "test.tsv:1: has no field"),
         (["test.tsv", "--compare", "no.safetensors"], 1, "no.safetensors: no such map"),
-        (["test.tsv", "--compare", "other.safetensors"], 1, "the map wants 9 columns, "),
-        (["one.tsv"], 1, "no query shares a label with a text that it could find"),
-        (["test.tsv", "--gallery", "one.tsv"], 1, "no query shares a label with a text that it could find"),
+        (["test.tsv", "--compare", "other.safetensors"], 1, "the map expects 9 dimensions, "),
+        (["one.tsv"], 1, "no query shares a label with another text"),
+        (["test.tsv", "--gallery", "one.tsv"], 1, "no query shares a label with another text"),
         (
             ["test.tsv", "-m", "all", "--holdout"],
             1,
-            "test.tsv: no text is left of 40: none is of such a label; see --holdout and --seen",
+            "test.tsv: none of the 40 texts has a label that is measured; omit --holdout or --seen",
         ),
         (
             ["test.tsv", "--seen"],
             2,
-            "--seen: nothing tells which labels hash:dim=8 was trained on; a folder ",
+            "--seen: the training labels of hash:dim=8 are unknown; name a folder ",
         ),
         (
             ["no.tsv", "--seen", "--holdout"],
             2,
-            "--holdout: is the opposite of --seen; give one of the two",
+            "--holdout: cannot be used with --seen; omit one of them",
         ),
         (["-", "-"], 2, "-: standard input can be read only once"),
         (["-", "--gallery", "-"], 2, "--gallery: standard input can be read only once"),

@@ -218,7 +218,7 @@ def test_per_query_figures(evaluate, found):
     )
     again = evaluate("--run", found, "--per-query", "each.jsonl")
     assert (again.code, again.out) == (1, "")
-    assert again.said == "embedkit: each.jsonl: already exists; --force overwrites it\n"
+    assert again.said == "embedkit: each.jsonl: already exists; overwrite it with --force\n"
     assert evaluate("--run", found, "--per-query", "each.jsonl", "--force").code == 0
     assert len(Path("each.jsonl").read_text().splitlines()) == 24
 
@@ -457,22 +457,22 @@ def test_a_query_whose_vector_is_not_finite_is_named(evaluate, index, monkeypatc
             "corpus.jsonl: has none of 24 judged queries, such as 'q0'; its first is 'd0'; --id-field names",
         ),
         (["--corpus", "corpus.jsonl", "--queries", "empty"], 1, "empty: there is no query in the input"),
-        (["--corpus", "empty", "--queries", "queries.jsonl"], 1, "empty: there is no text in the input"),
+        (["--corpus", "empty", "--queries", "queries.jsonl"], 1, "empty: the input contains no text"),
         (
             ["--corpus", "corpus.jsonl", "--corpus", "corpus.jsonl", "--queries", "queries.jsonl"],
             1,
-            "corpus.jsonl, corpus.jsonl: id 'd0' comes twice",
+            "corpus.jsonl, corpus.jsonl: id 'd0' occurs twice",
         ),
         (
             ["--corpus", "corpus.jsonl", "--queries", "queries.jsonl", "--queries", "queries.jsonl"],
             1,
-            "queries.jsonl, queries.jsonl: id 'q0' comes twice",
+            "queries.jsonl, queries.jsonl: id 'q0' occurs twice",
         ),
-        ([*CORPUS, "--compare", "other.safetensors"], 1, "the map wants 9 columns, "),
+        ([*CORPUS, "--compare", "other.safetensors"], 1, "the map expects 9 dimensions, "),
         (
             [*CORPUS, "--per-query", "no/such.jsonl"],
             1,
-            "no/such.jsonl: the folder it would be written to does",
+            "no/such.jsonl: its parent folder does",
         ),
     ],
 )

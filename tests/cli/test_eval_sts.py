@@ -135,7 +135,7 @@ def test_pairs_are_drawn_with_their_spearman(run, pairs, turned, name):
         titles = [f"Spearman {each['spearman']['value']:.2f}" for each in results]
         assert len(set(titles)) == 2
         assert [title for title in titles if title not in content.decode()] == []
-    refused = f"embedkit: {name}: already exists; --force overwrites it\n"
+    refused = f"embedkit: {name}: already exists; overwrite it with --force\n"
     assert run("eval", "sts", pairs, "--plot", name) == (1, "", refused)
 
 
@@ -167,8 +167,8 @@ def test_columns_are_named_by_an_option(run, folder):
         (["no.tsv", "-m", "no/model"], 1, "no.tsv: no such file"),  # the files first
         (["bad.tsv", "-m", "no/model"], 1, "bad.tsv:2: has the score 'x', which is not a number"),
         (["pairs.tsv", "--compare", "no.safetensors"], 1, "no.safetensors: no such map"),
-        (["pairs.tsv", "--compare", "pairs.tsv"], 1, "pairs.tsv: is not"),
-        (["pairs.tsv", "--compare", "other.safetensors"], 1, "the map wants 9 columns, "),
+        (["pairs.tsv", "--compare", "pairs.tsv"], 1, "pairs.tsv: is truncated, or not a map file"),
+        (["pairs.tsv", "--compare", "other.safetensors"], 1, "the map expects 9 dimensions, "),
         (
             ["pairs.tsv", "--columns", "a,b"],
             2,

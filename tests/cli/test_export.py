@@ -64,7 +64,7 @@ def test_no_model_is_needed_for_a_map_and_one_that_is_named_must_fit(run, turn):
         said == "embedkit: the map alone: 32 -> 5 dimensions; it does not scale to unit length -> m.faiss\n"
     )
     done = run("export", "-t", turn, "-m", "hash:dim=8", "-o", "n.faiss")
-    assert done == (1, "", "embedkit: the map wants 32 columns, hash:dim=8 gives 8\n")
+    assert done == (1, "", "embedkit: the map expects 32 dimensions, hash:dim=8 gives 8\n")
 
 
 @pytest.mark.parametrize(
@@ -72,26 +72,26 @@ def test_no_model_is_needed_for_a_map_and_one_that_is_named_must_fit(run, turn):
     [
         (
             ["-t", "turn.safetensors", "-o", "out"], 1,
-            "hash:dim=8: hashed n-grams are no model that sentence-transformers could load; "
-            "-o map.faiss or -o map.safetensors export the map alone",
+            "hash:dim=8: sentence-transformers cannot load hashed n-grams; "
+            "export the map alone, as map.faiss or map.safetensors",
         ),
-        (["-o", "m.faiss"], 2, "--transform: names no map; name it with -t"),
+        (["-o", "m.faiss"], 2, "--transform: is missing; name a map with -t"),
         (
             ["-t", "turn.safetensors", "-o", "turn.safetensors", "--force"], 2,
-            "turn.safetensors: is the map that is exported; choose another name",
+            "turn.safetensors: is the map to export; choose another name",
         ),
         (
             ["-t", "turn.safetensors", "-o", "m.faiss", "--pooling", "cls"], 2,
-            "--pooling: has no place in a faiss file, which holds the map alone",
+            "--pooling: does not apply to a faiss file, which contains only the map",
         ),
         (
             ["-o", "out", "--precision", "bf16"], 2,
-            "--precision: is chosen where the export is used; it is no part of it",
+            "--precision: is set where the exported model is used, and is not part of it",
         ),
         (["-t", "none.safetensors", "-o", "m.faiss"], 1, "none.safetensors: no such map"),
         (
             ["-t", "turn.safetensors", "-o", "mine.faiss"], 1,
-            "mine.faiss: already exists; --force overwrites it",
+            "mine.faiss: already exists; overwrite it with --force",
         ),
     ],
 )  # fmt: skip

@@ -122,7 +122,7 @@ def test_a_map_behind_it_goes_on_in_the_new_space(run, mapped):
     assert at_once.identity == stepwise.identity
     assert at_once.map == stepwise.map
     done = run("apply", "-t", "w.safetensors", "old.vec", "-o", "wrong.vec")
-    assert done.said.startswith("embedkit: the map wants 384 columns, hash:dim=256 gives 256")
+    assert done.said.startswith("embedkit: the map expects 384 dimensions, hash:dim=256 gives 256")
 
 
 def test_queries_are_turned_to_the_documents_and_stay_of_their_encoder(run, sets):
@@ -164,27 +164,31 @@ def test_arrow_may_come_in_on_one_side(run, shell, sets):
         (
             ("centre", "old.vec", "--target", "new.vec"),
             2,
-            "--target: centre takes none; householder and procrustes do",
+            "--target: does not apply to centre; only householder and procrustes take one",
         ),
         (("procrustes", "-", "--target", "-"), 2, "--target -: standard input can be read only once"),
         (
             ("procrustes", "old.vec", "--target", "fewer.vec"),
             1,
-            "the input has 180 rows, the target 179; both must hold the same texts in the same order",
+            "the input has 180 rows, the target 179; both must contain the same texts in the same order",
         ),
         (
             ("procrustes", "old.vec", "--target", "other.vec"),
             1,
-            "row 2: the id is '2' in the input, 'b' in the target; both must hold the same texts",
+            "row 2: the id is '2' in the input, 'b' in the target; both must contain the same texts",
         ),
         (("procrustes", "old.vec", "--target", "docs.txt"), 1, "docs.txt: holds text, not vectors; "),
         (("procrustes", "old.vec", "--target", "none.vec"), 1, "none.vec: no such file"),
         (
             ("householder", "old.vec", "--target", "new.vec"),
             1,
-            "vectors have 256 columns, those of the target 384",
+            "vectors have 256 dimensions, the target has 384",
         ),
-        (("householder:drop=true", "old.vec", "--target", "old.vec"), 2, "householder: drop=true is for "),
+        (
+            ("householder:drop=true", "old.vec", "--target", "old.vec"),
+            2,
+            "householder: drop=true drops the first axis",
+        ),
     ],
 )
 def test_what_goes_wrong_is_one_line_and_leaves_nothing(run, sets, args, code, message):

@@ -41,15 +41,15 @@ def test_vectors_of_nobody_are_searched_with_the_encoder_named(run):
     np.save("x.npy", np.eye(8, dtype=np.float32))
     assert run("index", "x.npy", "-o", "x.idx").code == 0
     done = run("search", "x.idx", "one")
-    assert done.said == "embedkit: x.idx: it is not known which encoder made these vectors; name it with -m\n"
+    assert done.said == "embedkit: x.idx: the encoder of these vectors is unknown; name it with -m\n"
     assert run("search", "x.idx", "one", "-m", "hash:dim=8").code == 0
 
 
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
-        (["dup.jsonl", "-o", "x.idx"], 1, "id '1' comes twice, as records 1 and 2"),
-        (["empty.txt", "-o", "x.idx"], 1, "empty.txt: there is no text in the input"),
+        (["dup.jsonl", "-o", "x.idx"], 1, "id '1' occurs twice, as records 1 and 2"),
+        (["empty.txt", "-o", "x.idx"], 1, "empty.txt: the input contains no text"),
         (["no.txt", "-o", "x.idx"], 1, "no.txt: no such file"),
         (["docs.jsonl"], 2, "Missing option '-o' / '--output'."),
         ([], 2, "Missing option '-o' / '--output'."),
@@ -62,10 +62,10 @@ def test_vectors_of_nobody_are_searched_with_the_encoder_named(run):
         (
             ["docs.jsonl", "-o", "no/x.idx"],
             1,
-            "no/x.idx: the folder it would be written to does not exist; mkdir -p no",
+            "no/x.idx: its parent folder does not exist; mkdir -p no",
         ),
         (["nan.npy", "-o", "x.idx"], 1, "nan.npy:2: the vector is not finite"),
-        (["x.npy", "-o", "x.idx", "-m", "hash:dim=9"], 1, "vectors have 8 columns, hash:dim=9 gives 9"),
+        (["x.npy", "-o", "x.idx", "-m", "hash:dim=9"], 1, "vectors have 8 dimensions, hash:dim=9 gives 9"),
         (["x.npy", "x.npy", "-o", "x.idx"], 2, "x.npy: only one input may hold vectors, 2 were named"),
     ],
 )
@@ -83,7 +83,7 @@ def test_an_index_that_exists_is_kept_unless_forced(run, docs):
     run("index", docs, "-o", "x.idx")
     before = files("x.idx")
     done = run("index", "-o", "x.idx", stdin="other\n")
-    assert done == (1, "", "embedkit: x.idx: already exists; --force overwrites it\n")
+    assert done == (1, "", "embedkit: x.idx: already exists; overwrite it with --force\n")
     assert files("x.idx") == before
     assert run("index", "-o", "x.idx", "--force", stdin="other\n").code == 0
     assert Index.open(Path("x.idx")).rows == 1
@@ -94,7 +94,7 @@ def test_force_never_replaces_a_folder_of_someone_else(run, docs):
     run("encode", docs, "-o", "docs.vec")
     before = files("docs.vec")
     done = run("index", docs, "-o", "docs.vec", "--force")
-    assert done == (1, "", "embedkit: docs.vec: is a folder that holds something else; choose another name\n")
+    assert done == (1, "", "embedkit: docs.vec: is a folder that contains other files; choose another name\n")
     assert files("docs.vec") == before
 
 
@@ -111,7 +111,7 @@ def test_verify_passes_a_whole_index_and_names_what_is_damaged(run, docs):
     file = Path("x.idx/segments/00000/vectors.faiss")
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     done = run("index", "verify", "x.idx")
-    assert done == (1, "", f"embedkit: {file}: has another checksum than was written\n")
+    assert done == (1, "", f"embedkit: {file}: its checksum differs from the one that was written\n")
 
 
 def test_info_says_the_same_in_both_places(run, docs):

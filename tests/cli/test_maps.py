@@ -169,14 +169,14 @@ def test_an_arrow_stream_goes_on(run, shell, vectors):
         (
             ("whiten", "docs.vec", "--dim", "9"),
             1,
-            "whitening wants 9 dimensions, the data have rank 8 (16 rows, 8 columns)",
+            "whitening needs 9 dimensions, but the data have rank 8 (16 rows, 8 dimensions)",
         ),
         (
             ("whiten", "few.txt", "--dim", "4"),
             1,
-            "whitening wants 4 dimensions, the data have rank 2 (3 rows, 8 columns)",
+            "whitening needs 4 dimensions, but the data have rank 2 (3 rows, 8 dimensions)",
         ),
-        (("whiten", "one.txt"), 1, "a covariance wants 2 rows or more, there is 1"),
+        (("whiten", "one.txt"), 1, "a covariance needs at least 2 rows, got 1"),
         (("whiten", "nan.npy"), 1, "nan.npy:17: the vector is not finite"),
         (("whiten", "docs.vec", "-m", "hash:dim=8,seed=1"), 1, "--model: the input comes from hash:dim=8 "),
         (
@@ -187,12 +187,12 @@ def test_an_arrow_stream_goes_on(run, shell, vectors):
         (
             ("reduce", "docs.vec", "--dim", "9"),
             1,
-            "pca wants 9 dimensions, the data have rank 8 (16 rows, 8 columns)",
+            "pca needs 9 dimensions, but the data have rank 8 (16 rows, 8 dimensions)",
         ),
         (
             ("reduce", "docs.vec", "--dim", "9", "--method", "srht"),
             1,
-            "srht wants 9 dimensions, vectors have 8",
+            "srht needs 9 dimensions, vectors have 8",
         ),
         (("reduce", "docs.vec", "--dim", "0"), 2, "pca:dim=0: dim=0 is not positive"),
         (("fit", "whitning", "docs.vec"), 2, "unknown transform kind 'whitning'; did you mean whitening?"),
@@ -200,10 +200,10 @@ def test_an_arrow_stream_goes_on(run, shell, vectors):
         (
             ("fit", "gaussian:dim=2,seed=3", "docs.vec", "--seed", "4"),
             2,
-            "--seed: 4 is not the seed=3 of gaussian:dim=2,seed=3",
+            "--seed: 4 contradicts the seed=3 of gaussian:dim=2,seed=3",
         ),
         (("fit", "centre", "here/docs.vec"), 1, "here/docs.vec: no such file"),
-        (("apply", "docs.vec"), 2, "--transform: names no map; name it with -t"),
+        (("apply", "docs.vec"), 2, "--transform: is missing; name a map with -t"),
         (("apply", "-t", "none.safetensors", "docs.vec"), 1, "none.safetensors: no such map"),
         (("apply", "-t", "other.safetensors", "docs.vec"), 1, "the map was fitted on vectors of encoder "),
         (
@@ -231,7 +231,9 @@ def test_what_goes_wrong_is_one_line_and_leaves_nothing(run, vectors, args, code
 def test_nothing_is_overwritten_unasked(run, vectors, args):
     run("whiten", vectors, "-o", "w.safetensors")
     Path("out").write_text("mine")
-    assert run(*args, vectors, "-o", "out").said == "embedkit: out: already exists; --force overwrites it\n"
+    assert (
+        run(*args, vectors, "-o", "out").said == "embedkit: out: already exists; overwrite it with --force\n"
+    )
     assert Path("out").read_text() == "mine"
     assert run(*args, vectors, "-o", "out", "--force").code == 0
 
@@ -255,5 +257,5 @@ def test_info_knows_a_map_by_its_content_whatever_its_name(run, folder):
 
 def test_info_of_any_other_file_is_one_line(run, folder):
     (folder / "t.bin").write_bytes(b"no map")
-    line = "embedkit: t.bin: is no index, vectors, map, label vectors, model, run of hits or evaluation\n"
-    assert run("info", "t.bin") == (1, "", line)
+    known = "an index, vectors, a map, label vectors, a model, a run of hits or an evaluation"
+    assert run("info", "t.bin") == (1, "", f"embedkit: t.bin: is not {known}\n")

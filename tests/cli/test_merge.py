@@ -44,7 +44,7 @@ def test_reuse_says_how_many_were_copied(folder):
         (
             ["encode", "t.txt", "--shard", "3/2", "-o", "x"],
             2,
-            "--shard: '3/2' is not a part like 2/4, the second of four",
+            "--shard: must be a slice like 2/4, the second of four, got '3/2'",
         ),
         (["encode", "t.txt", "--shard", "1/2"], 2, "--shard: needs an output; name it with -o"),
         (["merge", "no.vec", "-o", "x"], 1, "no.vec: is not a vector set: it has no meta.json"),

@@ -119,7 +119,10 @@ def test_every_command_takes_codes_as_vectors(run, vectors, command):
 @pytest.mark.parametrize(
     ("args", "facts"),
     [
-        (("--method", "sign", "--dim", "20"), {"stored as": "binary", "dimension": 20, "bytes a vector": 3}),
+        (
+            ("--method", "sign", "--dim", "20"),
+            {"stored as": "binary", "dimension": 20, "bytes a vector": 3},
+        ),
         (("--method", "int8"), {"stored as": "int8", "dimension": 8, "bytes a vector": 8}),
     ],
 )
@@ -155,7 +158,7 @@ def test_codes_are_not_reused_for_floats(run, vectors, old):
         (
             ["reduce", "docs.vec", "--method", "sign", "-o", "x.safetensors"],
             2,
-            "x.safetensors: codes are no affine map and no plain numbers, so they are not written as "
+            "x.safetensors: codes are neither an affine map nor plain numbers and cannot be written as "
             ".safetensors; name a folder, such as docs.codes.vec",
         ),
         (
@@ -166,22 +169,22 @@ def test_codes_are_not_reused_for_floats(run, vectors, old):
         (
             ["reduce", "docs.vec", "-o", "x.safetensors"],
             2,
-            "--method pca: needs to know how many dimensions; name them with --dim",
+            "--method pca: needs a number of dimensions; set it with --dim",
         ),
         (
             ["reduce", "docs.vec", "--method", "int8", "--dim", "4", "-o", "x.vec"],
             2,
-            "--method int8: keeps every column; leave out --dim, or put a map before with -t",
+            "--method int8: keeps every dimension; omit --dim, or apply a map first with -t",
         ),
         (
             ["reduce", "docs.vec", "--method", "int8", "--centre", "-o", "x.vec"],
             2,
-            "--centre: is for --method sign; embedkit fit centre is a map of it",
+            "--centre: applies only to --method sign; centre by a map: embedkit fit centre",
         ),
         (
             ["reduce", "docs.txt", "--method", "sign", "--centre", "-o", "x.vec"],
             2,
-            "--centre: reads vectors twice, for their mean and for the signs; "
+            "--centre: needs to read the vectors twice, for their mean and for the signs; "
             "make a vector set first, with embedkit encode -o",
         ),
         (
@@ -193,23 +196,23 @@ def test_codes_are_not_reused_for_floats(run, vectors, old):
         (
             ["encode", "docs.txt", "--dtype", "int8", "-o", "x.npy"],
             2,
-            "x.npy: int8 codes are kept in a vector set, not as .npy; name a folder with -o",
+            "x.npy: int8 codes are kept in a vector set, not as .npy; write to a folder",
         ),
         (
             ["encode", "docs.txt", "--dtype", "binary"],
             2,
-            "binary codes are kept in a vector set, not on standard output; name a folder with -o",
+            "binary codes are kept in a vector set, not on standard output; write to a folder",
         ),
         (
             ["encode", "docs.txt", "--dtype", "int8", "--shard", "1/2", "-o", "x.vec"],
             2,
-            "--shard: int8 codes take their ranges from all parts; "
-            "merge float32 parts, then embedkit reduce --method int8",
+            "--shard: int8 codes need the ranges of the whole corpus, and a slice has only its own; "
+            "encode and merge float32 slices, then run embedkit reduce --method int8",
         ),
         (
             ["index", "docs.vec", "--kind", "binary:rescore=none", "--metric", "dot", "-o", "x.idx"],
             2,
-            "sign codes know angles, not dot products; --metric cosine",
+            "sign codes store angles and no lengths, so they cannot score dot products; use --metric cosine",
         ),
     ],
 )

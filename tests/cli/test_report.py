@@ -85,12 +85,12 @@ def test_json_comes_by_the_pipe(run, corpus, args):
 @pytest.mark.parametrize(
     ("args", "code", "line"),
     [
-        (["a.json"], 2, "-o: is missing; name the page: -o report.html\n"),
+        (["a.json"], 2, "-o: is missing; name the page with -o report.html\n"),
         (["none.json", "-o", "r.html"], 1, "none.json: no such file or directory\n"),
         (["a.json", "bad.json", "-o", "r.html"], 1, "bad.json: is not the JSON of an evaluation; "),
         (["text.json", "-o", "r.html"], 1, "text.json: is not JSON: "),
-        (["a.json", "-o", "there.html"], 1, "there.html: already exists; --force overwrites it\n"),
-        (["a.json", "-o", "no/r.html"], 1, "no/r.html: the folder it would be written to does not exist; "),
+        (["a.json", "-o", "there.html"], 1, "there.html: already exists; overwrite it with --force\n"),
+        (["a.json", "-o", "no/r.html"], 1, "no/r.html: its parent folder does not exist; "),
         (["-", "-", "-o", "r.html"], 2, "-: standard input can be read only once\n"),
     ],
 )

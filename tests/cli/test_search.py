@@ -74,7 +74,7 @@ def test_k_beyond_the_size_gives_what_there_is(run, idx, k):
         (
             ["x.idx", "\udcff"],
             2,
-            "QUERY: is not UTF-8 (byte 1); encode it as UTF-8; only a file may have a name of other bytes",
+            "QUERY: is not UTF-8 (byte 1); encode it as UTF-8; only names of files may contain other bytes",
         ),
         (["x.idx", "one", "-i", "docs.jsonl"], 2, "a question and -i were both given; give one of them"),
         (["no.idx", "one"], 1, "no.idx: no such index"),
@@ -107,8 +107,8 @@ def test_the_encoder_is_the_index_s_own_whatever_the_default(run, idx, monkeypat
 def test_an_id_that_a_trec_run_cannot_hold_is_refused(run, id):
     run("index", "-o", "x.idx", stdin=json.dumps({"id": id, "text": "one"}))
     done = run("search", "x.idx", "one", "--format", "trec")
-    hint = "it must be one word; use --format jsonl"
-    assert done == (1, "", f"embedkit: id {id!r} cannot stand in a TREC run; {hint}\n")
+    what = f"id {id!r} cannot be written as a TREC run: it must be one word"
+    assert done == (1, "", f"embedkit: {what}; use --format jsonl\n")
 
 
 def test_a_closed_pipe_ends_silently(shell, idx):
@@ -186,7 +186,7 @@ def test_an_id_that_a_line_cannot_hold_is_refused_and_nothing_else_deleted(run, 
     for format in ("ids", "tsv", "trec"):
         done = run("search", "x.idx", "what", "-k", 9, "--format", format)
         assert (done.code, done.out, done.said.count("\n")) == (1, "", 1)
-        assert "cannot stand in" in done.said
+        assert "cannot be written as" in done.said
     jsonl = run("search", "x.idx", "what", "-k", 9, "--format", "jsonl").out
     assert sorted(json.loads(line)["id"] for line in jsonl.split("\n")[:-1]) == sorted(ids)
     assert run("index", "delete", "x.idx", "--", odd).code == 0
@@ -204,7 +204,7 @@ def test_a_run_never_holds_a_query_id_twice(run, idx):
     for format in ("trec", "jsonl", "tsv"):
         done = run("search", idx, "--format", format, stdin="\n".join(lines))
         assert done[::2] == (
-            1, "embedkit: -: query id '1' comes twice; give every query an id of its own\n"
+            1, "embedkit: -: query id '1' occurs twice; give every query an id of its own\n"
         )  # fmt: skip
 
 

@@ -173,7 +173,7 @@ def test_an_earlier_index_says_how_to_add_words(run, idx):
     shutil.copytree(golden, "old.idx")
     done = run("search", "old.idx", "word", "--lexical")
     assert (done.code, done.out) == (2, "")
-    assert done.said == "embedkit: old.idx: has no lexical part; embedkit index compact old.idx adds it\n"
+    assert done.said == "embedkit: old.idx: has no lexical part; add it with embedkit index compact old.idx\n"
     assert run("index", "compact", "old.idx", "-q").code == 0
     assert run("search", "old.idx", "word", "--lexical").code == 0
 

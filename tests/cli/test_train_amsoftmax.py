@@ -144,11 +144,11 @@ def test_check_exact_alone_trains_nothing(run):
 @pytest.mark.parametrize(
     ("args", "code", "line"),
     [
-        (["labelled.csv"], 2, "--output: names no folder; name it with -o"),
+        (["labelled.csv"], 2, "--output: is missing; name a folder with -o"),
         (["no.csv", "-o", "out"], 1, "no.csv: no such file"),
         (
             ["labelled.csv", "-o", "out"], 2,
-            "--batch-size: a batch of 64 wants more than the 36 examples there are",
+            "--batch-size 64: exceeds the 36 examples; lower it",
         ),
         (["labelled.csv", "-o", "out", "--margin", "wide"], 2, "--margin: wide is neither auto nor a number"),
         (
@@ -157,24 +157,25 @@ def test_check_exact_alone_trains_nothing(run):
         ),
         (
             ["labelled.csv", "-o", "out", "--holdout-labels", "3"], 2,
-            "--holdout-labels: 3 of 4 labels leaves 3 held out and 1 to train on",
+            "--holdout-labels: 3 of 4 labels leave 3 held out and 1 to train on",
         ),
-        (["one.csv", "-o", "out"], 1, "all texts have the label 'ant': training wants 2 labels or more"),
+        (["one.csv", "-o", "out"], 1, "all texts have the label 'ant': training needs at least 2 labels"),
         (
             ["empty.csv", "-o", "out"], 1,
-            "empty.csv:3: has an empty label; --on-error skip passes over such records",
+            "empty.csv:3: has an empty label; pass over such records with --on-error skip",
         ),
         (
             ["labelled.csv", "-o", "out", "--batch-size", "8", "--eval", "single.csv"], 1,
-            "single.csv: no label has two texts, so none finds another",
+            "single.csv: no label has two texts, so none has a positive",
         ),
         (
             ["labelled.csv", "lists.jsonl", "-o", "out", "--loss", "am-softmax"], 2,
-            "--loss am-softmax: takes one label a text, and some texts have a list; --loss zlpr takes lists",
+            "--loss am-softmax: takes one label per text, but some texts have a list; "
+            "use --loss zlpr for lists",
         ),
         (
             ["labelled.csv", "-o", "out", "--batch-size", "8", "-m", "hash:dim=8"], 1,
-            "hash:dim=8: hashed n-grams are no model that can be trained; name a folder or a hub id with -m",
+            "hash:dim=8: hashed n-grams cannot be trained; name a folder or a hub id as the --model",
         ),
     ],
 )  # fmt: skip

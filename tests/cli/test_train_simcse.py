@@ -111,18 +111,18 @@ def test_check_exact_alone_trains_nothing(run):
 @pytest.mark.parametrize(
     ("args", "code", "line"),
     [
-        (["a.txt"], 2, "--output: names no folder; name it with -o"),
+        (["a.txt"], 2, "--output: is missing; name a folder with -o"),
         (["b.txt", "-o", "out"], 1, "b.txt: no such file"),
-        (["a.txt", "-o", "out"], 2, "--batch-size: a batch of 64 wants more than the 40 examples there are"),
+        (["a.txt", "-o", "out"], 2, "--batch-size 64: exceeds the 40 examples; lower it"),
         (
             ["a.txt", "-o", "out", "--chunk-size", "half"], 2,
             "--chunk-size: half is neither auto nor a positive number",
         ),
         (["a.txt", "-o", "out", "--temperature", "0"], 2, "temperature=0.0 is not a positive number"),
-        (["a.txt", "-o", "dev.tsv"], 1, "dev.tsv: already exists; --force overwrites it"),
+        (["a.txt", "-o", "dev.tsv"], 1, "dev.tsv: already exists; overwrite it with --force"),
         (
             ["a.txt", "-o", "no/out"], 1,
-            "no/out: the folder it would be written to does not exist; mkdir -p no",
+            "no/out: its parent folder does not exist; mkdir -p no",
         ),
         (["a.txt", "-o", "out", "--eval", "no.tsv"], 1, "no.tsv: no such file"),
         (["a.txt", "-o", "out", "--config", "no.toml"], 1, "no.toml: no such file"),
@@ -132,7 +132,7 @@ def test_check_exact_alone_trains_nothing(run):
         ),
         (
             ["a.txt", "-o", "out", "--batch-size", "8", "-m", "hash:dim=8"], 1,
-            "hash:dim=8: hashed n-grams are no model that can be trained; name a folder or a hub id with -m",
+            "hash:dim=8: hashed n-grams cannot be trained; name a folder or a hub id as the --model",
         ),
     ],
 )  # fmt: skip
@@ -164,7 +164,7 @@ def test_resuming_what_is_done_does_nothing(run):
     run("train-simcse", "a.txt", "--batch-size", "8", "--max-steps", "1", "-o", "out", "-q")
     before = Path("out/model.safetensors").stat().st_mtime_ns
     again = run("train-simcse", "a.txt", "--batch-size", "8", "--max-steps", "1", "-o", "out", "--resume")
-    assert again == (0, "", "embedkit: out: is trained already\n")
+    assert again == (0, "", "embedkit: out: is already trained\n")
     assert Path("out/model.safetensors").stat().st_mtime_ns == before
 
 

@@ -104,8 +104,8 @@ def test_where_nothing_is_gained_the_map_is_the_identity_and_says_so(run, vector
     ("scores", "message"),
     [
         ([1] * 400, "few.tsv: the scores of all 400 pairs are 1, so there is no correlation"),
-        ([1], "few.tsv: tuning wants 20 pairs or more, there are 1"),
-        (range(19), "few.tsv: tuning wants 20 pairs or more, there are 19"),
+        ([1], "few.tsv: tuning needs at least 20 pairs, got 1"),
+        (range(19), "few.tsv: tuning needs at least 20 pairs, got 19"),
     ],
 )
 def test_pairs_without_a_correlation_are_refused(run, vectors, scores, message):
@@ -155,7 +155,7 @@ def test_vectors_of_nobody_want_the_encoder_named(run, vectors):
     rows = load("hash:dim=64").encode(Path("docs.txt").read_text().splitlines())
     np.save("x.npy", rows)
     done = run("whiten", "x.npy", "--tune", "pairs.tsv", "-o", "map.safetensors")
-    said = "embedkit: x.npy: it is not known which encoder made these vectors; name it with -m\n"
+    said = "embedkit: x.npy: the encoder of these vectors is unknown; name it with -m\n"
     assert done == (2, "", said)
     named = tuned(run, "x.npy", "--tune", "pairs.tsv", "-m", "hash:dim=64")
     assert named["candidates"] == tuned(run, vectors, "--tune", "pairs.tsv")["candidates"]
@@ -172,8 +172,12 @@ def test_the_seed_moves_the_folds(run, vectors):
     ("args", "code", "message"),
     [
         (("--tune", "no.tsv"), 1, "no.tsv: no such file"),
-        (("--tune", "few.tsv"), 1, "few.tsv: tuning wants 20 pairs or more, there are 2"),
-        (("--tune", "pairs.tsv", "--dim", "65"), 1, "whitening wants 65 dimensions, the data have rank 64 "),
+        (("--tune", "few.tsv"), 1, "few.tsv: tuning needs at least 20 pairs, got 2"),
+        (
+            ("--tune", "pairs.tsv", "--dim", "65"),
+            1,
+            "whitening needs 65 dimensions, but the data have rank 64 ",
+        ),
         (
             ("--tune", "pairs.tsv", "--dim", "0"),
             2,
@@ -181,7 +185,7 @@ def test_the_seed_moves_the_folds(run, vectors):
         ),
         (("--tune", "pairs.tsv", "-m", "hash:dim=8"), 1, "--model: the input comes from hash:dim=64 "),
         (("--tune", "pairs.tsv", "--columns", "a"), 2, "--columns: 'a' does not name three fields"),
-        (("--columns", "a,b,c"), 2, "--columns: is for --tune"),
+        (("--columns", "a,b,c"), 2, "--columns: applies only with --tune"),
     ],
 )
 def test_what_goes_wrong_is_one_line_and_leaves_nothing(run, vectors, args, code, message):

@@ -157,7 +157,7 @@ def test_an_id_that_comes_twice_is_named_and_nothing_is_left(here, folder, again
     texts[again] = '{"_id": "i0", "text": "again"}'
     source = vectors(texts)
     before = names(folder)
-    with pytest.raises(DataError, match=f"^id 'i0' comes twice, as records 1 and {again + 1}$"):
+    with pytest.raises(DataError, match=f"^id 'i0' occurs twice, as records 1 and {again + 1}$"):
         build_on(here, "x.idx", MappedShards(source))
     assert names(folder) == before
 

@@ -129,7 +129,7 @@ def test_other_settings_are_refused(here):
     many(here, stop=1, settings={"precision": "fp32"})
     with pytest.raises(FormatError, match="other settings: precision"):
         many(here, resume=True, settings={"precision": "bf16"})
-    with pytest.raises(ExistsError, match="an unfinished run is here"):
+    with pytest.raises(ExistsError, match="is an unfinished run"):
         many(here)
     many(here, force=True)
     one_process("one.vec")
@@ -178,7 +178,7 @@ def test_shards_dealt_out_in_pieces_are_the_same(here, monkeypatch, even):
 
 
 def test_no_text_is_refused(here):
-    with pytest.raises(DataError, match=r"^b.txt: there is no text in the input$"):
+    with pytest.raises(DataError, match=r"^b.txt: the input contains no text$"):
         many(here, names=["b.txt"])
 
 

@@ -82,7 +82,7 @@ def test_maps_are_put_behind_the_vectors(here, vectors):
     mapped = mapped / np.linalg.norm(mapped, axis=1, keepdims=True)
     np.testing.assert_allclose(-fitted.b, mapped.mean(axis=0, dtype=np.float64), rtol=1e-6)
     assert fitted.story["maps"] == [turn.fingerprint]
-    with pytest.raises(MismatchError, match="wants 13 columns"):
+    with pytest.raises(MismatchError, match="expects 13 dimensions"):
         of_vectors(here, MappedShards(vectors, (AffineMap(np.eye(13), np.zeros(13), {}),)))
 
 

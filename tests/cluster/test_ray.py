@@ -205,7 +205,7 @@ def test_a_cluster_that_was_started_here_ends_with_the_program(corpus, stop):
     process.send_signal(stop)
     said = process.communicate()[1]
     if stop == signal.SIGINT:
-        line = "embedkit: interrupted; x.vec.partial keeps what is done, --resume continues it"
+        line = "embedkit: interrupted; x.vec.partial keeps the finished part; continue it with --resume"
         assert line in said.splitlines()
         assert process.returncode == 130
     patience = 90 if stop == signal.SIGKILL else 10  # Ray's agents then look a minute for the head

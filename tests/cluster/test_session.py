@@ -27,7 +27,7 @@ def test_where_nothing_listens_it_is_said_at_once(ray, monkeypatch, by):
     address = unused()
     if by == "environment":
         monkeypatch.setenv("RAY_ADDRESS", address)
-    line = f"^{address}: no cluster answers: connection refused; ray start --head begins one$"
+    line = f"^{address}: no cluster answers: connection refused; start one with ray start --head$"
     with pytest.raises(ClusterError, match=line), connected("auto" if by == "environment" else address):
         pass
 
@@ -36,7 +36,10 @@ def test_where_nothing_listens_it_is_said_at_once(ray, monkeypatch, by):
     "address", ["", "yes", "host", "host:", "host:x", ":6379", "h:99999", "ray://h:10001"]
 )
 def test_what_is_no_address_is_refused(ray, address):
-    with pytest.raises(UsageError, match=r"^--cluster: .* is not auto or HOST:PORT$"), connected(address):
+    with (
+        pytest.raises(UsageError, match=r"^`cluster`: must be auto or HOST:PORT, got .*$"),
+        connected(address),
+    ):
         pass
 
 

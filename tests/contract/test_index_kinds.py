@@ -164,14 +164,14 @@ def test_a_file_of_another_size_is_refused_at_the_first_search(folder, example, 
 
 def test_files_of_other_rows_are_refused(folder, example):
     (segment,) = built(ROWS, example.spec, "cosine").segments
-    with pytest.raises(FormatError, match=r"holds .*, the manifest says 501"):
+    with pytest.raises(FormatError, match=r"holds .*, the manifest states 501"):
         _ = replace(segment, rows=501).opened
 
 
 def test_kept_rows_of_another_precision_are_refused(folder):
     (segment,) = built(ROWS, "binary", "cosine").segments
     other = spec.parse("index", "binary:rescore=float16")
-    message = r"vectors.npy: holds float32 of shape \(500, 16\), the manifest says 500 rows of float16$"
+    message = r"vectors.npy: holds float32 of shape \(500, 16\), the manifest states 500 rows of float16$"
     with pytest.raises(FormatError, match=message):
         _ = replace(segment, kind=other).opened
 
@@ -182,7 +182,7 @@ def test_a_flipped_bit_is_noticed_by_verify(folder, example):
         path = folder / "x.idx/segments/00000" / file.name
         whole = path.read_bytes()
         path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-        with pytest.raises(FormatError, match=rf"{file.name}: has another checksum"):
+        with pytest.raises(FormatError, match=rf"{file.name}: its checksum differs"):
             index.verify()
         path.write_bytes(whole)
 

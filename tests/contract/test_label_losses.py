@@ -327,7 +327,10 @@ def test_a_scale_out_of_range_is_refused(kind, scale):
 @each_with_margin
 @pytest.mark.parametrize("value", ["-0.1", "nan", "inf"])
 def test_a_margin_out_of_range_is_refused(kind, value):
-    with pytest.raises(spec.UsageError, match=rf"margin={value} is not (between 0 and|a number of 0)"):
+    with pytest.raises(
+        spec.UsageError,
+        match=rf"(margin={value} is not between 0 and|margin must be at least 0, got {value})",
+    ):
         spec.parse("loss", f"{kind}:margin={value}")
 
 

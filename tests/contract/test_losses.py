@@ -248,7 +248,7 @@ def test_cached_equals_plain(loss, chunk):
         ("temperature=nan", "temperature=nan is not a positive number"),
         ("temperature=inf", "temperature=inf is not a positive number"),
         ("hard_negative_weight=0", "hard_negative_weight=0.0 is not a positive number"),
-        ("scale_with_candidates=1", "scale_with_candidates=1 is not 2 or more"),
+        ("scale_with_candidates=1", "scale_with_candidates must be at least 2, got 1"),
     ],
 )
 def test_settings_out_of_range_are_refused(name, settings, message):

@@ -96,7 +96,7 @@ def test_safetensors_reads_the_file_as_it_is(folder):
 
 @pytest.mark.parametrize("length", [0, 7, 8, 40, -1])
 def test_a_file_cut_short_is_refused(length):
-    with pytest.raises(FormatError, match=r"^m: is not a whole map file: "):
+    with pytest.raises(FormatError, match=r"^m: is truncated, or not a map file: "):
         AffineMap.from_bytes(random_map(3, 4).to_bytes()[:length], where="m")
 
 
@@ -120,9 +120,9 @@ def test_numbers_that_make_no_map_are_refused(b, error):
 
 
 def test_widths_that_do_not_meet_are_refused():
-    with pytest.raises(MismatchError, match=r"^the map wants 3 columns, the vectors have 4$"):
+    with pytest.raises(MismatchError, match=r"^the map expects 3 dimensions, the vectors have 4$"):
         random_map(2, 3).apply(ROWS)
-    with pytest.raises(MismatchError, match=r"^the next map wants 3 columns, this one gives 2$"):
+    with pytest.raises(MismatchError, match=r"^the next map expects 3 dimensions, this one gives 2$"):
         random_map(2, 4).then(random_map(2, 3))
 
 
@@ -182,5 +182,5 @@ def test_a_map_behind_a_target_must_be_one_of_the_target():
 def test_a_damaged_target_is_refused(name):
     content = replace(random_map(3, 4), target=space(3, random_map(3, 7))).to_bytes()
     assert name in content
-    with pytest.raises(FormatError, match=r"^m: is not a whole map file: "):
+    with pytest.raises(FormatError, match=r"^m: is truncated, or not a map file: "):
         AffineMap.from_bytes(content.replace(name, name.replace(b"e", b"o")), where="m")

@@ -209,24 +209,24 @@ def refusal(path, *, force):
 
 
 def test_what_exists_is_refused_without_force(old):
-    assert refusal("out", force=False) == "out: already exists; --force overwrites it"
+    assert refusal("out", force=False) == "out: already exists; overwrite it with `force=True`"
     refuse_existing(Path("free"), force=False)
 
 
 def test_force_replaces_a_folder_of_ours_and_no_other(old):
-    assert refusal("out", force=True) == "out: is a folder that holds something else; choose another name"
+    assert refusal("out", force=True) == "out: is a folder that contains other files; choose another name"
     refuse_existing(Path("out"), force=True, marker="old")
 
 
 @pytest.mark.parametrize("force", [True, False])
 def test_a_missing_parent_is_refused_with_what_to_type(folder, force):
     message = refusal("a b/out", force=force)
-    assert message == "a b/out: the folder it would be written to does not exist; mkdir -p 'a b'"
+    assert message == "a b/out: its parent folder does not exist; mkdir -p 'a b'"
 
 
 @pytest.mark.parametrize("path", [".", "..", "/"])
 def test_a_place_that_cannot_be_replaced_is_refused_even_with_force(path):
-    assert refusal(path, force=True) == f"{path}: is a place, not a name to write to"
+    assert refusal(path, force=True) == f"{path}: is a directory reference, not a file name"
 
 
 @pytest.mark.parametrize("target", ["file", "out", "nowhere"])
@@ -236,13 +236,13 @@ def test_a_link_is_refused_wherever_it_leads(old, target, marker):
     Path("file").touch()
     Path("link").symlink_to(target)
     for force in (True, False):
-        with pytest.raises(ExistsError, match=f"^link: is a link, .*; name what it leads to: {target}$"):
+        with pytest.raises(ExistsError, match=f"^link: is a link, .*; write to its target: {target}$"):
             refuse_existing(Path("link"), force=force, marker=marker)
 
 
 def test_a_file_takes_no_folder_s_place(folder):
     Path("empty").mkdir()
-    assert refusal("empty", force=True) == "empty: is a folder, and the output is a file; choose another name"
+    assert refusal("empty", force=True) == "empty: is a folder, but the output is a file; choose another name"
 
 
 def test_a_name_that_cannot_be_written_is_refused_and_leaves_nothing(folder):

@@ -64,12 +64,11 @@ def test_what_is_named_vector_and_is_none_is_not_replaced_by_encoding_the_text(f
         list(source)
 
 
-@pytest.mark.parametrize("option", ["id_field", "text_field"])
-def test_options_for_text_are_refused_with_vectors(vec, option):
-    name = f"--{option.replace('_', '-')}"
+@pytest.mark.parametrize("field", ["id_field", "text_field"])
+def test_settings_for_text_are_refused_with_vectors(vec, field):
     with (
-        pytest.raises(UsageError, match=rf"^{name}: is for text"),
-        open_input(["x.vec"], TextFormat(**{option: "a"})),
+        pytest.raises(UsageError, match=rf"^`{field}`: applies only to text"),
+        open_input(["x.vec"], TextFormat(**{field: "a"})),
     ):
         pass
 
@@ -91,7 +90,7 @@ def test_a_vector_set_without_texts_is_refused_as_text(folder):
     writer = VectorSetWriter(Path("x.vec"), VectorMeta(2, has_text=False))
     writer.append(Batch(tables.to_table([Record("a", "b", {})]), np.ones((1, 2), np.float32)))
     writer.finish()
-    with pytest.raises(DataError, match=r"^x.vec: keeps no texts$"), open_text(["x.vec"], ANY):
+    with pytest.raises(DataError, match=r"^x.vec: stores no texts$"), open_text(["x.vec"], ANY):
         pass
 
 

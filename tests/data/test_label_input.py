@@ -51,7 +51,7 @@ def test_they_are_one_input_without_options_for_text(folder):
     ):
         pass
     with (
-        pytest.raises(UsageError, match=r"^--id-field: is for text"),
+        pytest.raises(UsageError, match=r"^`id_field`: applies only to text"),
         open_input(["labels.safetensors"], TextFormat(id_field="a")),
     ):
         pass

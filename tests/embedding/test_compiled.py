@@ -258,7 +258,7 @@ def test_a_crash_of_the_converting_process_is_one_line_and_is_not_tried_again(
         found = load(str(tiny("bert")), device="cpu").encode(TEXTS)
     assert_close(found, sentence_transformers_vectors(tiny("bert")))
     assert [record.getMessage() for record in caplog.records] == [
-        f"{said}; falling back to torch, --runtime torch skips this attempt"
+        f"{said}; falling back to torch; set `runtime=torch` to skip this attempt"
     ]
 
 

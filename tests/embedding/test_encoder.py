@@ -78,7 +78,7 @@ def test_no_maps_leave_the_encoder():
 @pytest.mark.parametrize(
     ("transform", "message"),
     [
-        (random_map(4, 6), "the map wants 6 columns, hash:dim=8 gives 8"),
+        (random_map(4, 6), "the map expects 6 dimensions, hash:dim=8 gives 8"),
         (
             random_map(4, 8, encoder="ff"),
             f"the map was fitted on vectors of encoder ff, these come from {HASH.identity}",
@@ -94,7 +94,7 @@ def test_a_map_of_another_space_is_refused(transform, message):
 def test_settings_are_checked_before_anything_is_loaded():
     with pytest.raises(UnknownNameError, match=r"unknown pooling 'men'; did you mean mean\?$"):
         EncoderSettings(pooling="men")
-    with pytest.raises(UsageError, match=r"^--max-length: 0 is not a positive number$"):
+    with pytest.raises(UsageError, match=r"^`max_length`: must be at least 1, got 0$"):
         EncoderSettings(max_length=0)
 
 

@@ -153,7 +153,9 @@ def test_other_settings_are_refused(folder, change):
 def test_an_unfinished_run_is_neither_lost_nor_taken_for_finished(folder):
     stop_after(2)
     assert not is_complete(Path("x.vec"))
-    with pytest.raises(ExistsError, match=r"--resume continues it, --force starts again$"):
+    with pytest.raises(
+        ExistsError, match=r"continue it with `resume=True`, or start again with `force=True`$"
+    ):
         finish()
     finish(force=True)
     assert is_complete(Path("x.vec"))
@@ -177,7 +179,7 @@ def test_neither_file_of_npy_is_overwritten_unasked(folder, there):
 
 @pytest.mark.parametrize("part", [None, "1/2", "2/2"])
 def test_an_empty_input_leaves_nothing(folder, part):
-    with pytest.raises(DataError, match=r"^there is no text in the input$"):
+    with pytest.raises(DataError, match=r"^the input contains no text$"):
         finish(records=[], part=part)
     assert names(folder) == []
 
@@ -185,7 +187,7 @@ def test_an_empty_input_leaves_nothing(folder, part):
 def test_a_part_without_text_is_a_set_without_rows_but_no_file(folder):
     finish(part="2/2")
     assert VectorSet.open(Path("x.vec")).rows == 0
-    with pytest.raises(DataError, match=r"^there is no text in part 2/2$"):
+    with pytest.raises(DataError, match=r"^part 2/2 contains no text$"):
         finish("x.npy", part="2/2")
     assert names(folder) == ["x.vec"]
 
@@ -235,9 +237,9 @@ def test_vectors_mapped_to_a_target_are_known_as_the_target_is(model, behind):
 
 
 def test_a_model_that_did_not_make_the_vectors_is_refused():
-    with pytest.raises(MismatchError, match=r"^--model: the input comes from hash:dim=8 "):
+    with pytest.raises(MismatchError, match=r"^`model`: the input comes from hash:dim=8 "):
         map_batches(describe(HASH), [], [], load("hash:dim=8,seed=1").identity)
-    with pytest.raises(MismatchError, match=r"^vectors have 9 columns, hash:dim=8 gives 8$"):
+    with pytest.raises(MismatchError, match=r"^vectors have 9 dimensions, hash:dim=8 gives 8$"):
         map_batches(VectorMeta(9), [], [], HASH.identity)
 
 

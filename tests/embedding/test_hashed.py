@@ -105,10 +105,10 @@ def test_the_name_in_the_identity_loads_the_same_encoder():
         ("hash:dim=0", {}, "hash:dim=0: dim=0 is not between 1 and 65536"),
         ("hash:seed=-1", {}, "hash:seed=-1: seed=-1 is not between 0 and 4294967295"),
         ("hash:dm=4", {}, "hash:dm=4: unknown setting 'dm'; did you mean dim?"),
-        ("hash", {"pooling": "cls"}, "--pooling cls: the hash encoder has no such setting"),
-        ("hash", {"max_length": 9}, "--max-length 9: the hash encoder has no such setting"),
-        ("hash", {"normalize": False}, "--no-normalize: the hash encoder has no such setting"),
-        ("hash", {"query_prompt": "q:"}, "--query-prompt q:: the hash encoder has no such setting"),
+        ("hash", {"pooling": "cls"}, "`pooling=cls`: the hash encoder has no such setting"),
+        ("hash", {"max_length": 9}, "`max_length=9`: the hash encoder has no such setting"),
+        ("hash", {"normalize": False}, "`normalize=False`: the hash encoder has no such setting"),
+        ("hash", {"query_prompt": "q:"}, "`query_prompt=q:`: the hash encoder has no such setting"),
     ],
 )
 def test_settings_that_it_cannot_honour_are_refused(model, settings, message):

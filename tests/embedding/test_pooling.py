@@ -80,6 +80,6 @@ def test_a_pooler_that_was_never_saved_is_refused_not_made_up(tiny: ModelMaker, 
     weights = load_file(folder / "model.safetensors")
     kept = {name: weight for name, weight in weights.items() if not name.startswith("pooler")}
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelError, match="its weights hold no pooler"):
+    with pytest.raises(ModelError, match="its weights have no pooler"):
         load(str(folder), pooling="pooler")
     load(str(folder), pooling="cls", runtime="torch", device="cpu").encode(["a"])

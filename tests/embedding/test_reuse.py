@@ -69,8 +69,16 @@ def test_texts_that_share_a_digest_are_told_apart(folder, monkeypatch):
     ("encoder", "options", "message"),
     [
         ("hash:dim=8", {}, "old: it comes from hash:dim=16 .*, the new set from hash:dim=8 .*"),
-        ("hash:dim=16", {"with_text": False}, "old: keeps no texts, so unchanged ones cannot be told"),
-        ("hash:dim=16", {"dtype": "float16"}, "old: stores float16, the new set float32; --dtype float16"),
+        (
+            "hash:dim=16",
+            {"with_text": False},
+            "old: stores no texts, so unchanged texts cannot be recognised",
+        ),
+        (
+            "hash:dim=16",
+            {"dtype": "float16"},
+            "old: stores float16, the new set float32; use `dtype=float16`",
+        ),
     ],
 )
 def test_an_old_set_that_does_not_fit_is_refused(folder, encoder, options, message):

@@ -103,7 +103,7 @@ def test_prompts_come_before_the_text_of_their_role(tiny: ModelMaker) -> None:
 
 def test_a_pooling_without_the_prompt_is_refused_where_there_is_a_prompt(tiny: ModelMaker) -> None:
     folder = str(tiny("prompted"))
-    with pytest.raises(ModelError, match="leaves the prompt out of its pooling"):
+    with pytest.raises(ModelError, match="excludes the prompt from its pooling"):
         load(folder)
     without = load(folder, query_prompt="", runtime="torch", device="cpu").encode(TEXTS)
     assert_close(without, sentence_transformers_vectors(tiny("prompted")))
@@ -112,7 +112,7 @@ def test_a_pooling_without_the_prompt_is_refused_where_there_is_a_prompt(tiny: M
 
 def test_more_tokens_than_positions_are_refused(tiny: ModelMaker) -> None:
     for family in ("bert", "roberta", "mpnet"):
-        with pytest.raises(ModelError, match="has positions for 48 tokens, --max-length asks for 49"):
+        with pytest.raises(ModelError, match="has positions for 48 tokens, fewer than `max_length=49`"):
             load(str(tiny(family)), max_length=49)
         load(str(tiny(family)), max_length=48, runtime="torch", device="cpu").encode(TEXTS)
 
@@ -131,7 +131,7 @@ def test_a_width_other_than_the_configuration_says_is_noticed(
 ) -> None:
     encoder = load(str(tiny("bert")), runtime="torch", device="cpu")
     monkeypatch.setattr(type(encoder.folder), "dimension", property(lambda folder: 31))  # type: ignore[attr-defined]
-    with pytest.raises(ModelError, match="gives 32 columns where 31 were expected"):
+    with pytest.raises(ModelError, match="computes vectors of 32 dimensions, expected 31"):
         encoder.encode(["a"])
 
 

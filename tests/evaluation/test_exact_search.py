@@ -99,8 +99,8 @@ class Broken(Counting):
 @pytest.mark.parametrize(
     ("encoder", "queries", "corpus", "message"),
     [
-        (Counting(), QUERIES, [*records(5), Record("d3", "again", {})], "id 'd3' comes twice"),
-        (Counting(), QUERIES, [], "there is no text in the input"),
+        (Counting(), QUERIES, [*records(5), Record("d3", "again", {})], "id 'd3' occurs twice"),
+        (Counting(), QUERIES, [], "the input contains no text"),
         (
             Broken(),
             QUERIES,

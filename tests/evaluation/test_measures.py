@@ -179,14 +179,14 @@ def test_cutoffs():
 def test_an_unknown_name_is_told_with_a_near_one(name, message):
     with pytest.raises(UnknownNameError) as error:
         parse_measures([name])
-    assert str(error.value) == f"--measure: {message}"
+    assert str(error.value) == f"`measure`: {message}"
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("R", "R wants a cutoff; like R@10"),
-        ("NERR8@5", "NERR8@5 wants a max_rel; like NERR8(max_rel=...)"),
+        ("R", "R needs a cutoff; write it like R@10"),
+        ("NERR8@5", "NERR8@5 needs a max_rel; write it like NERR8(max_rel=...)"),
         ("nDCG@0", "nDCG@0 has no cutoff 0; ranking cutoff threshold"),  # ends the process in trec_eval
         ("nDCG@-1", "nDCG@-1 has no cutoff -1; "),
         ("nDCG@10000000", "nDCG@10000000 has no cutoff 10000000; "),
@@ -200,7 +200,7 @@ def test_an_unknown_name_is_told_with_a_near_one(name, message):
         ("AP(foo=1)", "AP(foo=1) has no setting foo; it has cutoff, rel, judged_only"),
         ("NumRet", "NumRet is a count over all queries, not a mean over them"),
         ("alpha_nDCG@10", "alpha_nDCG@10 needs a program that ir_measures does not find here"),
-        ("", "'' is not a measure; like nDCG@10, AP or P(rel=2)@5"),
+        ("", "'' is not a measure; write one like nDCG@10, AP or P(rel=2)@5"),
         ("nDCG@", "'nDCG@' is not a measure; "),
         ("nDCG@x", "'nDCG@x' is not a measure; "),
         ("nDCG@10@5", "'nDCG@10@5' is not a measure; "),
@@ -216,7 +216,7 @@ def test_what_cannot_be_computed_is_refused_in_words(name, message):
         warnings.simplefilter("error")
         with pytest.raises(UsageError) as error:
             parse_measures([name])
-    assert str(error.value).startswith(f"--measure: {message}")
+    assert str(error.value).startswith(f"`measure`: {message}")
 
 
 @pytest.mark.parametrize(("names", "hits"), [(["AP", "Accuracy"], ["c"]), (["Accuracy"], ["d"])])

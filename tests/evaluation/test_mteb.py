@@ -185,7 +185,9 @@ def test_it_is_what_mteb_calls_an_encoder(mteb):
 
 
 def test_a_task_without_text_is_refused(mteb, sts):
-    with pytest.raises(DataError, match=r"^Words: has image where texts belong; embedkit encodes text$"):
+    with pytest.raises(
+        DataError, match=r"^Words: has image where texts are expected; embedkit encodes text$"
+    ):
         MTEBEncoder(load("hash:dim=8")).encode(
             [{"image": [1]}], task_metadata=sts.metadata, hf_split="test", hf_subset="default"
         )

@@ -152,7 +152,7 @@ def with_hostile_names(value):
         ),
         (
             "advise",
-            ["Recommended: pca to 64 dimensions, the fewest.", "96.00", "94.00 to 98.00", "bytes a vector"],
+            ["Recommended: pca to 64 dimensions, the fewest.", "96.00", "94.00 to 98.00", "bytes per vector"],
         ),
     ],
 )
@@ -223,7 +223,7 @@ def test_hostile_names_are_letters(name):
     [
         (b"", "a.json: is not JSON: "),
         (b"{", "a.json: is not JSON: "),
-        (b"[]", "a.json: is not the JSON of an evaluation; embedkit eval sts"),
+        (b"[]", "a.json: is not the JSON of an evaluation; write one with --json of embedkit eval sts"),
         (b"7", "a.json: is not the JSON of an evaluation"),
         (b'{"results": []}', "a.json: is not the JSON of an evaluation"),
         (b'{"results": [1], "protocol": {}}', "a.json: is not the JSON of an evaluation"),

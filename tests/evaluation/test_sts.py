@@ -72,7 +72,7 @@ def test_tied_values_share_their_mean_rank():
 
 
 def test_scores_for_other_pairs_are_refused_with_both_shapes():
-    with pytest.raises(MismatchError, match=r"^there are scores of shape \(2,\) for pairs of shape \(3,\)$"):
+    with pytest.raises(MismatchError, match=r"^got scores of shape \(2,\) for pairs of shape \(3,\)$"):
         spearman([1, 2], [1, 2, 3])
 
 

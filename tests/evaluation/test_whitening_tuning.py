@@ -93,9 +93,9 @@ def test_a_grid_holds_to_what_is_given():
 
 
 def test_few_pairs_and_too_many_dimensions_are_refused_with_both_numbers():
-    with pytest.raises(DataError, match=r"^tuning wants 20 pairs or more, there are 19$"):
+    with pytest.raises(DataError, match=r"^tuning needs at least 20 pairs, got 19$"):
         tune(MOMENTS, X[:19], Y[:19], GOLD[:19])
-    with pytest.raises(MismatchError, match=r"^whitening wants 41 dimensions, the data have rank 40 "):
+    with pytest.raises(MismatchError, match=r"^whitening needs 41 dimensions, but the data have rank 40 "):
         tune(MOMENTS, X, Y, GOLD, grid=Grid(dim=(41,)))
 
 

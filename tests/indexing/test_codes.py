@@ -123,7 +123,10 @@ def test_nothing_to_index_is_refused(folder, kind):
 
 
 def test_signs_refuse_dot_products_without_vectors(folder):
-    with pytest.raises(UsageError, match=r"^sign codes know angles, not dot products; --metric cosine$"):
+    with pytest.raises(
+        UsageError,
+        match=r"^sign codes store angles and no lengths, so they cannot score dot products; use `metric",
+    ):
         built("binary:rescore=none", metric="dot")
 
 

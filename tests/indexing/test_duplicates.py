@@ -49,5 +49,5 @@ def test_the_first_of_equals_is_the_original(folder, exhaustive):
 
 @pytest.mark.parametrize("cosine", [0, -1, 1.5, float("nan")])
 def test_what_is_no_cosine_is_refused(cosine):
-    with pytest.raises(UsageError, match=r"^--threshold: .* is not a cosine above 0, at most 1$"):
+    with pytest.raises(UsageError, match=r"^`threshold`: must be a cosine above 0 and at most 1, got .*$"):
         next(near_duplicates(None, cosine))

@@ -136,7 +136,7 @@ def test_damage_is_never_copied(idx, docs, change):
     file = idx / "segments/00001/vectors.faiss"
     file.write_bytes(file.read_bytes()[:-1] + b"\7")
     before = files(idx)
-    with pytest.raises(FormatError, match=r"^x.idx/segments/00001/vectors.faiss: has another checksum"):
+    with pytest.raises(FormatError, match=r"^x.idx/segments/00001/vectors.faiss: its checksum differs"):
         change(idx)
     assert files(idx) == before
     assert not Path("y.idx").exists()
@@ -150,7 +150,7 @@ def test_vectors_of_another_encoder_are_refused_and_nothing_is_left(idx):
             VectorMeta(16, other.identity),
             rf"^x.idx: the index comes from .*, the input from {other.identity}",
         ),
-        (VectorMeta(16), r"nobody knows which encoder made the input; name it with -m$"),
+        (VectorMeta(16), r"the input does not state its encoder; name it as the `model`$"),
     ]:
         with pytest.raises(MismatchError, match=message):
             add(idx, meta, [])
@@ -166,7 +166,7 @@ def test_vectors_of_another_width_are_refused(folder):
 def test_an_input_that_fails_in_the_middle_leaves_nothing(idx, docs):
     before = files(idx)
     meta, (batch,) = docs("dd")
-    with pytest.raises(DataError, match=r"^id 'd' comes twice"):
+    with pytest.raises(DataError, match=r"^id 'd' occurs twice"):
         add(idx, meta, [batch])
     assert files(idx) == before
 

@@ -32,19 +32,22 @@ def test_a_factory_string_keeps_its_commas_there_and_back(text):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("factory:", r"^factory:: needs description; write it behind factory:$"),
-        ("factory:IVF8,SQ9x", r"^factory:IVF8,SQ9x: FAISS says: .*could not parse .*; see FAISS's page"),
-        ("factory:Nonsense", r"^factory:Nonsense: FAISS says: could not parse index string Nonsense; "),
+        ("factory:", r"^factory:: needs description; write it after factory:$"),
+        (
+            "factory:IVF8,SQ9x",
+            r"^factory:IVF8,SQ9x: FAISS refuses it: .*could not parse .*; read FAISS's page",
+        ),
+        ("factory:Nonsense", r"^factory:Nonsense: FAISS refuses it: could not parse index string Nonsense; "),
         (
             "factory:PCAR8,Flat",
-            r"^factory:PCAR8,Flat: its map subtracts a mean, after which inner products are",
+            r"^factory:PCAR8,Flat: its map subtracts a mean, which changes inner products",
         ),
-        ("factory:PCA0,Flat", r"^factory:PCA0,Flat: its map keeps no column; "),
-        ("factory:LSH", r"^factory:LSH: FAISS says: 'metric == METRIC_L2' failed; "),
-        ("ivf:storage=pq,m=5,opq=no", r"^storage=pq: m=5 does not divide 16 columns; m=4$"),
-        ("ivf:storage=pq,m=17", r"^storage=pq: m=17 is more than 16 columns; m=4$"),
+        ("factory:PCA0,Flat", r"^factory:PCA0,Flat: its map keeps no dimension; "),
+        ("factory:LSH", r"^factory:LSH: FAISS refuses it: 'metric == METRIC_L2' failed; "),
+        ("ivf:storage=pq,m=5,opq=no", r"^storage=pq: m=5 does not divide the 16 dimensions; m=4$"),
+        ("ivf:storage=pq,m=17", r"^storage=pq: m=17 exceeds the 16 dimensions; m=4$"),
         ("ivf:storage=pq,bits=3", r"bits=3 is not between 4 and 12$"),
-        ("ivf:m=4", r"^ivf:m=4: m, bits and opq are of storage=pq, not of storage=flat$"),
+        ("ivf:m=4", r"^ivf:m=4: m, bits and opq apply to storage=pq, not to storage=flat$"),
     ],
 )
 def test_what_cannot_be_built_is_one_line_and_leaves_nothing(folder, kind, message):
@@ -85,7 +88,7 @@ def given_back(text):
 
 @pytest.mark.parametrize("text", ["PQ0", "IVF0,Flat", "HNSW0", "HNSW1", "PQ4x0", "RQ0x4", "IVF4,PQ4x4fs_0"])
 def test_a_description_that_crashes_faiss_is_one_line(folder, text):
-    with pytest.raises(UsageError, match=f"^factory:{text}: FAISS (says: |crashes|asks for)") as caught:
+    with pytest.raises(UsageError, match=f"^factory:{text}: FAISS (refuses it: |crashes|needs)") as caught:
         built(f"factory:{text}")
     assert "\n" not in str(caught.value)
     assert os.listdir() == []

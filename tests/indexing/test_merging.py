@@ -35,7 +35,7 @@ def test_all_documents_are_in_it_and_the_sources_stay(folder, docs, answers):
 def test_an_id_in_two_of_them_is_refused_by_name(folder, docs):
     build_index("a.idx", *docs("abc"))
     build_index("b.idx", *docs("xcb"))
-    message = r"^a.idx: id 'b' is in more than one index; --replace keeps the later one$"
+    message = r"^a.idx: id 'b' is in more than one index; keep the later one with `replace=True`$"
     with pytest.raises(DataError, match=message):
         merge(["a.idx", "b.idx"], "c.idx")
     assert not Path("c.idx").exists()
@@ -74,7 +74,7 @@ def test_the_map_goes_with_it(folder, docs):
         ({"kind": "int8"}, load("hash:dim=16").identity, "b.idx: has kind int8, a.idx has flat"),
         ({"metric": "dot"}, load("hash:dim=16").identity, "b.idx: has metric dot, a.idx has cosine"),
         ({}, load("hash:dim=16,seed=1").identity, "b.idx: a.idx comes from .*, this index from "),
-        ({}, None, "b.idx: comes from nobody knows which encoder, a.idx from hash"),
+        ({}, None, "b.idx: comes from an unknown encoder, a.idx from hash"),
     ],
 )
 def test_indexes_that_do_not_belong_together_are_refused(folder, docs, options, identity, what):

@@ -97,7 +97,7 @@ def test_rows_where(index, condition, count):
     "condition", ["yeer > 1", "year >", "", "1) union select 1 --", "id in (select * from 'x.csv')"]
 )
 def test_sql_that_cannot_be_evaluated_is_one_line(index, condition):
-    with pytest.raises(UsageError, match=r"^--where: .*; fields: id, text, year, lang, tags$") as caught:
+    with pytest.raises(UsageError, match=r"^`where`: .*; fields: id, text, year, lang, tags$") as caught:
         rows_where(index, condition)
     assert "\n" not in str(caught.value)
 
@@ -112,7 +112,7 @@ def test_without_duckdb_it_says_what_to_install(index, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(
-        MissingPackageError, match=r"^--where needs the package duckdb; pip install 'embedkit\[wh"
+        MissingPackageError, match=r"^`where` needs the package duckdb; pip install 'embedkit\[wh"
     ):
         rows_where(index, "true")
 
@@ -152,7 +152,7 @@ def test_hits_near_a_better_one_are_left_out_and_k_is_filled(index, k):
 
 @pytest.mark.parametrize("cosine", [0, 1.1])
 def test_a_cosine_that_is_none_is_refused(cosine):
-    with pytest.raises(UsageError, match=r"^--dedupe: .* is not a cosine above 0, at most 1$"):
+    with pytest.raises(UsageError, match=r"^`dedupe`: must be a cosine above 0 and at most 1, got .*$"):
         Query(dedupe=cosine)
 
 

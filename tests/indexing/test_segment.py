@@ -45,7 +45,7 @@ def test_it_is_found_again_by_what_the_manifest_says(folder):
 @pytest.mark.parametrize("first", [0, 3, 5])
 def test_an_id_that_comes_twice_is_refused(folder, first):
     ids = "abcdefgh" + "abcdefgh"[first]
-    with pytest.raises(DataError, match=rf"^id '{ids[-1]}' comes twice, as records {first + 1} and 9$"):
+    with pytest.raises(DataError, match=rf"^id '{ids[-1]}' occurs twice, as records {first + 1} and 9$"):
         written(ids)
 
 
@@ -60,7 +60,7 @@ def test_nothing_to_index_is_refused(folder):
 
 
 def test_faulty_vectors_are_refused(folder):
-    with pytest.raises(MismatchError, match=r"^vectors have 3 columns, not 4$"):
+    with pytest.raises(MismatchError, match=r"^vectors have 3 dimensions, expected 4$"):
         written(dimension=4)
 
 
@@ -80,7 +80,7 @@ def test_a_faiss_file_cut_anywhere_is_refused_and_never_a_crash(folder):
         file.write_bytes(whole[:length])
         again = Segment(Path("s"), 9, FLAT, (StoredFile("vectors.faiss", len(whole), ""),), ())
         with pytest.raises(
-            FormatError, match=rf"^s/vectors.faiss: has {length} bytes, {len(whole)} were written"
+            FormatError, match=rf"^s/vectors.faiss: has {length} bytes, expected {len(whole)}"
         ):
             again.search(VECTORS, 1)
 

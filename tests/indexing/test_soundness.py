@@ -43,14 +43,14 @@ def test_both_ends_of_a_file_are_checked_when_it_is_opened(idx, place):
     file = idx / "segments/00000/vectors.faiss"
     assert file.stat().st_size > 2 * END
     flip(file, place)
-    with pytest.raises(FormatError, match=r"^x.idx/segments/00000/vectors.faiss: has another checksum"):
+    with pytest.raises(FormatError, match=r"^x.idx/segments/00000/vectors.faiss: its checksum differs"):
         Index.open(idx).search(ROWS[:1], 1)
 
 
 def test_what_lies_between_is_left_to_verify(idx):
     flip(idx / "segments/00000/vectors.faiss", END)
     Index.open(idx).search(ROWS[:1], 1)
-    with pytest.raises(FormatError, match="has another checksum"):
+    with pytest.raises(FormatError, match="its checksum differs"):
         Index.open(idx).verify()
 
 
@@ -60,7 +60,7 @@ def test_a_map_is_checked_when_it_is_read(folder, monkeypatch):
     build_index("x.idx", VectorMeta(16, map=map), [Batch(table, ROWS[:1])])
     assert Index.open("x.idx").map == map
     flip(folder / "x.idx/map.safetensors", 2)
-    with pytest.raises(FormatError, match=r"^x.idx/map.safetensors: has another checksum"):
+    with pytest.raises(FormatError, match=r"^x.idx/map.safetensors: its checksum differs"):
         _ = Index.open("x.idx").map
 
 
@@ -87,7 +87,9 @@ def test_documents_that_lie_beyond_their_end_are_never_read(idx, read):
     lengthen_an_id(idx / "segments/00000/documents/part-00000.arrow")
     index = Index.open(idx)
     assert index.take(np.array([7])) == [{"id": "7"}]
-    with pytest.raises(FormatError, match=r"part-00000.arrow: is damaged: .*; embedkit index verify$"):
+    with pytest.raises(
+        FormatError, match=r"part-00000.arrow: is damaged: .*; check the index with embedkit index verify$"
+    ):
         read(index)
 
 
@@ -136,10 +138,10 @@ DAMAGE = {
     "is entered at node 3000 of 3000": [lambda index: setattr(index.hnsw, "entry_point", 3000)],
     "is entered at node -1 of 3000": [lambda index: setattr(index.hnsw, "entry_point", -1)],
     "of 3000, level 9": [lambda index: setattr(index.hnsw, "max_level", 9)],
-    "do not lie one behind the other": [lambda index: offsets_of(index).__setitem__(5, 1 << 40)],
+    "not stored one after the other": [lambda index: offsets_of(index).__setitem__(5, 1 << 40)],
     "has nodes of 77 levels": [lambda index: levels_of(index).__setitem__(9, 77)],
     "is a graph of 2999 nodes": [lambda index: index.hnsw.levels.resize(2999)],
-    "holds 2999 vectors, the manifest says 3000": [lambda index: setattr(index.storage, "ntotal", 2999)],
+    "holds 2999 vectors, the manifest states 3000": [lambda index: setattr(index.storage, "ntotal", 2999)],
 }
 
 
@@ -159,7 +161,7 @@ def test_lists_that_hold_other_rows_are_found_behind_whatever_stands_before_them
     index.add(ROWS)
     assert list(faults(index, 3000)) == []
     faiss.extract_index_ivf(index).invlists.resize(2, 5)
-    assert "vectors in its lists, the manifest says 3000" in next(faults(index, 3000))
+    assert "vectors in its lists, the manifest states 3000" in next(faults(index, 3000))
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_a_failed_build_leaves_the_old_index_and_nothing_else(folder):
 
 @pytest.mark.parametrize("k", [0, -1])
 def test_k_is_positive(folder, k):
-    with pytest.raises(UsageError, match=rf"^-k: {k} is not a positive number$"):
+    with pytest.raises(UsageError, match=rf"^`k`: must be at least 1, got {k}$"):
         built().search(HASH.encode(["two"]), k)
 
 

@@ -62,7 +62,9 @@ def test_a_name_is_the_field_that_is_spelled_so(index, condition, chooses):
 
 
 def test_a_name_that_may_be_two_fields_is_refused(index):
-    with pytest.raises(UsageError, match=r"^--where: 'LANG' may be the field 'lang' or 'Lang'; spell one"):
+    with pytest.raises(
+        UsageError, match=r"^`where`: 'LANG' may be the field 'lang' or 'Lang'; spell its name"
+    ):
         rows_where(index, "LANG = 'en'")
 
 
@@ -99,6 +101,6 @@ def test_a_name_that_may_be_two_fields_is_refused(index):
     ],
 )
 def test_anything_but_an_expression_over_fields_is_one_line(index, condition):
-    with pytest.raises(UsageError, match=r"^--where: .*; fields: id, lang, Lang, Title, year, ") as caught:
+    with pytest.raises(UsageError, match=r"^`where`: .*; fields: id, lang, Lang, Title, year, ") as caught:
         rows_where(index, condition)
     assert "\n" not in str(caught.value)

@@ -258,23 +258,23 @@ def test_warnings_teach(settings, caplog):
     ).advise()
     assert caplog.messages == [
         "1 of 6 labels have a single text to train on ('fox'): their vectors are that text's",
-        f"1 texts come with different labels, such as {TEXTS.rows[0].text!r}",
-        "20 texts of dev.csv are in the training text too: its figures will flatter the model",
+        f"1 texts occur with different labels, such as {TEXTS.rows[0].text!r}",
+        "20 texts of dev.csv are also in the training text: they will flatter the model",
     ]
 
 
 @pytest.mark.parametrize(
     ("rows", "given", "message"),
     [
-        (labelled(20, [0]), {}, "all texts have the label 'ant': training wants 2 labels or more"),
-        (labelled(1), {}, "--batch-size: a batch of 8 wants more than the 5 examples there are"),
+        (labelled(20, [0]), {}, "all texts have the label 'ant': training needs at least 2 labels"),
+        (labelled(1), {}, "`batch_size=8`: exceeds the 5 examples"),
         (
             lists(),
             {"loss": "am-softmax"},
-            "--loss am-softmax: takes one label a text, and some texts have a list",
+            "`loss=am-softmax`: takes one label per text, but some texts have a list",
         ),
-        (lists(), {"class_balance": "loss"}, "--class-balance: lists of labels have no balance to set"),
-        (labelled(8, [0, 1, 2]), {"holdout_labels": 2}, "2 of 3 labels leaves 2 held out and 1 to train on"),
+        (lists(), {"class_balance": "loss"}, "`class_balance`: does not apply to multi-label data"),
+        (labelled(8, [0, 1, 2]), {"holdout_labels": 2}, "2 of 3 labels leave 2 held out and 1 to train on"),
     ],
 )
 def test_what_cannot_train_is_refused_before_a_model_is_loaded(settings, rows, given, message):
@@ -287,18 +287,18 @@ def test_what_cannot_train_is_refused_before_a_model_is_loaded(settings, rows, g
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"loss": "softmax", "margin": 0.2}, "--margin: loss softmax has no margin"),
+        ({"loss": "softmax", "margin": 0.2}, "`margin`: loss softmax has no margin"),
         (
             {"loss": "arc-face", "margin": "auto"},
-            "--margin: auto sets a margin in cosine, loss arc-face has none",
+            "`margin`: auto sets a margin in cosine, which loss arc-face does not have",
         ),
-        ({"centres": 2}, "--centres: loss am-softmax uses one centre per class"),
-        ({"loss": "cosface"}, "--loss: unknown loss 'cosface'"),
-        ({"scale": 0.0}, "--scale: 0.0 is not a positive number"),
-        ({"calibrate": 1.0}, "--calibrate: 1.0 is not at least 0 and below 1"),
-        ({"holdout_labels": 1.5}, "--holdout-labels: 1.5 is not a share, or a number"),
-        ({"max_classes": 1}, "--max-classes: 1 is not 2 or more"),
-        ({"class_balance": "some"}, "--class-balance: unknown balance 'some'"),
+        ({"centres": 2}, "`centres`: loss am-softmax uses one centre per class"),
+        ({"loss": "cosface"}, "`loss`: unknown loss 'cosface'"),
+        ({"scale": 0.0}, "`scale`: must be above 0, got 0.0"),
+        ({"calibrate": 1.0}, "`calibrate`: must be at least 0 and below 1, got 1.0"),
+        ({"holdout_labels": 1.5}, "`holdout_labels`: must be a share below 1 or a whole number, got 1.5"),
+        ({"max_classes": 1}, "`max_classes`: must be at least 2, got 1"),
+        ({"class_balance": "some"}, "`class_balance`: unknown balance 'some'"),
         ({"margin": -0.1}, "margin=-0.1"),
     ],
 )

@@ -89,6 +89,6 @@ def test_checkpoints_hold_the_matrices(settings):
 def test_without_the_package_it_is_one_line(settings, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(
-        MissingPackageError, match=r"--lora needs the package peft; pip install 'embedkit\[lora\]'"
+        MissingPackageError, match=r"`lora` needs the package peft; pip install 'embedkit\[lora\]'"
     ):
         train_simcse("out", settings, Examples(SENTENCES.columns, SENTENCES.rows))

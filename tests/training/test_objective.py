@@ -183,8 +183,8 @@ def test_batch_norm_is_refused(toys, part):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"passes": 3}, "passes=3 is neither 1 nor 2"),
-        ({"chunk_tokens": 0}, "chunk_tokens=0 is not 1 or more"),
+        ({"passes": 3}, "passes must be 1 or 2, got 3"),
+        ({"chunk_tokens": 0}, "chunk_tokens must be at least 1, got 0"),
     ],
 )
 def test_settings_out_of_range_are_refused(toys, settings, message):

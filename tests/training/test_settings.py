@@ -32,11 +32,11 @@ def test_a_whole_number_will_do_for_a_decimal_one(folder):
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        ("epochs = 'three'", "a.toml: epochs = 'three' is of another type"),
-        ("batch_size = 2.5", "a.toml: batch_size = 2.5 is of another type"),
-        ("schedule = 'steep'", "a.toml: schedule = 'steep' is of another type"),
-        ("inputs = [1]", "a.toml: inputs = [1] is of another type"),
-        ("head = 1", "a.toml: head = 1 is of another type"),
+        ("epochs = 'three'", "a.toml: epochs = 'three' has another type than expected"),
+        ("batch_size = 2.5", "a.toml: batch_size = 2.5 has another type than expected"),
+        ("schedule = 'steep'", "a.toml: schedule = 'steep' has another type than expected"),
+        ("inputs = [1]", "a.toml: inputs = [1] has another type than expected"),
+        ("head = 1", "a.toml: head = 1 has another type than expected"),
         ("temprature = 1.0", "a.toml: unknown setting 'temprature'; did you mean temperature?"),
     ],
 )
@@ -58,14 +58,14 @@ def test_a_file_that_is_no_toml_is_refused(folder):
 @pytest.mark.parametrize(
     ("given", "line"),
     [
-        ({"batch_size": 1}, "--batch-size: 1 leaves nothing to compare with"),
-        ({"batch_size": 0}, "--batch-size: 0 is not 1 or more"),
-        ({"chunk_size": 0}, "--chunk-size: 0 is not 1 or more"),
-        ({"epochs": 0.0}, "--epochs: 0.0 is not a positive number"),
-        ({"learning_rate": float("nan")}, "--learning-rate: nan is not a positive number"),
-        ({"warmup": -0.1}, "--warmup: -0.1 is not 0 or more"),
-        ({"dropout": 1.0}, "--dropout: 1.0 is not at least 0 and below 1"),
-        ({"optimizer": "adam"}, "--optimizer: unknown optimizer 'adam'; did you mean adamw?"),
+        ({"batch_size": 1}, "`batch_size`: must be at least 2, to have something to compare with, got 1"),
+        ({"batch_size": 0}, "`batch_size`: must be at least 2, to have something to compare with, got 0"),
+        ({"chunk_size": 0}, "`chunk_size`: must be at least 1, got 0"),
+        ({"epochs": 0.0}, "`epochs`: must be above 0, got 0.0"),
+        ({"learning_rate": float("nan")}, "`learning_rate`: must be above 0, got nan"),
+        ({"warmup": -0.1}, "`warmup`: must be at least 0, got -0.1"),
+        ({"dropout": 1.0}, "`dropout`: must be at least 0 and below 1, got 1.0"),
+        ({"optimizer": "adam"}, "`optimizer`: unknown optimizer 'adam'; did you mean adamw?"),
     ],
 )
 def test_values_out_of_range_are_refused(given, line):
@@ -106,13 +106,13 @@ def test_what_was_worked_out_is_worked_out_anew_for_another_batch():
 @pytest.mark.parametrize(
     ("given", "line"),
     [
-        ({"seed": -1}, "--seed: -1 is not between 0 and 4294967295"),
-        ({"seed": 2**32}, "--seed: 4294967296 is not between 0 and 4294967295"),
-        ({"chunk_size": 2**63}, "--chunk-size: 9223372036854775808 is more than 2147483647"),
-        ({"eval_steps": 10**20}, "--eval-steps: 100000000000000000000 is more than 2147483647"),
+        ({"seed": -1}, "`seed`: must be between 0 and 4294967295, got -1"),
+        ({"seed": 2**32}, "`seed`: must be between 0 and 4294967295, got 4294967296"),
+        ({"chunk_size": 2**63}, "`chunk_size`: must be at most 2147483647, got 9223372036854775808"),
+        ({"eval_steps": 10**20}, "`eval_steps`: must be at most 2147483647, got 100000000000000000000"),
         (
             {"scale_with_candidates": 10**20},
-            "--scale-with-candidates: 100000000000000000000 is more than 2147483647",
+            "`scale_with_candidates`: must be at most 2147483647, got 100000000000000000000",
         ),
         ({"temperature": 1e-40}, "temperature=1e-40 is too small for float32"),
     ],
@@ -125,5 +125,5 @@ def test_numbers_that_no_run_can_hold_are_refused(given, line):
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_a_seed_of_held_out_labels_that_cannot_be_drawn_with_is_refused(seed):
-    with pytest.raises(UsageError, match=rf"^--holdout-seed: {seed} is not between 0 and 4294967295$"):
+    with pytest.raises(UsageError, match=rf"^`holdout_seed`: must be between 0 and 4294967295, got {seed}$"):
         AMSoftmaxSettings(holdout_seed=seed)

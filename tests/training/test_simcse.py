@@ -247,7 +247,7 @@ def test_warnings_teach(settings, caplog):
     train_simcse("out", dropout_off, Examples(("text",), rows), PAIRS)
     said = " | ".join(record.getMessage() for record in caplog.records)
     assert "1 of 42 examples repeat an earlier one" in said
-    assert "of dev.tsv are in the training text too" in said
+    assert "of dev.tsv are also in the training text" in said
     assert "dropout is 0: both views of a sentence are equal" in said
     assert "a batch of 8 is less than two chunks of 5" in said
 
@@ -255,10 +255,10 @@ def test_warnings_teach(settings, caplog):
 @pytest.mark.parametrize(
     ("rows", "pairs", "error", "line"),
     [
-        (SENTENCES.rows[:1], [], DataError, "one sentence is nothing to compare: training wants 2 or more"),
+        (SENTENCES.rows[:1], [], DataError, "training needs at least 2 sentences, got 1"),
         (
             SENTENCES.rows[:7], [], UsageError,
-            "--batch-size: a batch of 8 wants more than the 7 examples there are",
+            "`batch_size=8`: exceeds the 7 examples",
         ),
         (
             SENTENCES.rows, [Pair("a", "b", float("nan"))], DataError,
@@ -287,7 +287,7 @@ def test_a_model_that_is_not_there_leaves_nothing(settings):
 def test_an_unfinished_run_is_neither_replaced_nor_changed(settings):
     with pytest.raises(Killed):
         train_simcse("out", settings, SENTENCES, watch=killed_at(3))
-    with pytest.raises(ExistsError, match="an unfinished run is here; --resume continues it"):
+    with pytest.raises(ExistsError, match="is an unfinished run; --resume continues it"):
         train_simcse("out", settings, SENTENCES)
     with pytest.raises(MismatchError, match=r"the unfinished run has learning_rate 0\.001, not 0\.5"):
         train_simcse("out", replace(settings, learning_rate=0.5), SENTENCES, resume=True)
@@ -307,11 +307,11 @@ def test_a_model_that_is_there_is_replaced_by_force_only(settings):
 def test_a_folder_of_somebody_else_is_left_alone(settings):
     Path("out").mkdir()
     Path("out/thesis.tex").write_text("x")
-    with pytest.raises(ExistsError, match="is a folder that holds something else"):
+    with pytest.raises(ExistsError, match="is a folder that contains other files"):
         train_simcse("out", settings, SENTENCES, force=True)
     Path("two.partial").mkdir()
     Path("two.partial/thesis.tex").write_text("x")
-    with pytest.raises(ExistsError, match="is a folder that holds something else"):
+    with pytest.raises(ExistsError, match="is a folder that contains other files"):
         train_simcse("two", settings, SENTENCES, force=True)
 
 
@@ -375,7 +375,7 @@ def test_a_resumed_run_refuses_what_changed_in_place(settings, tmp_path, what):
         content = bytearray(file.read_bytes())
         content[-1] ^= 1
         file.write_bytes(content)
-    named = {"examples": "the training examples of a.txt", "pairs": "the pairs of --eval of dev.tsv",
+    named = {"examples": "the training examples of a.txt", "pairs": "the pairs of `eval` of dev.tsv",
              "model": "the model "}[what]  # fmt: skip
     with pytest.raises(MismatchError, match=f"^out.partial: {named}.* changed after the run had begun"):
         train_simcse("out", settings, Examples(("text",), rows), pairs, resume=True)
@@ -441,7 +441,7 @@ def test_rows_with_unequal_numbers_of_negatives_train(settings):
 @pytest.mark.parametrize("out", [".", ".."])
 def test_a_place_is_no_name_for_a_model(settings, out):
     for count in (1, 2):
-        with pytest.raises(ExistsError, match="is a place, not a name to write to"):
+        with pytest.raises(ExistsError, match="is a directory reference, not a file name"):
             train_seeds(out, SimCSE(settings, SENTENCES), count=count)
 
 
@@ -455,7 +455,7 @@ def test_a_damaged_base_of_a_run_is_one_line(settings, damage, name):
         file.unlink()
     else:
         file.write_bytes({"cut": file.read_bytes()[:-7], "empty": b"", "list": b"[]"}[damage])
-    line = rf"^out\.partial/base: the run cannot go on from this model: {name} is .*; --force starts "
+    line = rf"^out\.partial/base: the run cannot continue from this model: {name} is .*; --force starts "
     with pytest.raises(FormatError, match=line):
         train_simcse("out", settings, SENTENCES, resume=True)
 
@@ -475,7 +475,9 @@ def test_a_run_without_its_list_of_sources_is_one_line(settings):
     with pytest.raises(Killed):
         train_simcse("out", settings, SENTENCES, watch=killed_at(5))
     Path("out.partial/sources.json").unlink()
-    line = r"checkpoint-2: this checkpoint cannot be resumed from: ../../sources.json is missing; .*--force"
+    line = (
+        r"checkpoint-2: the run cannot resume from this checkpoint: ../../sources.json is missing; .*--force"
+    )
     with pytest.raises(FormatError, match=line):
         train_simcse("out", settings, SENTENCES, resume=True)
 
@@ -498,7 +500,7 @@ def test_a_damaged_story_of_a_finished_seed_is_one_line(settings, content):
 
 
 def test_a_seed_too_large_is_refused_before_another_is_trained(settings):
-    with pytest.raises(UsageError, match=r"^--seed: 4294967296 is not between 0 and 4294967295$"):
+    with pytest.raises(UsageError, match=r"^`seed`: must be between 0 and 4294967295, got 4294967296$"):
         train_seeds("out", SimCSE(replace(settings, seed=2**32 - 1), SENTENCES), count=2)
     assert not list(Path().iterdir())
 

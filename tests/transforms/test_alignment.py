@@ -39,7 +39,7 @@ def test_the_first_row_that_differs_is_named(row, cuts):
         list(aligned(batches(cuts=cuts), batches(others, cuts=[7])))
     assert str(caught.value) == (
         f"row {row + 1}: the id is 'd{row}' in the input, 'x' in the target; "
-        "both must hold the same texts in the same order"
+        "both must contain the same texts in the same order"
     )
 
 
@@ -49,7 +49,7 @@ def test_two_counts_are_refused_with_both(mine, theirs, cuts):
     one = batches(IDS[:mine], [cut for cut in cuts if cut < mine])
     with pytest.raises(MismatchError) as caught:
         list(aligned(one, batches(IDS[:theirs])))
-    assert str(caught.value).startswith(f"the input has {mine} rows, the target {theirs}; both must hold")
+    assert str(caught.value).startswith(f"the input has {mine} rows, the target {theirs}; both must contain")
 
 
 def test_nothing_beside_nothing_is_nothing():

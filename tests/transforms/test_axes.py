@@ -102,16 +102,16 @@ def test_the_largest_component_is_positive():
 def test_more_than_the_rank_is_refused_with_both_numbers():
     with pytest.raises(MismatchError) as caught:
         axes(ROWS[:4]).first(5, what="pca")
-    assert str(caught.value) == "pca wants 5 dimensions, the data have rank 3 (4 rows, 8 columns)"
+    assert str(caught.value) == "pca needs 5 dimensions, but the data have rank 3 (4 rows, 8 dimensions)"
 
 
 def test_rows_that_are_all_one_are_refused():
     with pytest.raises(
-        DataError, match=r"^zca wants rows that differ, the data have rank 0 \(9 rows, 8 columns\)$"
+        DataError, match=r"^zca needs rows that differ, but the data have rank 0 \(9 rows, 8 dimensions\)$"
     ):
         axes(np.repeat(ROWS[:1], 9, axis=0)).first(None, what="zca")
 
 
 def test_a_single_row_is_refused():
-    with pytest.raises(DataError, match=r"^a covariance wants 2 rows or more, there is 1$"):
+    with pytest.raises(DataError, match=r"^a covariance needs at least 2 rows, got 1$"):
         axes(ROWS[:1])

@@ -157,6 +157,6 @@ def test_pairs_must_have_the_same_ids_and_other_targets_need_not():
 def test_an_encoder_is_not_led_to_vectors_of_nobody():
     fitted = fit_towards(Procrustes(), source(HASH), source(None, TARGETS))
     with pytest.raises(
-        MismatchError, match=r"^the map takes vectors of hash:dim=8 \w+ to those of an encoder that"
+        MismatchError, match=r"^the map takes vectors of hash:dim=8 \w+ to those of an unknown encoder"
     ):
         with_maps(HASH, [fitted])

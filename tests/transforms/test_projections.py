@@ -90,7 +90,7 @@ def test_the_seed_settles_the_matrix(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_more_dimensions_than_there_are_is_refused(kind):
     name = spec.render(kind(9)).partition(":")[0]
-    with pytest.raises(MismatchError, match=rf"^{name} wants 9 dimensions, vectors have 8$"):
+    with pytest.raises(MismatchError, match=rf"^{name} needs 9 dimensions, vectors have 8$"):
         matrix(kind(9), 8)
 
 

@@ -212,16 +212,16 @@ def test_large_numbers_are_finite():
 @pytest.mark.parametrize("fit", [moments_of, fourth_moments_of, centroid_of])
 @pytest.mark.parametrize("rows", [[], [ROWS[:0]]])
 def test_no_rows_are_refused(fit, rows):
-    with pytest.raises(DataError, match=r"^there are no vectors to fit a map on$"):
+    with pytest.raises(DataError, match=r"^the input contains no vectors to fit a map on$"):
         fit(rows)
 
 
 def test_no_blocks_have_no_width():
     assert width_of([ROWS[:0]]) == 6
-    with pytest.raises(DataError, match=r"^there are no vectors to fit a map on$"):
+    with pytest.raises(DataError, match=r"^the input contains no vectors to fit a map on$"):
         width_of([])
 
 
 def test_two_widths_are_refused():
-    with pytest.raises(MismatchError, match=r"^vectors have 5 columns, those before 6$"):
+    with pytest.raises(MismatchError, match=r"^vectors have 5 dimensions, earlier ones have 6$"):
         moments_of([ROWS, ROWS[:, :5]])

@@ -77,7 +77,7 @@ def advise(
         if (line := passed_over(vectors.source)) and not common.quiet:
             say(line)
     if sample.rows < 2:
-        raise DataError("one row has no neighbours to keep", where=names[0])
+        raise DataError("needs at least 2 rows to have neighbours, got 1", where=names[0])
     rules = rules_for(planned or sample.rows)
     measured = measure(sample, protocol, labelled)
     if picture.plot is not None:
@@ -94,7 +94,7 @@ def advise(
 
 def _rows(rows: float | None) -> int | None:
     if rows is not None and not 2 <= rows < 1e18:
-        raise UsageError(f"{rows:g} is not a number of two or more", where="--rows")
+        raise UsageError(f"must be at least 2, got {rows:g}", where="--rows")
     return None if rows is None else int(rows)
 
 
@@ -152,9 +152,9 @@ def _lines(
     yield f"  {rules.lemma_sharper:>7,}  the same, by the sharper bound of scikit-learn"
     yield f"  {rules.entropy:>7,}  entropy, 8.31 ln N: an order of magnitude, not a distance guarantee"
     if rules.lemma_sharper > widest:
-        yield f"The lemma asks for more than the {widest} columns there are, so it is no help here."
+        yield f"The lemma requires more than the {widest} dimensions of these vectors, so it gives no help."
     yield ""
-    yield f"Measured: of the {protocol.k} nearest neighbours by the full vectors, % that stay"
+    yield f"Measured: % of the {protocol.k} nearest neighbours by the full vectors that are kept"
     held_out = f"{measured.queries:,} held-out rows among {measured.measured:,}"
     yield f"({held_out}; fitted on {measured.fitted:,} others)"
     yield from _table(measured.points, "overlap")
@@ -164,8 +164,8 @@ def _lines(
         yield from _table(measured.points, "spearman")
     yield ""
     yield "svd: principal axes about the origin, pca: about the mean. Whitening moves neighbours on purpose:"
-    yield "judge it with --pairs. int8 (of svd) and sign are codes of 1/4 and 1/32 of the bytes, their best"
-    yield "not scored again by full vectors."
+    yield "judge it with --pairs. int8 (of svd) and sign are codes of 1/4 and 1/32 of the bytes, searched"
+    yield "without rescoring by full vectors."
     yield ""
     yield from _recommendation(measured.choice, following)
 
@@ -183,7 +183,7 @@ def _table(points: list[Point], name: str) -> Iterator[str]:
 
 def _recommendation(choice: Choice | None, following: str | None) -> Iterator[str]:
     if choice is None:
-        yield "Recommended: the full vectors; no map to fewer dimensions keeps enough (--keep asks for less)."
+        yield "Recommended: the full vectors; no map to fewer dimensions keeps enough (lower --keep)."
         return
     point = choice.point
     yield f"Recommended: {point.method} to {point.dim} dimensions,"

@@ -40,7 +40,7 @@ def apply(
 
     relay_warnings(common.quiet)
     if not encoding.transform:
-        raise UsageError("names no map", where="--transform", hint="name it with -t")
+        raise UsageError("is missing", where="--transform", hint="name a map with -t")
     names = input_names(files)
     if output is not None:
         refuse_output(output, resume=False, force=common.force)

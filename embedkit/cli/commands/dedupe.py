@@ -56,7 +56,8 @@ def dedupe(
             fields = free_names(near.document, set(line))
             sys.stdout.buffer.write(orjson.dumps(line | fields, default=str) + b"\n")
         if not common.quiet:
-            say(f"{found:,} of {index.rows:,} documents are as near as {threshold:g} to one before them")
+            what = f"have a cosine of at least {threshold:g} to an earlier one"
+            say(f"{found:,} of {index.rows:,} documents {what}")
 
 
 app = command_app(dedupe, epilog="Example: embedkit dedupe docs.jsonl --threshold .95 > copies.jsonl")

@@ -111,7 +111,7 @@ def _check(output: Path | None, resume: bool, force: bool, shard: str | None, cl
         if given and output is None:
             raise UsageError("needs an output", where=name, hint="name it with -o")
     if resume and force:
-        raise UsageError("--resume and --force contradict each other", hint="give one of them")
+        raise UsageError("cannot be used with --force", where="--resume", hint="omit one of them")
     if shard is not None:
         parse_part(shard)
 
@@ -123,9 +123,9 @@ def _check_dtype(output: Path | None, dtype: DType, shard: str | None) -> None:
     require_numbers(VectorMeta(0, dtype=dtype), output)
     if dtype == "int8" and shard is not None:
         raise UsageError(
-            "int8 codes take their ranges from all parts",
+            "int8 codes need the ranges of the whole corpus, and a slice has only its own",
             where="--shard",
-            hint="merge float32 parts, then embedkit reduce --method int8",
+            hint="encode and merge float32 slices, then run embedkit reduce --method int8",
         )
 
 

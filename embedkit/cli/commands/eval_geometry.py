@@ -94,10 +94,10 @@ def geometry(
 def _refuse_idle(picture: PlotOptions, **given: Any) -> None:
     """Raise UsageError for an option that would change nothing."""
     if given["colour"] is not None and picture.plot is None:
-        raise UsageError("colours a picture, and none is drawn", where="--colour", hint="add --plot FILE")
+        raise UsageError("needs a picture to colour", where="--colour", hint="add --plot FILE")
     for name in ("above", "columns"):
         if given[name] is not None and given["pairs"] is None:
-            raise UsageError("is for pairs, and there are none", where=f"--{name}", hint="add --pairs FILE")
+            raise UsageError("needs scored pairs", where=f"--{name}", hint="add --pairs FILE")
 
 
 def _positives(name: str | None, above: float | None, columns: str | None) -> Positives | None:
@@ -112,7 +112,7 @@ def _positives(name: str | None, above: float | None, columns: str | None) -> Po
     positives = [pair for pair in pairs if pair.score > least]
     if not positives:
         what = f"no pair scores above {least:g}; the scores are {min(scores):g} to {max(scores):g}"
-        raise DataError(what, where=name, hint="see --above")
+        raise DataError(what, where=name, hint="lower --above")
     return Positives(name, positives, least, len(pairs))
 
 

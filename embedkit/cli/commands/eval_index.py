@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from embedkit.evaluation.index.recall import MeasuredPoint
     from embedkit.indexing.store import Index
 
-TIMES = "a query alone: median and 95th percentile of 200; queries/s: all at once"
+TIMES = "per query: median and 95th percentile of 200 single queries; queries/s: all in one batch"
 
 
 def index(
@@ -64,7 +64,7 @@ def index(
         "95 %",
         f"recall@{truth.k}",
         "95 %",
-        "a query",
+        "per query",
         "p95",
         "queries/s",
         "ratio",
@@ -110,13 +110,15 @@ def _protocol(opened: Index, path: Path, asked: QuerySet, k: int, seed: int) -> 
 
     import faiss
 
-    told = f"{path} ({opened.kind}, {opened.metric}, {opened.rows:,} documents, {opened.dimension} columns)"
+    told = (
+        f"{path} ({opened.kind}, {opened.metric}, {opened.rows:,} documents, {opened.dimension} dimensions)"
+    )
     threads = f"{faiss.omp_get_max_threads()} threads on {os.cpu_count()} processors"
     facts = {"index": told, "queries": f"{len(asked.vectors):,} from {asked.source}"}
     facts |= {"truth": f"the {k:,} nearest by exact search of the stored vectors; equal scores count as one"}
     if asked.copies is not None:
-        facts |= {"recall@1": "of queries from documents: the document they were made from"}
-    facts |= {"ratio": "to `search --exact` of this index, which decodes what is kept as codes"}
+        facts |= {"recall@1": "for queries made from documents: of the source document"}
+    facts |= {"ratio": "to `search --exact` of this index, which decodes its codes"}
     facts |= {"times": f"{TIMES}; {threads}"} | interval_facts(1000, seed, over="queries")
     versions = ", ".join(f"{name} {version(name)}" for name in ("embedkit", "numpy", "faiss-cpu"))
     return facts | {"versions": versions}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from embedkit.evaluation.means import Result
 
 HITS = "share a label with the query; ranked by cosine, figures expected over all orders of ties"
-DRAWN = "texts, each as a query and as what others find (jackknife pseudo-values, on the scale of the logit)"
+DRAWN = "texts, each as a query and as a hit of others (jackknife pseudo-values, on the scale of the logit)"
 
 
 def labels(
@@ -58,7 +58,7 @@ def labels(
 
     relay_warnings(common.quiet)
     if holdout and seen:
-        raise UsageError("is the opposite of --seen", where="--holdout", hint="give one of the two")
+        raise UsageError("cannot be used with --seen", where="--holdout", hint="omit one of them")
     inputs = _read(input_names(files), gallery or [], label_field, reading)
     systems = comparison.systems(encoding)
     choose, choice = _choice(systems, holdout=holdout, seen=seen)
@@ -94,7 +94,9 @@ def _read(queries: list[str], gallery: list[str], label_field: str | None, readi
     if [*queries, *gallery].count("-") > 1:
         raise UsageError("standard input can be read only once", where="--gallery")
     if reading.id_field is not None:
-        raise UsageError("is for records; no figure needs the ids of labelled texts", where="--id-field")
+        raise UsageError(
+            "does not apply, because labelled texts are measured without ids", where="--id-field"
+        )
     files = [names for names in (queries, gallery) if names]
     return [Set(names, read_labelled(names, reading.format(), label_field)) for names in files]
 
@@ -112,12 +114,16 @@ def _choice(systems: Sequence[System], *, holdout: bool, seen: bool) -> tuple[Ch
     told = " and ".join(f"{model} ({len(names):,} labels)" for model, names in trained.items())
     if holdout:
         names = frozenset[str]().union(*trained.values())
-        words = f"not trained on by {told}" if told else "that are unseen, as all are: no model tells of any"
+        words = (
+            f"not trained on by {told}"
+            if told
+            else "that no model was trained on; no model lists its labels, so these are all"
+        )
         return (lambda texts: held_out(texts, names)), {"holdout": f"only texts of labels {words}"}
     if not trained:
         models = ", ".join(dict.fromkeys(system.settings.model for system in systems))
-        what = f"nothing tells which labels {models} was trained on"
-        raise UsageError(what, where="--seen", hint="a folder with labels.safetensors does")
+        what = f"the training labels of {models} are unknown"
+        raise UsageError(what, where="--seen", hint="name a folder with labels.safetensors")
     names = frozenset.intersection(*trained.values())
     return (lambda texts: seen_only(texts, names)), {"seen": f"only texts of labels trained on by {told}"}
 
@@ -134,8 +140,8 @@ def _trained(systems: Sequence[System]) -> dict[str, frozenset[str]]:
 def _kept(each: Set, choose: Choose) -> Set:
     texts = choose(each.texts)
     if not len(texts):
-        what = f"no text is left of {len(each.texts):,}: none is of such a label"
-        raise DataError(what, where=", ".join(each.files), hint="see --holdout and --seen")
+        what = f"none of the {len(each.texts):,} texts has a label that is measured"
+        raise DataError(what, where=", ".join(each.files), hint="omit --holdout or --seen")
     return each._replace(texts=texts)
 
 
@@ -165,8 +171,8 @@ def _protocol(sets: Sequence[Set], left_out: int) -> Facts:
     return {
         "files": _named(sets[0]),
         "gallery": found,
-        "labels": f"{len(names):,}, {'lists of them' if multiple else 'one a text'}",
-        "queries": f"{len(queries) - left_out:,}; {left_out:,} left out, for which there is nothing to find",
+        "labels": f"{len(names):,}, {'lists of them' if multiple else 'one per text'}",
+        "queries": f"{len(queries) - left_out:,}; {left_out:,} left out, because no text shares their labels",
         "hits": HITS,
     }
 

@@ -43,7 +43,7 @@ def export(
 ) -> None:
     """Write a model with its maps baked in as a sentence-transformers folder, or a map alone."""
     relay_warnings(common.quiet)
-    _refuse(encoding, _RUNNING, "is chosen where the export is used; it is no part of it")
+    _refuse(encoding, _RUNNING, "is set where the exported model is used, and is not part of it")
     kind = format or _format_of(output)
     if kind == "folder":
         _export_folder(output, encoding, common)
@@ -72,11 +72,11 @@ def _export_map(output: Path, kind: Format, encoding: EncoderOptions, common: Co
     from embedkit.data.affine import AffineMap
     from embedkit.embedding.export.map_file import export_map
 
-    _refuse(encoding, _BAKED, f"has no place in a {kind} file, which holds the map alone")
+    _refuse(encoding, _BAKED, f"does not apply to a {kind} file, which contains only the map")
     if not encoding.transform:
-        raise UsageError("names no map", where="--transform", hint="name it with -t")
+        raise UsageError("is missing", where="--transform", hint="name a map with -t")
     if output.resolve() in [path.resolve() for path in encoding.transform]:
-        raise UsageError("is the map that is exported", where=str(output), hint="choose another name")
+        raise UsageError("is the map to export", where=str(output), hint="choose another name")
     transform = reduce(AffineMap.then, encoding.maps())
     if (identity := encoding.declared()) is not None:
         transform.require_input(identity)

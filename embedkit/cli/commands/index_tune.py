@@ -52,7 +52,7 @@ def tune(
 
     relay_warnings(common.quiet)
     if recall is not None and not 0 < recall <= 1:
-        raise UsageError(f"{recall:g} is not a share above 0, at most 1", where="--recall")
+        raise UsageError(f"must be above 0 and at most 1, got {recall:g}", where="--recall")
     index = Index.open(path)
     asked = asked_queries(index, queries, reading, encoding, common.seed)
     truth = find_truth(asked.vectors, stored(index), k, asked.copies)
@@ -69,7 +69,7 @@ def report_tuning(common: Common, path: Path, found: Tuning, point: OperatingPoi
         facts: dict[str, Any] = {"index": readable_name(path), **found.to_json()}
         print(json.dumps(facts | {"chosen": point and dict(point.settings)}))
         return
-    heads = ["setting", f"recall@{found.k}", "95 %", "a query", "queries/s"]
+    heads = ["setting", f"recall@{found.k}", "95 %", "per query", "queries/s"]
     print_table(heads, [_cells(each) for each in found.points])
     if not common.quiet:
         say(f"{path}: {found.queries:,} queries from {found.source}")

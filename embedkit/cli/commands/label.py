@@ -80,15 +80,18 @@ def label(
         with Progress(common.quiet or output is None, reader) as progress:
             none = write_predictions(predicted, out, chosen, progress.add, lists=lists)
         if not reader.read:
-            raise DataError("there is no text in the input", where=reader.name)
+            raise DataError("the input contains no text", where=reader.name)
     _close(common, reader, progress, output, none)
 
 
 def _check(encoding: EncoderOptions, output: Path | None, format: LabelFormat | None) -> None:
     if encoding.transform:
-        raise UsageError("label vectors lie in the model's own space, without maps", where="--transform")
+        raise UsageError(
+            "cannot be used, because label vectors lie in the model's own space, without maps",
+            where="--transform",
+        )
     if output is not None and format == "table":
-        raise UsageError("a table is for a terminal", where="--format", hint="a FILE gets jsonl")
+        raise UsageError("table is only for a terminal", where="--format", hint="write jsonl to the file")
 
 
 def _threshold(given: str | None, labels: LabelVectors) -> float | None:
@@ -103,7 +106,7 @@ def _threshold(given: str | None, labels: LabelVectors) -> float | None:
     with contextlib.suppress(ValueError):
         if least <= (value := float(given)) <= 1:  # NaN is not
             return value
-    raise UsageError(f"{given!r} is not {what} from {least} to 1, nor none", where="--threshold")
+    raise UsageError(f"must be {what} from {least} to 1, or none, got {given!r}", where="--threshold")
 
 
 @contextlib.contextmanager
@@ -133,7 +136,8 @@ def _close(common: Common, reader: RecordReader, progress: Progress, output: Pat
         facts |= {"seconds": round(progress.seconds, 3), "blank": reader.blank, "skipped": reader.skipped}
         print(json.dumps(facts))
     elif not common.quiet:
-        count = f"{progress.rows:,} text{'s' * (progress.rows != 1)} labelled, {none:,} of them none of these"
+        count = f"{progress.rows:,} text{'s' * (progress.rows != 1)} labelled"
+        count += f", {none:,} matched none of the labels"
         say(f"{count}, in {progress.seconds:.1f} s -> {output}{f'; {over}' if over else ''}")
 
 

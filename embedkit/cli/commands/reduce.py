@@ -63,15 +63,17 @@ def reduce(
 def _check(output: Path, method: str, dim: int | None, centre: bool) -> None:
     where = f"--method {method}"
     if centre and method != "sign":
-        raise UsageError("is for --method sign", where="--centre", hint="embedkit fit centre is a map of it")
+        raise UsageError(
+            "applies only to --method sign", where="--centre", hint="centre by a map: embedkit fit centre"
+        )
     if method in CODES and output.suffix in (".safetensors", ".npy", ".parquet", ".arrow", ".jsonl"):
         raise UsageError(
-            f"codes are no affine map and no plain numbers, so they are not written as {output.suffix}",
+            f"codes are neither an affine map nor plain numbers and cannot be written as {output.suffix}",
             where=str(output),
             hint="name a folder, such as docs.codes.vec",
         )
     if method not in CODES and dim is None:
-        raise UsageError("needs to know how many dimensions", where=where, hint="name them with --dim")
+        raise UsageError("needs a number of dimensions", where=where, hint="set it with --dim")
     if method not in CODES and output.suffix == ".vec":
         raise UsageError(
             f"{method} makes a map, not vectors",
@@ -80,7 +82,7 @@ def _check(output: Path, method: str, dim: int | None, centre: bool) -> None:
         )
     if method == "int8" and dim is not None:
         raise UsageError(
-            "keeps every column", where=where, hint="leave out --dim, or put a map before with -t"
+            "keeps every dimension", where=where, hint="omit --dim, or apply a map first with -t"
         )
 
 
@@ -133,7 +135,7 @@ def _centred(vectors: VectorInput, encoding: EncoderOptions) -> AffineMap:
     source, meta = vectors.source, vectors.meta
     if not isinstance(source, VectorSet):
         raise UsageError(
-            "reads vectors twice, for their mean and for the signs",
+            "needs to read the vectors twice, for their mean and for the signs",
             where="--centre",
             hint="make a vector set first, with embedkit encode -o",
         )

@@ -39,7 +39,7 @@ def report(
     from embedkit.evaluation.report import page
 
     if output is None:
-        raise UsageError("is missing", where="-o", hint="name the page: -o report.html")
+        raise UsageError("is missing", where="-o", hint="name the page with -o report.html")
     refuse_existing(output, force=common.force)
     documents = [(name, _content(name)) for name in input_names(files)]
     write_whole(output, page.report(documents, title).encode())

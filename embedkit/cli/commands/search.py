@@ -126,7 +126,7 @@ def _questions(names: list[str], format: TextFormat) -> Iterator[list[Record]]:
         for window in windows(reader, first=64):
             for record in window:
                 if record.id in seen:
-                    what, hint = f"query id {record.id!r} comes twice", "give every query an id of its own"
+                    what, hint = f"query id {record.id!r} occurs twice", "give every query an id of its own"
                     raise DataError(what, where=reader.name, hint=hint)
                 if not record.text.strip():
                     raise DataError(f"the query of id {record.id!r} is empty", where=reader.name)

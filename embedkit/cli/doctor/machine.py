@@ -24,7 +24,7 @@ def machine() -> Iterator[Finding]:
     yield _processor()
     yield _instructions(_flags(Path("/proc/cpuinfo")))
     limits = [f"{name}={os.environ[name]}" for name in _THREADS if name in os.environ]
-    yield Finding("machine", "threads", ", ".join(limits) or "as many as processors")
+    yield Finding("machine", "threads", ", ".join(limits) or "as many as there are processors")
     yield _memory()
     cards = _cards()
     yield Finding("machine", "graphics card", cards or "none", "" if cards else "the processor computes")
@@ -83,14 +83,14 @@ def cache() -> Iterator[Finding]:
     files = [file for file in folder.rglob("*") if file.is_file()]
     compiled = len(list(folder.glob("compiled/*/entry.json")))
     held = f"{size(sum(file.stat().st_size for file in files))} in {len(files):,} files"
-    yield Finding("cache", "folder", str(folder), "all of it can be made again: rm -r is safe")
+    yield Finding("cache", "folder", str(folder), "everything in it can be recomputed: rm -r is safe")
     yield Finding("cache", "holds", f"{held}, {compiled} of them compiled models" if files else "nothing")
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
     how = "set EMBEDKIT_CACHE to a folder that can be written"
     yield Finding("cache", "writable", "yes" if writable else "no", "" if writable else how, not writable)
     free = shutil.disk_usage(there).free
-    little = "models are compiled anew each time when it is full" if free < _LITTLE else ""
+    little = "when it is full, models are compiled again each time" if free < _LITTLE else ""
     yield Finding("cache", "free", size(free), little)
 
 

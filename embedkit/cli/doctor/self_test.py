@@ -68,7 +68,5 @@ def _compare() -> str:
     plain = load("minilm", device="cpu", runtime="torch", precision="fp32").encode(texts)
     lowest = float(np.min(np.sum(compiled * plain, axis=1)))
     if not lowest >= _LEAST_COSINE:
-        raise ArithmeticError(
-            f"a cosine of {lowest:.6f} between the two, at least {_LEAST_COSINE} is expected"
-        )
+        raise ArithmeticError(f"the lowest cosine is {lowest:.6f}, expected at least {_LEAST_COSINE}")
     return f"lowest cosine {lowest:.6f}"

@@ -143,7 +143,7 @@ def protocol_of(sets: Sequence[GeometryResult], asked: GeometryRequest, shared: 
         found, identity = each.geometry, each.meta.identity
         size = f"{found.rows:,} rows of {found.dimension} dimensions, rank {found.spectrum.rank}"
         facts[f"vectors{suffix}"] = f"{each.name} ({size}; {found.norms.zeros:,} zero vectors)"
-        facts[f"model{suffix}"] = "nobody said" if identity is None else str(identity)
+        facts[f"model{suffix}"] = "unknown" if identity is None else str(identity)
     first, protocol = sets[0].geometry, asked.protocol
     facts["drawn"] = f"rows by a hash of their ids, seed {protocol.seed}; norms and spectrum are of all rows"
     facts["pairs"] = f"{first.pairs:,} random pairs of rows, no row in two of them"
@@ -162,5 +162,5 @@ def protocol_of(sets: Sequence[GeometryResult], asked: GeometryRequest, shared: 
 
 def _neighbours(found: Geometry, protocol: GeometryProtocol) -> str:
     if found.hubness is None:
-        return f"too few rows: they want {protocol.k + 1} that are not zero"
+        return f"too few rows: {protocol.k + 1} that are not zero are needed"
     return f"hubs and anti-hubs among {found.hubness.rows:,} rows"

@@ -130,7 +130,7 @@ def read_queries(names: Sequence[str], task: Task, reading: TextOptions) -> Quer
         for record in reader:
             name = compared(record.id)
             if name in kept:
-                raise DataError(f"id {name!r} comes twice", where=reader.name)
+                raise DataError(f"id {name!r} occurs twice", where=reader.name)
             first = first or name
             if name in task.qrels:
                 kept[name] = record

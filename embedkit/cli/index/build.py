@@ -62,7 +62,7 @@ def dry_run(
 def require_queries(queries: Path | None, wishing: WishOptions) -> None:
     """Raise UsageError for a file of queries that is given without a recall, or does not exist."""
     if queries is not None and wishing.recall is None:
-        raise UsageError("is for measuring a recall", where="--queries", hint="ask for a --recall")
+        raise UsageError("applies only with --recall", where="--queries")
     if queries is not None and not queries.exists():
         raise UsageError("no such file", where=str(queries))
 
@@ -157,8 +157,8 @@ def _tuning(
 def _require_latency(index: Index, point: OperatingPoint | None, wishing: WishOptions) -> None:
     wishes = wishing.wishes()
     if wishing.latency is not None and point is not None and point.milliseconds > 1000 * wishes.latency:
-        what = f"a query takes {point.milliseconds:.3g} ms at {point}, {wishing.latency} were asked for"
-        raise EmbedkitError(what, where=str(index.path), hint="it is there; ask for less recall")
+        what = f"a query takes {point.milliseconds:.3g} ms at {point}, more than --latency {wishing.latency}"
+        raise EmbedkitError(what, where=str(index.path), hint="the index is kept; lower --recall")
 
 
 def _report(

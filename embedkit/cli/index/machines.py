@@ -58,16 +58,18 @@ class FleetOptions:
         """Raise UsageError for options that cannot be combined, and for an invalid rate."""
         if self.machines is None and (self.rate is not None or self.model is not None):
             where = "--rate" if self.rate is not None else "--model"
-            raise UsageError("says nothing of one machine's index", where=where, hint="add --machines")
+            raise UsageError("applies only with --machines", where=where)
         if self.rate is not None and self.model is not None:
-            raise UsageError("a rate that is given is not measured", where="--rate", hint="leave out --model")
+            raise UsageError(
+                "replaces the measurement that --model sets", where="--rate", hint="omit one of them"
+            )
         if self.rate is not None and not 0 < self.rate < float("inf"):
-            raise UsageError(f"{self.rate:g} is not a number of texts above 0", where="--rate")
+            raise UsageError(f"must be above 0 texts per second, got {self.rate:g}", where="--rate")
 
     def measured(self) -> tuple[float, str]:
         """Return the texts per second that a machine encodes, and the source of this rate."""
         if self.rate is not None:
-            return self.rate, "as given by --rate"
+            return self.rate, "set by --rate"
         import os
         from itertools import islice
 
@@ -84,8 +86,8 @@ class FleetOptions:
 def print_fleet(fleet: Fleet, shape: list[Fleet], rate_from: str) -> None:
     """Print the cost by number of machines, then the cost of the requested number, term by term."""
     heads = [
-        "", "index of each", "machines", "encoding", "building", "machine-hours", "memory of each",
-        "index in all", "a query", "recall", "machine-hours a million queries",
+        "", "index per machine", "machines", "encoding", "building", "machine-hours", "memory per machine",
+        "index in all", "per query", "recall", "machine-hours per million queries",
     ]  # fmt: skip
     print_table(heads, [_row(fleet, each) for each in shape], texts=2)
     print()
@@ -114,20 +116,21 @@ def _lines(fleet: Fleet, rate_from: str) -> Iterator[str]:
     rows, machines, cost = fleet.rows, fleet.machines, fleet.segment.chosen.cost
     hours, share = fleet.encode_hours, f"{fleet.share:,} rows"
     yield f"{machines:,} machines: {rows:,} rows / {machines:,} = {share} each"
-    yield f"  rate       {fleet.rate:,.0f} texts a second, {rate_from}"
+    yield f"  rate       {fleet.rate:,.0f} texts per second, {rate_from}"
     yield (
-        f"  encoding   {share} / {fleet.rate:,.0f} = {in_seconds(3600 * hours)} in each = "
+        f"  encoding   {share} / {fleet.rate:,.0f} = {in_seconds(3600 * hours)} per machine = "
         f"{machines * hours:,.3g} machine-hours; memory does not grow with rows"
     )
-    yield f"  vectors    {rows:,} rows x {fleet.dimension} columns x 4 = {in_bytes(fleet.vector_bytes)}"
+    yield f"  vectors    {rows:,} rows x {fleet.dimension} dimensions x 4 = {in_bytes(fleet.vector_bytes)}"
     building = machines * fleet.build_hours
-    yield f"  building   {in_seconds(cost.build_seconds)} in each = {building:,.3g} machine-hours"
-    yield f"  index      {in_bytes(cost.disk)} each x {machines:,} = {in_bytes(fleet.index_bytes)}"
+    yield f"  building   {in_seconds(cost.build_seconds)} per machine = {building:,.3g} machine-hours"
+    yield f"  index      {in_bytes(cost.disk)} per machine x {machines:,} = {in_bytes(fleet.index_bytes)}"
+    threads = f"{fleet.segment.machine.threads} thread(s) per machine"
     yield (
-        f"  searching  {in_seconds(fleet.query_seconds)} in all of them at once, the network left out; "
-        f"{fleet.segment.machine.threads} thread(s) of each: {fleet.queries_a_second:,.3g} queries a second"
+        f"  searching  {in_seconds(fleet.query_seconds)} in all of them at once, without the network; "
+        f"{threads}: {fleet.queries_a_second:,.3g} queries per second"
     )
-    yield "and of each machine:"
+    yield "and per machine:"
     yield from arithmetic(fleet.segment)
 
 

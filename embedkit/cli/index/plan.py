@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from embedkit.indexing.planning.plan import Candidate, Plan, Wishes
 
 _LOADED = 180_000_000  # bytes of libraries, their threads and buffers, measured while building a million rows
-_PANEL = "What the index shall do"
+_PANEL = "Requirements"
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class WishOptions:
         from embedkit.indexing.planning.plan import LATENCY, RECALL, Wishes
 
         if self.recall is not None and not 0 < self.recall <= 1:
-            raise UsageError(f"{self.recall:g} is not a share above 0, at most 1", where="--recall")
+            raise UsageError(f"must be above 0 and at most 1, got {self.recall:g}", where="--recall")
         memory = math.inf if self.max_memory is None else read_bytes(self.max_memory, where="--max-memory")
         latency = LATENCY if self.latency is None else read_seconds(self.latency, where="--latency")
         return Wishes(RECALL if self.recall is None else self.recall, memory, latency)
@@ -89,7 +89,7 @@ def process_bytes() -> int:
 
 def print_plan(plan: Plan) -> None:
     """Print all candidates, with the chosen one marked, then its costs, term by term."""
-    heads = ["", "kind", "disk", "building", "searching", "build time", "a query", "recall", "leaves open"]
+    heads = ["", "kind", "disk", "building", "searching", "build time", "per query", "recall", "misses"]
     rows = [_row(plan, each) for each in plan.candidates]
     print_table(heads, rows, texts=2)
     print()
@@ -100,17 +100,17 @@ def print_plan(plan: Plan) -> None:
 def arithmetic(plan: Plan) -> Iterator[str]:
     """Yield the arithmetic of the chosen kind, one line per sum."""
     cost = plan.chosen.cost
-    yield f"{plan.chosen.spec}: for {plan.rows:,} rows of {plan.dimension} columns"
+    yield f"{plan.chosen.spec}: for {plan.rows:,} rows of {plan.dimension} dimensions"
     yield f"  on disk    {_sum((*cost.mapped, *cost.unmapped))}, without the documents"
     yield f"  building   {in_bytes(plan.process)} for the process + {_sum(cost.building)}"
     yield f"  searching  {in_bytes(plan.process)} for the process + {_sum(cost.mapped)}"
     if plan.chosen.fails:
-        yield f"  leaves open: {', '.join(plan.chosen.fails)}; no kind does all that is wished for"
+        yield f"  misses: {', '.join(plan.chosen.fails)}; no kind meets all requirements"
     wishes = plan.wishes
     memory = "any memory" if math.isinf(wishes.max_memory) else f"{in_bytes(wishes.max_memory)} of memory"
-    yield f"wished for: recall {wishes.recall:g}, {memory}, {in_seconds(wishes.latency)} a query"
+    yield f"required: recall {wishes.recall:g}, {memory}, {in_seconds(wishes.latency)} per query"
     yield f"machine: {plan.machine}"
-    yield "recall is expected from sentences of Wikipedia by minilm; `index tune` measures it"
+    yield "recall is estimated from sentences of Wikipedia by minilm; measure it with embedkit index tune"
 
 
 def plan_facts(plan: Plan) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def _facts(plan: Plan, each: Candidate) -> dict[str, Any]:
 
 
 def _sum(terms: tuple[Term, ...]) -> str:
-    """Return terms with their bytes: 1,000 rows x columns x 4 = 1,000 x 1,024 = 1.02 MB."""
+    """Return terms with their bytes: 1,000 rows x dimensions x 4 = 1,000 x 1,024 = 1.02 MB."""
     parts = [f"{term.what}: {term.number:,} x {term.each:,.10g} = {in_bytes(term.bytes)}" for term in terms]
     total = f" = {in_bytes(sum(term.bytes for term in terms))}" if len(terms) > 1 else ""
     return " + ".join(parts) + total

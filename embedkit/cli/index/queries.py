@@ -40,7 +40,7 @@ def asked_queries(
 
 def tuned_line(path: Path, found: Tuning, point: OperatingPoint) -> str:
     """Return the closing line, which states how the index is searched from now on."""
-    return f"{path}: searched with {point}, recall@{found.k}, {point.milliseconds:.3g} ms a query"
+    return f"{path}: searched with {point}, recall@{found.k}, {point.milliseconds:.3g} ms per query"
 
 
 def _read_vectors(index: Index, name: str, reading: TextOptions, encoding: EncoderOptions) -> Floats:
@@ -54,14 +54,14 @@ def _read_vectors(index: Index, name: str, reading: TextOptions, encoding: Encod
         if not isinstance(source, RecordReader):
             blocks = [batch.vectors for batch in source if len(batch.vectors)]
             if not blocks:
-                raise UsageError("there is no query in it", where=name)
+                raise UsageError("contains no query", where=name)
             if blocks[0].shape[1] != index.dimension:
-                what = f"has {blocks[0].shape[1]} columns, the index {index.dimension}"
+                what = f"has vectors of {blocks[0].shape[1]} dimensions, the index has {index.dimension}"
                 raise MismatchError(what, where=name)
             return np.concatenate(blocks)
         texts = [record.text for record in source]
         if not texts:
-            raise UsageError("there is no query in it", where=name)
+            raise UsageError("contains no query", where=name)
     encoder = encoding.load_for(index.identity, index.map, where=str(index.path))
     index.require_encoder(encoder)
     vectors = encoder.encode(texts, "query")

@@ -41,7 +41,7 @@ def _fit(one: Thing, other: Thing) -> tuple[bool | None, str]:
             return _width(thing.transform, beside.dimension)
     for thing in (one, other):
         if thing.identity is None and thing.transform is None:
-            return None, f"{thing.name} does not say which encoder it comes from"
+            return None, f"{thing.name} does not state its encoder"
     assert one.identity is not None
     assert other.identity is not None
     return _same_space(one.identity, other.identity, one.name, other.name)
@@ -71,10 +71,10 @@ def _takes(transform: AffineMap, identity: Identity, name: str) -> tuple[bool, s
 
 def _width(transform: AffineMap, dimension: int) -> tuple[bool | None, str]:
     """Return whether a map takes vectors of which only the dimension is known."""
-    wants = f"the map wants {transform.input_dimension} columns, the vectors have {dimension}"
+    wants = f"the map expects {transform.input_dimension} dimensions, the vectors have {dimension}"
     if transform.input_dimension != dimension:
         return False, wants
-    return None, f"{wants}, but nobody knows of which encoder"
+    return None, f"{wants}, but their encoder is unknown"
 
 
 def _chain(first: AffineMap, second: AffineMap, mine: str, others: str) -> tuple[bool, str]:

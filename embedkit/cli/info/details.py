@@ -54,7 +54,7 @@ def story_facts(folder: Path) -> dict[str, Any]:
         raise FormatError(
             f"{STORY} is damaged ({type(error).__name__}: {error})",
             where=str(folder),
-            hint="remove the file, which only says how the model was made, or make the model again",
+            hint="remove the file, which only records how the model was made, or make the model again",
         ) from None
 
 
@@ -81,10 +81,10 @@ def unfinished_facts(folder: Path) -> dict[str, Any]:
     """Return the progress of a training run that was killed or is still running."""
     checkpoints = [path.name for path in (folder / "checkpoints").glob("checkpoint-*")]
     return {
-        "type": "training run that is not finished",
+        "type": "unfinished training run",
         **{f"last {name.replace('_', ' ')}": value for name, value in _last_line(folder).items()},
         "checkpoints": sorted(checkpoints, key=lambda name: (len(name), name)),  # ordered by step
-        "goes on with": f"the command that made it, and --resume -o {folder.with_suffix('').name}",
+        "goes on with": f"the command that began it, with --resume -o {folder.with_suffix('').name}",
     }
 
 

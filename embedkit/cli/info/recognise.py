@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from embedkit.data.affine import AffineMap
     from embedkit.data.identity import Identity
 
-_NONE = "is no index, vectors, map, label vectors, model, run of hits or evaluation"
+_NONE = "is not an index, vectors, a map, label vectors, a model, a run of hits or an evaluation"
 
 
 class Thing(NamedTuple):
@@ -176,7 +176,9 @@ def _model(path: Path, name: str) -> Thing:
 def _codes(meta: Any) -> dict[str, Any]:
     if not meta.holds_codes:
         return {}
-    what = {"binary": "signs, a bit a column", "int8": "a byte a column, in its range"}[meta.dtype]
+    what = {"binary": "signs, one bit per dimension", "int8": "one byte per dimension, in its range"}[
+        meta.dtype
+    ]
     return {"codes": what, "bytes a vector": meta.vector_bytes}
 
 

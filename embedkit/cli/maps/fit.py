@@ -86,7 +86,9 @@ def _check_target(settings: Any, target: str | None) -> None:
     if target is not None and need == "none":
         classes = {name: spec.kind_class("transform", name) for name in spec.kinds("transform")}
         able = [name for name, cls in classes.items() if need_of_target(cls) != "none"]
-        raise UsageError(f"{kind} takes none", where="--target", hint=f"{' and '.join(able)} do")
+        raise UsageError(
+            f"does not apply to {kind}", where="--target", hint=f"only {' and '.join(able)} take one"
+        )
 
 
 def with_seed(settings: Any, seed: int) -> Any:
@@ -98,7 +100,7 @@ def with_seed(settings: Any, seed: int) -> Any:
     if given is None or seed in (0, given):
         return settings
     if given:
-        raise UsageError(f"{seed} is not the seed={given} of {spec.render(settings)}", where="--seed")
+        raise UsageError(f"{seed} contradicts the seed={given} of {spec.render(settings)}", where="--seed")
     return spec.parse("transform", f"{spec.render(settings)},seed={seed}")
 
 

@@ -88,7 +88,7 @@ def _tell(tuning: TunedWhitening, fitted: AffineMap, output: Path, pairs: str, c
         "chosen": _named(tuning.chosen),
         "why": _reason(tuning),
         "held out": f"Spearman {_figure(tuning.held_out)}, gain {_figure(tuning.held_out_gains, '+')}: "
-        f"each fold scored under what is chosen on the {FOLDS - 1} others",
+        f"each fold is scored by the choice on the {FOLDS - 1} others",
         "pairs": f"{pairs}, {FOLDS} folds, seed {common.seed}; figures are means over folds, times 100",
         "fitted on": f"{story['rows']:,} rows",
     }
@@ -126,12 +126,12 @@ def _named(candidate: WhiteningCandidate) -> str:
 
 
 def _reason(tuning: TunedWhitening) -> str:
-    asked = f"more than {SURE} standard errors are asked for"
+    asked = f"a sure gain exceeds {SURE} standard errors"
     if tuning.chosen.settings is None:
         gains = _figure(tuning.best_gains, "+")
-        return f"no gain is sure: the best of {FOLDS - 1} folds gains {gains} on the other one; {asked}"
+        return f"no gain is sure: the best of {FOLDS - 1} folds gains {gains} on the remaining one; {asked}"
     gains = _figure(tuning.chosen.gains, "+")
-    return f"gains {gains}, where {asked}, and is the simplest within one error of the best"
+    return f"gains {gains}; {asked}, and this is the simplest map within one error of the best"
 
 
 def _figure(values: Float64, sign: str = "") -> str:

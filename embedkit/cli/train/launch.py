@@ -53,7 +53,7 @@ def one_voice() -> Iterator[None]:
         if not is_loss(error):
             raise
         if is_first():
-            say("another process of this run has ended; --resume goes on from the last checkpoint")
+            say("another process of this run has ended; continue from the last checkpoint with --resume")
         raise typer.Exit(1) from None
     part()
 

@@ -191,16 +191,16 @@ def is_done(output: Path | None, settings: RunSettings, training: TrainOptions, 
     cannot be written.
     """
     if output is None and not training.check_exact:
-        raise UsageError("names no folder", where="--output", hint="name it with -o")
+        raise UsageError("is missing", where="--output", hint="name a folder with -o")
     if training.check_exact and launched() > 1:
-        raise UsageError("proves what one process does", where="--check-exact", hint="leave the launcher out")
+        raise UsageError("runs in one process only", where="--check-exact", hint="omit the launcher")
     if output is None:
         return False
     from embedkit.training.run_folder import is_trained, refuse_run
 
     if training.resume and is_trained(output):
         if not common.quiet:
-            say(f"{output}: is trained already")
+            say(f"{output}: is already trained")
         return True
     refuse_run(output, settings.files, resume=training.resume, force=common.force)
     return False

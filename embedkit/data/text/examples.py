@@ -104,7 +104,7 @@ def read_examples(
             part = _read(stream, format, columns)
         found = part if found is None or not found.rows else _joined(found, part, name, names[0])
     if found is None or not found.rows:
-        raise DataError("there is no text in the input", where=", ".join(names) or None)
+        raise DataError("the input contains no text", where=", ".join(names) or None)
     return found
 
 
@@ -140,7 +140,7 @@ def _skipped(error: Exception, place: str, format: TextFormat) -> int:
     if format.on_error == "skip":
         return 1
     what = error.what if isinstance(error, DataError) else str(error)
-    hint = getattr(error, "hint", None) or "--on-error skip passes over such records"
+    hint = getattr(error, "hint", None) or "pass over such records with `on_error=skip`"
     raise DataError(what, where=place, hint=hint) from None
 
 
@@ -184,7 +184,7 @@ def _by_name(
         raise DataError("has no column of text", where=where, hint=it_has(list(rows[0][1])))
     if len(texts) > 1 or _stem(texts[0]) in NEGATIVES:
         what = "has no columns with common names for an anchor and a positive"
-        hint = f"{it_has(names)}; name them with --columns ANCHOR,POSITIVE, or name one column of sentences"
+        hint = f"{it_has(names)}; name them with `columns=ANCHOR,POSITIVE`, or name one column of sentences"
         raise DataError(what, where=where, hint=hint)
     return texts[0], None, ()
 
@@ -214,8 +214,8 @@ def _require_no_numbers(names: Sequence[str], rows: list[tuple[str, Row]], where
     """Raise DataError for a column of an anchor or a positive that holds numbers alone."""
     for name in names:
         if numbers := _numbers(name, rows):
-            what = f"column {name!r} has {shown(numbers[0])} where a text belongs"
-            raise DataError(what, where=where, hint="--columns names the columns of text")
+            what = f"column {name!r} has {shown(numbers[0])} where text is expected"
+            raise DataError(what, where=where, hint="name the columns of text with `columns`")
 
 
 def _is_data(names: list[str], rows: list[tuple[str, Row]]) -> bool:
@@ -238,7 +238,7 @@ def _numbered(
     """Return all rows, including the first line, with their columns named by number, and those names."""
     for number, cell in enumerate(first, 1):
         if not cell.strip() or _is_number(cell):
-            what = f"has no header, and {shown(cell)} in column {number} where a text belongs"
+            what = f"has no header, and {shown(cell)} in column {number} where text is expected"
             raise DataError(what, where=f"{where}:1", hint="name the columns in a first line")
     names = [f"column {number}" for number in range(1, len(first) + 1)]
     values = [(f"{where}:1", first), *((place, list(row.values())) for place, row in rows)]
@@ -257,7 +257,7 @@ def _sentence(row: Row, name: str, titled: bool) -> list[tuple[str, ...]]:
     """Return the text, after its `title` as in records; an empty list when it is blank."""
     text = _value(row, name)
     if text is not None and not isinstance(text, str):
-        raise DataError(f"column {name!r} has {shown(text)} where a text belongs")
+        raise DataError(f"column {name!r} has {shown(text)} where text is expected")
     title = row.get("title") if titled and name == "text" else None
     text = f"{title} {text or ''}".strip() if isinstance(title, str) and title else text
     return [(text,)] if text and text.strip() else []
@@ -280,11 +280,11 @@ def _texts(row: Row, name: str, *, least: int, lists: bool = True) -> list[str]:
     values = value if isinstance(value, list) and lists else [value]
     for each in values:
         if not isinstance(each, str) and not _is_absent(each):
-            what = f"column {name!r} has {shown(each)} where a text belongs"
-            raise DataError(what, hint="--columns names the columns of text")
+            what = f"column {name!r} has {shown(each)} where text is expected"
+            raise DataError(what, hint="name the columns of text with `columns`")
     texts = [each for each in values if isinstance(each, str) and each.strip()]
     if len(texts) < least:
-        raise DataError(f"column {name!r} is empty", hint="--columns names the columns of text")
+        raise DataError(f"column {name!r} is empty", hint="name the columns of text with `columns`")
     return texts
 
 
@@ -302,6 +302,8 @@ def _joined(one: Examples, other: Examples, name: str, first: str) -> Examples:
     if other.rows and (len(other.columns) > 1) != (len(one.columns) > 1):
         kinds = ("sentences", "anchors and positives")
         sides = kinds[len(other.columns) > 1], kinds[len(one.columns) > 1]
-        raise DataError(f"has {sides[0]}, and {first} has {sides[1]}", where=name, hint="train on one kind")
+        raise DataError(
+            f"has {sides[0]}, and {first} has {sides[1]}", where=name, hint="train on one kind at a time"
+        )
     counts = (one.blank + other.blank, one.skipped + other.skipped)
     return Examples(one.columns, one.rows + other.rows, *counts, (*one.choices, *other.choices))

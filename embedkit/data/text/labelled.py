@@ -42,7 +42,7 @@ class Labelled:
         """Return the one label of each row; raises DataError for a row with no label or several."""
         for number, row in enumerate(self.rows, 1):
             if len(row.labels) != 1:
-                raise DataError(f"text {number} has {len(row.labels)} labels, one is wanted")
+                raise DataError(f"text {number} has {len(row.labels)} labels, expected one")
         return [row.labels[0] for row in self.rows]
 
     def names(self) -> list[str]:
@@ -79,7 +79,7 @@ def read_labelled(
         sum(part.skipped for part in parts),
     )
     if not found.rows:
-        what = "there is no labelled text in the input"
+        what = "the input contains no labelled text"
         hint = f"{found.skipped:,} records could not be read" if found.skipped else None
         raise DataError(what, where=", ".join(names) or None, hint=hint)
     return found
@@ -104,7 +104,7 @@ def _read(stream: Stream, format: TextFormat, wanted: Wanted) -> Labelled:
                 skipped += 1
                 continue
             what = error.what if isinstance(error, DataError) else str(error)
-            hint = getattr(error, "hint", None) or "--on-error skip passes over such records"
+            hint = getattr(error, "hint", None) or "pass over such records with `on_error=skip`"
             raise DataError(what, where=place, hint=hint) from None
         rows.append(LabelledText(text, tuple(weights), tuple(weights.values())))
         multiple = multiple or isinstance(value, list | dict)
@@ -116,7 +116,7 @@ def _text(row: Row, fields: Fields, *, title: bool) -> str:
     require(list(row), fields)
     text = row[fields.text]
     if not isinstance(text, str):
-        raise DataError(f"has {shown(text)} where a text belongs")
+        raise DataError(f"has {shown(text)} where text is expected")
     if not text.strip():
         raise DataError("has an empty text")
     before = row.get("title") if title and fields.text == "text" and fields.label != "title" else None
@@ -131,7 +131,7 @@ def _weights(value: Any) -> dict[str, float]:
         return {_label(value): 1.0}
     weights = {_label(name): _weight(weight, name) for name, weight in value.items()}
     if len(weights) < len(value):
-        raise DataError("has two weights for one label", hint="space around a label does not count")
+        raise DataError("has two weights for one label", hint="space around a label is ignored")
     return weights
 
 
@@ -139,8 +139,8 @@ def _label(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str | int):
-        what = f"has {shown(value)} where a label belongs"
-        raise DataError(what, hint="a label is text, a whole number, or true or false")
+        what = f"has {shown(value)} where a label is expected"
+        raise DataError(what, hint="write a label as text, a whole number, or true or false")
     if not (label := str(value).strip()):
         raise DataError("has an empty label")
     return label
@@ -149,7 +149,7 @@ def _label(value: Any) -> str:
 def _weight(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
         what = f"has the weight {shown(value)} for {shown(name)}"
-        raise DataError(what, hint="a weight is a number above 0 and at most 1")
+        raise DataError(what, hint="a weight must be above 0 and at most 1")
     return float(value)
 
 

@@ -64,8 +64,10 @@ def layout_of(stream: Stream, format: TextFormat, wanted: Wanted) -> Layout:
     if (kind == stream.kind == "csv") or _is_header(cells, wanted):
         return Layout(stream, fields=_named(cells, wanted, place))
     if stream.kind == "csv" or len(cells) != 2:
-        what = f"has {len(cells)} cell{'s' * (len(cells) != 1)}, and no name of a field"
-        raise DataError(what, where=place, hint="a row is text, tab, label; or the first one names fields")
+        what = f"has {len(cells)} cell{'s' * (len(cells) != 1)}, and none names a field"
+        raise DataError(
+            what, where=place, hint="write text, tab, label per line, or name the fields in the first line"
+        )
     return Layout(stream, ["text", "label"], Fields("text", "label"))
 
 
@@ -105,8 +107,8 @@ def fields_of(names: list[str], wanted: Wanted) -> Fields:
     others = [name for name in names if name not in (label, *ID_FIELDS, "vector")]
     text = wanted.text or usual(others, TEXTS) or (others[0] if label and len(others) == 1 else None)
     if label is None or text is None:
-        what, option = ("labels", "--label-field") if label is None else ("the text", "--text-field")
-        hint = f"{it_has(names)}; {option} names it"
+        what, field = ("labels", "label_field") if label is None else ("the text", "text_field")
+        hint = f"{it_has(names)}; name one as `{field}`"
         raise DataError(f"has no field of a common name for {what}", hint=hint)
     return Fields(text, label)
 

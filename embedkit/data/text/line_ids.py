@@ -23,4 +23,4 @@ def require_word(id: str, *, format: str) -> str:
 
 
 def _refused(id: str, format: str, rule: str) -> DataError:
-    return DataError(f"id {id!r} cannot stand in {format}", hint=f"it {rule}; use --format jsonl")
+    return DataError(f"id {id!r} cannot be written as {format}: it {rule}", hint="use `format=jsonl`")

@@ -67,7 +67,7 @@ def read_pairs(name: str | Path, columns: Columns | None = None) -> list[Pair]:
     with open_stream(str(name)) as stream, readable(stream.name):
         pairs = [_pair(place, values) for place, values in _rows(stream, columns)]
     if not pairs:
-        raise DataError("there is no pair in the input", where=stream.name)
+        raise DataError("the input contains no pair", where=stream.name)
     return pairs
 
 
@@ -99,7 +99,7 @@ def _cells(stream: Stream, columns: Columns | None) -> Iterator[tuple[str, Seque
     layout = _layout(head[1], columns, place=head[0])
     for place, row in rows if layout.header else chain([head], rows):
         if len(row) < layout.cells or (len(row) > layout.cells and not layout.more):
-            what = "the header has" if layout.header else "a row wants"
+            what = "the header has" if layout.header else "expected"
             raise DataError(f"has {len(row)} cells, {what} {layout.cells}", where=place)
         yield place, [row[cell] for cell in layout.places]
 
@@ -114,7 +114,7 @@ def _layout(first: list[str], columns: Columns | None, place: str) -> Layout:
         if _is_number(score):
             return layout
         if not _is_known(first):
-            hint = "a header would name sentence1, sentence2, score or the like"
+            hint = "name the columns in a first line, such as sentence1, sentence2, score"
             raise DataError(f"has the score {shown(score)}, which is not a number", where=place, hint=hint)
     require_distinct(first, place)
     found = columns or _known(first, place)
@@ -152,7 +152,7 @@ def _pair(place: str, values: Sequence[Any]) -> Pair:
     first, second, score = values
     for text in (first, second):
         if not isinstance(text, str):
-            raise DataError(f"has {shown(text)} where a text belongs", where=place)
+            raise DataError(f"has {shown(text)} where text is expected", where=place)
     if not _is_number(score):
         raise DataError(f"has the score {shown(score)}, which is not a number", where=place)
     return Pair(first, second, float(score))

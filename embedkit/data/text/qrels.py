@@ -41,7 +41,7 @@ def read_qrels(name: str | Path) -> Qrels:
         for place, (query, document, grade) in _rows(stream):
             put(qrels, place, query, document, _grade(grade, place))
     if not qrels:
-        raise DataError("there is no judgement in the input", where=str(name))
+        raise DataError("the input contains no judgement", where=str(name))
     return qrels
 
 
@@ -64,7 +64,7 @@ def field_of(known: Sequence[str], given: Iterable[str], place: str) -> str:
     """
     given = list(given)
     if (name := usual(given, map(plain, known))) is None:
-        raise DataError(f"has no field like {known[0]}", where=place, hint=it_has(given))
+        raise DataError(f"has no field such as {known[0]}", where=place, hint=it_has(given))
     return name
 
 
@@ -95,8 +95,8 @@ def _cells(stream: Stream) -> Iterator[tuple[str, Sequence[str]]]:
     header = len(cells) > 2 and not any(map(_is_number, cells))
     places = _header(cells, place) if header else _PLACES.get(len(cells), ())
     if not places:
-        what = f"has {len(cells)} columns; judgements have three or four"
-        raise DataError(what, where=place, hint="query, document, grade; TREC has a 0 behind the query")
+        what = f"has {len(cells)} columns, expected three or four"
+        raise DataError(what, where=place, hint="write query, document, grade; TREC has a 0 after the query")
     for place, row in rows if header else chain([first], rows):
         if len(row) != len(cells):
             raise DataError(f"has {len(row)} columns, the first line {len(cells)}", where=place)
@@ -124,14 +124,14 @@ def _is_number(value: Any) -> bool:
 
 def _grade(value: Any, place: str) -> int:
     if not _is_number(value) or float(value) not in GRADES:
-        what = f"has the grade {shown(value)}; a grade is a whole number from {GRADES[0]} to {GRADES[-1]}"
+        what = f"has the grade {shown(value)}, expected a whole number from {GRADES[0]} to {GRADES[-1]}"
         raise DataError(what, where=place)
     return int(float(value))
 
 
 def _identifier(value: Any, place: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int) or not compared(value):
-        raise DataError(f"has {shown(value)} where an id belongs", where=place)
+        raise DataError(f"has {shown(value)} where an id is expected", where=place)
     return compared(value)
 
 

@@ -95,7 +95,7 @@ class RecordReader:
                     self.skipped += 1
                     continue
                 what = error.what if isinstance(error, DataError) else str(error)
-                hint = getattr(error, "hint", None) or "--on-error skip passes over such records"
+                hint = getattr(error, "hint", None) or "pass over such records with `on_error=skip`"
                 raise DataError(what, where=place, hint=hint) from None
             yield record
 
@@ -106,7 +106,7 @@ class RecordReader:
         fields = dict(row)
         if (vector := fields.get(VECTOR)) is not None:
             if not isinstance(vector, list) or not {int, float, NoneType} >= set(map(type, vector)):
-                kind = json_type(vector) if not isinstance(vector, list) else "a list of something else"
+                kind = json_type(vector) if not isinstance(vector, list) else "a list of other values"
                 what = f"field {VECTOR!r} is {kind}, expected a list of numbers"
                 raise DataError(what, hint="convert it, or rename it to have the text encoded")
             if not composed:
@@ -125,7 +125,8 @@ class RecordReader:
         value = fields.pop(name)
         if not isinstance(value, str | int) or isinstance(value, bool):
             raise DataError(
-                f"field {name!r} is {json_type(value)}", hint="an id is text or a whole number of 64 bits"
+                f"field {name!r} is {json_type(value)}",
+                hint="write an id as text or a whole number of 64 bits",
             )
         return str(value)
 
@@ -144,7 +145,7 @@ class RecordReader:
             name = "text" if "text" in fields or len(fields) != 1 else next(iter(fields))
         if name not in fields:
             raise DataError(
-                f"has no text field {name!r}", hint=f"{_columns(fields)}; --text-field names another"
+                f"has no text field {name!r}", hint=f"{_columns(fields)}; name one as `text_field`"
             )
         text = fields.pop(name)
         if not isinstance(text, str):

@@ -58,7 +58,7 @@ def _json_parsers(stream: Stream) -> RowParsers:
 
 
 def _csv_parsers(stream: Stream, names: list[str] | None) -> RowParsers:
-    header, whose = names, "a row wants" if names else "the header has"
+    header, whose = names, "expected" if names else "the header has"
     for place, row in _cells(_lines(stream), stream):
         if header is not None:
             yield place, lambda row=row, header=header: _csv_row(header, row, whose)  # type: ignore[misc]
@@ -128,14 +128,14 @@ def require_header(stream: Stream) -> None:
         return
     others = [row for _, row in islice(rows, 8)]
     if stream.kind == "csv" and (separator := _other_separator([header, *others])):
-        hint = "give --input-format tsv" if separator == "\t" else "write it with commas"
+        hint = "set `input_format=tsv`" if separator == "\t" else "write it with commas"
         raise DataError(f"seems to be separated by {separator!r}, expected commas", where=place, hint=hint)
     columns = list(zip_longest(*others, fillvalue=""))
     numbers = [cell for cell in header if len(header) > 1 and _is_number(cell)]
     texts = [cell for cell, column in zip(header, columns, strict=False) if _is_like(cell, column)]
     for cell in [*texts, *numbers]:
         what = f"the first line must name the columns, and {cell!r:.60} seems to be data"
-        hint = "put a line with names such as text in front; where it is a name, give it to --text-field"
+        hint = "put a line of names such as text in front; if it is a name, set it as `text_field`"
         raise DataError(what, where=place, hint=hint)
 
 
@@ -220,7 +220,7 @@ def _require_more_than_nul(text: str) -> None:
     """Raise DataError for a text of NUL characters only, which a crash leaves at the end of a file."""
     if text.startswith("\0") and not text.strip("\0"):
         hint = "the end of the file may be damaged"
-        raise DataError("holds nothing but NUL characters, expected text", hint=hint)
+        raise DataError("contains only NUL characters, expected text", hint=hint)
 
 
 def _json_row(line: bytes) -> Row | None:
@@ -250,7 +250,7 @@ def _json_hint(line: bytes) -> str | None:
         return ARRAY_HINT
     if line == b"{":
         return "write each object on one line, as jq -c . does"
-    return "JSON has no NaN and no Infinity; write null" if b"NaN" in line or b"Infinity" in line else None
+    return "JSON has neither NaN nor Infinity; write null" if b"NaN" in line or b"Infinity" in line else None
 
 
 def _survey(row: Row) -> tuple[int, int, bool]:

@@ -16,7 +16,7 @@ from embedkit.errors import DataError
 Run = dict[str, dict[str, float]]  # score per document per query
 
 _FIELDS = (QUERY, DOCUMENT, ("score",))
-_HINT = "give each question an id of its own"
+_HINT = "give each query an id of its own"
 _COLUMNS = 6  # query Q0 document rank score name
 _PLACES = (0, 2, 4, 3)
 
@@ -39,7 +39,7 @@ def read_run(name: str | Path) -> Run:
             number = _score(score, place)
             answers.follow(place, put(run, place, query, document, number), rank, number, text)
     if not run:
-        raise DataError("there is no hit in the input", where=str(name))
+        raise DataError("the input contains no hit", where=str(name))
     return run
 
 
@@ -61,7 +61,7 @@ class _Answers:
         """
         if query != self._query:
             if query in self._done:
-                hint = f"{_HINT}; the rows of a query must stand together"
+                hint = f"{_HINT}; keep the rows of a query together"
                 raise DataError(f"has query {shown(query)} again", where=place, hint=hint)
             self._done.add(query)
             self._query, self._text, self._ranks = query, None, {}
@@ -86,8 +86,8 @@ def _rows(stream: Stream) -> Iterator[tuple[str, Sequence[Any]]]:
         raise DataError(f"holds {stream.kind} data, not a run", where=stream.name)
     for place, row in words(cell_rows(stream)):
         if len(row) != _COLUMNS:
-            hint = "query, Q0, document, rank, score, name; ids are single words"
-            raise DataError(f"has {len(row)} columns, a run has {_COLUMNS}", where=place, hint=hint)
+            hint = "write query, Q0, document, rank, score, name; an id is a single word"
+            raise DataError(f"has {len(row)} columns, expected {_COLUMNS}", where=place, hint=hint)
         yield place, [*(row[column] for column in _PLACES), None]
 
 

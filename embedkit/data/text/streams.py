@@ -325,10 +325,10 @@ def _open_table(stream: Stream) -> Table:
         def whole() -> Iterator[Any]:
             yield from reader
             if not source.last:
-                raise DataError("is cut short: an arrow stream closes with an end mark", where=stream.name)
+                raise DataError("is truncated: an arrow stream closes with an end mark", where=stream.name)
             if source.read(1):
                 hint = "name one stream, or join them with pyarrow"
-                what = "goes on behind the end mark of its arrow stream"
+                what = "continues after the end mark of its arrow stream"
                 raise DataError(what, where=stream.name, hint=hint)
 
         return Table(reader.schema, _batches(stream, whole))
@@ -381,4 +381,4 @@ def _arrow_errors(stream: Stream, read: Callable[[], Any]) -> Any:
         try:
             return read()
         except pa.ArrowException as error:
-            raise DataError(f"is not a whole {stream.kind} file: {error}", where=stream.name) from None
+            raise DataError(f"is truncated, or not valid {stream.kind}: {error}", where=stream.name) from None

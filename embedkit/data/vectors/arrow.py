@@ -33,13 +33,13 @@ def read_table(stream: Stream) -> tuple[VectorMeta, Iterator[Batch]]:
             meta = VectorMeta.from_json(orjson.loads(annotation), map, where=stream.name)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FormatError(
-                f"what it says of its vectors is damaged: {error!r}", where=stream.name
+                f"its description of the vectors is damaged: {error!r}", where=stream.name
             ) from None
         return meta, _table_batches(stream, meta.dimension)
     batches = _table_batches(stream, None)
     first = next(batches, None)
     if first is None:
-        raise DataError("holds no vectors", where=stream.name)
+        raise DataError("contains no vectors", where=stream.name)
     meta = VectorMeta(first.vectors.shape[1], has_text="text" in schema.names)
     return meta, chain([first], batches)
 
@@ -106,7 +106,7 @@ def write_arrow_stream(meta: VectorMeta, batches: Iterable[Batch], file: IO[byte
             id = table.column("id")[0].as_py()
             raise DataError(
                 f"field types change at id {id!r}, which an Arrow stream cannot follow",
-                hint="write a vector set with -o",
+                hint="write a vector set instead, to a folder",
             )
         whole = stored(tables.conform(table, columns), vectors, meta).replace_schema_metadata(metadata)
         writer = writer or pa.ipc.new_stream(pa.PythonFile(file, mode="w"), whole.schema)

@@ -202,7 +202,7 @@ class VectorCache:
     def _give_up(self, reason: str) -> None:
         self._usable = False
         self._close()
-        logger.warning("%s: cannot be used (%s); texts are encoded anew", os.fspath(self.path), reason)
+        logger.warning("%s: cannot be used (%s); texts are encoded again", os.fspath(self.path), reason)
 
     def _close(self) -> None:
         if self._connection is not None:

@@ -138,7 +138,7 @@ def calibrate(blocks: Iterable[Floats]) -> Int8Codes:
             low = least if low is None else np.minimum(low, least)
             high = most if high is None else np.maximum(high, most)
     if low is None or high is None:
-        raise DataError("there are no vectors to take ranges from")
+        raise DataError("the input contains no vectors to take ranges from")
     return Int8Codes(tuple(low.tolist()), tuple(high.tolist()))
 
 

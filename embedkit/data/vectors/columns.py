@@ -68,7 +68,7 @@ def codes_in(table: Any, codes: Codes, *, where: str) -> NDArray[Any]:
 
     field = table.schema.field(VECTOR)
     if not holds_codes(field, codes.name) or field.type.value_type not in (pa.uint8(), pa.int8()):
-        raise FormatError(f"should hold {codes.name} codes, holds {field.type}", where=where)
+        raise FormatError(f"expected {codes.name} codes, found {field.type}", where=where)
     if not table.num_rows:
         return np.empty((0, codes.width), dtype=field.type.value_type.to_pandas_dtype())
     return _numbers(table, codes.width, where=where, before=0)
@@ -169,9 +169,11 @@ def _width(column: Any, dimension: int | None, where: str, before: int) -> int:
         lengths = compute.list_value_length(column).to_numpy()
     if not lengths.all():
         place = f"{where}:{before + int(np.argmin(lengths)) + 1}"
-        raise DataError("the vector has no columns, expected at least one", where=place)
+        raise DataError("the vector has no dimensions, expected at least one", where=place)
     widths = set(lengths.tolist())
     if len(widths) > 1 or (dimension is not None and widths != {dimension}):
         found = " and ".join(map(str, sorted(widths)))
-        raise MismatchError(f"vectors have {found} columns, expected {dimension or 'one width'}", where=where)
+        raise MismatchError(
+            f"vectors have {found} dimensions, expected {dimension or 'the same for all'}", where=where
+        )
     return int(lengths[0])

@@ -96,7 +96,7 @@ def require_numbers(meta: VectorMeta, path: Path | None) -> None:
             f"{meta.dtype} codes are kept in a vector set, not "
             + (f"as {path.suffix}" if path else "on standard output"),
             where=str(path) if path else None,
-            hint="name a folder with -o",
+            hint="write to a folder",
         )
 
 

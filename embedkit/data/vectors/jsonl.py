@@ -40,14 +40,14 @@ def read_jsonl(stream: Stream) -> tuple[VectorMeta, Iterator[Batch]]:
     blocks = _blocks(stream)
     first = next(blocks, None)
     if first is None:
-        raise DataError("holds no vectors", where=stream.name)
+        raise DataError("contains no vectors", where=stream.name)
     has_text = first.text_at is not None or _has_text(stream)
 
     def batches() -> Iterator[Batch]:
         for block in chain([first], blocks):
             if block.text_at is not None and not has_text:
                 hint = "name a file instead of a pipe"
-                raise DataError("has a text, none of the first lines has", where=block.text_at, hint=hint)
+                raise DataError("has a text, but the first lines have none", where=block.text_at, hint=hint)
             yield Batch(tables.to_table(block.records, with_text=has_text), block.vectors)
 
     return VectorMeta(first.vectors.shape[1], has_text=has_text), batches()
@@ -91,7 +91,9 @@ def _json_vector(value: Any, width: int | None, place: str) -> NDArray[np.float3
             f"has no vector: field {VECTOR!r} is {found}, expected a list of numbers", where=place
         )
     if width is not None and len(value) != width:
-        raise MismatchError(f"the vector has {len(value)} columns, those before it {width}", where=place)
+        raise MismatchError(
+            f"the vector has {len(value)} dimensions, earlier vectors have {width}", where=place
+        )
     vector = as_float32(value)
     if not np.isfinite(vector).all():
         raise DataError("the vector is not finite", where=place)

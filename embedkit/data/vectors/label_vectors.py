@@ -64,7 +64,7 @@ class LabelVectors:
         rows = len(self.names) * self.centres
         if self.vectors.ndim != 2 or len(self.vectors) != rows or rows == 0:
             raise MismatchError(
-                f"{len(self.names)} labels of {self.centres} centres want {rows} vectors, these have shape "
+                f"{len(self.names)} labels of {self.centres} centres need {rows} vectors, these have shape "
                 f"{self.vectors.shape}"
             )
         lengths = np.linalg.norm(self.vectors, axis=1)
@@ -74,7 +74,7 @@ class LabelVectors:
             raise FormatError(f"the vector of label {name!r} has length {lengths[row]:.4g}, not 1")
         name, times = Counter(self.names).most_common(1)[0]
         if times > 1:
-            raise FormatError(f"label {name!r} comes {times} times")
+            raise FormatError(f"label {name!r} occurs {times} times")
 
     @property
     def dimension(self) -> int:
@@ -96,14 +96,15 @@ class LabelVectors:
         """
         if self.dimension != identity.dimension:
             raise MismatchError(
-                f"label vectors have {self.dimension} columns, {identity.model} gives {identity.dimension}",
+                f"label vectors have {self.dimension} dimensions, "
+                f"{identity.model} gives {identity.dimension}",
                 where=where,
             )
         if self.fingerprint not in ("", identity.fingerprint) or identity.maps:
             raise MismatchError(
                 f"label vectors belong to encoder {self.fingerprint}, texts are encoded by {identity}",
                 where=where,
-                hint="they go with the model that they were trained with, as it was written",
+                hint="use them with the model that they were trained with, unchanged",
             )
 
     def to_bytes(self) -> bytes:
@@ -150,7 +151,7 @@ class LabelVectors:
         except (FormatError, MismatchError) as error:
             raise type(error)(error.what, where=where) from None
         except (SafetensorError, OverflowError, LookupError, TypeError, ValueError) as error:
-            raise FormatError(f"is not a whole file of label vectors: {error}", where=where) from None
+            raise FormatError(f"is truncated, or not a file of label vectors: {error}", where=where) from None
 
 
 _APART = ("names", "vectors", "calibration")  # fields that are not plain values of the story
@@ -163,7 +164,7 @@ def label_file(path: Path) -> Path:
 
 def no_labels(where: str) -> FormatError:
     """Return the error for a model, or a file, without label vectors."""
-    hint = f"embedkit train-amsoftmax makes a model with {LABELS} in it"
+    hint = f"train a model with {LABELS} by embedkit train-amsoftmax"
     return FormatError("has no label vectors", where=where, hint=hint)
 
 
@@ -188,5 +189,5 @@ def read_names(model_folder: Path) -> list[str] | None:
         require_format(metadata, FORMAT, VERSION, thing=_THING, where=str(file))
         names: list[str] = orjson.loads(metadata["names"])
     except (ValueError, LookupError) as error:
-        raise FormatError(f"is not a whole file of label vectors: {error}", where=str(file)) from None
+        raise FormatError(f"is truncated, or not a file of label vectors: {error}", where=str(file)) from None
     return names

@@ -110,10 +110,10 @@ class VectorMeta:
             raise FormatError(f"stores {dtype}, this embedkit reads {', '.join(DTYPES)}", where=where)
         identity = Identity.from_json(value["encoder"]) if value.get("encoder") else None
         if type(value["dimension"]) is not int or value["dimension"] < 1:
-            raise ValueError(f"{value['dimension']!r} columns")
+            raise ValueError(f"{value['dimension']!r} dimensions")
         ranges = Int8Codes.from_json(value["codes"]) if dtype == "int8" else None
         if ranges is not None and ranges.width != value["dimension"]:
-            raise ValueError(f"{ranges.width} ranges for {value['dimension']} columns")
+            raise ValueError(f"{ranges.width} ranges for {value['dimension']} dimensions")
         return cls(value["dimension"], identity, dtype, value["text"], map, value.get("part"), ranges)
 
 

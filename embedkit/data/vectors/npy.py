@@ -64,11 +64,13 @@ def _npy_header(stream: Stream) -> tuple[tuple[int, int], np.dtype[Any]]:
         )
         shape, fortran_order, dtype = read(stream.file)
     except (ValueError, EOFError) as error:
-        raise DataError(f"is not a whole npy file: {error}", where=stream.name) from None
+        raise DataError(f"is truncated, or not an npy file: {error}", where=stream.name) from None
     if len(shape) != 2 or not shape[1] or dtype.kind != "f":
         raise DataError(f"holds {dtype} of shape {shape}, not rows of vectors", where=stream.name)
     if fortran_order:
-        raise DataError("is stored by columns", where=stream.name, hint="save numpy.ascontiguousarray of it")
+        raise DataError(
+            "is stored column by column", where=stream.name, hint="save it through numpy.ascontiguousarray"
+        )
     return shape, dtype
 
 
@@ -82,12 +84,14 @@ def _require_size(stream: Stream, size: int, rows: int) -> None:
 
 
 def _cut_short(stream: Stream, rows: int) -> DataError:
-    return DataError(f"is cut short: it should hold {rows} vectors", where=stream.name)
+    return DataError(f"is truncated: its header declares {rows} vectors", where=stream.name)
 
 
 def _goes_on(stream: Stream, rows: int) -> DataError:
     hint = "save the array again"
-    return DataError(f"is longer than the {rows} vectors that its header names", where=stream.name, hint=hint)
+    return DataError(
+        f"is longer than the {rows} vectors that its header declares", where=stream.name, hint=hint
+    )
 
 
 def _read_ids(path: Path, rows: int) -> Iterator[Record]:

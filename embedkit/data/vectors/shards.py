@@ -96,7 +96,7 @@ class ShardWriter:
         digest.
         """
         if self.sealed and self.sealed[-1].rows < self.shard_rows:  # only the last shard of an input is short
-            raise self._changed(f"and goes on behind record {self.sealed_rows}")
+            raise self._changed(f"and it continues after record {self.sealed_rows}")
         self._source.update(_serialised(table))
         while table.num_rows:
             part = table.slice(0, self.shard_rows - self._rows)
@@ -129,7 +129,7 @@ class ShardWriter:
         return DataError(
             f"the input has changed since the unfinished run, {how}",
             where=str(self.folder),
-            hint="--force starts again",
+            hint="start again with `force=True`",
         )
 
     def _shape(self, table: Any) -> Any:
@@ -210,7 +210,7 @@ def read_table(path: Path) -> Any:
             table.validate()  # lengths and sizes only, which costs nothing
             return table
     except (pa.ArrowException, OSError) as error:
-        raise FormatError(f"is not a whole shard: {error}", where=str(path)) from None
+        raise FormatError(f"is truncated, or not a shard: {error}", where=str(path)) from None
 
 
 def check_shard(folder: Path, shard: Shard) -> None:
@@ -218,7 +218,7 @@ def check_shard(folder: Path, shard: Shard) -> None:
     path = folder / shard.file
     size = path.stat().st_size if path.is_file() else None
     if size != shard.bytes:
-        found = "is missing" if size is None else f"has {size} bytes, {shard.bytes} were written"
+        found = "is missing" if size is None else f"has {size} bytes, expected {shard.bytes}"
         raise FormatError(found, where=str(path), hint="the folder is damaged")
     digest = hashlib.sha256()
     with open(path, "rb", buffering=0) as file:
@@ -226,7 +226,9 @@ def check_shard(folder: Path, shard: Shard) -> None:
             digest.update(block)
     if digest.hexdigest() != shard.sha256:
         raise FormatError(
-            "has another checksum than was written", where=str(path), hint="the folder is damaged"
+            "its checksum differs from the one that was written",
+            where=str(path),
+            hint="the folder is damaged",
         )
 
 
@@ -240,7 +242,7 @@ def _sealed_whole(folder: Path, header: dict[str, Any]) -> Iterator[Shard]:
         raise FormatError(
             f"the unfinished run had other settings: {', '.join(changed)}",
             where=str(folder),
-            hint="--force starts again",
+            hint="start again with `force=True`",
         )
     for line in lines[1:]:
         shard = Shard(**line)

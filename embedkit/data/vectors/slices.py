@@ -26,7 +26,7 @@ def parse_part(text: str) -> tuple[int, int]:
     found = _PART.fullmatch(text)
     number, parts = (int(group) for group in found.groups()) if found else (0, 0)
     if not 1 <= number <= parts:
-        raise UsageError(f"{text!r} is not a part like 2/4, the second of four", where="--shard")
+        raise UsageError(f"must be a slice like 2/4, the second of four, got {text!r}", where="`shard`")
     return number, parts
 
 
@@ -40,7 +40,7 @@ def part_of(records: Iterable[Record], number: int, parts: int) -> Iterator[Reco
         if place // SHARD_ROWS % parts == number - 1:
             yield record
     if place < 0:
-        raise DataError("there is no text in the input", where=getattr(records, "name", None))
+        raise DataError("the input contains no text", where=getattr(records, "name", None))
 
 
 def rows_of_part(rows: int, number: int, parts: int) -> int:
@@ -81,7 +81,7 @@ def _in_order(sets: Sequence[VectorSet]) -> Iterator[tuple[VectorSet, Shard]]:
     if len(totals) > 1 or len(numbers) != len(sets) or sorted(numbers) != list(range(1, max(totals) + 1)):
         named = ", ".join(one.meta.part or "a whole set" for one in sets)
         raise MismatchError(
-            f"these are not the parts of one corpus: {named}", hint=f"all {max(totals)} are needed once"
+            f"these are not the slices of one corpus: {named}", hint=f"name each of the {max(totals)} once"
         )
     ordered = [numbers[number] for number in sorted(numbers)]
     for row in zip_longest(*(one.shards for one in ordered)):
@@ -101,7 +101,7 @@ def _require_alike(sets: Sequence[VectorSet]) -> None:
             if mine != others:
                 raise MismatchError(f"has {what} {mine}, {first.path} has {others}", where=where)
         if other.meta.ranges != first.meta.ranges:
-            hint = "merge what they were made from, then code it"
+            hint = "merge the vectors that they were made from, then make codes"
             raise MismatchError(f"has int8 codes of other ranges than {first.path}", where=where, hint=hint)
         if (first.meta.identity is None) != (other.meta.identity is None):
-            raise MismatchError("one of the sets says which encoder made it, the other does not", where=where)
+            raise MismatchError("one of the sets states its encoder, the other does not", where=where)

@@ -225,7 +225,7 @@ def _wider(one: Any, other: Any) -> Any:
     if type is not None:
         return one.with_type(type)
     logger.warning(
-        "field %r is %s in some rows and %s in others, which have no common type; --where compares texts",
+        "field %r is %s in some rows and %s in others, which have no common type; `where` compares texts",
         *(one.name, one.type, other.type),
     )
     return pa.field(one.name, pa.string(), metadata=_JSON)

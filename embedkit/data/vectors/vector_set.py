@@ -121,7 +121,7 @@ class VectorSet:
         shard = self.shards[place]
         table = read_table(self.path / shard.file)
         if table.num_rows != shard.rows or VECTOR not in table.schema.names:
-            raise FormatError(f"{shard.file} is not the shard that was written", where=str(self.path))
+            raise FormatError(f"{shard.file} has changed since it was written", where=str(self.path))
         return table
 
 
@@ -165,9 +165,9 @@ class VectorSetWriter(ShardWriter):
                     file.unlink()
             elif not resume and any(partial.glob("*.arrow")):
                 raise ExistsError(
-                    "an unfinished run is here",
+                    "is an unfinished run",
                     where=str(partial),
-                    hint="encode --resume continues it, --force starts again",
+                    hint="continue it with `resume=True`, or start again with `force=True`",
                 )
             super().__init__(partial, header, shard_rows=shard_rows, resume=resume)
             self._lock: ExitStack | None = stack.pop_all()
@@ -262,7 +262,7 @@ def _refuse_strangers(partial: Path) -> None:
     ours = (META, MAP, JOURNAL, "part-")
     if partial.is_dir() and not all(file.name.lstrip(".").startswith(ours) for file in partial.iterdir()):
         raise ExistsError(
-            "is a folder that holds something else", where=str(partial), hint="choose another name"
+            "is a folder that contains other files", where=str(partial), hint="choose another name"
         )
 
 
@@ -272,7 +272,7 @@ def checked(batches: Iterable[Batch], dimension: int) -> Iterator[Batch]:
     """
     for batch in batches:
         if batch.vectors.shape[1] != dimension:
-            raise MismatchError(f"vectors have {batch.vectors.shape[1]} columns, not {dimension}")
+            raise MismatchError(f"vectors have {batch.vectors.shape[1]} dimensions, expected {dimension}")
         finite = np.isfinite(batch.vectors).all(axis=1)
         if not finite.all():
             row = int(np.argmin(finite))

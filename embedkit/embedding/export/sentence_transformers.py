@@ -20,7 +20,7 @@ from embedkit.data.affine import AffineMap
 from embedkit.data.atomic import refuse_existing, whole_file, whole_folder, write_whole
 from embedkit.data.identity import Identity
 from embedkit.data.tensors import rename_tensors
-from embedkit.embedding.encoder import EncoderSettings, Vectors, with_maps
+from embedkit.embedding.encoder import EncoderSettings, Vectors, is_hashed, with_maps
 from embedkit.embedding.export.model_card import map_facts, model_card
 from embedkit.embedding.export.steps import Step, reads_all_layers, steps_of, transformer_folder
 from embedkit.embedding.foreign_json import read_object
@@ -53,11 +53,11 @@ def export_model(
     place. Returns the identity under which embedkit loads it. Raises ModelError when a model cannot be
     exported or gives other vectors, and ExistsError when the output exists.
     """
-    if settings.model.partition(":")[0] == "hash":
+    if is_hashed(settings.model):
         raise ModelError(
-            "hashed n-grams are no model that sentence-transformers could load",
+            "sentence-transformers cannot load hashed n-grams",
             where=settings.model,
-            hint="-o map.faiss or -o map.safetensors export the map alone",
+            hint="export the map alone, as map.faiss or map.safetensors",
         )
     refuse_existing(path, force=force, marker=MARKER)
     settings = replace(settings, runtime="torch", precision="fp32", device="cpu")
@@ -84,7 +84,7 @@ def _write_transformer(
     below = transformer_folder(source)
     if not any(below.glob("model*.safetensors")):
         raise ModelError(
-            "its weights are no safetensors, and nothing else is exported",
+            "its weights are not safetensors, the only format that is exported",
             where=source.name,
             hint="save the model with sentence-transformers first",
         )

@@ -101,7 +101,7 @@ def reads_all_layers(steps: list[Step]) -> bool:
 def _replace_pooling(folder: ModelFolder, steps: list[Step], pooling: str) -> list[Step]:
     place = next((place for place, step in enumerate(steps) if step.name == "Pooling"), None)
     if place is None:
-        raise ModelError(f"has no pooling step that --pooling {pooling} could replace", where=folder.name)
+        raise ModelError(f"has no pooling step that `pooling={pooling}` could replace", where=folder.name)
     return [*steps[:place], *_pooling_steps(folder, pooling), *steps[place + 1 :]]
 
 
@@ -142,13 +142,13 @@ def _pooler(folder: ModelFolder) -> tuple[NDArray[np.float64], NDArray[np.float6
                 if key.removeprefix("module.").endswith(("pooler.dense.weight", "pooler.dense.bias")):
                     found[key.rpartition(".")[2]] = tensors.get_tensor(key).double().numpy()
     if found.keys() != {"weight", "bias"}:
-        raise ModelError("its weights hold no pooler", where=folder.name, hint="choose another --pooling")
+        raise ModelError("its weights have no pooler", where=folder.name, hint="choose another `pooling`")
     return found["weight"], found["bias"]
 
 
 def _width(folder: ModelFolder) -> int:
     if folder.dimension is None:
-        raise ModelError("does not say how wide its vectors are", where=folder.name)
+        raise ModelError("does not state the dimension of its vectors", where=folder.name)
     return folder.dimension
 
 
@@ -161,7 +161,7 @@ def _config(folder: ModelFolder, *names: str) -> int:
     config = orjson.loads((transformer_folder(folder) / "config.json").read_bytes())
     value = next((config[name] for name in names if config.get(name)), None)
     if value is None:
-        raise ModelError(f"its config.json says no {names[0]}", where=folder.name)
+        raise ModelError(f"its config.json has no {names[0]}", where=folder.name)
     return int(value)
 
 

@@ -34,7 +34,7 @@ class CurveProtocol:
 
     def __post_init__(self) -> None:
         if self.keep is not None and not 0 < self.keep <= 1:
-            raise UsageError(f"{self.keep} is not between 0 and 1", where="--keep")
+            raise UsageError(f"must be above 0 and at most 1, got {self.keep}", where="`keep`")
 
 
 class LabelledPairs(NamedTuple):
@@ -83,7 +83,7 @@ def measure(sample: Sample, protocol: CurveProtocol, labelled: LabelledPairs | N
     half, k = len(sample.vectors) // 2, protocol.k
     fitted, measured = sample.vectors[:half], sample.vectors[half:]
     if half <= k:
-        raise DataError(f"{k} neighbours want {2 * (k + 1)} rows or more, there are {sample.rows}")
+        raise DataError(f"{k} neighbours need at least {2 * (k + 1)} rows, got {sample.rows}")
     queries = min(protocol.queries, len(measured))
     truth = SampleNeighbours(measured, queries, k)
     ways = reductions(fitted, seed=protocol.seed)

@@ -24,7 +24,7 @@ class Rules:
 def rules_for(rows: int, distortion: float = 0.1) -> Rules:
     """Return the dimensions by each rule for `rows` vectors; raise UsageError for fewer than 2."""
     if rows < 2:
-        raise UsageError(f"{rows:,} is not two rows or more", where="--rows")
+        raise UsageError(f"must be at least 2, got {rows:,}", where="`rows`")
     return Rules(
         rows,
         distortion,

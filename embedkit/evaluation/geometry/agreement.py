@@ -42,7 +42,7 @@ def agreement(first: Float32, second: Float32, k: int, *, resamples: int, seed: 
     DataError for `k` rows or fewer.
     """
     if len(first) <= k:
-        raise DataError(f"{k} neighbours want {k + 1} rows or more in both sets, there are {len(first)}")
+        raise DataError(f"{k} neighbours need at least {k + 1} rows in both sets, got {len(first)}")
     near = _nearest(unit_length(first), unit_length(second), min(k + 1, len(first) - 1))
     shares = _shares(*near, *_first(k, near))
     values = with_effects(shares, *_effects(*near, shares, k))

@@ -55,7 +55,7 @@ def geometry(found: Survey, protocol: GeometryProtocol) -> Geometry:
     """
     moments = found.moments
     if moments.rows < 2:
-        raise DataError("the geometry of vectors wants 2 rows or more, there is 1")
+        raise DataError("the geometry of vectors needs at least 2 rows, got 1")
     similarity = pair_cosines(found.vectors[: 2 * protocol.pairs])
     nonzero = found.vectors[found.vectors.any(axis=1)][: protocol.neighbours]
     return Geometry(

@@ -89,14 +89,14 @@ class _Lengths:
 def _some(blocks: Iterator[Float32]) -> Iterable[Float32]:
     first = next((block for block in blocks if len(block)), None)
     if first is None:
-        raise DataError("there is no vector to measure")
+        raise DataError("the input contains no vector to measure")
     return chain([first], blocks)
 
 
 def _column(table: Any, name: str) -> Any:
     if name not in table.column_names:
         there = ", ".join(column for column in table.column_names if column not in ("id", "text"))
-        raise DataError(f"the vectors come with no field {name!r}", hint=f"there are: {there or 'none'}")
+        raise DataError(f"the vectors have no field {name!r}", hint=f"fields: {there or 'none'}")
     return table.column(name)
 
 

@@ -87,7 +87,7 @@ def turned_queries(corpus: Corpus, number: int, seed: int) -> Drawn:
     """
     drawn, _ = draw((block for _, block in corpus()), seed, number)
     if not len(drawn):
-        raise DataError("there is no document to draw queries from")
+        raise DataError("the index contains no document to draw queries from")
     unit = unit_length(drawn)
     noise = np.random.default_rng(seed + 1).normal(size=unit.shape).astype(np.float32)
     noise = unit_length(noise - np.sum(noise * unit, axis=1, keepdims=True) * unit)

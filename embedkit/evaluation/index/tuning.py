@@ -62,8 +62,8 @@ def settle(index: Index, found: Tuning, recall: float | None) -> tuple[Index, Op
 def require_recall(index: Index, found: Tuning, recall: float | None) -> None:
     """Raise EmbedkitError when no setting reaches the recall; the index is kept nonetheless."""
     if recall is not None and found.cheapest(recall) is None:
-        what = f"recall {recall:g} is not reached; the best is {found.best}"
-        hint = "it is searched like this now; another kind, or --max-memory, leads further"
+        what = f"no setting reaches recall {recall:g}; the index is kept at the best, {found.best}"
+        hint = "try another kind, or more `max_memory`"
         raise EmbedkitError(what, where=str(index.path), hint=hint)
 
 

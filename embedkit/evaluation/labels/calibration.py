@@ -144,14 +144,14 @@ def _check(
     vectors: Vectors, labels: NDArray[Any], unseen: Vectors | None, label_vectors: LabelVectors
 ) -> None:
     if not len(vectors):
-        raise DataError("calibration needs a text that was not trained on, there is none")
+        raise DataError("calibration needs at least 1 text that was not trained on, got 0")
     wanted = (len(vectors), len(label_vectors.names)) if label_vectors.multiple else (len(vectors),)
     if labels.shape != wanted:
-        raise MismatchError(f"calibration wants labels of shape {wanted}, these have {labels.shape}")
+        raise MismatchError(f"calibration expects labels of shape {wanted}, got {labels.shape}")
     for X in (vectors, unseen):
         if X is not None and not np.isfinite(X).all():
             row = int(np.argmin(np.isfinite(X).all(axis=1))) + 1
-            raise DataError(f"calibration needs finite numbers, the vector of row {row:,} has others")
+            raise DataError(f"calibration needs finite numbers, and the vector of row {row:,} has others")
 
 
 def _judged(vectors: Vectors, labels: NDArray[Any], label_vectors: LabelVectors) -> Judged:

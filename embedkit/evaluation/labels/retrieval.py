@@ -79,12 +79,12 @@ def rankings(
     Without a gallery a query's cosine to itself is minus infinity. Raises the errors of `label_figures`.
     """
     if (gallery is None) != (gallery_labels is None):
-        raise MismatchError("a gallery comes with its labels, or neither does")
+        raise MismatchError("a gallery and its labels must be given together")
     others = labels if gallery_labels is None else gallery_labels
     Q = _unit(queries, labels, "queries")
     G = Q if gallery is None else _unit(gallery, others, "the gallery")
     if Q.shape[1] != G.shape[1]:
-        raise MismatchError(f"queries have {Q.shape[1]} columns, the gallery has {G.shape[1]}")
+        raise MismatchError(f"queries have {Q.shape[1]} dimensions, the gallery has {G.shape[1]}")
     members = _members(others)
     for query, cosines in enumerate(_cosines(Q, G)):
         relevant = _sharing(labels[query], members)
@@ -95,11 +95,11 @@ def rankings(
 
 def _unit(vectors: Vectors, labels: Sequence[LabelSet], what: str) -> Vectors:
     if len(vectors) != len(labels):
-        raise MismatchError(f"{what}: there are {len(labels)} rows of labels for {len(vectors)} vectors")
+        raise MismatchError(f"{what}: got {len(labels)} rows of labels for {len(vectors)} vectors")
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
         row = int(np.argmin(finite)) + 1
-        raise DataError(f"{what}: a vector has a number that is not finite, that of row {row:,}")
+        raise DataError(f"{what}: the vector of row {row:,} has a number that is not finite")
     return unit_length(vectors)
 
 
@@ -149,7 +149,7 @@ def evaluate_labels(
     if any(not np.array_equal(each.left_out, systems[0].left_out) for each in systems):
         raise MismatchError("the systems left out different queries")
     if not len(systems[0].top1):
-        raise DataError("no query shares a label with a text that it could find")
+        raise DataError("no query shares a label with another text")
     values = [each.values if each.influence is None else each.influence for each in systems]
     interval = estimate if systems[0].influence is None else share_estimate
     return mean_results(FIGURES, np.array(values), resamples=resamples, seed=seed, interval=interval)

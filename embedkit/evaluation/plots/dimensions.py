@@ -49,5 +49,5 @@ def _panel(
     )
     axes.set_xscale("log", base=2)
     axes.set_xticks(sizes, [str(size) for size in sizes])
-    axes.set(xlabel="bytes a vector", ylabel=name)
+    axes.set(xlabel="bytes per vector", ylabel=name)
     axes.grid(alpha=0.5)

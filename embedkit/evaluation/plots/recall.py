@@ -20,8 +20,8 @@ def draw(points: Sequence[MeasuredPoint], exact: MeasuredPoint, k: int, name: st
     figure: Any = Figure(figsize=(10.4, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     rates, times = [each.queries_a_second for each in points], [each.milliseconds for each in points]
-    _panel(left, points, rates, exact.queries_a_second, "queries a second, all at once", above=True)
-    _panel(right, points, times, exact.milliseconds, "milliseconds of a query alone", above=False)
+    _panel(left, points, rates, exact.queries_a_second, "queries per second, all in one batch", above=True)
+    _panel(right, points, times, exact.milliseconds, "milliseconds per single query", above=False)
     left.set_ylabel(f"recall@{k}")
     numbers = f"; numbers: {', '.join(points[0].settings)}" if points[0].settings else ""
     figure.suptitle(f"{shortened(name, 80)}{numbers}", fontsize=11)

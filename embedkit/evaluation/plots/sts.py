@@ -9,7 +9,7 @@ from typing import Any
 
 from embedkit.evaluation.sts import Result, Scored
 
-TITLE = "What people say of two texts, and their cosine"
+TITLE = "Scores of pairs by people, and their cosines"
 _COLUMNS = 3  # panels side by side
 _LONG = 46  # characters of a title that fit over a panel
 

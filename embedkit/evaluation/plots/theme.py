@@ -37,12 +37,12 @@ height: auto }}</style></head><body>{body}</body></html>
 def require_picture(path: Path, *, force: bool) -> None:
     """Raise UsageError, ExistsError or MissingPackageError if the picture cannot be written."""
     if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"is no {', '.join(FORMATS)}", where=str(path), hint="name the picture by its kind")
+        raise UsageError(f"must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}", where=str(path))
     refuse_existing(path, force=force)
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise MissingPackageError("matplotlib", needed_for="--plot", extra="plot") from None
+        raise MissingPackageError("matplotlib", needed_for="`plot`", extra="plot") from None
 
 
 def write_picture(path: Path, draw: Callable[[], Any], *, title: str, theme: Theme = "light") -> None:
@@ -58,7 +58,7 @@ def write_picture(path: Path, draw: Callable[[], Any], *, title: str, theme: The
         warnings.simplefilter("always")
         draw().savefig(content, format=drawn, dpi=150, metadata=_undated(drawn))
     if drawn != "svg" and any("missing from font" in str(warning.message) for warning in said):
-        what = "%s: some letters are boxes, for no font here has them; .svg and .html use those of the reader"
+        what = "%s: no installed font has some letters, which are drawn as boxes; write .svg or .html instead"
         logging.getLogger("embedkit").warning(what, path)
     body = content.getvalue()
     if kind == "html":

@@ -11,7 +11,7 @@ from embedkit.evaluation.report.values import Value, number, text
 def advice_section(facts: Json) -> Section:
     """Return the section for the curves, the rules and the recommendation."""
     recommended = facts["recommended"]
-    said = ["No map to fewer dimensions keeps enough: the full vectors."]
+    said = ["Recommended: the full vectors; no map to fewer dimensions keeps enough."]
     if recommended is not None:
         dims = f"{text(recommended['method'])} to {number(recommended['dim']):g} dimensions"
         said = [f"Recommended: {dims}, {text(recommended['reason'])}."]
@@ -42,4 +42,4 @@ def _kept(points: Sequence[Json], figure: str, name: str) -> Chart:
         where = (number(each["size"], above=0), 100 * number(each[figure]))
         curves.setdefault(text(each["method"]), []).append(where)
     title = name.partition(" (")[0].capitalize()
-    return Chart(title, "bytes a vector", name, [Curve(*curve) for curve in curves.items()], 2, None)
+    return Chart(title, "bytes per vector", name, [Curve(*curve) for curve in curves.items()], 2, None)

@@ -17,8 +17,8 @@ def index_section(facts: Json) -> Section:
         for figure, value in _figures(each, name)
     ]
     charts = [
-        _chart(results, name, "queries_a_second", "queries a second, all at once"),
-        _chart(results, name, "milliseconds", "milliseconds of a query alone"),
+        _chart(results, name, "queries_a_second", "queries per second, all in one batch"),
+        _chart(results, name, "milliseconds", "milliseconds per single query"),
     ]
     said = [f"Index: {text(facts['index'])}"]
     return Section("", "", said, ("setting",), grouped(rows, None), charts, protocol_of(facts), folded=True)
@@ -28,8 +28,8 @@ def _figures(each: Json, name: str) -> Iterator[tuple[str, Value]]:
     for figure in ("recall@1", name):
         shares = read_value(each[figure])
         yield f"{figure} (%)", Value(*(100 * share for share in shares[:3] if share is not None))
-    yield "queries a second", Value(number(each["queries_a_second"]))
-    yield "milliseconds of a query alone", Value(number(each["milliseconds"]))
+    yield "queries per second", Value(number(each["queries_a_second"]))
+    yield "milliseconds per single query", Value(number(each["milliseconds"]))
 
 
 def _chart(results: Sequence[Json], name: str, cost: str, label: str) -> Chart:

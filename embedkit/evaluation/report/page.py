@@ -16,7 +16,7 @@ TITLE = "Evaluation report"
 
 
 def report(documents: Iterable[tuple[str, bytes]], title: str = TITLE) -> str:
-    """Return one HTML page for evaluations, given as pairs of a name and the JSON that `--json` wrote.
+    """Return one HTML page for evaluations, given as pairs of a name and the JSON that an evaluation wrote.
 
     Raises DataError for content that is not the JSON of an evaluation.
     """

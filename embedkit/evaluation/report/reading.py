@@ -15,7 +15,9 @@ from embedkit.evaluation.report.results import results_section
 from embedkit.evaluation.report.sections import Json, Section
 from embedkit.evaluation.report.values import text
 
-_HINT = "embedkit eval sts, labels, retrieval, geometry, index and embedkit advise write it with --json"
+_HINT = (
+    "write one with --json of embedkit eval sts, labels, retrieval, geometry or index, or of embedkit advise"
+)
 
 
 class ResultKind(NamedTuple):
@@ -41,7 +43,7 @@ KINDS = (
 
 
 def read_section(source: str, content: bytes) -> Section:
-    """Return the section for JSON that an evaluation wrote with `--json`; raise DataError for other input."""
+    """Return the section for JSON that an evaluation wrote; raise DataError for other input."""
     try:
         facts = orjson.loads(content)
     except orjson.JSONDecodeError as error:

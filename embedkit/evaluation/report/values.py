@@ -31,7 +31,7 @@ def read_difference(json: Any) -> Value:
 def number(json: Any, above: float = -_MOST) -> float:
     """Return a number that is greater than `above` and can be drawn; raise ValueError otherwise."""
     if isinstance(json, bool) or not isinstance(json, int | float) or not above < json < _MOST:
-        raise ValueError(f"{json!r:.40} is not a number that could be drawn")
+        raise ValueError(f"{json!r:.40} is not a number, and cannot be drawn")
     return float(json)
 
 

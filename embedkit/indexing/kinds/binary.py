@@ -63,7 +63,10 @@ class Binary(IndexKind):
         import faiss
 
         if layout.metric == "dot" and self.rescore is None:
-            raise UsageError("sign codes know angles, not dot products", hint="--metric cosine")
+            raise UsageError(
+                "sign codes store angles and no lengths, so they cannot score dot products",
+                hint="use `metric=cosine`",
+            )
         signs = SignCodes(layout.dimension)
         rows = keep(blocks, folder, self.rescore)
         codes = rows if layout.codes is not None else map(signs.encode, rows)
@@ -104,7 +107,7 @@ class Binary(IndexKind):
 
     def cost(self, rows: int, dimension: int, machine: Machine) -> Cost:
         """Return the cost of `rows` rows: every search reads all codes, and the rows of its candidates."""
-        codes = Term("rows x columns / 8", rows, dimension / 8)
+        codes = Term("rows x dimensions / 8", rows, dimension / 8)
         scan = 4 * codes.bytes / machine.scanned + rescoring_seconds(self.oversample, dimension) + CALL
         kept = rescored_rows(self.rescore, rows, dimension)
         recall = binary_recall(max(K * self.oversample, LEAST_CANDIDATES), rows, dimension)

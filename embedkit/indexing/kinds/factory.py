@@ -18,7 +18,7 @@ from embedkit.indexing.rescoring import read_rows, write_rows
 from embedkit.indexing.sampling import SAMPLE_ROWS, SPOOL, draw
 
 FILE = "factory.faiss"
-_HINT = "see FAISS's page on its index factory"
+_HINT = "read FAISS's page on its index factory"
 _BLOCK_ROWS = 16384
 _ASKED = 64  # rows with which a new index is tested before it is accepted
 
@@ -80,12 +80,12 @@ class Factory(IndexKind):
         try:
             apart(work, self.description, *arguments)
         except RuntimeError as error:
-            raise UsageError(f"FAISS says: {_said(error)}", where=self._name, hint=_HINT) from None
+            raise UsageError(f"FAISS refuses it: {_said(error)}", where=self._name, hint=_HINT) from None
         except DiedError as error:
-            what, hint = f"FAISS crashes with it ({error})", "name another one"
+            what, hint = f"FAISS crashes with it ({error})", "name another index"
             raise UsageError(what, where=self._name, hint=hint) from None
         except MemoryError:
-            raise UsageError("FAISS asks for more memory than there is", where=self._name) from None
+            raise UsageError("FAISS needs more memory than this machine has", where=self._name) from None
 
     def _trained(self, sample: Floats) -> Any:
         """Return the index trained on rows `(rows, dimension)`; they are repeated if FAISS requires more."""
@@ -109,10 +109,10 @@ class Factory(IndexKind):
         for place in range(chain.size() if chain is not None else 0):
             step: Any = faiss.downcast_VectorTransform(chain.at(place))
             if step.d_out < 1:
-                raise UsageError("its map keeps no column", where=self._name, hint=_HINT)
+                raise UsageError("its map keeps no dimension", where=self._name, hint=_HINT)
             if getattr(step, "have_bias", False) and faiss.vector_to_array(step.b).any():
                 hint = "rotate with RR or OPQ, or fit a map with embedkit reduce"
-                what = "its map subtracts a mean, after which inner products are others"
+                what = "its map subtracts a mean, which changes inner products"
                 raise UsageError(what, where=self._name, hint=hint)
 
     def _empty(self, dimension: int) -> Any:
@@ -120,8 +120,8 @@ class Factory(IndexKind):
 
         index = faiss.index_factory(dimension, self.description, faiss.METRIC_INNER_PRODUCT)
         if index.metric_type != faiss.METRIC_INNER_PRODUCT:
-            what = "knows distances only, scores here are similarities"
-            raise UsageError(what, where=self._name, hint="name another one")
+            what = "computes only distances, and scores must be similarities"
+            raise UsageError(what, where=self._name, hint="name another index")
         return index
 
 
@@ -147,13 +147,13 @@ def _build(description: str, place: str) -> None:
     try:
         opened = kind.open(folder, rows)
     except FormatError as error:
-        raise RuntimeError(f"what it has written {error.what}") from None
+        raise RuntimeError(f"the index that it wrote {error.what}") from None
     asked = kind.vectors(opened, np.arange(min(rows, _ASKED)), sample.shape[1])
     for allowed in (None, np.arange(rows) % 2 == 0):
         k = min(rows if allowed is None else int(allowed.sum()), _ASKED)
         scores, found = kind.search(opened, asked, k, allowed)
         if not np.isfinite(scores).all() or found.min() < 0 or found.max() >= rows:
-            raise RuntimeError("its own search finds rows that are not there")
+            raise RuntimeError("its own search finds rows that do not exist")
 
 
 def _given_back(index: Any, rows: Rows) -> Floats:

@@ -53,7 +53,7 @@ class Flat(IndexKind):
 
     def cost(self, rows: int, dimension: int, machine: Machine) -> Cost:
         """Return the cost of `rows` rows: every search reads all of them."""
-        vectors = Term("rows x columns x 4", rows, 4 * dimension)
+        vectors = Term("rows x dimensions x 4", rows, 4 * dimension)
         seconds = rows * 4 * dimension / machine.scanned + CALL
         building = blocks_in_memory(rows, dimension)
         return Cost((vectors,), (), building, vectors.bytes / WRITTEN, seconds, 1.0)

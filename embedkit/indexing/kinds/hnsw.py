@@ -56,7 +56,7 @@ class Hnsw(IndexKind):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} is not positive")
         if self.m < 2:
-            raise ValueError(f"m={self.m} is not at least 2")
+            raise ValueError(f"m must be at least 2, got {self.m}")
 
     def build(self, blocks: Blocks, layout: Layout, folder: Path) -> None:
         """Write the FAISS graph of all rows `(rows, dimension)`; it is held in memory while it is built."""

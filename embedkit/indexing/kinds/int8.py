@@ -98,7 +98,7 @@ class Int8(IndexKind):
 
     def cost(self, rows: int, dimension: int, machine: Machine) -> Cost:
         """Return the cost of `rows` rows: every search reads all codes, and the rows of its candidates."""
-        codes = Term("rows x columns", rows, dimension)
+        codes = Term("rows x dimensions", rows, dimension)
         written = codes.bytes + 2 * 4 * rows * dimension
         scan = rows * dimension * 2 / machine.scanned + rescoring_seconds(self.oversample, dimension) + CALL
         kept = rescored_rows(self.rescore, rows, dimension)

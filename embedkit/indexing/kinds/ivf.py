@@ -67,7 +67,7 @@ class Ivf(IndexKind):
         if not 4 <= self.bits <= 12:
             raise ValueError(f"bits={self.bits} is not between 4 and 12")
         if self.storage != "pq" and (self.m, self.bits, self.opq) != (None, 8, True):
-            raise ValueError(f"m, bits and opq are of storage=pq, not of storage={self.storage}")
+            raise ValueError(f"m, bits and opq apply to storage=pq, not to storage={self.storage}")
 
     def build(self, blocks: Blocks, layout: Layout, folder: Path) -> None:
         """Write the FAISS lists of all rows `(rows, dimension)`; they are held in memory while they are
@@ -136,7 +136,7 @@ class Ivf(IndexKind):
         if self.lists is None or (self.storage == "pq" and self.m is None):
             raise ValueError("the cost of ivf depends on its lists and on m")
         codes, learnt = self._codes(rows, dimension)
-        centroids = Term("lists x columns x 4", self.lists, 4 * dimension)
+        centroids = Term("lists x dimensions x 4", self.lists, 4 * dimension)
         sampled = min(rows, max(SAMPLE_ROWS, ROWS_A_LIST * self.lists))
         lists = self.lists * dimension
         work = _KMEANS_ROUNDS * sampled * lists + rows * lists
@@ -157,9 +157,9 @@ class Ivf(IndexKind):
     def _codes(self, rows: int, dimension: int) -> tuple[Term, Term]:
         """Return the terms of the codes and of the data that decodes them."""
         if self.m is None:
-            codes = Term("rows x (code + 8 of its number)", rows, STORED_BYTES[self.storage] * dimension + 8)
+            codes = Term("rows x (code + 8 for its number)", rows, STORED_BYTES[self.storage] * dimension + 8)
             return codes, Term("ranges", 1, 8 * dimension)
-        codes = Term("rows x (code + 8 of its number)", rows, self.m * self.bits / 8 + 8)
+        codes = Term("rows x (code + 8 for its number)", rows, self.m * self.bits / 8 + 8)
         book = 4 * (2**self.bits * dimension + dimension**2 * self.opq)
         return codes, Term("codebook and rotation", 1, book)
 
@@ -243,7 +243,9 @@ def numbers_a_row(m: int | None, dimension: int, *, opq: bool) -> int:
         return wanted if opq else max(n for n in range(1, wanted + 1) if dimension % n == 0)
     if m > dimension or (not opq and dimension % m):
         fault = (
-            f"is more than {dimension} columns" if m > dimension else f"does not divide {dimension} columns"
+            f"exceeds the {dimension} dimensions"
+            if m > dimension
+            else f"does not divide the {dimension} dimensions"
         )
         raise UsageError(f"m={m} {fault}", where="storage=pq", hint=f"m={max(1, dimension // 4)}")
     return m

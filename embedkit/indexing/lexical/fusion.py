@@ -42,7 +42,7 @@ class Fusion:
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight <= 1:
-            raise UsageError(f"the weight must lie between 0 and 1, got {self.weight:g}", where="--hybrid")
+            raise UsageError(f"the weight must lie between 0 and 1, got {self.weight:g}", where="`hybrid`")
         if self.method not in FUSIONS:
             raise UsageError(f"unknown fusion {self.method!r}", hint=f"known: {', '.join(FUSIONS)}")
 

@@ -53,5 +53,5 @@ def parse_query(text: str, analysis: Analysis) -> LexicalQuery:
     plain = "".join([*parts, text[end:]]).strip()
     if not plain:
         what = f"the query {text!r} only excludes words"
-        raise UsageError(what, hint="add a word to search for, or pass --literal to search for it as it is")
+        raise UsageError(what, hint="add a word to search for")
     return LexicalQuery(plain, analysis.query_terms(plain), tuple(required), tuple(excluded))

@@ -97,7 +97,7 @@ def plan_fleet(
     Raises UsageError for more machines than rows, EmbedkitError if a share does not fit into a machine.
     """
     if machines > rows:
-        raise UsageError(f"{machines:,} are more than the {rows:,} rows", where="--machines")
+        raise UsageError(f"must be at most the {rows:,} rows, got {machines:,}", where="`machines`")
     share = -(-rows // machines)
     segment = plan_index(share, dimension, wishes, machine, process=process, kind=kind)
     return Fleet(rows, dimension, machines, rate, segment)

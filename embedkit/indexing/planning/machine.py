@@ -33,9 +33,9 @@ class Machine:
     processors: int
 
     def __str__(self) -> str:
-        rates = f"{self.products / 1e9:.3g} G multiply-adds, {self.scanned / 1e9:.3g} GB scanned for a query"
+        rates = f"{self.products / 1e9:.3g} G multiply-adds, {self.scanned / 1e9:.3g} GB scanned per query"
         return (
-            f"{rates}, {self.walked / 1e6:.3g} M distances in a graph, a second; "
+            f"{rates}, {self.walked / 1e6:.3g} M distances in a graph, per second; "
             f"{self.threads} threads on {self.processors} processors"
         )
 

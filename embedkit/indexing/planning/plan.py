@@ -40,7 +40,7 @@ class Candidate(NamedTuple):
 
     @property
     def spec(self) -> str:
-        """Return the spec of the kind, as `--kind` accepts it."""
+        """Return the spec of the kind, as `spec.parse` accepts it."""
         return spec.render(self.kind)
 
     @property
@@ -81,9 +81,9 @@ def plan_index(
         smallest = min(tried, key=_memory)
         raise EmbedkitError(
             f"not even {smallest.spec} fits: it takes {process + _memory(smallest):,.0f} bytes, "
-            f"{process:,} of them for the process itself, {wishes.max_memory:,.0f} are allowed",
-            where="--max-memory",
-            hint="allow more, or fewer dimensions with embedkit reduce",
+            f"{process:,} of them for the process itself, and {wishes.max_memory:,.0f} are allowed",
+            where="`max_memory`",
+            hint="allow more, or reduce the dimensions with embedkit reduce",
         )
     best = _best_of_each(tried)
     return Plan(rows, dimension, wishes, machine, process, best, min(fitting, key=_rank))
@@ -136,7 +136,7 @@ def _kinds(rows: int, dimension: int, wishes: Wishes, named: str | None) -> Iter
             known = [name for name in spec.kinds("index") if _states_cost(spec.kind_class("index", name))]
             raise UsageError(
                 "its costs are unknown",
-                where=f"--kind {spec.render(kind)}",
+                where=f"`kind={spec.render(kind)}`",
                 hint=f"known: {', '.join(known)}",
             )
         yield from _searched(kind.settled(rows, dimension), rows, dimension, wishes.recall)

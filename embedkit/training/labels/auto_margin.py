@@ -1,4 +1,4 @@
-"""`--margin auto`: train at margin 0, estimate the diameter of the classes, set the margin, continue."""
+"""`margin="auto"`: train at margin 0, estimate the diameter of the classes, set the margin, continue."""
 
 from __future__ import annotations
 
@@ -62,5 +62,5 @@ def _tell(step: int, found: Diameter) -> None:
     capped = "" if found.margin == found.wanted else f"; class vectors leave room for {found.bound:.3f}"
     logger.info(
         f"margin {found.margin:.3f} from step {step:,} on: two texts of a label are {found.diameter:.3f} "
-        f"apart (sqrt(1 - cosine)), which asks for {found.wanted:.3f} on cosines{capped}"
+        f"apart (sqrt(1 - cosine)), which requires {found.wanted:.3f} on cosines{capped}"
     )

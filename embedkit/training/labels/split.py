@@ -36,12 +36,15 @@ def split(
     count = round(holdout * len(names)) if holdout < 1 else int(holdout)
     if holdout and (count < 1 or len(names) - count < 2):
         left = f"{count} held out and {max(0, len(names) - count)} to train on"
-        raise UsageError(f"{holdout:g} of {len(names)} labels leaves {left}", where="--holdout-labels")
+        raise UsageError(f"{holdout:g} of {len(names)} labels leave {left}", where="`holdout_labels`")
     held_out = {names[place] for place in numbers.permutation(len(names))[:count]}
     unseen = [row for row in rows if held_out.intersection(row.labels)]
     seen = [row for row in rows if not held_out.intersection(row.labels)]
     if not seen and held_out:
-        raise UsageError(f"all {len(rows)} texts have a label that is held out", where="--holdout-labels")
+        raise UsageError(
+            f"all {len(rows)} texts have a held-out label, which leaves none to train on",
+            where="`holdout_labels`",
+        )
     kept_back = _kept_back(seen, calibrate, numbers)
     train = [row for place, row in enumerate(seen) if place not in kept_back]
     trained = sorted({name for row in train for name in row.labels})

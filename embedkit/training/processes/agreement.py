@@ -30,7 +30,7 @@ def require_same_rows(rows: Dataset) -> None:
     with one_fate():
         if other := next((rank for rank, digest in enumerate(digests) if digest != digests[0]), 0):
             raise DataError(
-                f"process {other} has read other examples than the first",
+                f"process {other} read other examples than the first process",
                 hint="give every machine the same files",
             )
 

@@ -27,13 +27,15 @@ class Householder:
         and UsageError for `drop` with a target.
         """
         if self.drop and target is not None:
-            raise UsageError("drop=true is for the first axis, a target has none", where="householder")
+            raise UsageError(
+                "drop=true drops the first axis, and cannot be used with a target", where="householder"
+            )
         a = _direction(rows, "these rows")
         b = np.eye(len(a))[0] if target is None else _direction(target, "the target")
         if len(a) != len(b):
-            raise MismatchError(f"vectors have {len(a)} columns, those of the target {len(b)}")
+            raise MismatchError(f"vectors have {len(a)} dimensions, the target has {len(b)}")
         if self.drop and len(a) == 1:
-            raise MismatchError("householder:drop=true would leave 0 dimensions, vectors have 1")
+            raise MismatchError("householder:drop=true needs at least 2 dimensions, vectors have 1")
         A = turn(a, b)[int(self.drop) :]
         return AffineMap(A, np.zeros(len(A)), {})
 
@@ -55,5 +57,5 @@ def _direction(rows: Rows, whose: str) -> Float64:
     _, mean, mean_square = centroid_of(rows)
     length = float(np.linalg.norm(mean))
     if length <= float(np.finfo(np.float32).eps) * mean_square**0.5:
-        raise DataError(f"householder wants a mean with a direction, the mean of {whose} is zero")
+        raise DataError(f"householder needs a mean with a direction, but the mean of {whose} is zero")
     return mean / length

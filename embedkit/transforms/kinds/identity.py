@@ -18,5 +18,5 @@ class IdentityMap:
         """Return x -> x for the dimension of the first block of rows, `(rows, dim)`."""
         first = next(iter(rows), None)
         if first is None:
-            raise DataError("there are no vectors to fit a map on")
+            raise DataError("the input contains no vectors to fit a map on")
         return AffineMap(np.eye(first.shape[1]), np.zeros(first.shape[1]), {})

@@ -32,7 +32,7 @@ class Procrustes:
         U, singular, Vt = np.linalg.svd(cross, full_matrices=False)
         rank = int(np.sum(singular > np.finfo(np.float32).eps * singular[0]))
         if not rank:
-            raise DataError("procrustes wants vectors that correlate with their targets, these do not")
+            raise DataError("procrustes needs vectors that correlate with their targets, and these do not")
         A = U @ Vt * (singular.sum() / squares if self.scale else 1)
         b = moments.target_mean - A @ moments.mean if self.centre else np.zeros(len(A))
         return AffineMap(A, b, {"rank": rank})

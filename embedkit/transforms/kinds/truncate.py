@@ -24,7 +24,7 @@ class Truncate:
         """Return the map onto the first `dim` dimensions; raises MismatchError when there are fewer."""
         first = next(iter(rows), None)
         if first is None:
-            raise DataError("there are no vectors to fit a map on")
+            raise DataError("the input contains no vectors to fit a map on")
         if self.dim > first.shape[1]:
-            raise MismatchError(f"truncate wants {self.dim} columns, vectors have {first.shape[1]}")
+            raise MismatchError(f"truncate needs {self.dim} dimensions, vectors have {first.shape[1]}")
         return AffineMap(np.eye(self.dim, first.shape[1]), np.zeros(self.dim), {})

@@ -90,13 +90,13 @@ def test_files_follow_each_other(folder):
 @pytest.mark.parametrize(
     ("name", "content", "line"),
     [
-        ("a.txt", "", "a.txt: there is no text in the input"),
-        ("a.tsv", "", "a.tsv: there is no text in the input"),
-        ("a.tsv", "a\tb\nx\t\n", "a.tsv:2: column 'b' is empty; --columns names the columns of text"),
+        ("a.txt", "", "a.txt: the input contains no text"),
+        ("a.tsv", "", "a.tsv: the input contains no text"),
+        ("a.tsv", "a\tb\nx\t\n", "a.tsv:2: column 'b' is empty; name the columns of text with `columns`"),
         (
             "a.jsonl",
             '{"a": "x", "b": "y"}\n{"a": "x", "b": 3}\n',
-            "a.jsonl:2: column 'b' has 3 where a text belongs; --columns names the columns of text",
+            "a.jsonl:2: column 'b' has 3 where text is expected; name the columns of text with `columns`",
         ),
         ("a.jsonl", '{"a": "x", "b": "y"}\n{"a": "x"}\n', "a.jsonl:2: has no column 'b'; it has a"),
         (
@@ -121,7 +121,10 @@ def test_files_with_other_columns_are_refused(folder):
     put("b.txt", "one\n")
     with pytest.raises(DataError) as caught:
         read_examples([put("a.tsv", table("\t")), "b.txt"])
-    assert str(caught.value) == "b.txt: has sentences, and a.tsv has anchors and positives; train on one kind"
+    assert (
+        str(caught.value)
+        == "b.txt: has sentences, and a.tsv has anchors and positives; train on one kind at a time"
+    )
 
 
 def test_unreadable_records_can_be_skipped(folder):
@@ -188,7 +191,7 @@ def test_columns_of_other_names_are_not_guessed(folder):
         read_examples([put("a.csv", "url,ask,reply\nhttp://x,why not,because of it\n")])
     what, _, hint = str(caught.value).partition("; ")
     assert what == "a.csv: has no columns with common names for an anchor and a positive"
-    assert hint.startswith("it has url, ask, reply; name them with --columns")
+    assert hint.startswith("it has url, ask, reply; name them with `columns=ANCHOR,POSITIVE`")
 
 
 def test_files_with_columns_in_another_order_are_joined_by_name(folder):
@@ -243,7 +246,7 @@ def test_without_a_header_the_first_line_is_trained_on_too(folder, name, separat
 def test_a_number_in_a_file_without_a_header_is_no_anchor(folder):
     name = put("a.tsv", "1\ta dog runs on the grass\ta hound is running\n2\tb b b b\tc c c\n")
     with pytest.raises(
-        DataError, match=r"^a\.tsv:1: has no header, and '1' in column 1 where a text belongs"
+        DataError, match=r"^a\.tsv:1: has no header, and '1' in column 1 where text is expected"
     ):
         read_examples([name])
 
@@ -297,7 +300,7 @@ def test_numbers_under_the_name_of_negatives_are_not_trained_on(folder, content,
 
 def test_a_column_of_zeros_and_ones_named_positive_holds_no_texts(folder):
     Path("a.csv").write_text("sentence,positive\nlovely day,1\nawful day,0\n")
-    line = "a.csv: column 'positive' has '1' where a text belongs; --columns names the columns of text"
+    line = "a.csv: column 'positive' has '1' where text is expected; name the columns of text with `columns`"
     with pytest.raises(DataError) as caught:
         read_examples(["a.csv"])
     assert str(caught.value) == line

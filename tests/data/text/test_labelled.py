@@ -175,14 +175,14 @@ def test_a_format_that_is_named_is_kept_to(folder):
 def test_a_first_line_too_long_for_csv_is_no_header(folder):
     usual = csv.field_size_limit(1000)
     try:
-        assert refusal("a.txt", "x" * 2000).startswith("a.txt:1: has 1 cell, and no name of a field; ")
+        assert refusal("a.txt", "x" * 2000).startswith("a.txt:1: has 1 cell, and none names a field; ")
     finally:
         csv.field_size_limit(usual)
 
 
 def test_several_labels_are_not_taken_for_one(folder):
     found = read("a.jsonl", lines({"text": "a", "label": ["x"]}, {"text": "b", "label": ["x", "y"]}))
-    with pytest.raises(DataError, match=r"^text 2 has 2 labels, one is wanted$"):
+    with pytest.raises(DataError, match=r"^text 2 has 2 labels, expected one$"):
         found.labels()
 
 
@@ -250,7 +250,7 @@ def test_what_cannot_be_read_is_skipped_if_asked(folder, name, content):
     assert refusal(name, content).startswith(f"{name}:")
 
 
-SKIP = "; --on-error skip passes over such records"
+SKIP = "; pass over such records with `on_error=skip`"
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ SKIP = "; --on-error skip passes over such records"
     [
         ("a.tsv", "a\tb\n\na\t\n", f"a.tsv:3: has an empty label{SKIP}"),
         ("a.tsv", "a\tb\n  \tb\n", f"a.tsv:2: has an empty text{SKIP}"),
-        ("a.tsv", "a\tb\na\tb\tc\n", f"a.tsv:2: has 3 cells, a row wants 2{SKIP}"),
+        ("a.tsv", "a\tb\na\tb\tc\n", f"a.tsv:2: has 3 cells, expected 2{SKIP}"),
         ("a.tsv", "text\tlabel\na\n", f"a.tsv:2: has 1 cells, the header has 2{SKIP}"),
         (
             "a.tsv",
@@ -269,35 +269,38 @@ SKIP = "; --on-error skip passes over such records"
         (
             "a.tsv",
             "\na\tb\tc\n",
-            "a.tsv:2: has 3 cells, and no name of a field; "
-            "a row is text, tab, label; or the first one names fields",
+            "a.tsv:2: has 3 cells, and none names a field; "
+            "write text, tab, label per line, or name the fields in the first line",
         ),
         (
             "a.txt",
             "how are you\n",
-            "a.txt:1: has 1 cell, and no name of a field; "
-            "a row is text, tab, label; or the first one names fields",
+            "a.txt:1: has 1 cell, and none names a field; "
+            "write text, tab, label per line, or name the fields in the first line",
         ),
         (
             "a.csv",
             "text,stars\na,1\n",
-            "a.csv:1: has no field of a common name for labels; it has text, stars; --label-field names it",
+            "a.csv:1: has no field of a common name for labels; it has text, stars; name one as "
+            "`label_field`",
         ),
         (
             "a.csv",
             "left,right,label\na,b,1\n",
             "a.csv:1: has no field of a common name for the text; it has left, right, label; "
-            "--text-field names it",
+            "name one as `text_field`",
         ),
         (
             "a.csv",
             "tweet,stars\na,1\n",
-            "a.csv:1: has no field of a common name for labels; it has tweet, stars; --label-field names it",
+            "a.csv:1: has no field of a common name for labels; it has tweet, stars; name one as "
+            "`label_field`",
         ),
         (
             "a.tsv",
             "text\tstars\na\t1\n",
-            "a.tsv:1: has no field of a common name for labels; it has text, stars; --label-field names it",
+            "a.tsv:1: has no field of a common name for labels; it has text, stars; name one as "
+            "`label_field`",
         ),
         ("a.csv", 'text,label\n"a\nb",c\nd,\n', f"a.csv:4: has an empty label{SKIP}"),
         ("a.csv", 'text,label\na,"b\n', "a.csv:2: a quote that opens here is never closed"),
@@ -305,19 +308,20 @@ SKIP = "; --on-error skip passes over such records"
         (
             "a.jsonl",
             '{"text": "a", "stars": 1}\n',
-            "a.jsonl:1: has no field of a common name for labels; it has text, stars; --label-field names it",
+            "a.jsonl:1: has no field of a common name for labels; it has text, stars; name one as "
+            "`label_field`",
         ),
         (
             "a.jsonl",
             '{"text": "a", "label": 1}\n{"text": "a"}\n',
             "a.jsonl:2: has no field 'label'; it has text",
         ),
-        ("a.jsonl", '{"text": 3, "label": 1}\n', f"a.jsonl:1: has 3 where a text belongs{SKIP}"),
+        ("a.jsonl", '{"text": 3, "label": 1}\n', f"a.jsonl:1: has 3 where text is expected{SKIP}"),
         ("a.jsonl", "{\n", "a.jsonl:1: is not JSON: "),
-        ("a.tsv", "", "a.tsv: there is no labelled text in the input"),
-        ("a.txt", "\n", "a.txt: there is no labelled text in the input"),
-        ("a.csv", "text,label\n", "a.csv: there is no labelled text in the input"),
-        ("a.jsonl", "", "a.jsonl: there is no labelled text in the input"),
+        ("a.tsv", "", "a.tsv: the input contains no labelled text"),
+        ("a.txt", "\n", "a.txt: the input contains no labelled text"),
+        ("a.csv", "text,label\n", "a.csv: the input contains no labelled text"),
+        ("a.jsonl", "", "a.jsonl: the input contains no labelled text"),
         ("a.npy", b"\x93NUMPY", "a.npy: holds npy data, not text"),
     ],
 )
@@ -325,19 +329,19 @@ def test_what_is_wrong_is_one_line_with_its_place(folder, name, content, message
     assert refusal(name, content).startswith(message)
 
 
-LABEL = "a label is text, a whole number, or true or false"
-WEIGHT = "a weight is a number above 0 and at most 1"
+LABEL = "write a label as text, a whole number, or true or false"
+WEIGHT = "a weight must be above 0 and at most 1"
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (None, f"has null where a label belongs; {LABEL}"),
-        (1.5, f"has 1.5 where a label belongs; {LABEL}"),
+        (None, f"has null where a label is expected; {LABEL}"),
+        (1.5, f"has 1.5 where a label is expected; {LABEL}"),
         ("", f"has an empty label{SKIP}"),
         ([" "], f"has an empty label{SKIP}"),
-        ([["a"]], f"has ['a'] where a label belongs; {LABEL}"),
-        ([{"a": 1}], f"has {{'a': 1}} where a label belongs; {LABEL}"),
+        ([["a"]], f"has ['a'] where a label is expected; {LABEL}"),
+        ([{"a": 1}], f"has {{'a': 1}} where a label is expected; {LABEL}"),
         ({"": 1}, f"has an empty label{SKIP}"),
         ({"a": 0}, f"has the weight 0 for 'a'; {WEIGHT}"),
         ({"a": 1.01}, f"has the weight 1.01 for 'a'; {WEIGHT}"),
@@ -345,7 +349,10 @@ WEIGHT = "a weight is a number above 0 and at most 1"
         ({"a": True}, f"has the weight True for 'a'; {WEIGHT}"),
         ({"a": "1"}, f"has the weight '1' for 'a'; {WEIGHT}"),
         ({"a": None}, f"has the weight null for 'a'; {WEIGHT}"),
-        ({"a": 1, "a ": 1}, "has two weights for one label; space around a label does not count"),
+        (
+            {"a": 1, "a ": 1},
+            "has two weights for one label; space around a label is ignored",
+        ),
     ],
 )
 def test_what_is_no_label_or_weight_is_refused(folder, value, message):
@@ -372,7 +379,7 @@ def test_a_header_that_is_wrong_is_never_skipped(folder):
 
 def test_nothing_left_says_what_was_skipped(folder):
     said = refusal("a.jsonl", "{\n[\n", on_error="skip")
-    assert said == "a.jsonl: there is no labelled text in the input; 2 records could not be read"
+    assert said == "a.jsonl: the input contains no labelled text; 2 records could not be read"
 
 
 def test_no_file_is_one_line(folder):

@@ -111,17 +111,17 @@ def test_tab_files_give_back_what_was_written_whatever_the_texts(folder, rows):
         ("a.tsv", "a\tb\t1\na\tb\tx\n", "a.tsv:2: has the score 'x', which is not a number"),
         ("a.tsv", "a\tb\t1\n\na\tb\tnan\n", "a.tsv:3: has the score 'nan', which is not a number"),
         ("a.tsv", "a\tb\t1\na\tb\tinf\n", "a.tsv:2: has the score 'inf', which is not a number"),
-        ("a.tsv", "a\tb\t1\na\tb\n", "a.tsv:2: has 2 cells, a row wants 3"),
-        ("a.tsv", "a\tb\t1\na\tb\tc\t1\n", "a.tsv:2: has 4 cells, a row wants 3"),
+        ("a.tsv", "a\tb\t1\na\tb\n", "a.tsv:2: has 2 cells, expected 3"),
+        ("a.tsv", "a\tb\t1\na\tb\tc\t1\n", "a.tsv:2: has 4 cells, expected 3"),
         (
             "a.tsv",
             "x\ty\tnan\n",
             "a.tsv:1: has the score 'nan', which is not a number; "
-            "a header would name sentence1, sentence2, score or the like",
+            "name the columns in a first line, such as sentence1, sentence2, score",
         ),
-        ("a.tsv", "", "a.tsv: there is no pair in the input"),
-        ("a.tsv", "sentence1\tsentence2\tscore\n", "a.tsv: there is no pair in the input"),
-        ("a.jsonl", "\n", "a.jsonl: there is no pair in the input"),
+        ("a.tsv", "", "a.tsv: the input contains no pair"),
+        ("a.tsv", "sentence1\tsentence2\tscore\n", "a.tsv: the input contains no pair"),
+        ("a.jsonl", "\n", "a.jsonl: the input contains no pair"),
         (
             "a.tsv",
             "id\tsentence1\tsentence2\n1\ta\tb\n",
@@ -139,7 +139,7 @@ def test_tab_files_give_back_what_was_written_whatever_the_texts(folder, rows):
         ("a.csv", 's1,s2,score\na,"b,1\n', "a.csv:2: a quote that opens here is never closed"),
         ("a.csv", 's1,s2,score\na,"b"c,1\n', "a.csv:2: is not CSV: ',' expected after '\"'"),
         ("a.jsonl", '{"s1": "a", "s2": "b", "score": null}\n', "a.jsonl:1: has the score null, which"),
-        ("a.jsonl", '{"s1": 3, "s2": "b", "score": 1}\n', "a.jsonl:1: has 3 where a text belongs"),
+        ("a.jsonl", '{"s1": 3, "s2": "b", "score": 1}\n', "a.jsonl:1: has 3 where text is expected"),
         (
             "a.jsonl",
             '{"s1": "a", "s2": "b", "score": 1}\n{"s1": "a", "score": 1}\n',

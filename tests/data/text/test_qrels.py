@@ -54,24 +54,33 @@ def test_compressed(tmp_path):
     [
         ("q d 1\nq d 1\n", ":2: has document 'd' for query 'q' again"),
         ("q 0 d 1\nq 0 d 0\n", ":2: has document 'd' for query 'q' again"),
-        ("q d 1\nq e 0.5\n", ":2: has the grade '0.5'; a grade is a whole number from -1000 to 1000"),
-        ("q d 1\nq e 1001\n", ":2: has the grade '1001'; "),  # would want memory for each grade
-        ("q d 1\nq e nan\n", ":2: has the grade 'nan'; "),
-        ("q d 1\nq e x\n", ":2: has the grade 'x'; "),
+        ("q d 1\nq e 0.5\n", ":2: has the grade '0.5', expected a whole number from -1000 to 1000"),
+        (
+            "q d 1\nq e 1001\n",
+            ":2: has the grade '1001', expected a whole",
+        ),  # would want memory for each grade
+        ("q d 1\nq e nan\n", ":2: has the grade 'nan', expected a whole"),
+        ("q d 1\nq e x\n", ":2: has the grade 'x', expected a whole"),
         ("q d 1\nq 0 e 1\n", ":2: has 4 columns, the first line 3"),
-        ("q Q0 d 1 0.5 run\n", ":1: has 6 columns; judgements have three or four; query, document, grade"),
-        ("q 1\n", ":1: has 2 columns; judgements have three or four; "),
-        ("question\tcorpus-id\tscore\n", ":1: has no field like query-id; it has question, corpus-id, score"),
-        ("\td\t1\n", ":1: has '' where an id belongs"),
-        (" \td\t1\n", ":1: has ' ' where an id belongs"),
+        ("q Q0 d 1 0.5 run\n", ":1: has 6 columns, expected three or four; write query, document, grade"),
+        ("q 1\n", ":1: has 2 columns, expected three or four; "),
+        (
+            "question\tcorpus-id\tscore\n",
+            ":1: has no field such as query-id; it has question, corpus-id, score",
+        ),
+        ("\td\t1\n", ":1: has '' where an id is expected"),
+        (" \td\t1\n", ":1: has ' ' where an id is expected"),
         ("q\td\t1\nq\td \t0\n", ":2: has document 'd' for query 'q' again"),
-        ('{"query_id": "q", "corpus_id": "d"}\n', ":1: has no field like score; it has query_id, corpus_id"),
-        ('{"query_id": "q", "corpus_id": null, "score": 1}\n', ":1: has null where an id belongs"),
-        ('{"query_id": true, "corpus_id": "d", "score": 1}\n', ":1: has True where an id belongs"),
-        ('{"query_id": "q", "corpus_id": "d", "score": true}\n', ":1: has the grade True; "),
+        (
+            '{"query_id": "q", "corpus_id": "d"}\n',
+            ":1: has no field such as score; it has query_id, corpus_id",
+        ),
+        ('{"query_id": "q", "corpus_id": null, "score": 1}\n', ":1: has null where an id is expected"),
+        ('{"query_id": true, "corpus_id": "d", "score": 1}\n', ":1: has True where an id is expected"),
+        ('{"query_id": "q", "corpus_id": "d", "score": true}\n', ":1: has the grade True, expected a whole"),
         ('{"query_id": "q"\n', ":1: is not JSON: "),
-        ("", ": there is no judgement in the input"),
-        ("query-id\tcorpus-id\tscore\n", ": there is no judgement in the input"),
+        ("", ": the input contains no judgement"),
+        ("query-id\tcorpus-id\tscore\n", ": the input contains no judgement"),
     ],
 )
 def test_what_is_no_judgement_is_refused_with_its_place(tmp_path, content, message):

@@ -279,13 +279,13 @@ def test_reading_may_stop_early(folder):
 
 # What cannot be read
 
-SKIP = "; --on-error skip passes over such records"
-IDS = "; an id is text or a whole number of 64 bits"
+SKIP = "; pass over such records with `on_error=skip`"
+IDS = "; write an id as text or a whole number of 64 bits"
 LATIN1 = "; convert the file from its own encoding, as iconv -f LATIN1 -t UTF-8 does"
-NUL = "holds nothing but NUL characters, expected text; the end of the file may be damaged"
+NUL = "contains only NUL characters, expected text; the end of the file may be damaged"
 ARRAY = "; write its elements as JSON lines, as jq -c '.[]' does"
-NAN = "; JSON has no NaN and no Infinity; write null"
-OTHER = "; --text-field names another"
+NAN = "; JSON has neither NaN nor Infinity; write null"
+OTHER = "; name one as `text_field`"
 FAULTS = [
     ("a.txt", b"ok\nbad \xff\n", "a.txt:2: is not UTF-8 (byte 5)" + LATIN1),
     ("a.txt", b"ok\n\0\0\0\n", "a.txt:2: " + NUL),
@@ -580,8 +580,8 @@ NUMBERS = "expected a list of numbers" + RENAME
     ("lines", "message"),
     [
         (['{"text": "t", "vector": "v"}'], "1: field 'vector' is text, " + NUMBERS),
-        (['{"text": "t", "vector": ["1"]}'], "1: field 'vector' is a list of something else, " + NUMBERS),
-        (['{"text": "t", "vector": [true]}'], "1: field 'vector' is a list of something else, " + NUMBERS),
+        (['{"text": "t", "vector": ["1"]}'], "1: field 'vector' is a list of other values, " + NUMBERS),
+        (['{"text": "t", "vector": [true]}'], "1: field 'vector' is a list of other values, " + NUMBERS),
         (['{"text": "t", "vector": true}'], "1: field 'vector' is true or false, " + NUMBERS),
         (
             ['{"text": "t"}', '{"text": "t", "vector": [1, 2]}'],

@@ -31,22 +31,22 @@ def test_layouts(tmp_path, name):
         ("q Q0 d 1 nan a\n", ":1: has the score 'nan', which is not a finite number"),
         ("q Q0 d 1 inf a\n", ":1: has the score 'inf', which is not a finite number"),
         ("q Q0 d 1 x a\n", ":1: has the score 'x', which is not a finite number"),
-        ("q 0 d 1\n", ":1: has 4 columns, a run has 6; query, Q0, document, rank, score, name"),
-        ("q Q0 two words 1 2 a\n", ":1: has 7 columns, a run has 6; "),
+        ("q 0 d 1\n", ":1: has 4 columns, expected 6; write query, Q0, document, rank, score, name"),
+        ("q Q0 two words 1 2 a\n", ":1: has 7 columns, expected 6; "),
         ('{"query_id": "q", "id": "d", "score": null}\n', ":1: has the score null, which is not a finite"),
         ('{"query_id": "q", "id": "d", "score": true}\n', ":1: has the score True, which is not a finite"),
         (
             '{"query": "q", "id": "d", "score": 1}\n',
-            ":1: has no field like query-id; it has query, id, score",
+            ":1: has no field such as query-id; it has query, id, score",
         ),
-        ("\n", ": there is no hit in the input"),
-        ("q Q0 d 1 3 a\np Q0 d 1 2 a\nq Q0 e 2 1 a\n", ":3: has query 'q' again; give each question an id"),
+        ("\n", ": the input contains no hit"),
+        ("q Q0 d 1 3 a\np Q0 d 1 2 a\nq Q0 e 2 1 a\n", ":3: has query 'q' again; give each query an id"),
         ("q Q0 d 1 3 a\nq Q0 e 2 1 a\nq Q0 f 1 2 a\n", ":3: has rank 1 of query 'q' again; give each"),
         ("q\tQ0\t d\t1\t2\ta\nq Q0 d 2 1 a\n", ":2: has document 'd' for query 'q' again"),
         (
             '{"query_id": "q", "query": "one", "id": "d", "score": 1}\n'
             '{"query_id": "q ", "query": "two", "id": "e", "score": 1}\n',
-            ":2: has another text for query 'q'; give each question an id of its own",
+            ":2: has another text for query 'q'; give each query an id of its own",
         ),
     ],
 )

@@ -136,7 +136,7 @@ def test_types_without_a_common_one_are_said_and_each_value_stays_comparable(cap
     with caplog.at_level(logging.WARNING, "embedkit"):
         schema = unify(part.schema for part in parts)
     what = "field 'x' is string in some rows and int64 in others, which have no common type"
-    assert caplog.messages == [f"{what}; --where compares texts"]
+    assert caplog.messages == [f"{what}; `where` compares texts"]
     found = comparable(pa.concat_tables([conform(part, schema) for part in parts]))
     with duckdb.connect() as connection:
         connection.register("found", found)

@@ -180,7 +180,7 @@ def test_a_place_that_cannot_be_written_costs_one_warning(tmp_path, caplog):
         cache.put(vectors(1))
     (record,) = caplog.records
     assert record.getMessage().startswith(f"{tmp_path / 'file' / 'vectors.sqlite'}: cannot be used (")
-    assert record.getMessage().endswith("); texts are encoded anew")
+    assert record.getMessage().endswith("); texts are encoded again")
 
 
 # Several writers

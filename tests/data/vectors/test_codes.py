@@ -98,7 +98,7 @@ def test_the_ends_of_a_range_are_the_ends_of_a_byte_and_what_lies_beyond_is_cut(
 
 
 def test_ranges_of_nothing_are_refused():
-    with pytest.raises(DataError, match=r"^there are no vectors to take ranges from$"):
+    with pytest.raises(DataError, match=r"^the input contains no vectors to take ranges from$"):
         calibrate([])
 
 
@@ -185,7 +185,7 @@ def test_a_shard_of_another_kind_is_refused(folder, dtype, other):
     made = written(dtype)
     written(other, path="y.vec")
     (folder / "x.vec/part-00000.arrow").write_bytes((folder / "y.vec/part-00000.arrow").read_bytes())
-    with pytest.raises(FormatError, match=rf"^x.vec: should hold {dtype} codes, holds fixed_size_list"):
+    with pytest.raises(FormatError, match=rf"^x.vec: expected {dtype} codes, found fixed_size_list"):
         list(made)
 
 
@@ -226,7 +226,9 @@ def test_a_run_goes_on_to_the_same_bytes(folder, dtype):
 
 def test_int8_sets_of_other_ranges_are_not_merged(folder):
     one, two = written("int8", path="a.vec"), written("int8", VECTORS * 2, "b.vec", first=10)
-    with pytest.raises(MismatchError, match=r"^b.vec: has int8 codes of other ranges than a.vec; merge what"):
+    with pytest.raises(
+        MismatchError, match=r"^b.vec: has int8 codes of other ranges than a.vec; merge the vectors"
+    ):
         merge([one, two], Path("c.vec"))
 
 

@@ -118,14 +118,14 @@ def saved(array):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (saved(VECTORS)[:-1], "y.npy: is cut short: it should hold 10 vectors"),
-        (saved(VECTORS)[:20], "y.npy: is not a whole npy file: "),
-        (b"text", "y.npy: is not a whole npy file: "),
+        (saved(VECTORS)[:-1], "y.npy: is truncated: its header declares 10 vectors"),
+        (saved(VECTORS)[:20], "y.npy: is truncated, or not an npy file: "),
+        (b"text", "y.npy: is truncated, or not an npy file: "),
         (saved(VECTORS[0]), "y.npy: holds float32 of shape (3,), not rows of vectors"),
         (saved(np.eye(3, dtype=int)), "y.npy: holds int64 of shape (3, 3), not rows of vectors"),
         (
             saved(np.asfortranarray(VECTORS)),
-            "y.npy: is stored by columns; save numpy.ascontiguousarray of it",
+            "y.npy: is stored column by column; save it through numpy.ascontiguousarray",
         ),
         (saved(np.array([[1.0], [np.nan]])), "y.npy:2: the vector is not finite"),
         (saved(np.array([[1.0], [1e300]])), "y.npy:2: the vector is not finite"),
@@ -140,7 +140,7 @@ def test_an_npy_file_of_more_vectors_than_its_header_names_is_refused(folder, kn
     data = saved(VECTORS) + b"\0" * 12
     name = "y.npy" if known else "y.npy.gz"
     message = refusal(name, data if known else gzip.compress(data))
-    assert message.startswith(f"{name}: is longer than the 10 vectors that its header names; ")
+    assert message.startswith(f"{name}: is longer than the 10 vectors that its header declares; ")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ GOOD = b'{"id": "a", "vector": [1, 2.5]}\n'
         (b'{"vector": [[1, 2]]}', "has no vector"),
         (b'{"vector": [1, null]}', "the vector is not finite"),
         (b'{"vector": [1, 1e300]}', "the vector is not finite"),
-        (b'{"vector": [1]}', "the vector has 1 columns, those before it 2"),
+        (b'{"vector": [1]}', "the vector has 1 dimensions, earlier vectors have 2"),
         (b'{"vector": [1, NaN]}', "is not JSON"),
         (b'{"id": null, "vector": [1, 2]}', "field 'id' is neither text nor a whole number"),
         (b'{"text": [], "vector": [1, 2]}', "field 'text' is neither text nor a whole number"),
@@ -211,7 +211,7 @@ def test_a_text_behind_thousands_of_lines_without_one_is_refused_from_a_pipe(fol
     with io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))) as stand_in:
         monkeypatch.setattr(sys, "stdin", stand_in)
         assert (
-            refusal("-") == "-:8001: has a text, none of the first lines has; name a file instead of a pipe"
+            refusal("-") == "-:8001: has a text, but the first lines have none; name a file instead of a pipe"
         )
 
 
@@ -308,8 +308,8 @@ def test_a_vector_column_of_nulls_alone_is_text(folder, ending):
         ([1.0, float("nan")], "y.parquet:9001: the vector is not finite"),
         ([1.0, None], "y.parquet:9001: the vector is not finite"),
         ([1e300, 1.0], "y.parquet:9001: the vector is not finite"),
-        ([1.0], "y.parquet: vectors have 1 and 2 columns, expected 2"),
-        ([], "y.parquet:9001: the vector has no columns, expected at least one"),
+        ([1.0], "y.parquet: vectors have 1 and 2 dimensions, expected 2"),
+        ([], "y.parquet:9001: the vector has no dimensions, expected at least one"),
     ],
 )
 def test_a_faulty_vector_of_a_table_is_refused_by_its_row(folder, bad, message):
@@ -363,13 +363,13 @@ def test_a_damaged_map_in_a_file_is_one_line(folder):
 @pytest.mark.parametrize("annotation", [b"{", b"[]", b"{}"])
 def test_a_damaged_annotation_is_one_line(folder, annotation):
     save_parquet(table([[1.0]], pa.list_(pa.float32())).replace_schema_metadata({b"embedkit": annotation}))
-    assert refusal("y.parquet").startswith("y.parquet: what it says of its vectors is damaged: ")
+    assert refusal("y.parquet").startswith("y.parquet: its description of the vectors is damaged: ")
 
 
 @pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.list_(pa.float32(), 0)], ids=str)
 def test_vectors_of_no_columns_are_refused(folder, kind):
     save(table([[], []], kind), "y.arrow")
-    assert refusal("y.arrow") == "y.arrow:1: the vector has no columns, expected at least one"
+    assert refusal("y.arrow") == "y.arrow:1: the vector has no dimensions, expected at least one"
 
 
 def test_decimal_vectors_are_the_numbers_that_numpy_makes_of_them(folder):
@@ -404,13 +404,13 @@ def test_an_arrow_stream_that_goes_on_behind_its_end_is_not_half_read(folder, be
         writer.write_table(whole)
     data = Path("y.arrows").read_bytes()
     assert refusal("y.arrows", data + (behind or data)).startswith(
-        "y.arrows: goes on behind the end mark of its arrow stream; "
+        "y.arrows: continues after the end mark of its arrow stream; "
     )
 
 
 def test_a_table_without_rows_is_refused(folder):
     save_parquet(table([], pa.list_(pa.float32())))
-    assert refusal("y.parquet") == "y.parquet: holds no vectors"
+    assert refusal("y.parquet") == "y.parquet: contains no vectors"
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.npz", "x.npy.gz", "x.safetensors"])

@@ -64,7 +64,9 @@ def test_the_names_of_50_000_labels_are_read_without_their_vectors(folder):
     content = Path(LABELS).read_bytes()
     Path(LABELS).write_bytes(content[: -50_000 * 8])  # the vectors are gone
     assert read_names(Path()) == list(names)
-    with pytest.raises(FormatError, match=r"^labels\.safetensors: is not a whole file of label vectors: "):
+    with pytest.raises(
+        FormatError, match=r"^labels\.safetensors: is truncated, or not a file of label vectors: "
+    ):
         LabelVectors.load(LABELS)
 
 
@@ -77,10 +79,10 @@ def test_a_vector_s_id_is_its_label_or_one_of_its_centres():
 @pytest.mark.parametrize(
     ("names", "vectors", "centres", "message"),
     [
-        (("a", "b"), unit(3), 1, r"^2 labels of 1 centres want 2 vectors, these have shape \(3, 4\)$"),
-        (("a", "b"), unit(2), 2, r"^2 labels of 2 centres want 4 vectors, these have shape \(2, 4\)$"),
-        ((), unit(0), 1, r"^0 labels of 1 centres want 0 vectors, "),
-        (("a",), unit(1)[0], 1, r"^1 labels of 1 centres want 1 vectors, these have shape \(4,\)$"),
+        (("a", "b"), unit(3), 1, r"^2 labels of 1 centres need 2 vectors, these have shape \(3, 4\)$"),
+        (("a", "b"), unit(2), 2, r"^2 labels of 2 centres need 4 vectors, these have shape \(2, 4\)$"),
+        ((), unit(0), 1, r"^0 labels of 1 centres need 0 vectors, "),
+        (("a",), unit(1)[0], 1, r"^1 labels of 1 centres need 1 vectors, these have shape \(4,\)$"),
         (
             ("a", "b"),
             unit(4) * [[1], [1], [1.5], [1]],
@@ -88,7 +90,7 @@ def test_a_vector_s_id_is_its_label_or_one_of_its_centres():
             r"^the vector of label 'b' has length 1\.5, not 1$",
         ),
         (("a",), unit(1) * np.nan, 1, r"^the vector of label 'a' has length nan, not 1$"),
-        (("a", "b", "a"), unit(3), 1, r"^label 'a' comes 2 times$"),
+        (("a", "b", "a"), unit(3), 1, r"^label 'a' occurs 2 times$"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(names, vectors, centres, message):
@@ -106,8 +108,8 @@ def test_what_does_not_fit_together_is_refused(names, vectors, centres, message)
             "is a file of label vectors of version 2, this embedkit reads version 1$",
         ),
         (b'"embedkit-labels"', b'"embedkit-lapels"', "is not a file of label vectors$"),
-        (b'"names"', b'"games"', "is not a whole file of label vectors: "),
-        (b"{", b"(", "is not a whole file of label vectors: its header is no JSON "),
+        (b'"names"', b'"games"', "is truncated, or not a file of label vectors: "),
+        (b"{", b"(", "is truncated, or not a file of label vectors: its header is not JSON "),
     ],
 )
 def test_another_version_or_format_is_refused(folder, opening, old, new, message):
@@ -119,9 +121,7 @@ def test_another_version_or_format_is_refused(folder, opening, old, new, message
 
 @pytest.mark.parametrize("path", [".", "no.safetensors"])
 def test_where_there_are_none_it_says_what_makes_them(folder, path):
-    with pytest.raises(
-        FormatError, match=r": has no label vectors; embedkit train-amsoftmax makes "
-    ) as raised:
+    with pytest.raises(FormatError, match=r": has no label vectors; train a model with labels") as raised:
         LabelVectors.load(path)
     assert raised.value.where == path
 
@@ -130,7 +130,7 @@ def test_vectors_that_do_not_fit_the_names_of_a_file_name_it(folder):
     FULL.save(Path())
     content = Path(LABELS).read_bytes()
     Path(LABELS).write_bytes(content.replace(b'\\"centres\\":2', b'\\"centres\\":3'))
-    with pytest.raises(MismatchError, match=r"^labels\.safetensors: 3 labels of 3 centres want 9 vectors"):
+    with pytest.raises(MismatchError, match=r"^labels\.safetensors: 3 labels of 3 centres need 9 vectors"):
         LabelVectors.load(LABELS)
 
 
@@ -153,7 +153,7 @@ def test_only_files_of_label_vectors_say_that_they_are(folder):
             {"maps": ("abc",)},
             "x: label vectors belong to encoder 0123456789abcdef, texts are encoded by m .*maps abc",
         ),
-        ({"dimension": 5}, "x: label vectors have 4 columns, m gives 5$"),
+        ({"dimension": 5}, "x: label vectors have 4 dimensions, m gives 5$"),
     ],
 )
 def test_another_encoder_is_refused_naming_both(changes, message):

@@ -74,12 +74,12 @@ def test_whole_sets_follow_one_another(folder):
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        ({"part": "1/2"}, "these are not the parts of one corpus: 1/2, 1/2; all 2 are needed once"),
-        ({}, "these are not the parts of one corpus: 1/2, a whole set; all 2 are needed once"),
+        ({"part": "1/2"}, "these are not the slices of one corpus: 1/2, 1/2; name each of the 2 once"),
+        ({}, "these are not the slices of one corpus: 1/2, a whole set; name each of the 2 once"),
         ({"part": "2/2", "dtype": "float16"}, "two: has dtype float16, one has float32"),
         (
             {"part": "2/2", "identity": None},
-            "two: one of the sets says which encoder made it, the other does not",
+            "two: one of the sets states its encoder, the other does not",
         ),
         (
             {"part": "2/2", "identity": Identity("m", "f" * 16, 2, normalized=True)},
@@ -98,5 +98,5 @@ def test_what_does_not_belong_together_is_refused(folder, other, message):
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/2/3", "-1/2", ""])
 def test_a_part_is_a_number_of_a_number(text):
-    with pytest.raises(UsageError, match="is not a part like 2/4"):
+    with pytest.raises(UsageError, match=r"^`shard`: must be a slice like 2/4"):
         parse_part(text)

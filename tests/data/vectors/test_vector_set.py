@@ -139,7 +139,7 @@ def test_every_flipped_byte_is_noticed(folder):
     whole = file.read_bytes()
     for place in range(0, len(whole), 7):
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        with pytest.raises(FormatError, match=r"^x.vec/part-00002.arrow: has another checksum"):
+        with pytest.raises(FormatError, match=r"^x.vec/part-00002.arrow: its checksum differs"):
             made.verify()
 
 
@@ -147,9 +147,9 @@ def test_a_shard_cut_short_is_noticed(folder):
     made = ten()
     file = folder / "x.vec/part-00002.arrow"
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(FormatError, match=r"^x.vec/part-00002.arrow: has \d+ bytes, \d+ were written"):
+    with pytest.raises(FormatError, match=r"^x.vec/part-00002.arrow: has \d+ bytes, expected \d+"):
         made.verify()
-    with pytest.raises(FormatError, match=r"^x.vec/part-00002.arrow: is not a whole shard"):
+    with pytest.raises(FormatError, match=r"^x.vec/part-00002.arrow: is truncated, or not a shard"):
         list(made)
 
 
@@ -158,14 +158,14 @@ def test_a_missing_shard_is_noticed(folder):
     (folder / "x.vec/part-00001.arrow").unlink()
     with pytest.raises(FormatError, match=r"^x.vec/part-00001.arrow: is missing; the folder is damaged$"):
         made.verify()
-    with pytest.raises(FormatError, match=r"^x.vec/part-00001.arrow: is not a whole shard"):
+    with pytest.raises(FormatError, match=r"^x.vec/part-00001.arrow: is truncated, or not a shard"):
         list(made)
 
 
 def test_a_shard_of_another_set_is_noticed(folder):
     made = ten()
     shutil.copy("x.vec/part-00002.arrow", "x.vec/part-00001.arrow")
-    with pytest.raises(FormatError, match=r"^x.vec: part-00001.arrow is not the shard that was written$"):
+    with pytest.raises(FormatError, match=r"^x.vec: part-00001.arrow has changed since it was written$"):
         list(made)
 
 
@@ -179,7 +179,7 @@ def test_a_shard_of_another_set_is_noticed(folder):
         ({"shards": None}, "x.vec: meta.json is damaged: "),
         ({"rows": 9}, "x.vec: meta.json is damaged: ValueError('10 rows in its shards, 9 in all')"),
         ({"rows": None}, "x.vec: meta.json is damaged: "),
-        ({"dimension": 0}, "x.vec: meta.json is damaged: ValueError('0 columns')"),
+        ({"dimension": 0}, "x.vec: meta.json is damaged: ValueError('0 dimensions')"),
         ({"dimension": "3"}, "x.vec: meta.json is damaged: "),
     ],
 )
@@ -219,7 +219,7 @@ def test_a_vector_that_is_not_finite_is_never_written(folder, value):
 
 
 def test_vectors_of_another_width_are_never_written(folder):
-    with pytest.raises(MismatchError, match=r"^vectors have 2 columns, not 3$"):
+    with pytest.raises(MismatchError, match=r"^vectors have 2 dimensions, expected 3$"):
         written([batch_of([Record("a", "", {})], numbers(1, 2))])
 
 
@@ -234,7 +234,7 @@ def test_a_vector_that_is_not_finite_is_named_by_its_row_in_the_set(folder):
 def test_an_unfinished_run_of_something_else_is_left_alone(folder, force):
     (folder / "x.vec.partial").mkdir()
     (folder / "x.vec.partial/mine.arrow").touch()
-    with pytest.raises(ExistsError, match=r"^x.vec.partial: is a folder that holds something else"):
+    with pytest.raises(ExistsError, match=r"^x.vec.partial: is a folder that contains other files"):
         VectorSetWriter(Path("x.vec"), VectorMeta(3), force=force)
     assert (folder / "x.vec.partial/mine.arrow").exists()
 

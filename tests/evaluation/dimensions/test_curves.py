@@ -135,12 +135,12 @@ def test_pairs_are_scored_by_cosines_of_the_changed_vectors():
 
 
 def test_too_few_rows_have_too_few_neighbours():
-    with pytest.raises(DataError, match=r"^10 neighbours want 22 rows or more, there are 21$"):
+    with pytest.raises(DataError, match=r"^10 neighbours need at least 22 rows, got 21$"):
         measure(Sample(ROWS[:21], 21), CurveProtocol())
     assert measure(Sample(ROWS[:22], 22), CurveProtocol()).measured == 11
 
 
 @pytest.mark.parametrize("keep", [0, -1, 1.5, float("nan")])
 def test_no_part_is_kept_outside_zero_to_one(keep):
-    with pytest.raises(UsageError, match="--keep: "):
+    with pytest.raises(UsageError, match="`keep`: "):
         CurveProtocol(keep=keep)

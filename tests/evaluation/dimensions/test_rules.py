@@ -75,5 +75,5 @@ def test_the_bounds_of_the_lemma_are_the_known_ones():
 
 
 def test_one_row_has_no_neighbours():
-    with pytest.raises(UsageError, match=r"^1 is not two rows or more$|--rows: 1 is not two rows or more"):
+    with pytest.raises(UsageError, match=r"^`rows`: must be at least 2, got 1$"):
         rules_for(1)

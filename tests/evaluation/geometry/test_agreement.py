@@ -85,5 +85,5 @@ def test_a_neighbour_that_only_one_side_ties_for_counts_half():
 
 
 def test_too_few_rows_are_refused():
-    with pytest.raises(DataError, match="10 neighbours want 11 rows or more in both sets, there are 10"):
+    with pytest.raises(DataError, match="10 neighbours need at least 11 rows in both sets, got 10"):
         agreement(FIRST[:10], SECOND[:10], 10, resamples=100, seed=0)

@@ -118,7 +118,7 @@ def test_two_rows_are_one_pair():
     found = of([[1.0, 0.0], [1.0, 1.0]])
     assert (found.pairs, found.hubness, found.spectrum.rank) == (1, None, 1)
     assert found.mean_cosine.value == pytest.approx(np.sqrt(0.5))
-    with pytest.raises(DataError, match="wants 2 rows or more, there is 1"):
+    with pytest.raises(DataError, match="needs at least 2 rows, got 1"):
         of([[1.0, 0.0]])
 
 
@@ -160,5 +160,5 @@ def test_what_cannot_be_joined_is_refused():
     with pytest.raises(DataError, match="the id 'a' names 2 rows; sets join by id"):
         agree(surveyed(rows), twice, PROTOCOL)
     strangers = surveyed(rows, [f"x{place}" for place in range(40)])
-    with pytest.raises(DataError, match="10 neighbours want 11 rows or more in both sets, there are 0"):
+    with pytest.raises(DataError, match="10 neighbours need at least 11 rows in both sets, got 0"):
         agree(surveyed(rows), strangers, PROTOCOL)

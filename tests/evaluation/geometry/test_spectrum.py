@@ -79,5 +79,5 @@ def test_no_size_of_the_numbers_changes_the_shares():
 
 
 def test_a_single_row_is_refused():
-    with pytest.raises(DataError, match="2 rows or more, there is 1"):
+    with pytest.raises(DataError, match="needs at least 2 rows, got 1"):
         of(ROWS[:1])

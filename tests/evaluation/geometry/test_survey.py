@@ -101,10 +101,10 @@ def test_values_may_be_lists_or_missing():
 @pytest.mark.parametrize(
     ("given", "field", "message"),
     [
-        (lambda: [], None, "there is no vector to measure"),
-        (lambda: [Batch(pa.table({"id": []}), ROWS[:0])], None, "there is no vector to measure"),
-        (lambda: batches(lang=["x"] * 1000), "tongue", "come with no field 'tongue'; there are: lang"),
-        (batches, "lang", "come with no field 'lang'; there are: none"),
+        (lambda: [], None, "the input contains no vector to measure"),
+        (lambda: [Batch(pa.table({"id": []}), ROWS[:0])], None, "the input contains no vector to measure"),
+        (lambda: batches(lang=["x"] * 1000), "tongue", "have no field 'tongue'; fields: lang"),
+        (batches, "lang", "have no field 'lang'; fields: none"),
         (lambda: batches(ROWS * np.float32(np.nan)), None, "row 1: the vector is not finite"),
     ],
 )

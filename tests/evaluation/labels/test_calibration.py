@@ -231,12 +231,12 @@ def test_where_all_rows_would_fill_the_memory_some_evenly_spaced_stand_for_them(
 
 
 def test_what_cannot_calibrate_is_refused():
-    with pytest.raises(DataError, match=r"^calibration needs a text that was not trained on, there is none$"):
+    with pytest.raises(
+        DataError, match=r"^calibration needs at least 1 text that was not trained on, got 0$"
+    ):
         calibrate(texts(0), np.zeros(0, np.int64), None, labels_of())
-    wants = r"^calibration wants labels of shape \(4,\), these have \(3,\)$"
+    wants = r"^calibration expects labels of shape \(4,\), got \(3,\)$"
     with pytest.raises(MismatchError, match=wants):
         calibrate(texts(4), np.zeros(3, np.int64), None, labels_of())
-    with pytest.raises(
-        MismatchError, match=r"^calibration wants labels of shape \(4, 6\), these have \(4,\)$"
-    ):
+    with pytest.raises(MismatchError, match=r"^calibration expects labels of shape \(4, 6\), got \(4,\)$"):
         calibrate(texts(4), np.zeros(4, np.int64), None, labels_of(multiple=True))

@@ -220,22 +220,26 @@ def test_vectors_of_length_zero_are_orthogonal_to_all():
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        ((angles(0), singles("ab")), MismatchError, "queries: there are 2 rows of labels for 1 vectors"),
+        ((angles(0), singles("ab")), MismatchError, "queries: got 2 rows of labels for 1 vectors"),
         (
             (angles(0), singles("a"), angles(1, 2), singles("a")),
             MismatchError,
-            "the gallery: there are 1 rows of labels for 2 vectors",
+            "the gallery: got 1 rows of labels for 2 vectors",
         ),
         (
             (angles(0), singles("a"), np.ones((1, 3), np.float32), singles("a")),
             MismatchError,
-            "queries have 2 columns, the gallery has 3",
+            "queries have 2 dimensions, the gallery has 3",
         ),
-        ((angles(0), singles("a"), angles(1)), MismatchError, "a gallery comes with its labels, or neither"),
+        (
+            (angles(0), singles("a"), angles(1)),
+            MismatchError,
+            "a gallery and its labels must be given together",
+        ),
         (
             (angles(0), singles("a"), np.float32([[np.nan, 0]]), singles("a")),
             DataError,
-            "the gallery: a vector has a number that is not finite",
+            "the gallery: the vector of row",
         ),
     ],
 )
@@ -271,7 +275,7 @@ def test_figures_are_means_with_intervals_over_the_same_queries():
 
 def test_nothing_to_find_at_all_is_one_line():
     figures = label_figures(angles(0, 1), singles("ab"))
-    with pytest.raises(DataError, match=r"^no query shares a label with a text that it could find$"):
+    with pytest.raises(DataError, match=r"^no query shares a label with another text$"):
         evaluate_labels([figures])
 
 

@@ -58,12 +58,12 @@ def test_the_shape_is_that_of_one_half_as_many_and_twice_as_many():
 
 def test_what_fits_into_no_machine_is_left_out_of_the_shape_and_refused_when_asked_for():
     assert [each.machines for each in cost_shape(fleet_of(8, max_memory=8e9))] == [8, 16]
-    with pytest.raises(EmbedkitError, match=r"^--max-memory: not even"):
+    with pytest.raises(EmbedkitError, match=r"^`max_memory`: not even"):
         fleet_of(1, max_memory=8e9)
 
 
 def test_more_machines_than_rows_are_refused():
-    with pytest.raises(UsageError, match=r"^--machines: 8 are more than the 7 rows$"):
+    with pytest.raises(UsageError, match=r"^`machines`: must be at most the 7 rows, got 8$"):
         fleet_of(8, rows=7)
 
 

@@ -78,7 +78,7 @@ def test_a_billion_rows_are_product_codes_in_lists():
 
 def test_what_does_not_fit_at_all_is_one_line_with_both_sides():
     with pytest.raises(
-        EmbedkitError, match=r"^--max-memory: not even binary.* 300,000,000 of them for the proc"
+        EmbedkitError, match=r"^`max_memory`: not even binary.* 300,000,000 of them for the proc"
     ):
         planned(10**6, 384, max_memory=301e6)
 
@@ -87,7 +87,7 @@ def test_a_named_kind_is_kept_and_its_settings_for_search_are_chosen():
     assert planned(10**5, 384, kind="hnsw:m=24", recall=0.3).chosen.spec == "hnsw:m=24,ef_search=12"
     ef = planned(10**5, 384, kind="hnsw:m=24", recall=0.999).chosen.kind.ef_search
     assert ef > planned(10**5, 384, kind="hnsw:m=24", recall=0.9).chosen.kind.ef_search
-    with pytest.raises(UsageError, match=r"^--kind factory:Flat: its costs are unknown; known: binary"):
+    with pytest.raises(UsageError, match=r"^`kind=factory:Flat`: its costs are unknown; known: binary"):
         planned(10**5, 384, kind="factory:Flat")
 
 

@@ -43,5 +43,5 @@ def test_far_centres_change_nothing():
 
 @pytest.mark.parametrize("centres", [0, -1])
 def test_no_centres_are_refused(centres):
-    with pytest.raises(ValueError, match=f"centres={centres} is not 1 or more"):
+    with pytest.raises(ValueError, match=f"centres must be at least 1, got {centres}"):
         SubCentre(centres=centres)

@@ -74,10 +74,10 @@ def test_of_lists_no_label_loses_its_last_text():
 @pytest.mark.parametrize(
     ("holdout", "message"),
     [
-        (0.01, "0.01 of 6 labels leaves 0 held out and 6 to train on"),
-        (5, "5 of 6 labels leaves 5 held out and 1 to train on"),
-        (9, "9 of 6 labels leaves 9 held out and 0 to train on"),
-        (0.9, "0.9 of 6 labels leaves 5 held out and 1 to train on"),
+        (0.01, "0.01 of 6 labels leave 0 held out and 6 to train on"),
+        (5, "5 of 6 labels leave 5 held out and 1 to train on"),
+        (9, "9 of 6 labels leave 9 held out and 0 to train on"),
+        (0.9, "0.9 of 6 labels leave 5 held out and 1 to train on"),
     ],
 )
 def test_a_hold_out_that_leaves_too_little_is_refused(holdout, message):
@@ -88,7 +88,7 @@ def test_a_hold_out_that_leaves_too_little_is_refused(holdout, message):
 def test_labels_held_out_with_every_text_are_refused():
     texts = rows([("all", name) for name in "abcabc"])
     found = Counter(_held_out(texts, seed) for seed in range(20))
-    line = "--holdout-labels: all 6 texts have a label that is held out"
+    line = "`holdout_labels`: all 6 texts have a held-out label, which leaves none to train on"
     assert set(found) == {"a", "b", "c", line}  # some seeds hold out the label that all texts have
 
 

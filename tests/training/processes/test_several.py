@@ -129,14 +129,12 @@ def test_a_killed_process_ends_all_and_they_resume_to_the_same_weights(inputs, c
 
     code, lines, _ = ran([*ALONE, *command, "-o", "other", "--resume"])
     assert code == 0
-    told = (
-        "embedkit: the run was begun in 2 processes and goes on in 1: batches are the same, dropout is drawn"
-    )
+    told = "embedkit: the run began in 2 processes and continues in 1: batches are the same, dropout is drawn"
     assert [line for line in lines if line.startswith(told)]
     assert [line["step"] for line in log("other")] == [line["step"] for line in log("whole")]
 
     code, lines, _ = ran([*TOGETHER, *command, "-o", "out", "--resume"])
-    assert (code, lines) == (0, ["embedkit: out: is trained already"])
+    assert (code, lines) == (0, ["embedkit: out: is already trained"])
 
 
 @pytest.mark.parametrize(
@@ -145,11 +143,14 @@ def test_a_killed_process_ends_all_and_they_resume_to_the_same_weights(inputs, c
         (["b.txt", "-o", "out"], "b.txt: no such file"),
         (["-", "-o", "out"], "-: several processes cannot share standard input; name a FILE"),
         (["a.txt", "-o", "out", "-m", "nothing", "--batch-size", "8"], "--model: unknown model 'nothing'"),
-        (["a.txt", "-o", "l.csv"], "l.csv: already exists; --force overwrites it"),
-        (["a.txt", "-o", "out", "--batch-size", "9"], "--batch-size: 9 cannot be split over 2 processes"),
+        (["a.txt", "-o", "l.csv"], "l.csv: already exists; overwrite it with --force"),
+        (
+            ["a.txt", "-o", "out", "--batch-size", "9"],
+            "--batch-size 9: cannot be split evenly over 2 processes",
+        ),
         (
             ["a.txt", "-o", "out", "--check-exact"],
-            "--check-exact: proves what one process does; leave the launcher out",
+            "--check-exact: runs in one process only; omit the launcher",
         ),
     ],
 )

@@ -77,7 +77,7 @@ def test_processes_that_have_read_other_rows_are_told_apart(monkeypatch):
     require_same_rows(rows[0])
     monkeypatch.setattr(agreement, "processes", lambda: 3)
     monkeypatch.setattr(agreement, "of_all", lambda own: [own, own, digests[1]])
-    with pytest.raises(DataError, match=r"^process 2 has read other examples than the first; give every"):
+    with pytest.raises(DataError, match=r"^process 2 read other examples than the first process; give every"):
         require_same_rows(rows[0])
 
 
@@ -102,5 +102,5 @@ def test_a_checkpoint_tells_how_many_processes_wrote_it(tmp_path, caplog, files,
 
 def test_a_machine_that_does_not_see_the_output_says_so(folder):
     Path("out.partial").mkdir()
-    with pytest.raises(DataError, match=r"^out\.partial: is not there for every process; the output of"):
+    with pytest.raises(DataError, match=r"^out\.partial: does not exist for every process; the output of"):
         require_base(Path("out.partial"))

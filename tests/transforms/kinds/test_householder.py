@@ -75,9 +75,9 @@ def test_a_mean_that_is_there_already_stays():
 def test_a_target_that_cannot_be_reached_is_refused():
     with pytest.raises(DataError, match=r"the mean of the target is zero$"):
         Householder().fit([ROWS], [np.concatenate([ROWS, -ROWS])])
-    with pytest.raises(MismatchError, match=r"^vectors have 6 columns, those of the target 5$"):
+    with pytest.raises(MismatchError, match=r"^vectors have 6 dimensions, the target has 5$"):
         Householder().fit([ROWS], [TARGET[:, :5]])
-    with pytest.raises(UsageError, match=r"^householder: drop=true is for the first axis"):
+    with pytest.raises(UsageError, match=r"^householder: drop=true drops the first axis"):
         Householder(drop=True).fit([ROWS], [TARGET])
 
 
@@ -89,11 +89,11 @@ def test_the_first_axis_can_be_dropped():
 
 def test_a_mean_of_zero_has_no_direction():
     with pytest.raises(
-        DataError, match=r"^householder wants a mean with a direction, the mean of these rows is zero$"
+        DataError, match=r"^householder needs a mean with a direction, but the mean of these rows is zero$"
     ):
         Householder().fit([np.concatenate([ROWS, -ROWS])])
 
 
 def test_nothing_would_be_left_of_one_column():
-    with pytest.raises(MismatchError, match="would leave 0 dimensions"):
+    with pytest.raises(MismatchError, match="drop=true needs at least 2 dimensions"):
         Householder(drop=True).fit([ROWS[:, 5:]])

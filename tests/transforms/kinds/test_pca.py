@@ -22,7 +22,7 @@ def test_it_is_that_of_scikit_learn(dim):
 
 def test_more_than_the_rank_is_refused():
     with pytest.raises(
-        MismatchError, match=r"^pca wants 6 dimensions, the data have rank 5 \(6 rows, 10 columns\)$"
+        MismatchError, match=r"^pca needs 6 dimensions, but the data have rank 5 \(6 rows, 10 dimensions\)$"
     ):
         PCA(6).fit([ROWS[:6]])
 

@@ -92,9 +92,9 @@ def test_another_order_gives_the_same_to_ten_digits(order):
 
 def test_what_does_not_correlate_has_no_nearest_rotation():
     X = np.array([[1, 0], [-1, 0]], dtype=np.float32)
-    with pytest.raises(DataError, match=r"^procrustes wants vectors that correlate with their targets"):
+    with pytest.raises(DataError, match=r"^procrustes needs vectors that correlate with their targets"):
         Procrustes().fit([(X, np.ones((2, 2), dtype=np.float32))])
-    with pytest.raises(DataError, match=r"^there are no vectors to fit a map on$"):
+    with pytest.raises(DataError, match=r"^the input contains no vectors to fit a map on$"):
         Procrustes().fit([])
 
 

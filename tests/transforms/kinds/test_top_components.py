@@ -28,7 +28,7 @@ def test_one_direction_goes_for_a_hundred_columns(columns, gone):
 
 def test_more_than_there_are_is_refused():
     with pytest.raises(
-        MismatchError, match=r"^top-components wants 3 dimensions, the data have rank 2 \(3 rows"
+        MismatchError, match=r"^top-components needs 3 dimensions, but the data have rank 2 \(3 rows"
     ):
         TopComponents(3).fit([ROWS[:3]])
 

@@ -106,7 +106,8 @@ def test_more_dimensions_than_few_rows_bear_are_refused_with_both_numbers():
     with pytest.raises(MismatchError) as caught:
         Whitening(dim=256).fit([rows])
     assert (
-        str(caught.value) == "whitening wants 256 dimensions, the data have rank 99 (100 rows, 384 columns)"
+        str(caught.value)
+        == "whitening needs 256 dimensions, but the data have rank 99 (100 rows, 384 dimensions)"
     )
 
 
