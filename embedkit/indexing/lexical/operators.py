@@ -43,7 +43,7 @@ def parse_query(text: str, analysis: Analysis) -> LexicalQuery:
     end = 0
     for found in _OPERATOR.finditer(text):
         inside = found["phrase"] or found["word"]
-        phrase = tuple(analysis.query_terms(inside))
+        phrase = tuple(analysis.phrase_terms(inside))
         parts.append(text[end : found.start()])
         end = found.end()
         if found["sign"] != "-":
@@ -51,7 +51,7 @@ def parse_query(text: str, analysis: Analysis) -> LexicalQuery:
         if phrase:
             (excluded if found["sign"] == "-" else required).append(phrase)
     plain = "".join([*parts, text[end:]]).strip()
-    if not plain:
+    if not plain and text.strip():
         what = f"the query {text!r} only excludes words"
         raise UsageError(what, hint="add a word to search for, or pass --literal to search for it as it is")
     return LexicalQuery(plain, analysis.query_terms(plain), tuple(required), tuple(excluded))

@@ -117,9 +117,11 @@ class Postings:
         for place in self.places(term):
             span = self._span("posting_ends", range(place, place + 1))
             counts = self.arrays["counts"][span]
+            positions = self.arrays["positions"][self._span("position_ends", range(place, place + 1))]
+            if counts.sum(dtype=np.int64) != len(positions):  # before memory is allocated for them
+                raise ValueError("the counts of a term differ from its positions")
             rows.append(np.repeat(self.arrays["rows"][span].astype(np.int64), counts))
-            positions = self._span("position_ends", range(place, place + 1))
-            places.append(self.arrays["positions"][positions].astype(np.int64))
+            places.append(positions.astype(np.int64))
         return np.concatenate(rows), np.concatenate(places)
 
     def _span(self, ends: str, places: range) -> slice:
