@@ -29,6 +29,10 @@ from embedkit.indexing.lexical.tensor_file import open_tensors
 
 POSTINGS = "lexical.safetensors"
 FORMAT, VERSION = "embedkit-postings", "1"
+ARRAYS = {
+    "terms", "term_ends", "rows", "counts", "posting_ends", "positions", "position_ends", "lengths",
+    "sample_rows", "sample_keys",
+}  # fmt: skip
 
 
 class Occurrences(NamedTuple):
@@ -75,6 +79,8 @@ class Postings:
         if found != (FORMAT, VERSION):
             what = f"is {found[0]} of version {found[1]}, expected {FORMAT} of version {VERSION}"
             raise FormatError(what, where=str(path))
+        if arrays.keys() != ARRAYS:
+            raise FormatError(f"has the arrays {', '.join(arrays)}, expected others", where=str(path))
         if len(arrays["lengths"]) != rows:
             raise FormatError(f"has {len(arrays['lengths'])} rows, expected {rows}", where=str(path))
         return cls(path, arrays)
