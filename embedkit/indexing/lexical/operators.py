@@ -44,14 +44,15 @@ def parse_query(text: str, analysis: Analysis) -> LexicalQuery:
     for found in _OPERATOR.finditer(text):
         inside = found["phrase"] or found["word"]
         phrase = tuple(analysis.phrase_terms(inside))
+        if not phrase:
+            continue
         parts.append(text[end : found.start()])
         end = found.end()
         if found["sign"] != "-":
             parts.append(inside)
-        if phrase:
-            (excluded if found["sign"] == "-" else required).append(phrase)
+        (excluded if found["sign"] == "-" else required).append(phrase)
     plain = "".join([*parts, text[end:]]).strip()
-    if not plain and text.strip():
+    if excluded and not plain:
         what = f"the query {text!r} only excludes words"
         raise UsageError(what, hint="add a word to search for, or pass --literal to search for it as it is")
     return LexicalQuery(plain, analysis.query_terms(plain), tuple(required), tuple(excluded))

@@ -111,7 +111,9 @@ def test_an_unknown_language_is_refused():
         Analysis("xx")
 
 
-@pytest.mark.parametrize("text", ["language=xx", "k1=-1", "k1=nan", "b=1.5", "b=nan", "stem=en", "en", "k1=x"])
+@pytest.mark.parametrize(
+    "text", ["language=xx", "k1=-1", "k1=nan", "b=1.5", "b=nan", "stem=en", "en", "k1=x"]
+)
 def test_settings_that_are_not_possible_are_one_line(text):
     with pytest.raises(UsageError) as caught:
         LexicalSettings.parse(text)

@@ -47,7 +47,9 @@ def content(postings):
     ends = {name: postings.arrays[name].tolist() for name in ("posting_ends", "position_ends")}
     for place in range(len(postings.terms)):
         rows, counts = (
-            postings.arrays[name][ends["posting_ends"][place - 1] if place else 0 : ends["posting_ends"][place]]
+            postings.arrays[name][
+                ends["posting_ends"][place - 1] if place else 0 : ends["posting_ends"][place]
+            ]
             for name in ("rows", "counts")
         )
         first = ends["position_ends"][place - 1] if place else 0
@@ -194,10 +196,16 @@ def test_another_number_of_rows_is_refused(file):
         safetensors.numpy.save({"a": np.zeros(3, np.uint8)}),
         safetensors.numpy.save({"a": np.zeros(3, np.float32)}, {"format": "other"}),
         safetensors.numpy.save({"a": np.zeros(3, np.uint8)}, {"format": "pt"}),
-        safetensors.numpy.save({"lengths": np.zeros(2, np.uint8)}, {"format": "embedkit-postings", "version": "2"}),
+        safetensors.numpy.save(
+            {"lengths": np.zeros(2, np.uint8)}, {"format": "embedkit-postings", "version": "2"}
+        ),
         safetensors.numpy.save({"a": np.zeros(2, np.uint8)}, {"format": "embedkit-postings", "version": "1"}),
-        safetensors.numpy.save({"lengths": np.zeros(2, np.uint8)}, {"format": "embedkit-postings", "version": "1"}),
-        safetensors.numpy.save({"a": np.zeros((2, 2), np.uint8)}, {"format": "embedkit-postings", "version": "1"}),
+        safetensors.numpy.save(
+            {"lengths": np.zeros(2, np.uint8)}, {"format": "embedkit-postings", "version": "1"}
+        ),
+        safetensors.numpy.save(
+            {"a": np.zeros((2, 2), np.uint8)}, {"format": "embedkit-postings", "version": "1"}
+        ),
     ],
 )
 def test_a_foreign_file_is_refused(file, content):
@@ -248,6 +256,10 @@ def test_pieces_of_arrays_are_written_in_any_order(tmp_path):
         file.append("b", np.array([5]))
     metadata, arrays = open_tensors(tmp_path / "x")
     assert metadata == {"k": "v"}
-    assert {name: array.tolist() for name, array in arrays.items()} == {"a": [1, 2, 3], "b": [2**40, 5], "c": []}
+    assert {name: array.tolist() for name, array in arrays.items()} == {
+        "a": [1, 2, 3],
+        "b": [2**40, 5],
+        "c": [],
+    }
     header = (tmp_path / "x").read_bytes()[8:]
     assert json.JSONDecoder().raw_decode(header.decode("latin-1"))[0]["__metadata__"] == {"k": "v"}
