@@ -13,7 +13,8 @@ ENGLISH = Analysis("en")
 MIXED = st.text(
     st.one_of(
         st.sampled_from(
-            "aB9éßΣςİ_-'\". \n\t\0\u00ad\u200c\u200d\ufe0f\u0301\u0328\u3099\u0e31人工智能。ｶﾀﾞガＡ１½①ﬁกนั한국\u1100\u1161"
+            "aB9éßΣςİ_-'\". \n\t\0\u00ad\u200c\u200d\ufe0f\u0301\u0328\u3099\u0e31人工智能。ｶﾀﾞガＡ１½①ﬁ"
+            "กนั한국\u1100\u1161"
             "हि्न्\U000e0100\U0001f600𠀀ﹰـ\u3164\u180b\x85\u2028"
         ),
         st.characters(blacklist_categories=["Cs"]),
