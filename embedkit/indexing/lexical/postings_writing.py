@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.data.atomic import discard
+from embedkit.data.atomic import discard, named_when_full
 from embedkit.indexing.kind import Rows
 from embedkit.indexing.lexical.analysis import BREAK, Analysis, is_unspaced, pairs, split
 from embedkit.indexing.lexical.postings import FORMAT, POSTINGS, VERSION
@@ -96,7 +96,8 @@ class PostingsWriter:
             "positions": (_smallest(int(lengths.max())), int(occurrences.sum())),
         } | {name: (array.dtype.name, len(array)) for name, array in whole.items()}
         metadata = {"format": FORMAT, "version": VERSION}
-        with TensorWriter(self._folder / POSTINGS, sizes, metadata) as file:
+        path = self._folder / POSTINGS
+        with named_when_full(path), TensorWriter(path, sizes, metadata) as file:
             for name, array in whole.items():
                 file.append(name, array)
             for rows, counts, positions in _merged(runs, numbers, np.cumsum(occurrences).astype(np.int64)):
@@ -107,7 +108,8 @@ class PostingsWriter:
     def _spill(self) -> None:
         (self._folder / _RUNS).mkdir(exist_ok=True)
         path = self._folder / _RUNS / f"{len(self._runs):05d}"
-        _save(path, self._sorted())
+        with named_when_full(path):
+            _save(path, self._sorted())
         self._runs.append(path)
 
     def _sorted(self) -> Run:
@@ -323,7 +325,8 @@ def _save(path: Path, run: Run) -> None:
     with pa.ipc.new_file(path / "terms.arrow", table.schema) as file:
         file.write_table(table)
     for name in ("rows", "counts", "positions"):
-        np.save(path / f"{name}.npy", getattr(run, name))
+        with open(path / name, "wb") as file:  # numpy's own writer does not name the cause of a failure
+            file.write(getattr(run, name).data)
 
 
 def _load(path: Path) -> Run:
@@ -331,5 +334,5 @@ def _load(path: Path) -> Run:
 
     table = pa.ipc.open_file(pa.memory_map(str(path / "terms.arrow"))).read_all().combine_chunks()
     terms, postings, occurrences = (table.column(name).chunk(0) for name in table.column_names)
-    arrays = (np.load(path / f"{name}.npy", mmap_mode="r") for name in ("rows", "counts", "positions"))
+    arrays = (np.memmap(path / name, np.uint32, "r") for name in ("rows", "counts", "positions"))
     return Run(terms, postings.to_numpy(), occurrences.to_numpy(), *arrays)
