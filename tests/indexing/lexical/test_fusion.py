@@ -203,16 +203,17 @@ def test_candidates_grow_until_the_best_are_certain(folder, monkeypatch, most, f
     assert (hit.document["id"] == "120") == (found is not None)
 
 
-def test_documents_with_equal_vectors_are_ordered_by_words(folder):
+def test_documents_whose_vectors_are_equal_are_ordered_by_words(folder):
     texts = [f"{'word ' * (row % 7)}and {row}" for row in range(40)]
-    vectors = np.tile(np.random.default_rng(0).normal(size=(1, 8)).astype(np.float32), (40, 1))
+    rng = np.random.default_rng(0)  # one direction: unit lengths are equal except for their rounding
+    vectors = (rng.normal(size=(1, 64)) * rng.uniform(0.5, 2, size=(40, 1))).astype(np.float32)
     table = pa.table({"id": [str(row) for row in range(40)], "text": texts})
-    index = build_index("x.idx", META, [Batch(table, vectors)])
+    index = build_index("x.idx", VectorMeta(64), [Batch(table, vectors)])
     typed = [literal_query("word", SETTINGS)]
     (alone,) = hits(index, None, Query(40), texts=typed)
     scores = np.zeros(40)
     scores[[int(hit.document["id"]) for hit in alone]] = [hit.score for hit in alone]
-    for query in np.random.default_rng(1).normal(size=(5, 1, 8)).astype(np.float32):
+    for query in np.random.default_rng(1).normal(size=(5, 1, 64)).astype(np.float32):
         (line,) = hits(index, query, Query(40, fusion=Fusion(0.9)), texts=typed)
         assert [hit.document for hit in line[: len(alone)]] == [hit.document for hit in alone]
         expected = 0.1 * standard(scores)
