@@ -5,15 +5,19 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 
 from embedkit.data.affine import AffineMap
+from embedkit.data.text.records import Record
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.label_vectors import Calibration, LabelVectors, read_names
-from embedkit.data.vectors.vector_set import VectorSet
+from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
 from embedkit.embedding.loading import load
-from embedkit.errors import FormatError
-from embedkit.indexing.edit import delete
+from embedkit.errors import FormatError, UsageError
+from embedkit.indexing.edit import add, compact, delete
+from embedkit.indexing.lexical.operators import literal_query
+from embedkit.indexing.query import Query, hits
 from embedkit.indexing.store import Index
 
 GOLDEN = Path(__file__).parent
@@ -21,8 +25,8 @@ TODAY = {
     "vectors": "vectors-v1",
     "binary": "binary-v2",
     "int8": "int8-v2",
-    "index": "index-v3",
-    "deleted": "index-v3-deleted",
+    "index": "index-v4",
+    "deleted": "index-v4-deleted",
     "map.safetensors": "map-v1.safetensors",
     "labels.safetensors": "labels-v1.safetensors",
 }
@@ -75,7 +79,7 @@ def test_label_vectors_of_version_1_are_read(folder):
     assert read_names(Path()) == ["one", "二"]
 
 
-@pytest.mark.parametrize("version", ["index-v1", "index-v2", "index-v3"])
+@pytest.mark.parametrize("version", ["index-v1", "index-v2", "index-v3", "index-v4"])
 def test_an_index_of_every_version_is_read(version):
     index = Index.open(GOLDEN / version)
     index.verify()
@@ -84,18 +88,65 @@ def test_an_index_of_every_version_is_read(version):
     assert hit.score == pytest.approx(1)
 
 
-def test_tombstones_of_version_3_are_read():
-    index = Index.open(GOLDEN / "index-v3-deleted")
+@pytest.mark.parametrize("version", ["index-v3-deleted", "index-v4-deleted"])
+def test_tombstones_of_every_version_are_read(version):
+    index = Index.open(GOLDEN / version)
     index.verify()
     ((hit,),) = index.hits(load("hash:dim=2").encode(["one"]), 2)
     assert hit.document == ROWS[1]
 
 
-@pytest.mark.parametrize("version", ["index-v1", "index-v2"])
+def words_found(index):
+    """The ids of the documents that each of two words finds."""
+    words = [literal_query(text, index.manifest.lexical) for text in ("ones", "二")]
+    return [[hit.document["id"] for hit in line] for line in hits(index, None, Query(2), texts=words)]
+
+
+@pytest.mark.parametrize(
+    ("version", "found"), [("index-v4", [["a"], ["b"]]), ("index-v4-deleted", [[], ["b"]])]
+)
+def test_the_lexical_part_of_version_4_is_read(version, found):
+    index = Index.open(GOLDEN / version)
+    assert words_found(index) == found
+    vectors = load("hash:dim=2").encode(["二"])
+    ((hit, *_),) = index.hits(vectors, 2, texts=["二"], hybrid=0.7)
+    assert (hit.document, hit.dense, hit.lexical > 0) == (ROWS[1], pytest.approx(1), True)
+
+
+@pytest.mark.parametrize("version", ["index-v1", "index-v2", "index-v3"])
+def test_an_earlier_index_has_no_lexical_part_and_says_how_it_gets_one(version):
+    with pytest.raises(UsageError, match=r"has no lexical part; embedkit index compact .* adds it$"):
+        _ = Index.open(GOLDEN / version).lexical
+
+
+@pytest.mark.parametrize("version", ["index-v1", "index-v2", "index-v3"])
 def test_an_earlier_index_is_upgraded_by_its_first_write(folder, version):
     shutil.copytree(GOLDEN / version, "x.idx")
     delete("x.idx", ["a"])
-    assert files(folder / "x.idx") == files(GOLDEN / "index-v3-deleted")
+    written, earlier = files(folder / "x.idx"), files(GOLDEN / "index-v3-deleted")
+    manifest = orjson.loads(written.pop(Path("manifest.json")))
+    assert (manifest["version"], manifest["lexical"]) == (4, None)
+    assert manifest["segments"] == orjson.loads(earlier.pop(Path("manifest.json")))["segments"]
+    assert written == earlier
+
+
+@pytest.mark.parametrize("version", ["index-v1", "index-v2", "index-v3"])
+def test_an_earlier_index_receives_its_lexical_part_when_it_is_compacted(folder, version):
+    shutil.copytree(GOLDEN / version, "x.idx")
+    index = compact("x.idx")
+    assert words_found(index) == [["a"], ["b"]]
+    assert files(folder / "x.idx/segments/00001") == files(GOLDEN / "index-v4/segments/00000")
+
+
+def test_what_is_added_to_an_earlier_index_has_no_lexical_part_before_it_is_compacted(folder):
+    shutil.copytree(GOLDEN / "index-v3", "x.idx")
+    encoder = load("hash:dim=2")
+    table = tables.to_table([Record("c", "ones again", {})])
+    index = add(
+        "x.idx", VectorMeta(2, encoder.identity), [Batch(table, encoder.encode(["ones again"]))]
+    ).after
+    assert [segment.postings for segment in index.segments] == [None, None]
+    assert words_found(compact("x.idx")) == [["a", "c"], ["b"]]
 
 
 def files(folder):

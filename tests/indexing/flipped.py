@@ -23,6 +23,8 @@ from embedkit.errors import EmbedkitError, FormatError
 from embedkit.indexing import store
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import delete
+from embedkit.indexing.lexical.fusion import Fusion
+from embedkit.indexing.lexical.operators import parse_query
 from embedkit.indexing.query import Query, hits
 from embedkit.indexing.store import Index
 from embedkit.indexing.where import rows_where
@@ -40,7 +42,7 @@ def built(kind):
     table = pa.table(
         {
             "id": [str(row) for row in range(COUNT)],
-            "text": [f"the text of {row}" for row in range(COUNT)],
+            "text": [f"the text of {row} {'人工智能'[row % 4 :]}" for row in range(COUNT)],
             "tags": [["tag"] * (row % 3) for row in range(COUNT)],
         }
     )
@@ -53,6 +55,11 @@ def use():
     index = Index.open("x.idx")
     index.hits(QUERIES, 10)
     hits(index, QUERIES, Query(10, rows_where(index, "len(tags) > 1 and text like '%7'"), dedupe=0.9))
+    words = [
+        parse_query(text, index.manifest.lexical) for text in ('"the text" of', "7 +70 -71", "工", "x", "71")
+    ]
+    hits(index, None, Query(10, explain=True), texts=words)
+    hits(index, QUERIES, Query(10, fusion=Fusion()), texts=words)
     index.find(["7", "70"])
     index.vectors(np.arange(0, COUNT, 11))
 

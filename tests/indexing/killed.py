@@ -11,12 +11,14 @@ import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.loading import load
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, compact, delete
+from embedkit.indexing.lexical import postings_writing
 from embedkit.indexing.manifest import MANIFEST, SEGMENTS
 from embedkit.indexing.merging import merge
 from embedkit.indexing.store import Index
@@ -26,27 +28,30 @@ warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)  # faiss 
 WATCHED = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "shutil.rmtree"}
 ENCODER = load("hash:dim=16")
 META = VectorMeta(16, ENCODER.identity)
+postings_writing.RUN_TERMS = 3  # so that postings are written in several runs, which are merged
 
 
 def batch(ids, version):
-    texts = [f"{id} {version}" for id in ids]
-    return Batch(pa.table({"id": list(ids), "text": texts}), ENCODER.encode(texts))
+    """One batch per document."""
+    for id in ids:
+        text = f"{id} {version}"
+        yield Batch(pa.table({"id": [id], "text": [text]}), ENCODER.encode([text]))
 
 
 def fresh(path):
     """An index of two segments with tombstones: a and b of version 0, e."""
-    build_index(path, META, [batch("abc", 0)])
-    add(path, META, [batch("e", 0)])
+    build_index(path, META, batch("abc", 0))
+    add(path, META, batch("e", 0))
     delete(path, ["c"])
 
 
 CHANGES = {
-    "add": lambda: add("x.idx", META, [batch("bd", 1)]),
+    "add": lambda: add("x.idx", META, batch("bd", 1)),
     "delete": lambda: delete("x.idx", ["a", "e"]),
     "compact": lambda: compact("x.idx"),
     "merge": lambda: merge(["old.idx"], "x.idx"),
     "merge-onto": lambda: merge(["old.idx", "more.idx"], "x.idx"),
-    "rebuild": lambda: build_index("x.idx", META, [batch("z", 0)]),
+    "rebuild": lambda: build_index("x.idx", META, batch("z", 0)),
 }
 
 
@@ -56,6 +61,8 @@ def content(path):
         return None
     index = Index.open(path)
     index.verify()
+    scores = index.lexical.scores(["0", "1", "2"])  # the versions, of which each text has one
+    assert np.count_nonzero(scores) == index.rows
     texts = [row["text"] for segment in index.segments for row in segment.take(segment_rows(segment))]
     return sorted(texts), len(index.segments)
 
@@ -92,7 +99,7 @@ def dying(change, moment):
 
 def check_clear(path):
     """Change the index once more; afterwards nothing lies in its folder that the manifest does not name."""
-    add(path, META, [batch("y", 2)])
+    add(path, META, batch("y", 2))
     index = Index.open(path)
     named = {path / MANIFEST}
     for segment in index.segments:
@@ -107,7 +114,7 @@ def main(what):
     logging.getLogger("embedkit").setLevel(logging.ERROR)  # of killed writers
     os.fsync = lambda _: None  # a kill is no power cut
     apart(lambda: fresh(Path("old.idx")))
-    build_index("more.idx", META, [batch("f", 0)])
+    build_index("more.idx", META, batch("f", 0))
     seen, states = {"old": 0, "new": 0}, {}
     for moment in range(1000):
         for left in [*Path().glob("x.idx"), *Path().glob(".x.idx.*")]:

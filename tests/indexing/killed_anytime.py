@@ -19,13 +19,17 @@ from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.loading import load
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, compact, delete
+from embedkit.indexing.lexical import postings_writing
+from embedkit.indexing.lexical.operators import literal_query
 from embedkit.indexing.merging import merge
+from embedkit.indexing.query import Query, hits
 from embedkit.indexing.store import Index
 
 warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)  # faiss has threads
 
 ENCODER = load("hash:dim=16")
 META = VectorMeta(16, ENCODER.identity)
+postings_writing.RUN_TERMS = 4
 NAMES = [f"d{number}" for number in range(30)]
 
 
@@ -80,6 +84,8 @@ def found():
     assert len(rows) == index.rows
     if texts:
         assert [hit.document["text"] for (hit,) in index.hits(ENCODER.encode(texts), 1)] == texts
+        words = [literal_query(row["id"], index.manifest.lexical) for row in rows]
+        assert [hit.document for (hit,) in hits(index, None, Query(1), texts=words)] == rows
     return {row["id"]: int(row["text"].split()[-1]) for row in rows}
 
 

@@ -19,10 +19,10 @@ QUERIES = np.ones((1, 3), np.float32)
 
 @pytest.fixture
 def idx(folder):
-    """An index with a map and tombstones."""
+    """An index with texts, a map and tombstones."""
     rows = np.arange(9, dtype=np.float32).reshape(3, 3)
     meta = VectorMeta(3, map=AffineMap(np.eye(3), np.zeros(3), {}))
-    build_index("x.idx", meta, [Batch(pa.table({"id": list("abc")}), rows)])
+    build_index("x.idx", meta, [Batch(pa.table({"id": list("abc"), "text": ["one", "two", "人工"]}), rows)])
     delete("x.idx", ["b"])
     return Path("x.idx")
 
@@ -32,7 +32,8 @@ def files(folder):
 
 
 def test_every_byte_that_changes_is_noticed(idx):
-    assert {path.name for path in files(idx)} >= {"manifest.json", "map.safetensors", "deleted-00001.bits"}
+    names = {"manifest.json", "map.safetensors", "deleted-00001.bits", "lexical.safetensors"}
+    assert {path.name for path in files(idx)} >= names
     for path in files(idx):
         whole = path.read_bytes()
         for place in range(len(whole)):
@@ -43,6 +44,8 @@ def test_every_byte_that_changes_is_noticed(idx):
                 Index.open(idx).verify()
             with pytest.raises(FormatError):  # an index of less than 64 MB is checked before it answers
                 Index.open(idx).search(QUERIES, 2)
+            with pytest.raises(FormatError):
+                _ = Index.open(idx).lexical
         path.write_bytes(whole)
     Index.open(idx).verify()
 
@@ -56,6 +59,8 @@ def test_a_file_of_another_length_is_noticed(idx, how):
             path.write_bytes(whole[:-1] if how == "cut" else whole + b"x")
         with pytest.raises(FormatError):
             Index.open(idx).verify()
+        with pytest.raises(FormatError):
+            _ = Index.open(idx).lexical
         path.write_bytes(whole)
 
 

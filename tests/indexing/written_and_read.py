@@ -16,6 +16,8 @@ import pyarrow as pa
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.loading import load
 from embedkit.indexing.edit import add, compact, delete
+from embedkit.indexing.lexical.operators import literal_query
+from embedkit.indexing.query import Query, hits
 from embedkit.indexing.store import Index
 
 ENCODER = load("hash:dim=16")
@@ -73,6 +75,12 @@ def read():
         gone = set(noted("gone.txt"))
         missing = [(id, hit) for id, hit in zip(wanted, found, strict=True) if id != hit and id not in gone]
         assert not missing, missing
+        words = [literal_query(id, index.manifest.lexical) for id in wanted]
+        named = [[hit.document["id"] for hit in line] for line in hits(index, None, Query(1), texts=words)]
+        assert all(line == [id] or id in gone for id, line in zip(wanted, named, strict=True)), (
+            wanted,
+            named,
+        )
         searches += 1
     print(searches, len(generations))
 

@@ -32,7 +32,7 @@ _UNSPACED = (  # code points: Thai and Lao, Myanmar, Hangul jamo, Khmer, kana, H
     (0xF900, 0xFAFF), (0x20000, 0x323AF),
 )  # fmt: skip
 _SPACES = {code: " " for code in range(128) if not chr(code).isalnum()}  # for text in ASCII
-_INVISIBLE = re.compile("[\u00ad\u200c\u200d\u2060\ufeff\ufe00-\ufe0f]")  # may occur inside a word
+_INVISIBLE = re.compile("[\u00ad\u200c\u200d\u2060\ufeff\ufe00-\ufe0f\U000e0100-\U000e01ef]")  # inside a word
 
 
 class Word(NamedTuple):
@@ -69,6 +69,14 @@ class Analysis:
             found += terms[:-1] if len(terms) > 1 else terms
         return found
 
+    def phrase_terms(self, text: str) -> list[str]:
+        """Return the terms that follow one another in each document that contains a text: those of a
+        document, but of a run at the end only the pairs, since a document may continue it.
+        """
+        words = split([text])
+        found = [term for word in words for term in self.terms(word)]
+        return found[:-1] if words and is_unspaced(words[-1]) and len(words[-1]) > 1 else found
+
     def terms(self, word: str) -> list[str]:
         """Return the terms of one word that `split` returned."""
         return pairs(word) if is_unspaced(word) else self.stems([word])
@@ -76,7 +84,10 @@ class Analysis:
     def stems(self, words: Sequence[str]) -> list[str]:
         """Return the stems of words that are not `is_unspaced`, in order."""
         cut = [word[:LONGEST] for word in words]
-        return cut if self.language == "none" else _stemmer(LANGUAGES[self.language]).stemWords(cut)
+        if self.language == "none":
+            return cut
+        stems = _stemmer(LANGUAGES[self.language]).stemWords(cut)
+        return [stem or word for stem, word in zip(stems, cut, strict=True)]  # of some words, nothing is left
 
     def words(self, text: str) -> Iterator[Word]:
         """Yield the words of a text, as it is written, with their terms."""
@@ -111,8 +122,8 @@ def _spaced(text: str) -> str:
 
 def normalised(text: str) -> str:
     """Return text in the form in which it is split: NFKC, case folded, without invisible characters."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return _INVISIBLE.sub("", unicodedata.normalize("NFKC", folded))
+    folded = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).casefold()
+    return unicodedata.normalize("NFKC", folded)
 
 
 def is_unspaced(word: str) -> bool:

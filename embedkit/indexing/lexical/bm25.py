@@ -94,8 +94,8 @@ class Lexical:
         """Return mean and standard deviation of scores over all documents."""
         if not self.documents:
             return Statistics(0.0, 0.0)
-        mean = float(scores.sum(dtype=np.float64)) / self.documents
-        square = float(np.dot(scores, scores)) / self.documents
+        exact = scores.astype(np.float64)  # the difference of the squares is small
+        mean, square = float(exact.sum()) / self.documents, float(exact @ exact) / self.documents
         return Statistics(mean, max(square - mean * mean, 0.0) ** 0.5)
 
     def holding(self, phrase: Sequence[str]) -> Mask:
@@ -104,22 +104,23 @@ class Lexical:
         for part in self.parts:
             if part.postings is not None and phrase:
                 with _damage_of(part.postings):
-                    found[part.first + _phrase_rows(part.postings, phrase)] = True
+                    found[part.first : part.first + part.rows][_phrase_rows(part.postings, phrase)] = True
         return found
 
     def sample(self) -> Rows:
-        """Return rows drawn from all documents by their ids, at most `SAMPLE_ROWS`, in an order that does
-        not depend on how documents are divided into segments.
+        """Return rows drawn by their ids from all documents that have terms, at most `SAMPLE_ROWS`, in an
+        order that does not depend on how documents are divided into segments.
         """
         rows, keys, limit = [np.empty(0, np.int64)], [np.empty(0, np.uint64)], np.uint64(2**64 - 1)
         for part in self.parts:
             if part.postings is None:
                 continue
             drawn, drawn_keys = part.postings.arrays["sample_rows"], part.postings.arrays["sample_keys"]
-            if len(drawn) < part.rows:  # rows with larger keys are unknown here
-                limit = min(limit, drawn_keys[-1])
             with _damage_of(part.postings):
-                kept = slice(None) if part.live is None else part.live[drawn]
+                with_terms = part.postings.lengths > 0
+                if len(drawn) < np.count_nonzero(with_terms):  # rows with larger keys are unknown here
+                    limit = min(limit, drawn_keys[-1])
+                kept = (with_terms if part.live is None else with_terms & part.live)[drawn]
             rows.append(drawn[kept].astype(np.int64) + part.first)
             keys.append(drawn_keys[kept])
         all_rows, all_keys = np.concatenate(rows), np.concatenate(keys)
@@ -128,7 +129,7 @@ class Lexical:
 
     def _add(self, term: str, repeated: int, scores: Floats) -> None:
         """Add a term's part to the scores."""
-        found: list[tuple[Part, Occurrences]] = []
+        found: list[tuple[Part, Postings, Occurrences]] = []
         for part in self.parts:
             if part.postings is not None:
                 with _damage_of(part.postings):
@@ -136,11 +137,11 @@ class Lexical:
                     if part.live is not None:
                         kept = part.live[each.rows]
                         each = Occurrences(each.rows[kept], each.counts[kept])
-                found.append((part, each))
-        count = sum(len(each.rows) for _, each in found)
+                found.append((part, part.postings, each))
+        count = sum(len(each.rows) for _, _, each in found)
         weight = np.float32(repeated * log(1 + (self.documents - count + 0.5) / (count + 0.5)))
-        for part, each in found:
-            if len(each.rows):
+        for part, postings, each in found:
+            with _damage_of(postings):
                 counts = each.counts.astype(np.float32)
                 counts /= counts + self._norm(part)[each.rows]
                 counts *= weight

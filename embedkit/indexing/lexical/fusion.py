@@ -2,8 +2,8 @@
 
 `sum` adds standardised scores: weight * (s - mean s) / sd s + (1 - weight) * (b - mean b) / sd b, with means
 and standard deviations over all documents. For BM25 scores these are exact; for similarities they are
-estimated on a sample of 2,048 documents (exact for fewer). `rrf` is reciprocal rank fusion (Cormack, Clarke
-and Buettcher 2009).
+estimated on a sample of 2,048 documents with text (exact for fewer). `rrf` is reciprocal rank fusion
+(Cormack, Clarke and Buettcher 2009).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ WEIGHT = 0.7  # default share of the similarities, for `sum`
 EQUAL = 0.5  # that for `rrf`
 FUSIONS = ("sum", "rrf")
 RRF_CONSTANT, RRF_DEPTH = 60, 1000  # ranks are counted to this depth
+_ROUNDING = 1e-6  # share of the largest possible similarity; smaller differences are those of rounding
 _CANDIDATES = 200  # at first, of each of the two rankings
 _MORE = 4  # times the candidates, until the best hits are certain
 _MOST = 4096  # candidates; beyond, hits are the best among the candidates
@@ -102,10 +103,13 @@ class FusedSearch:
 
     def _spreads(self, prepared: Floats) -> list[Statistics]:
         """Return, per query, the mean and deviation of its similarities to the documents."""
-        similarities = prepared @ self.index.sampled_vectors.T
-        if not similarities.shape[1]:
+        sampled = self.index.sampled_vectors
+        if not len(sampled):
             return [Statistics(0.0, 0.0)] * len(prepared)
+        similarities = prepared @ sampled.T
         means, deviations = similarities.mean(axis=1), similarities.std(axis=1)
+        largest = np.linalg.norm(prepared, axis=1) * np.linalg.norm(sampled, axis=1).max()
+        deviations[deviations <= _ROUNDING * largest] = 0
         return [Statistics(*pair) for pair in zip(means.tolist(), deviations.tolist(), strict=True)]
 
 

@@ -43,15 +43,16 @@ def parse_query(text: str, analysis: Analysis) -> LexicalQuery:
     end = 0
     for found in _OPERATOR.finditer(text):
         inside = found["phrase"] or found["word"]
-        phrase = tuple(analysis.query_terms(inside))
+        phrase = tuple(analysis.phrase_terms(inside))
+        if not phrase:
+            continue
         parts.append(text[end : found.start()])
         end = found.end()
         if found["sign"] != "-":
             parts.append(inside)
-        if phrase:
-            (excluded if found["sign"] == "-" else required).append(phrase)
+        (excluded if found["sign"] == "-" else required).append(phrase)
     plain = "".join([*parts, text[end:]]).strip()
-    if not plain:
+    if excluded and not plain:
         what = f"the query {text!r} only excludes words"
         raise UsageError(what, hint="add a word to search for")
     return LexicalQuery(plain, analysis.query_terms(plain), tuple(required), tuple(excluded))

@@ -29,6 +29,10 @@ from embedkit.indexing.lexical.tensor_file import open_tensors
 
 POSTINGS = "lexical.safetensors"
 FORMAT, VERSION = "embedkit-postings", "1"
+ARRAYS = {
+    "terms", "term_ends", "rows", "counts", "posting_ends", "positions", "position_ends", "lengths",
+    "sample_rows", "sample_keys",
+}  # fmt: skip
 
 
 class Occurrences(NamedTuple):
@@ -75,6 +79,8 @@ class Postings:
         if found != (FORMAT, VERSION):
             what = f"is {found[0]} of version {found[1]}, expected {FORMAT} of version {VERSION}"
             raise FormatError(what, where=str(path))
+        if arrays.keys() != ARRAYS:
+            raise FormatError(f"has the arrays {', '.join(arrays)}, expected others", where=str(path))
         if len(arrays["lengths"]) != rows:
             raise FormatError(f"has {len(arrays['lengths'])} rows, expected {rows}", where=str(path))
         return cls(path, arrays)
@@ -117,9 +123,11 @@ class Postings:
         for place in self.places(term):
             span = self._span("posting_ends", range(place, place + 1))
             counts = self.arrays["counts"][span]
+            positions = self.arrays["positions"][self._span("position_ends", range(place, place + 1))]
+            if counts.sum(dtype=np.int64) != len(positions):  # before memory is allocated for them
+                raise ValueError("the counts of a term differ from its positions")
             rows.append(np.repeat(self.arrays["rows"][span].astype(np.int64), counts))
-            positions = self._span("position_ends", range(place, place + 1))
-            places.append(self.arrays["positions"][positions].astype(np.int64))
+            places.append(positions.astype(np.int64))
         return np.concatenate(rows), np.concatenate(places)
 
     def _span(self, ends: str, places: range) -> slice:

@@ -5,6 +5,7 @@ Memory holds one run of `RUN_TERMS` occurrences, and the distinct terms of the s
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.data.atomic import discard
+from embedkit.data.atomic import discard, named_when_full
+from embedkit.indexing.kind import Rows
 from embedkit.indexing.lexical.analysis import BREAK, Analysis, is_unspaced, pairs, split
 from embedkit.indexing.lexical.postings import FORMAT, POSTINGS, VERSION
 from embedkit.indexing.lexical.tensor_file import TensorWriter
@@ -22,6 +24,7 @@ from embedkit.indexing.lexical.tensor_file import TensorWriter
 RUN_TERMS = 1 << 20  # occurrences that are sorted in memory
 SAMPLE_ROWS = 2048  # rows drawn, on which the spread of a query's similarities is estimated
 _GROUP = 1 << 20  # characters analysed at a time
+_SPACE = re.compile(r"\s")
 _RUNS = ".runs"  # a folder that exists while postings are written
 
 
@@ -64,7 +67,6 @@ class PostingsWriter:
 
     def append(self, ids: Sequence[str], texts: Sequence[str | None]) -> None:
         """Add the next rows; a row without text has no terms."""
-        self._sample.append(ids)
         lengths = np.zeros(len(texts), np.uint32)
         for rows, group in _groups(texts):
             terms, counts = self._vocabulary.encode(group)
@@ -72,6 +74,7 @@ class PostingsWriter:
             self._held += len(terms)
             np.add.at(lengths, rows, counts)
         self._lengths.append(lengths)
+        self._sample.append(ids, np.flatnonzero(lengths))
         if self._held >= RUN_TERMS:
             self._spill()
 
@@ -107,7 +110,8 @@ class PostingsWriter:
             "positions": (_smallest(int(lengths.max())), int(occurrences.sum())),
         } | {name: (array.dtype.name, len(array)) for name, array in whole.items()}
         metadata = {"format": FORMAT, "version": VERSION}
-        with TensorWriter(self._folder / POSTINGS, sizes, metadata) as file:
+        path = self._folder / POSTINGS
+        with named_when_full(path), TensorWriter(path, sizes, metadata) as file:
             for name, array in whole.items():
                 file.append(name, array)
             for rows, counts, positions in _merged(runs, numbers, np.cumsum(occurrences).astype(np.int64)):
@@ -118,7 +122,8 @@ class PostingsWriter:
     def _spill(self) -> None:
         (self._folder / _RUNS).mkdir(exist_ok=True)
         path = self._folder / _RUNS / f"{len(self._runs):05d}"
-        _save(path, self._sorted())
+        with named_when_full(path):
+            _save(path, self._sorted())
         self._runs.append(path)
 
     def _sorted(self) -> Run:
@@ -217,10 +222,10 @@ class _Sample:
         self._keys = np.empty(0, np.uint64)
         self._seen = 0
 
-    def append(self, ids: Sequence[str]) -> None:
-        """Draw from the next rows."""
-        sums = np.fromiter((zlib.crc32(id.encode()) for id in ids), np.uint64, len(ids))
-        rows = np.arange(self._seen, self._seen + len(ids), dtype=np.uint32)
+    def append(self, ids: Sequence[str], places: Rows) -> None:
+        """Draw from the next rows, among those at `places`."""
+        sums = np.fromiter((zlib.crc32(ids[place].encode()) for place in places), np.uint64, len(places))
+        rows = (self._seen + places).astype(np.uint32)
         keys = np.concatenate([self._keys, _scattered(sums)])
         kept = np.argsort(keys, kind="stable")[:SAMPLE_ROWS]
         self._rows, self._keys = np.concatenate([self._rows, rows])[kept], keys[kept]
@@ -240,8 +245,8 @@ def _scattered(keys: NDArray[Any]) -> NDArray[Any]:
 
 
 def _groups(texts: Sequence[str | None]) -> Iterator[tuple[NDArray[Any], list[str]]]:
-    """Yield texts in groups of limited size, with the row of each; a longer text is cut into several pieces,
-    between words where it has spaces.
+    """Yield texts in groups of limited size, with the row of each; a longer text is cut into several pieces
+    at spaces.
     """
     rows: list[int] = []
     group: list[str] = []
@@ -259,11 +264,11 @@ def _groups(texts: Sequence[str | None]) -> Iterator[tuple[NDArray[Any], list[st
 
 
 def _pieces(text: str) -> Iterator[str]:
-    while len(text) > _GROUP:
-        cut = text.rfind(" ", 0, _GROUP) + 1 or _GROUP
-        yield text[:cut]
-        text = text[cut:]
-    yield text
+    start = 0
+    while len(text) - start > _GROUP and (space := _SPACE.search(text, start + _GROUP)):
+        yield text[start : space.end()]
+        start = space.end()
+    yield text[start:]
 
 
 def _merged_terms(runs: Sequence[Run]) -> tuple[Any, list[NDArray[Any]]]:
@@ -335,7 +340,8 @@ def _save(path: Path, run: Run) -> None:
     with pa.ipc.new_file(path / "terms.arrow", table.schema) as file:
         file.write_table(table)
     for name in ("rows", "counts", "positions"):
-        getattr(run, name).tofile(path / name)
+        with open(path / name, "wb") as file:  # numpy's own writer does not name the cause of a failure
+            file.write(getattr(run, name).data)
 
 
 def _load(path: Path) -> Run:

@@ -53,11 +53,11 @@ class TensorWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            assert self._cursors == self._ends, "an array is not complete"
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        self._file.close()
+        with self._file:
+            if kind is None:
+                assert self._cursors == self._ends, "an array is not complete"
+                self._file.flush()
+                os.fsync(self._file.fileno())
 
 
 def open_tensors(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
@@ -65,11 +65,11 @@ def open_tensors(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
 
     Raises FormatError when the header does not describe the file.
     """
-    content = np.memmap(path, np.uint8, "r")
     try:
+        content = np.memmap(path, np.uint8, "r")
         start = 8 + int.from_bytes(content[:8].tobytes(), "little")
         header = json.loads(content[8:start].tobytes())
-        metadata = header.pop("__metadata__")
+        metadata = dict(header.pop("__metadata__"))
         arrays = {
             name: np.frombuffer(content, _TYPES[tensor["dtype"]], *_place(tensor, start))
             for name, tensor in header.items()
