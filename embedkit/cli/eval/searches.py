@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from embedkit.cli.console import Progress, passed_over
 from embedkit.cli.eval.protocol import Facts, encoder_facts
+from embedkit.cli.eval.rankings import RankingOptions, RankingRule
 from embedkit.cli.eval.systems import System, load_cached_for, load_once, settings_for, system_facts
 from embedkit.cli.options import Common, EncoderOptions, TextOptions
 from embedkit.data.text.qrels import compared
-from embedkit.errors import DataError
+from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from embedkit.data.affine import AffineMap
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from embedkit.embedding.encoder import Encoder
     from embedkit.evaluation.measures import Measure
     from embedkit.evaluation.retrieval import Answers, RunFigures, Task
+    from embedkit.indexing.kind import Floats
     from embedkit.indexing.store import Index
+
+_BLOCK_QUERIES = 256  # queries whose hits are held at a time
 
 
 class RetrievalRequest(NamedTuple):
@@ -70,23 +74,40 @@ def of_indexes(
     queries: Queries,
     k: int,
     asked: RetrievalRequest,
+    ranked: RankingOptions,
     encoding: EncoderOptions,
     *,
     no_cache: bool,
 ) -> SystemRun:
-    """Search indexes, each with the encoder of its vectors, for `k` hits per query."""
-    encoders = [_encoder_for(index, encoding, no_cache=no_cache) for index in indexes]
+    """Search indexes by each rule of ranking for `k` hits per query; queries are encoded once per index, by
+    the encoder of its vectors.
+    """
+    rules = [ranked.rules(index) for index in indexes]
+    if encoding != EncoderOptions() and not any(rule.uses_vectors for own in rules for rule in own):
+        what = "applies to vectors, and words alone are searched"
+        raise UsageError(what, where="-m and -t", hint="drop them, or search with --hybrid")
+    encoders = [
+        _encoder_for(index, encoding, no_cache=no_cache) if any(rule.uses_vectors for rule in own) else None
+        for index, own in zip(indexes, rules, strict=True)
+    ]
     searches: list[Search] = []
+    told: list[str] = []
     facts: Facts = {"queries": queries.told}
-    for name, index, encoder in zip(names, indexes, encoders, strict=True):
+    for place, (name, index, encoder, own) in enumerate(zip(names, indexes, encoders, rules, strict=True), 1):
         absent = _absent(asked.task, _judged_ids(index, asked.task), where=name)
-        answers = _answers(index, encoder, queries.records, asked.task.searched(k))
-        searches.append(_search(name, names, answers, asked, k))
-        number = f" {len(searches)}" if len(names) > 1 else ""
-        told = f"{name} ({index.kind}, {index.metric}, {index.rows:,} documents{absent}), {k:,} hits a query"
-        about = encoder_facts(encoder.identity, settings_for(encoding, index.identity), _maps(encoder))
-        facts |= {f"{key}{number}": fact for key, fact in {"index": told, **about}.items()}
-    return SystemRun(searches, facts, [encoder.identity.model for encoder in encoders])
+        vectors = None if encoder is None else _encoded(encoder, queries.records)
+        for rule in own:
+            answers = _answers(index, rule, vectors, queries.records, asked.task.searched(k))
+            search = _search(name, names, answers, asked, k)
+            searches.append(search._replace(name=_ruled_name(search.name, rule, len(own), len(names))))
+            told.append(rule.described(index))
+        about = f"{name} ({index.kind}, {index.metric}, {index.rows:,} documents{absent}), {k:,} hits a query"
+        found = {"index": about} | ({} if encoder is None else _encoder_facts(encoder, index, encoding))
+        number = f" {place}" if len(names) > 1 else ""
+        facts |= {f"{key}{number}": fact for key, fact in found.items()}
+    if any(rule.uses_words for own in rules for rule in own):
+        facts |= numbered("ranking", told)
+    return SystemRun(searches, facts, [each.identity.model for each in encoders if each is not None])
 
 
 def of_models(
@@ -119,6 +140,18 @@ def of_models(
     facts = {"queries": queries.told, "corpus": told, "search": f"exact, by cosine, {k:,} hits a query"}
     facts |= system_facts(systems, encoders)
     return SystemRun(searches, facts, [system.settings.model for system in systems])
+
+
+def read_task(name: str, *, keep_self: bool = False) -> Task:
+    """Read judgements, and return the task that they make; raise DataError if no document is relevant."""
+    from embedkit.data.text.qrels import read_qrels
+    from embedkit.evaluation.retrieval import task_of
+
+    qrels = read_qrels(name)
+    try:
+        return task_of(qrels, keep_self=keep_self)
+    except DataError as error:
+        raise DataError(error.what, where=name, hint=error.hint) from None
 
 
 def read_queries(names: Sequence[str], task: Task, reading: TextOptions) -> Queries:
@@ -188,20 +221,51 @@ def _maps(encoder: Encoder) -> list[AffineMap]:
     return [encoder.transform] if isinstance(encoder, Mapped) else []
 
 
-def _answers(index: Index, encoder: Encoder, queries: Sequence[Record], k: int) -> Answers:
-    """Search for queries window by window; only the ids of documents are read.
+def _ruled_name(name: str, rule: RankingRule, rules: int, indexes: int) -> str:
+    """Return the name of an index, of a rule, or of both, as needed to tell searches apart."""
+    if rules > 1 and indexes == 1:
+        return rule.name
+    return f"{name} {rule.name}" if rules > 1 or rule.uses_words else name
+
+
+def _encoder_facts(encoder: Encoder, index: Index, encoding: EncoderOptions) -> Facts:
+    return encoder_facts(encoder.identity, settings_for(encoding, index.identity), _maps(encoder))
+
+
+def _encoded(encoder: Encoder, queries: Sequence[Record]) -> Floats:
+    """Return the vectors of queries, encoded window by window.
 
     Raises DataError for a query whose vector is not finite.
     """
+    import numpy as np
+
     from embedkit.embedding.batching import windows
     from embedkit.embedding.encoder import require_finite
 
+    found = []
     for window in windows(queries, first=64):
         texts = [record.text for record in window]
-        vectors = encoder.encode(texts, "query")
-        require_finite(vectors, texts)
-        for record, hits in zip(window, index.hits(vectors, k, ["id"]), strict=True):
-            scores = {compared(hit.document["id"]): hit.score for hit in reversed(hits)}  # best score wins
+        found.append(encoder.encode(texts, "query"))
+        require_finite(found[-1], texts)
+    return np.concatenate(found)
+
+
+def _answers(
+    index: Index, rule: RankingRule, vectors: Floats | None, queries: Sequence[Record], k: int
+) -> Answers:
+    """Search for queries block by block, by their vectors, their words or both; the words are taken
+    literally, and only the ids of documents are read.
+    """
+    from embedkit.indexing.lexical.operators import literal_query
+    from embedkit.indexing.query import Query, hits
+
+    for start in range(0, len(queries), _BLOCK_QUERIES):
+        block = queries[start : start + _BLOCK_QUERIES]
+        words = [literal_query(each.text, index.lexical.settings) for each in block if rule.uses_words]
+        own = vectors[start : start + len(block)] if vectors is not None and rule.uses_vectors else None
+        found = hits(index, own, Query(k, fusion=rule.fusion), ["id"], words)
+        for record, line in zip(block, found, strict=True):
+            scores = {compared(hit.document["id"]): hit.score for hit in reversed(line)}  # best score wins
             yield compared(record.id), scores
 
 
