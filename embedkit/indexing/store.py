@@ -210,8 +210,8 @@ class Index:
 
     @property
     def weight(self) -> float:
-        """Return the default share of the similarities in a fused search."""
-        return WEIGHT
+        """Return the share of the similarities in a fused search: as it was tuned, or else the default."""
+        return WEIGHT if self.manifest.weight is None else self.manifest.weight.weight
 
     @cached_property
     def sampled_vectors(self) -> Floats:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from embedkit.cli.eval.index_searches import of_indexes
 from embedkit.cli.eval.rankings import RankingOptions, names_a_rule
 from embedkit.cli.eval.searches import (
     RetrievalRequest,
     SystemRun,
-    of_indexes,
     of_models,
     of_runs,
     read_queries,
