@@ -35,11 +35,12 @@ _BLOCK_QUERIES = 64  # queries whose candidates are held at a time
 
 
 class WeightChoice(NamedTuple):
-    """The weight of `WEIGHTS` that is best on all queries, the value of each query with the weight that is
-    best on other folds, `(queries,)`, and the difference of their mean from that of the default weight.
+    """The weight of `WEIGHTS` that is best on all queries; per query, the value with the default weight and
+    that with the weight that is best on other folds, both `(queries,)`; and the difference of their means.
     """
 
     best: float
+    default: Float64
     held_out: Float64
     gain: Difference
 
@@ -65,7 +66,8 @@ def tune_weight(
     """
     measure = parse_measures([MEASURE])[0]
     values = weight_values(index, vectors, queries, task, measure)
-    return kept_weight(choose_weight(values, seed=seed, resamples=resamples), values, measure)
+    choice = choose_weight(values, index.default_weight, seed=seed, resamples=resamples)
+    return kept_weight(choice, measure)
 
 
 def weight_values(
@@ -111,8 +113,11 @@ def _scores(index: Index, parts: Parts, cutoff: int) -> Iterator[dict[str, float
         yield {documents[place]: float(line[place]) for place in order}  # the best score of an id wins
 
 
-def choose_weight(values: Float64, *, seed: int = 0, resamples: int = RESAMPLES) -> WeightChoice:
-    """Choose a weight by values `(weights, queries)`, and judge the choice on held-out queries.
+def choose_weight(
+    values: Float64, default: float = WEIGHT, *, seed: int = 0, resamples: int = RESAMPLES
+) -> WeightChoice:
+    """Choose a weight by values `(weights, queries)`, and judge the choice on held-out queries; `default` is
+    one of `WEIGHTS`.
 
     Where weights are equally good, the nearest to the default is chosen. Raises DataError for fewer than two
     queries per fold.
@@ -124,33 +129,34 @@ def choose_weight(values: Float64, *, seed: int = 0, resamples: int = RESAMPLES)
     held_out = np.empty(queries)
     for fold in range(FOLDS):
         inside = folds == fold
-        held_out[inside] = values[_best(values[:, ~inside]), inside]
-    pair = np.stack([values[WEIGHTS.index(WEIGHT)], held_out])[:, None]
-    gain = mean_results([""], pair, resamples=resamples, seed=seed)[1].gain
+        held_out[inside] = values[_best(values[:, ~inside], default), inside]
+    own = values[WEIGHTS.index(default)]
+    gain = mean_results([""], np.stack([own, held_out])[:, None], resamples=resamples, seed=seed)[1].gain
     assert gain is not None
-    return WeightChoice(WEIGHTS[_best(values)], held_out, gain)
+    return WeightChoice(WEIGHTS[_best(values, default)], own, held_out, gain)
 
 
-def kept_weight(choice: WeightChoice, values: Float64, measure: Measure) -> TunedWeight | None:
+def kept_weight(choice: WeightChoice, measure: Measure) -> TunedWeight | None:
     """Return the record of a choice for the index; None where no gain is certain and the default stays."""
     if not choice.is_certain:
         return None
-    default = float(values[WEIGHTS.index(WEIGHT)].mean())
-    value, (low, high) = float(choice.held_out.mean()), choice.gain[1:3]
-    return TunedWeight(choice.best, measure.name, values.shape[1], value, default, low, high)
+    value, default, (low, high) = choice.held_out.mean(), choice.default.mean(), choice.gain[1:3]
+    return TunedWeight(
+        choice.best, measure.name, len(choice.held_out), float(value), float(default), low, high
+    )
 
 
 def weight_results(
-    values: Float64, measure: Measure, *, seed: int = 0, resamples: int = RESAMPLES
+    values: Float64, measure: Measure, default: float = WEIGHT, *, seed: int = 0, resamples: int = RESAMPLES
 ) -> list[Result]:
     """Return the mean of the measure per weight, with its interval and its difference from the default."""
-    default = WEIGHTS.index(WEIGHT)
-    order = [default, *(place for place in range(len(WEIGHTS)) if place != default)]
+    first = WEIGHTS.index(default)
+    order = [first, *(place for place in range(len(WEIGHTS)) if place != first)]
     found = mean_results([measure.name], values[order][:, None], resamples=resamples, seed=seed)
     return [result for _, result in sorted(zip(order, found, strict=True), key=lambda pair: pair[0])]
 
 
-def _best(values: Float64) -> int:
+def _best(values: Float64, default: float) -> int:
     means = values.mean(axis=1)
     best = np.flatnonzero(means >= means.max() - 1e-12)
-    return int(min(best, key=lambda place: abs(WEIGHTS[place] - WEIGHT)))
+    return int(min(best, key=lambda place: abs(WEIGHTS[place] - default)))

@@ -1,6 +1,7 @@
 """The tuned weight of fused search: kept in the manifest for as long as BM25 scores stay the same."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from embedkit.errors import FormatError
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, compact, delete, keep_weight
-from embedkit.indexing.lexical.fusion import WEIGHT
+from embedkit.indexing.lexical.fusion import HASHED_WEIGHT, WEIGHT
 from embedkit.indexing.lexical.settings import LexicalSettings
 from embedkit.indexing.lexical.tuned_weight import TunedWeight
 from embedkit.indexing.manifest import _rendered
@@ -42,8 +43,17 @@ def test_the_weight_is_written_and_read(index, docs):
 
 def test_without_a_tuned_weight_the_default_counts_and_nothing_is_written(index):
     index = keep_weight("x.idx", None)
-    assert (index.manifest.weight, index.weight) == (None, WEIGHT)
+    assert (index.manifest.weight, index.weight) == (None, HASHED_WEIGHT)
     assert "fusion" not in json.loads(Path("x.idx/manifest.json").read_bytes())
+
+
+def test_vectors_of_words_have_a_smaller_default_than_those_of_a_model(index, docs):
+    """BM25 ranks better than hashed n-grams, so their vectors weigh less."""
+    meta, batches = docs("ab")
+    unknown = build_index("y.idx", replace(meta, identity=None), batches)
+    model = build_index("z.idx", replace(meta, identity=replace(meta.identity, model="minilm")), batches)
+    assert unknown.weight == unknown.default_weight == model.default_weight == WEIGHT == 0.7
+    assert index.default_weight == HASHED_WEIGHT == 0.15
 
 
 def test_changes_of_the_documents_keep_it(index, docs):

@@ -59,7 +59,7 @@ def tune(
     other; your own are better, the more so where documents come in near-copies.
 
     The weight is chosen by cross-validation on judged queries. It is kept only if its gain in nDCG@10 over
-    the default .7 is certain; otherwise the default stays.
+    the default is certain; otherwise the default stays.
     """
     from embedkit.evaluation.index.queries import stored
     from embedkit.evaluation.index.recall import curve

@@ -52,29 +52,29 @@ def tune_and_keep_weight(
     vectors = encoded_queries(encoder, given.records)
     values = tuning.weight_values(index, vectors, given.records, task, measure)
     try:
-        choice = tuning.choose_weight(values, seed=common.seed)
+        choice = tuning.choose_weight(values, index.default_weight, seed=common.seed)
     except DataError as error:
         raise DataError(error.what, where=str(queries)) from None
-    kept = tuning.kept_weight(choice, values, measure)
+    kept = tuning.kept_weight(choice, measure)
     if kept != index.manifest.weight:
         keep_weight(path, kept)
-    results = tuning.weight_results(values, measure, seed=common.seed)
-    print_weights(common, path, choice, results, values.shape[1])
+    results = tuning.weight_results(values, measure, index.default_weight, seed=common.seed)
+    print_weights(common, path, choice, results, index.default_weight)
 
 
 def print_weights(
-    common: Common, path: Path, choice: WeightChoice, results: Sequence[Result], queries: int
+    common: Common, path: Path, choice: WeightChoice, results: Sequence[Result], default: float
 ) -> None:
     """Print the values per weight as a table or as JSON, and say which weight is used from now on."""
     from embedkit.evaluation.fusion_tuning import FOLDS, WEIGHTS
-    from embedkit.indexing.lexical.fusion import WEIGHT
 
-    name, default = results[0].name, next(each.value for each in results if each.gain is None)
-    held_out, weight = float(choice.held_out.mean()), choice.best if choice.is_certain else WEIGHT
+    name, queries = results[0].name, len(choice.held_out)
+    weight = choice.best if choice.is_certain else default
+    held_out, before = 100 * float(choice.held_out.mean()), 100 * float(choice.default.mean())
     if common.json:
         facts: dict[str, Any] = {"index": readable_name(path), "measure": name, "queries": queries}
-        facts |= {"folds": FOLDS, "weight": weight, "best": choice.best, "default": WEIGHT}
-        facts |= {"held_out": round(100 * held_out, 6), "gain": times_100(choice.gain)}
+        facts |= {"folds": FOLDS, "weight": weight, "best": choice.best, "default": default}
+        facts |= {"held_out": round(held_out, 6), "difference": times_100(choice.gain)}
         lines = zip(WEIGHTS, results, strict=True)
         facts["weights"] = [{"weight": each, name: times_100(result.value)} for each, result in lines]
         print(json.dumps(facts))
@@ -83,12 +83,11 @@ def print_weights(
         [f"{each:g}", *estimate_cells(result.value), *difference_cells(result.gain)]
         for each, result in zip(WEIGHTS, results, strict=True)
     ]
-    print_table(["weight", name, "95 %", f"to {WEIGHT:g}", "95 %", "p"], rows)
+    print_table(["weight", name, "95 %", f"to {default:g}", "95 %", "p"], rows)
     if not common.quiet:
         gain, interval, _ = difference_cells(choice.gain)
+        kept = f"weight {weight:g} is kept" if choice.is_certain else f"the default weight {weight:g} stays"
         measured = (
-            f"{name} of weights chosen on other queries {100 * held_out:.2f}, of the default {WEIGHT:g} "
+            f"{name} is {held_out:.2f} with weights chosen on other queries, {before:.2f} with the default"
         )
-        measured += f"{100 * default.value:.2f}, difference {gain} (95 % {interval}, {queries:,} queries)"
-        kept = f"weight {weight:g} is kept" if choice.is_certain else f"the default weight {WEIGHT:g} stays"
-        say(f"{path}: {kept}; {measured}")
+        say(f"{path}: {kept}; {measured} {default:g}: {gain} (95 % {interval}; {queries:,} queries)")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from embedkit.indexing.store import Index
 
 WEIGHT = 0.7  # default share of the similarities, for `sum`
+HASHED_WEIGHT = 0.15  # that of `hash:` vectors, which count n-grams of words: BM25 ranks better
 EQUAL = 0.5  # that for `rrf`
 FUSIONS = ("sum", "rrf")
 RRF_CONSTANT, RRF_DEPTH = 60, 1000  # ranks are counted to this depth
