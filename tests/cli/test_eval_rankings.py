@@ -125,7 +125,7 @@ def test_words_alone_need_no_encoder(evaluate, index, monkeypatch):
     assert [each["system"] for each in results(done)] == ["lexical", "lexical"]
     assert not {"model", "maps", "precision"} & json.loads(done.out)["protocol"].keys()
     done = evaluate("--lexical", "-m", "minilm")
-    what = "applies to vectors, and words alone are searched; drop them, or search with --hybrid"
+    what = "apply to vectors, and words alone are searched; drop them, or search with --hybrid"
     assert done == (2, "", f"embedkit: -m and -t: {what}\n")
 
 

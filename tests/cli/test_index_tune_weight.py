@@ -124,7 +124,7 @@ def test_a_mistake_is_one_line_and_changes_nothing(tune, judged, args, code, mes
 def test_judgements_need_queries_and_words(run, judged):
     judged()
     done = run("index", "tune", "x.idx", "--qrels", "qrels.tsv")
-    assert done == (2, "", "embedkit: --qrels: judges queries; name their file with --queries\n")
+    assert done == (2, "", "embedkit: --qrels: needs the judged queries; name their file with --queries\n")
     done = run("index", "tune", "x.idx", "--qrels", "-", "--queries", "-", stdin="")
     assert done == (2, "", "embedkit: -: standard input can be read only once\n")
     run("index", "corpus.jsonl", "-o", "x.idx", "--force", "-q", "--no-lexical")

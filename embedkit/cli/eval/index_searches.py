@@ -48,14 +48,14 @@ def of_indexes(
     """
     rules = [ranked.rules(index) for index in indexes]
     if encoding != EncoderOptions() and not any(rule.uses_vectors for own in rules for rule in own):
-        what = "applies to vectors, and words alone are searched"
+        what = "apply to vectors, and words alone are searched"
         raise UsageError(what, where="-m and -t", hint="drop them, or search with --hybrid")
     encoders = [
         _encoder_for(index, encoding, no_cache=no_cache) if any(rule.uses_vectors for rule in own) else None
         for index, own in zip(indexes, rules, strict=True)
     ]
     searches: list[Search] = []
-    told: list[str] = []
+    described: list[str] = []
     facts: Facts = {"queries": queries.told}
     for place, (name, index, encoder, own) in enumerate(zip(names, indexes, encoders, rules, strict=True), 1):
         absent = lacking(index, asked.task, where=name)
@@ -64,13 +64,13 @@ def of_indexes(
             answers = _answers(index, rule, vectors, queries.records, asked.task.searched(k))
             search = measured(name, names, answers, asked, k)
             searches.append(search._replace(name=_ruled_name(search.name, rule, len(own), len(names))))
-            told.append(rule.described(index))
+            described.append(rule.described(index))
         about = f"{name} ({index.kind}, {index.metric}, {index.rows:,} documents{absent}), {k:,} hits a query"
         found = {"index": about} | ({} if encoder is None else _encoder_facts(encoder, index, encoding))
         number = f" {place}" if len(names) > 1 else ""
         facts |= {f"{key}{number}": fact for key, fact in found.items()}
     if any(rule.uses_words for own in rules for rule in own):
-        facts |= numbered("ranking", told)
+        facts |= numbered("ranking", described)
     return SystemRun(searches, facts, [each.identity.model for each in encoders if each is not None])
 
 

@@ -39,7 +39,7 @@ def tune_and_keep_weight(
     from embedkit.indexing.store import Index
 
     if queries is None:
-        raise UsageError("judges queries", where="--qrels", hint="name their file with --queries")
+        raise UsageError("needs the judged queries", where="--qrels", hint="name their file with --queries")
     if str(queries) == qrels == "-":
         raise UsageError("standard input can be read only once", where="-")
     index, task = Index.open(path), read_task(qrels)
