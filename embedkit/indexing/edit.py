@@ -12,6 +12,7 @@ from embedkit.errors import MismatchError
 from embedkit.indexing.building import DEFAULT_LEXICAL, takes_codes, unit_rows
 from embedkit.indexing.kind import Layout
 from embedkit.indexing.lexical.settings import LexicalSettings
+from embedkit.indexing.lexical.tuned_weight import TunedWeight
 from embedkit.indexing.manifest import write_manifest
 from embedkit.indexing.operating_points import Tuning
 from embedkit.indexing.segment import warn_of_mixed_fields
@@ -125,6 +126,8 @@ def compact(path: str | Path, lexical: LexicalSettings | None = None) -> Index:
             return index
         index.verify()
         manifest = replace(manifest, tuning=None, lexical=lexical)  # measured before training anew
+        if not same:
+            manifest = replace(manifest, weight=None)  # tuned for other BM25 scores
         writer.index = replace(index, manifest=manifest)
         if not index.rows:
             return writer.commit([])
@@ -142,4 +145,15 @@ def keep_tuning(path: str | Path, tuning: Tuning, settings: Mapping[str, int] | 
         index = writer.index.tuned(**settings) if settings else writer.index
         changed = replace(index.manifest, tuning=tuning, generation=writer.generation)
         write_manifest(index.path, changed)
+    return Index.open(path)
+
+
+def keep_weight(path: str | Path, weight: TunedWeight | None) -> Index:
+    """Write the weight of fused searches into an index's manifest; None restores the default.
+
+    Raises ExistsError while another process writes.
+    """
+    with writing(path) as writer:
+        changed = replace(writer.index.manifest, weight=weight, generation=writer.generation)
+        write_manifest(writer.index.path, changed)
     return Index.open(path)

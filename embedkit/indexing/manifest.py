@@ -17,6 +17,7 @@ from embedkit.errors import FormatError, UsageError
 from embedkit.indexing.files import StoredFile
 from embedkit.indexing.kind import IndexKind, Metric
 from embedkit.indexing.lexical.settings import LexicalSettings
+from embedkit.indexing.lexical.tuned_weight import TunedWeight
 from embedkit.indexing.operating_points import Tuning
 from embedkit.indexing.segment import Segment
 
@@ -42,6 +43,7 @@ class Manifest:
     numbered: int = 0  # largest number given as an id, in segments that were deleted since
     lexical: LexicalSettings | None = None  # None if documents are not searched by words
     without_lexical: bool = False  # whether the lexical part was left out on purpose
+    weight: TunedWeight | None = None  # of fused searches; None for the default
 
     @property
     def rows(self) -> int:
@@ -70,6 +72,7 @@ class Manifest:
                 "segments": [segment.to_json() for segment in self.segments],
                 **({"tuning": self.tuning.to_json()} if self.tuning else {}),
                 **({"numbered": self.numbered} if self.numbered else {}),
+                **({"fusion": self.weight.to_json()} if self.weight else {}),
             }
         )
 
@@ -116,6 +119,7 @@ def _manifest(path: Path, value: dict[str, Any]) -> Manifest:
         value.get("numbered", 0),
         LexicalSettings(**value["lexical"]) if value.get("lexical") else None,
         value.get("lexical") is False,
+        TunedWeight(**value["fusion"]) if value.get("fusion") else None,
     )
     if manifest.rows != value["rows"]:
         raise ValueError(f"{manifest.rows} documents in its segments, {value['rows']} in all")

@@ -46,7 +46,8 @@ def merge(paths: Sequence[str | Path], output: str | Path, *, replaces: bool = F
             shutil.copyfile(first.path / MAP, folder / MAP)
             kept_map = stored(folder / MAP)
         manifest = replace(first.manifest, segments=(), map=kept_map, generation=generation - 1, tuning=None)
-        manifest = replace(manifest, numbered=max(index.manifest.numbered for index in indexes))
+        numbered = max(index.manifest.numbered for index in indexes)
+        manifest = replace(manifest, numbered=numbered, weight=None)  # tuned on the documents of one
         writer = Writer(Index(folder, manifest))
         segments = [writer.bury(copy, rows) for copy, rows in zip(copies, buried, strict=True)]
         write_manifest(folder, replace(manifest, segments=tuple(segments), generation=generation))

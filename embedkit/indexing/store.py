@@ -27,7 +27,7 @@ from embedkit.embedding.encoder import Encoder, unit_length
 from embedkit.errors import DataError, FormatError, MismatchError, UsageError
 from embedkit.indexing.kind import Floats, IndexKind, Mask, Metric, Rows
 from embedkit.indexing.lexical.bm25 import Lexical, Part
-from embedkit.indexing.lexical.fusion import WEIGHT, FusedSearch, Fusion, Ranking
+from embedkit.indexing.lexical.fusion import HASHED_WEIGHT, WEIGHT, FusedSearch, Fusion, Ranking
 from embedkit.indexing.lexical.operators import literal_query
 from embedkit.indexing.lock import Lease
 from embedkit.indexing.manifest import Manifest, read_manifest
@@ -212,8 +212,14 @@ class Index:
 
     @property
     def weight(self) -> float:
-        """Return the default share of the similarities in a fused search."""
-        return WEIGHT
+        """Return the share of the similarities in a fused search: as it was tuned, or else the default."""
+        return self.default_weight if self.manifest.weight is None else self.manifest.weight.weight
+
+    @property
+    def default_weight(self) -> float:
+        """Return the share of the similarities in a fused search where it was not tuned."""
+        hashed = self.identity is not None and self.identity.model.startswith("hash:")
+        return HASHED_WEIGHT if hashed else WEIGHT
 
     @cached_property
     def sampled_vectors(self) -> Floats:

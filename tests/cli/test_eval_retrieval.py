@@ -437,7 +437,7 @@ def test_a_query_whose_vector_is_not_finite_is_named(evaluate, index, monkeypatc
         (["--run", "a", "-k", "5"], 2, "-k: a run has its queries and hits in it"),
         (["--run", "a", "-m", "minilm"], 2, "--run: a run is judged as it is; "),
         (["--run", "a", "--id-field", "x"], 2, "--run: a run is judged as it is; "),
-        (["--run", "a", "--compare", "none"], 2, "--compare: is for models that search a --corpus; "),
+        (["--run", "a", "--compare", "none"], 2, "--compare: does not apply to a --run; "),
         (["--index", "a"], 2, "--queries: --index is searched for queries; name their FILE"),
         (["--corpus", "-", "--queries", "-"], 2, "-: standard input can be read only once"),
         (["--run", "a", "--measure", "nDGC@5"], 2, "--measure: unknown measure 'nDGC'; did you mean nDCG?"),

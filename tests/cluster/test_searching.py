@@ -1,5 +1,7 @@
 """What many find is what one process finds in the same index."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,6 +11,8 @@ from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.loading import load
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, delete
+from embedkit.indexing.lexical.fusion import Fusion
+from embedkit.indexing.lexical.operators import literal_query, parse_query
 from embedkit.indexing.query import Query, hits
 from embedkit.indexing.store import Index
 
@@ -43,6 +47,19 @@ def test_scores_and_rows_are_those_of_one_process(here, index, k):
 @pytest.mark.parametrize("query", [Query(5), Query(5, min_score=0.6), Query(5, dedupe=0.95)])
 def test_hits_are_those_of_one_process(here, index, query):
     assert hits(spread_index(here, index), QUERIES, query) == hits(index, QUERIES, query)
+
+
+@pytest.mark.parametrize("fusion", [None, Fusion(0.4), Fusion(0.5, "rrf")])
+@pytest.mark.parametrize("query", [Query(5), Query(5, dedupe=0.95, passing=np.arange(90) % 3 > 0)])
+def test_hits_by_words_are_those_of_one_process(here, index, query, fusion):
+    settings = index.manifest.lexical
+    texts = [literal_query(f"text of number {n}", settings) for n in range(8)]
+    texts.append(parse_query('text "number 17" -19', settings))
+    query = replace(query, fusion=fusion, explain=True)
+    vectors = None if fusion is None else QUERIES
+    found = hits(spread_index(here, index), vectors, query, texts=texts)
+    assert found == hits(index, vectors, query, texts=texts)
+    assert all(line[0].terms for line in found)
 
 
 def test_only_what_passes_is_found(here, index):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,13 +14,14 @@ import typer
 from embedkit.cli.completion import complete_measures
 from embedkit.cli.console import relay_warnings
 from embedkit.cli.eval.protocol import Facts, interval_facts, version_facts
+from embedkit.cli.eval.rankings import RankingOptions
 from embedkit.cli.eval.results import mean_facts, print_means, print_results
 from embedkit.cli.eval.search_options import SearchOptions, measure_searches
-from embedkit.cli.eval.searches import RetrievalRequest, Search, numbered
+from embedkit.cli.eval.searches import RetrievalRequest, Search, numbered, read_task
 from embedkit.cli.eval.systems import Comparison
+from embedkit.cli.fusion_options import FusionOptions
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, TextOptions
 from embedkit.data.names import readable_name
-from embedkit.errors import DataError
 
 if TYPE_CHECKING:
     from embedkit.evaluation.means import Result
@@ -31,6 +33,21 @@ SELF = {
     True: "a document with the id of its query counts like others, unlike in BEIR and MTEB (--keep-self)",
 }
 TIES = "by document id, the last one first; scores are compared as float32, all of it as in trec_eval"
+
+
+@dataclass(frozen=True)
+class SearchComparison(Comparison):
+    """Options for the searches to compare with the first."""
+
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--compare",
+            metavar="MAP|MODEL|none",
+            help="A system to compare with the first. For a --corpus: a map instead of -t, another model, or "
+            "none for no map. For an --index: dense, lexical, hybrid, hybrid:WEIGHT or rrf. May be repeated.",
+        ),
+    ] = None
 
 
 def retrieval(
@@ -59,8 +76,9 @@ def retrieval(
         Path | None, typer.Option(metavar="FILE", help="Also write the measures of each query, as JSONL.")
     ] = None,
     *,
-    comparison: Comparison,
+    comparison: SearchComparison,
     search: SearchOptions,
+    words: FusionOptions,
     clustering: ClusterOptions,
     encoding: EncoderOptions,
     reading: TextOptions,
@@ -76,11 +94,11 @@ def retrieval(
     if per_query is not None:
         refuse_existing(per_query, force=common.force)
     measures = parse_measures(measure or DEFAULTS)
-    asked = RetrievalRequest(measures, _task(qrels, keep_self=keep_self))
+    asked = RetrievalRequest(measures, read_task(qrels, keep_self=keep_self))
     if not search.index:
         clustering.refuse("--run" if search.run else "--corpus", hint="it searches an --index")
     done = measure_searches(
-        search, asked, comparison.compare, encoding, reading, common,
+        search, asked, RankingOptions(words, comparison.compare or []), encoding, reading, common,
         no_cache=comparison.no_cache, cluster=clustering.cluster,
     )  # fmt: skip
     searches = done.searches
@@ -98,17 +116,6 @@ def retrieval(
     names = [each.name for each in searches]
     facts = [_facts(results, each, place, asked.task) for place, each in enumerate(searches)]
     print_results(common, lambda: print_means("measure", results, names), facts, protocol)
-
-
-def _task(name: str, *, keep_self: bool) -> Task:
-    from embedkit.data.text.qrels import read_qrels
-    from embedkit.evaluation.retrieval import task_of
-
-    qrels = read_qrels(name)
-    try:
-        return task_of(qrels, keep_self=keep_self)
-    except DataError as error:
-        raise DataError(error.what, where=name, hint=error.hint) from None
 
 
 def _facts(results: Sequence[Result], search: Search, system: int, task: Task) -> dict[str, Any]:

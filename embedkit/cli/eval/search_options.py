@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from embedkit.cli.eval.index_searches import of_indexes
+from embedkit.cli.eval.rankings import RankingOptions, names_a_rule
 from embedkit.cli.eval.searches import (
     RetrievalRequest,
     SystemRun,
-    of_indexes,
     of_models,
     of_runs,
     read_queries,
 )
 from embedkit.cli.eval.systems import named_systems
-from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.cli.options import Common, EncoderOptions, TextOptions, named
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,6 +82,22 @@ class SearchOptions:
         if files.count("-") > 1:
             raise UsageError("standard input can be read only once", where="-")
 
+    def refuse_others(self, ranked: RankingOptions) -> None:
+        """Raise UsageError for options of words without an index, and for a `--compare` that does not name
+        a system of the kind that is searched.
+        """
+        if self.index:
+            return
+        words = ranked.words
+        if given := named({"--hybrid": words.hybrid, "--fusion": words.fusion, "--lexical": words.lexical}):
+            what = "applies to a search of an --index"
+            raise UsageError(what, where=given[0], hint="build one of the documents with embedkit index")
+        if ranked.compare and self.run:
+            raise UsageError("does not apply to a --run", where="--compare", hint="--run may be repeated")
+        if rules := [name for name in ranked.compare if names_a_rule(name)]:
+            what = f"{rules[0]!r} is a way to search an --index"
+            raise UsageError(what, where="--compare", hint="name a map, a model or none for a --corpus")
+
     def depth(self, measures: Sequence[Measure]) -> int:
         """Return the number of hits per query; raise UsageError if a measure needs more."""
         deepest = max(measures, key=lambda measure: measure.cutoff)
@@ -93,7 +110,7 @@ class SearchOptions:
 def measure_searches(
     options: SearchOptions,
     asked: RetrievalRequest,
-    compare: Sequence[str] | None,
+    ranked: RankingOptions,
     encoding: EncoderOptions,
     reading: TextOptions,
     common: Common,
@@ -108,12 +125,7 @@ def measure_searches(
     from embedkit.cli.cluster import spread_indexes
     from embedkit.indexing.store import Index
 
-    if compare and not options.corpus:
-        raise UsageError(
-            "is for models that search a --corpus",
-            where="--compare",
-            hint="--run and --index may be repeated",
-        )
+    options.refuse_others(ranked)
     if options.run:
         if (encoding, reading, no_cache) != (EncoderOptions(), TextOptions(), False):
             raise UsageError(
@@ -124,7 +136,9 @@ def measure_searches(
     queries = read_queries(options.queries or [], asked.task, reading)
     if options.index:
         with spread_indexes(cluster, [Index.open(name) for name in options.index]) as indexes:
-            return of_indexes(options.index, indexes, queries, depth, asked, encoding, no_cache=no_cache)
-    systems = named_systems(encoding, compare)
+            return of_indexes(
+                options.index, indexes, queries, depth, asked, ranked, encoding, no_cache=no_cache
+            )
+    systems = named_systems(encoding, ranked.compare)
     corpus = options.corpus or []
     return of_models(systems, corpus, queries, depth, asked, reading, common, no_cache=no_cache)

@@ -62,6 +62,7 @@ def _index(path: Path, name: str) -> Thing:
         "segments": len(index.segments),
         "generation": index.manifest.generation,
         **_tuning(index),
+        **({"weight of vectors": str(index.manifest.weight)} if index.manifest.weight else {}),
         **_bytes_a_vector(index),
         "bytes": _bytes(path),
         **identity_facts(index.identity),

@@ -8,7 +8,7 @@ estimated on a sample of 2,048 documents with text (exact for fewer). `rrf` is r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from embedkit.indexing.store import Index
 
 WEIGHT = 0.7  # default share of the similarities, for `sum`
+HASHED_WEIGHT = 0.15  # that of `hash:` vectors, which count n-grams of words: BM25 ranks better
 EQUAL = 0.5  # that for `rrf`
 FUSIONS = ("sum", "rrf")
 RRF_CONSTANT, RRF_DEPTH = 60, 1000  # ranks are counted to this depth
@@ -66,6 +67,14 @@ class Ranking(NamedTuple):
         return Ranking(scores, rows, self.dense[places], self.lexical[places])
 
 
+class Parts(NamedTuple):
+    """Candidates of a query: their rows, and their standardised similarities and BM25 scores."""
+
+    rows: Rows
+    dense: Floats
+    lexical: Floats
+
+
 @dataclass(frozen=True)
 class FusedSearch:
     """A search of an index by vectors and words; `search` returns the nearest rows of a query's vector."""
@@ -96,6 +105,18 @@ class FusedSearch:
                 one.rrf(scores, rows, k) if self.fusion.method == "rrf" else one.sum(scores, rows, k)
             )
         return found
+
+    def parts(self, vectors: Floats, queries: Sequence[LexicalQuery], depth: int) -> Iterator[Parts]:
+        """Yield the parts of the fused scores per literal query: of its nearest `depth` rows, and of the best
+        `depth` by words.
+        """
+        prepared = self.index.prepared(vectors)
+        _, nearest = self.search(vectors, depth, self.passing)
+        for query, own, rows, spread in zip(queries, prepared, nearest, self._spreads(prepared), strict=True):
+            scores = self.lexical.scores(query.terms)
+            rows = np.union1d(rows, best_rows(scores, depth, self.passing))
+            dense = _standard(self.index.vectors(rows) @ own, spread)
+            yield Parts(rows, dense, _standard(scores[rows], self.lexical.statistics(scores)))
 
     def candidates(self, k: int) -> int:
         """Return how many candidates of each ranking are considered at first for `k` hits."""
