@@ -65,7 +65,7 @@ class Entry(NamedTuple):
     known_ids: int | None  # ids from here on have no embedding; None where the tokenizer returns no such id
     bf16_cosine: (
         float | None
-    )  # lowest cosine of bf16 to fp32 on a sample; None where the processor has no bf16
+    )  # lowest cosine of bf16 to fp32 on a sample; None where it does not compile in bf16
     files: dict[str, Check]  # every other file of the entry
 
     def to_json(self) -> bytes:
@@ -159,6 +159,8 @@ def open_entry(path: Path, kind: EntryKey, precision: Precision) -> CompiledRunt
     entry = read_entry(path, kind)
     if entry is None or not all(is_intact(path / name, check) for name, check in entry.files.items()):
         return None
+    if precision == "bf16" and entry.bf16_cosine is None:
+        raise ModelError("the processor cannot compute this model in bf16", where="`precision=bf16`")
     with ThreadPoolExecutor(1) as pool:
         digest = pool.submit(file_sha256, path / WEIGHTS)
         compiled = compile_model(path, choose_precision(precision, entry.bf16_cosine))
@@ -229,10 +231,7 @@ def compile_model(path: Path, precision: Literal["fp32", "bf16"]) -> Any:
             return core.import_model(
                 blob.read_bytes(), "CPU", {**config, "WEIGHTS_PATH": str(path / WEIGHTS)}
             )
-    compiled = core.compile_model(path / MODEL, "CPU", config)
-    if precision == "bf16" and compiled.get_property("INFERENCE_PRECISION_HINT").to_string() != "bf16":
-        raise ModelError("the processor cannot compute in bf16", where="`precision=bf16`")
-    return compiled
+    return core.compile_model(path / MODEL, "CPU", config)
 
 
 def compile_config(precision: Literal["fp32", "bf16"]) -> dict[str, str]:
