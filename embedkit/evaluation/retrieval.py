@@ -28,7 +28,7 @@ class Task(NamedTuple):
     """A retrieval task: the queries that count, and their judgements.
 
     A document with the id of its query is the query itself, which a search finds first; it is left out, as
-    in BEIR and MTEB, unless `keep_self` is True.
+    in BEIR, unless `keep_self` is True.
     """
 
     qrels: Qrels  # queries with a relevant document only

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 RELEVANT = "grade 1 or more; a document without a judgement is not"
 SELF = {
-    False: "a document with the id of its query is left out, as BEIR and MTEB do",
-    True: "a document with the id of its query counts like others, unlike in BEIR and MTEB (--keep-self)",
+    False: "a document with the id of its query is left out, as in BEIR",
+    True: "a document with the id of its query counts like others, unlike in BEIR (--keep-self)",
 }
 TIES = "by document id, the last one first; scores are compared as float32, all of it as in trec_eval"
 
