@@ -224,7 +224,7 @@ def test_a_way_to_search_an_index_is_not_a_model(run, index, name):
 
 def test_an_index_without_words_says_how_to_add_them(run, evaluate, index):
     run("index", "corpus.jsonl", "-o", index, "--force", "-q", "--no-lexical")
-    what = "docs.idx: has no lexical part; embedkit index compact docs.idx adds it with --lexical language=en"
+    what = "docs.idx: has no lexical part; add it with embedkit index compact docs.idx --lexical language=en"
     for args in (("--hybrid",), ("--lexical",), ("--compare", "rrf")):
         assert evaluate(*args) == (2, "", f"embedkit: {what}\n")
     assert evaluate().code == 0

@@ -129,5 +129,5 @@ def test_judgements_need_queries_and_words(run, judged):
     assert done == (2, "", "embedkit: -: standard input can be read only once\n")
     run("index", "corpus.jsonl", "-o", "x.idx", "--force", "-q", "--no-lexical")
     done = run("index", "tune", "x.idx", "--qrels", "qrels.tsv", "--queries", "queries.jsonl")
-    what = "has no lexical part; embedkit index compact x.idx adds it with --lexical language=en"
+    what = "has no lexical part; add it with embedkit index compact x.idx --lexical language=en"
     assert done == (2, "", f"embedkit: x.idx: {what}\n")

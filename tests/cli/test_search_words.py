@@ -64,7 +64,7 @@ def test_the_weight_may_be_left_out_wherever_the_option_stands(run, idx, place):
     words = (
         ["--hybrid", idx, "copy the folder"] if place == "before" else [idx, "copy the folder", "--hybrid"]
     )
-    assert hits(run("search", *words)) == hits(run("search", idx, "copy the folder", "--hybrid", ".7"))
+    assert hits(run("search", *words)) == hits(run("search", idx, "copy the folder", "--hybrid", ".15"))
 
 
 @pytest.mark.parametrize(("given", "part"), [("1", "dense"), ("0", "lexical")])

@@ -46,15 +46,15 @@ def test_a_slow_tokenizer_runs_on_torch_and_says_so_once(
         encoder.encode(TEXTS)
     assert_close(found, sentence_transformers_vectors(folder))
     assert [record.getMessage() for record in caplog.records] == [
-        f"{folder}: has no fast tokenizer and cannot be compiled; falling back to torch, "
-        "--runtime torch skips this attempt"
+        f"{folder}: has no fast tokenizer and cannot be compiled; falling back to torch; "
+        "set `runtime=torch` to skip this attempt"
     ]
 
 
 def test_openvino_asked_for_and_impossible_is_an_error(tiny: ModelMaker) -> None:
     with pytest.raises(ModelError, match="has no fast tokenizer"):
         load(str(tiny("slow")), runtime="openvino").encode(["a"])
-    with pytest.raises(ModelError, match="processor only"):
+    with pytest.raises(ModelError, match="computes only on the processor"):
         load(str(tiny("bert")), runtime="openvino", device="cuda").encode(["a"])
 
 

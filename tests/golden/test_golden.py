@@ -115,7 +115,7 @@ def test_the_lexical_part_of_version_4_is_read(version, found):
 
 @pytest.mark.parametrize("version", ["index-v1", "index-v2", "index-v3"])
 def test_an_earlier_index_has_no_lexical_part_and_says_how_it_gets_one(version):
-    with pytest.raises(UsageError, match=r"has no lexical part; embedkit index compact .* adds it$"):
+    with pytest.raises(UsageError, match=r"has no lexical part; add it with embedkit index compact .*$"):
         _ = Index.open(GOLDEN / version).lexical
 
 

@@ -299,7 +299,7 @@ def test_what_cannot_train_is_refused_before_a_model_is_loaded(settings, rows, g
         ({"holdout_labels": 1.5}, "`holdout_labels`: must be a share below 1 or a whole number, got 1.5"),
         ({"max_classes": 1}, "`max_classes`: must be at least 2, got 1"),
         ({"class_balance": "some"}, "`class_balance`: unknown balance 'some'"),
-        ({"margin": -0.1}, "margin=-0.1"),
+        ({"margin": -0.1}, "margin must be at least 0, got -0.1"),
     ],
 )
 def test_settings_out_of_range_are_refused(given, message):

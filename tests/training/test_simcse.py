@@ -258,7 +258,7 @@ def test_warnings_teach(settings, caplog):
         (SENTENCES.rows[:1], [], DataError, "training needs at least 2 sentences, got 1"),
         (
             SENTENCES.rows[:7], [], UsageError,
-            "`batch_size=8`: exceeds the 7 examples",
+            "`batch_size=8`: exceeds the 7 examples; lower it",
         ),
         (
             SENTENCES.rows, [Pair("a", "b", float("nan"))], DataError,
@@ -287,7 +287,7 @@ def test_a_model_that_is_not_there_leaves_nothing(settings):
 def test_an_unfinished_run_is_neither_replaced_nor_changed(settings):
     with pytest.raises(Killed):
         train_simcse("out", settings, SENTENCES, watch=killed_at(3))
-    with pytest.raises(ExistsError, match="is an unfinished run; --resume continues it"):
+    with pytest.raises(ExistsError, match="is an unfinished run; continue it with `resume=True`"):
         train_simcse("out", settings, SENTENCES)
     with pytest.raises(MismatchError, match=r"the unfinished run has learning_rate 0\.001, not 0\.5"):
         train_simcse("out", replace(settings, learning_rate=0.5), SENTENCES, resume=True)
@@ -416,7 +416,8 @@ def test_a_damaged_checkpoint_is_one_line(settings, damage, name):
         ]
         (last / name).write_bytes(changed)
     with pytest.raises(
-        FormatError, match=r"^out\.partial/checkpoints/checkpoint-4: this checkpoint cannot be"
+        FormatError,
+        match=r"^out\.partial/checkpoints/checkpoint-4: the run cannot resume from this checkpoint: ",
     ):
         train_simcse("out", settings, SENTENCES, resume=True)
 
@@ -455,7 +456,7 @@ def test_a_damaged_base_of_a_run_is_one_line(settings, damage, name):
         file.unlink()
     else:
         file.write_bytes({"cut": file.read_bytes()[:-7], "empty": b"", "list": b"[]"}[damage])
-    line = rf"^out\.partial/base: the run cannot continue from this model: {name} is .*; --force starts "
+    line = rf"^out\.partial/base: the run cannot continue from this model: {name} (is missing|has changed since it was written); start again with `force=True`"
     with pytest.raises(FormatError, match=line):
         train_simcse("out", settings, SENTENCES, resume=True)
 
@@ -466,7 +467,8 @@ def test_a_checkpoint_with_a_marker_of_nothing_is_one_line(settings, content):
         train_simcse("out", settings, SENTENCES, watch=killed_at(5))
     Path("out.partial/checkpoints/checkpoint-4/whole").write_bytes(content)
     with pytest.raises(
-        FormatError, match=r"^out\.partial/checkpoints/checkpoint-4: this checkpoint cannot be"
+        FormatError,
+        match=r"^out\.partial/checkpoints/checkpoint-4: the run cannot resume from this checkpoint: ",
     ):
         train_simcse("out", settings, SENTENCES, resume=True)
 

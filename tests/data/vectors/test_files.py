@@ -357,7 +357,7 @@ def test_a_damaged_map_in_a_file_is_one_line(folder):
     whole = parquet.read_table("y.parquet")
     metadata = {**whole.schema.metadata, b"embedkit-map": b"a map"}
     save_parquet(whole.replace_schema_metadata(metadata))
-    assert refusal("y.parquet").startswith("the map in y.parquet: is not a whole map file: ")
+    assert refusal("y.parquet").startswith("the map in y.parquet: is truncated, or not a map file: ")
 
 
 @pytest.mark.parametrize("annotation", [b"{", b"[]", b"{}"])

@@ -206,7 +206,7 @@ def test_a_damaged_map_is_refused_by_its_own_name(folder):
     assert ten(map=map).meta.map == map
     file = folder / "x.vec/map.safetensors"
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(FormatError, match=r"^x.vec/map.safetensors: is not a whole map file: "):
+    with pytest.raises(FormatError, match=r"^x.vec/map.safetensors: is truncated, or not a map file: "):
         VectorSet.open(Path("x.vec"))
 
 
@@ -257,7 +257,7 @@ def test_sealed_shards_are_kept_where_a_run_can_go_on(folder, resumable):
             half()
     assert sorted(path.name for path in folder.rglob("*.arrow")) == ["part-00000.arrow"] * resumable
     if resumable:
-        with pytest.raises(ExistsError, match=r"^x.vec.partial: an unfinished run is here"):
+        with pytest.raises(ExistsError, match=r"^x.vec.partial: is an unfinished run"):
             half()
         with VectorSetWriter(Path("x.vec"), VectorMeta(3), resume=True, shard_rows=1) as writer:
             assert writer.finish().rows == 1

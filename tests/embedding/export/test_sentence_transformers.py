@@ -177,7 +177,7 @@ def test_only_models_are_replaced_and_only_by_force(tiny: ModelMaker, tmp_path: 
     settings = EncoderSettings(str(tiny("bert")))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").write_text("mine")
-    with pytest.raises(ExistsError, match="holds something else"):
+    with pytest.raises(ExistsError, match="is a folder that contains other files"):
         export_model(tmp_path / "mine", settings, force=True)
     first = export_model(tmp_path / "out", settings)
     with pytest.raises(ExistsError, match="already exists"):

@@ -207,7 +207,7 @@ def test_letters_without_a_font_are_told(folder, caplog):
 
     write_picture(Path("a.png"), figure, title="T")
     assert caplog.messages == [
-        "a.png: some letters are boxes, for no font here has them; .svg and .html use those of the reader"
+        "a.png: no installed font has some letters, which are drawn as boxes; write .svg or .html instead"
     ]
     caplog.clear()
     write_picture(Path("a.svg"), figure, title="T")

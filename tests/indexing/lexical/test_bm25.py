@@ -214,7 +214,7 @@ def test_an_index_without_a_lexical_part_is_one_line(folder, batch):
     build_index("x.idx", META, [batch({"a": "one"})], lexical=None)
     assert [file.name for file in Index.open("x.idx").segments[0].files] == ["vectors.faiss"]
     with pytest.raises(
-        UsageError, match=r"^x.idx: has no lexical part; embedkit index compact x.idx adds it"
+        UsageError, match=r"^x.idx: has no lexical part; add it with embedkit index compact x.idx"
     ):
         _ = Index.open("x.idx").lexical
     assert compact("x.idx").manifest.lexical is None

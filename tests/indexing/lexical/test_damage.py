@@ -77,7 +77,7 @@ def test_each_changed_byte_is_refused_or_gives_wrong_numbers(idx, segment):
         file.write_bytes(changed)
         found.append(outcome(idx))
         assert "\n" not in found[-1]
-        with pytest.raises(FormatError, match="has another checksum than was written"):
+        with pytest.raises(FormatError, match="its checksum differs from the one that was written"):
             Index.open(idx).verify()
     refused = list(filter(None, found))
     assert 20 < len(refused) < len(found)

@@ -286,7 +286,7 @@ def test_the_python_call_fuses_too(index):
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), float("inf")])
 def test_a_weight_outside_0_and_1_is_refused(value):
-    with pytest.raises(UsageError, match=r"^--hybrid: the weight must lie between 0 and 1, got "):
+    with pytest.raises(UsageError, match=r"^`hybrid`: the weight must lie between 0 and 1, got "):
         Fusion(value)
 
 

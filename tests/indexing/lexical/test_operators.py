@@ -92,10 +92,7 @@ def test_other_signs_and_quotes_mean_nothing(text):
 def test_exclusions_alone_are_refused(text):
     with pytest.raises(UsageError) as caught:
         parse_query(text, PLAIN)
-    expected = (
-        f"the query {text!r} only excludes words; "
-        "add a word to search for, or pass --literal to search for it as it is"
-    )
+    expected = f"the query {text!r} only excludes words; add a word to search for"
     assert str(caught.value) == expected
 
 

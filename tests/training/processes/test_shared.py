@@ -102,5 +102,8 @@ def test_a_checkpoint_tells_how_many_processes_wrote_it(tmp_path, caplog, files,
 
 def test_a_machine_that_does_not_see_the_output_says_so(folder):
     Path("out.partial").mkdir()
-    with pytest.raises(DataError, match=r"^out\.partial: does not exist for every process; the output of"):
+    with pytest.raises(
+        DataError,
+        match=r"^out\.partial: does not exist for every process; write to a folder that all machines share",
+    ):
         require_base(Path("out.partial"))
