@@ -95,8 +95,10 @@ def test_a_text_beyond_the_threshold_is_none_of_these(run, write):
     assert 0 < far["cosine"] < FOUND.threshold < near["cosine"]
     (forced,) = lines(run("label", *TORCH, "--threshold", "none", stdin="river founded"))
     assert forced["label"] in NAMES
-    for name in ("cosine", "probability"):  # of a text alone, and of one in a batch
-        assert forced.pop(name) == pytest.approx(far.pop(name), abs=1e-6)
+    numbers = [name for name, value in far.items() if isinstance(value, float)]
+    assert "cosine" in numbers
+    for name in numbers:  # those of a text alone, and in a batch
+        assert forced.pop(name) == pytest.approx(far.pop(name), abs=1e-5)
     assert forced == {**far, "label": forced["label"]}
     (strict,) = lines(run("label", *TORCH, "--threshold", "1", stdin="the quick fox"))
     assert strict["label"] is None

@@ -44,7 +44,8 @@ def test_the_quickest_point_whose_whole_interval_reaches_the_recall(idx, recall,
 
 def test_none_that_reaches_it_is_one_line_with_the_points_known(idx):
     keep_tuning(idx, TUNING)
-    message = r"^x.idx: no point reaches recall 0.99; measured: ef_search=10 0.930 \(0.920 to 0.940\); .*`exact=True`$"
+    points = r"ef_search=10 0.930 \(0.920 to 0.940\); .*`exact=True`$"
+    message = rf"^x.idx: no point reaches recall 0.99; measured: {points}"
     with pytest.raises(UsageError, match=message):
         at_recall(Index.open(idx), 0.99, 10)
 
