@@ -477,7 +477,7 @@ def test_a_run_without_its_list_of_sources_is_one_line(settings):
     with pytest.raises(Killed):
         train_simcse("out", settings, SENTENCES, watch=killed_at(5))
     Path("out.partial/sources.json").unlink()
-    line = r"checkpoint-2: the run cannot resume from this checkpoint: ../../sources.json is missing; .*`force=True`"
+    line = r"the run cannot resume from this checkpoint: ../../sources.json is missing; .*`force=True`"
     with pytest.raises(FormatError, match=line):
         train_simcse("out", settings, SENTENCES, resume=True)
 
