@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from embedkit.data.arrays import Float64
 from embedkit.data.text.qrels import compared
 from embedkit.data.text.records import Record
 from embedkit.errors import DataError
@@ -24,8 +24,6 @@ from embedkit.indexing.lexical.fusion import WEIGHT, FusedSearch, Fusion, Parts
 from embedkit.indexing.lexical.operators import literal_query
 from embedkit.indexing.lexical.tuned_weight import TunedWeight
 from embedkit.indexing.store import Index
-
-Float64 = NDArray[np.float64]
 
 WEIGHTS = tuple(step / 20 for step in range(21))
 MEASURE = "nDCG@10"

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from embedkit import spec
 from embedkit.data.affine import AffineMap
 from embedkit.data.identity import Identity
-from embedkit.embedding.encoder import Encoder, unit_length
+from embedkit.embedding.encoder import Encoder, is_hashed, unit_length
 from embedkit.errors import DataError, FormatError, MismatchError, UsageError
 from embedkit.indexing.kind import Floats, IndexKind, Mask, Metric, Rows
 from embedkit.indexing.lexical.bm25 import Lexical, Part
@@ -218,7 +218,7 @@ class Index:
     @property
     def default_weight(self) -> float:
         """Return the share of the similarities in a fused search where it was not tuned."""
-        hashed = self.identity is not None and self.identity.model.startswith("hash:")
+        hashed = self.identity is not None and is_hashed(self.identity.model)
         return HASHED_WEIGHT if hashed else WEIGHT
 
     @cached_property
@@ -238,12 +238,14 @@ class Index:
         """Return the best `k` documents per query; `columns` limits the fields that are read.
 
         With `hybrid`, the weight of the vectors between 0 and 1, vectors are searched together with the words
-        of `texts`, one per query.
+        of `texts`, one per query; raises UsageError for another number of texts.
         """
         if hybrid is None:
             plain = [Ranking(*pair) for pair in zip(*self.search(queries, k), strict=True)]
             return self.ranked(plain, columns)
         fusion = hybrid if isinstance(hybrid, Fusion) else Fusion(hybrid)
+        if len(texts) != len(queries):
+            raise UsageError(f"{len(queries)} queries need as many texts, got {len(texts)}", where="`texts`")
         typed = [literal_query(text, self.lexical.settings) for text in texts]
         found = FusedSearch(self, self.lexical, fusion, self.search).rankings(queries, typed, k)
         return self.ranked(found, columns)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,9 +18,6 @@ from embedkit.errors import UsageError
 from embedkit.indexing.kind import Floats, Mask, Rows
 from embedkit.indexing.lexical.bm25 import Lexical, Statistics, best_rows
 from embedkit.indexing.lexical.operators import LexicalQuery
-
-if TYPE_CHECKING:
-    from embedkit.indexing.store import Index
 
 WEIGHT = 0.7  # default share of the similarities, for `sum`
 HASHED_WEIGHT = 0.15  # that of `hash:` vectors, which count n-grams of words: BM25 ranks better
@@ -31,6 +28,21 @@ _ROUNDING = 1e-6  # share of the largest possible similarity; smaller difference
 _CANDIDATES = 200  # at first, of each of the two rankings
 _MORE = 4  # times the candidates, until the best hits are certain
 _MOST = 4096  # candidates; beyond, hits are the best among the candidates
+
+
+class StoredVectors(Protocol):
+    """The vectors of an index."""
+
+    @property
+    def sampled_vectors(self) -> Floats:
+        """Return the vectors on which the spread of similarities is estimated."""
+
+    def prepared(self, queries: Floats) -> Floats:
+        """Return queries in the form of stored rows."""
+
+    def vectors(self, rows: Rows) -> Floats:
+        """Return the stored vectors of some rows."""
+
 
 Search = Callable[[Floats, int, "Mask | None"], tuple[Floats, Rows]]
 
@@ -79,7 +91,7 @@ class Parts(NamedTuple):
 class FusedSearch:
     """A search of an index by vectors and words; `search` returns the nearest rows of a query's vector."""
 
-    index: Index
+    index: StoredVectors
     lexical: Lexical
     fusion: Fusion
     search: Search
@@ -98,7 +110,7 @@ class FusedSearch:
             nearest = dict(zip(alike, rows, strict=True))
         found = []
         for place, (query, mask, spread) in enumerate(zip(queries, masks, spreads, strict=True)):
-            one = _One(self, vectors[place : place + 1], prepared[place], mask, spread)
+            one = _FusedQuery(self, vectors[place : place + 1], prepared[place], mask, spread)
             scores = self.lexical.scores(query.terms)
             rows = nearest[place] if place in nearest else one.nearest(count)
             found.append(
@@ -153,7 +165,7 @@ def lexical_ranking(lexical: Lexical, query: LexicalQuery, k: int, passing: Mask
     return Ranking(scores[rows], rows)
 
 
-class _One(NamedTuple):
+class _FusedQuery(NamedTuple):
     """One query of a fused search."""
 
     parent: FusedSearch

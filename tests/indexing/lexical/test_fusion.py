@@ -298,3 +298,9 @@ def test_an_unknown_method_is_refused():
 def test_vectors_of_another_dimension_are_refused(index):
     with pytest.raises(MismatchError, match="the index has 8 columns, the queries 3"):
         index.hits(np.ones((1, 3), np.float32), 5, texts=["w1"], hybrid=0.5)
+
+
+@pytest.mark.parametrize("texts", [[], ["red"], ["red", "blue", "green"]])
+def test_every_vector_has_its_text(index, texts):
+    with pytest.raises(UsageError, match=rf"^`texts`: 2 queries need as many texts, got {len(texts)}$"):
+        index.hits(QUERIES[:2], 3, texts=texts, hybrid=0.7)
