@@ -68,6 +68,31 @@ def one_search(lines: Lines) -> Measured:
     return Measured(theirs, ours, line["ratio"], met)
 
 
+def postings(lines: Lines) -> Measured:
+    """Read the postings of `lexical.py`: the analysis and the postings of ours, the postings of bm25s."""
+    line = [line for line in lines if "bm25s" in line][-1]
+    own, peer, goal = line["embedkit"], line["bm25s"], line["goal"]
+    theirs, ours = (
+        f"{side['index']:.1f} s, {1000 * side['query']:.1f} ms per query, {side['peak_mb']:.0f} MB"
+        for side in (peer, own)
+    )
+    met = line["ratio"] >= goal["ratio"] and own["query"] <= goal["query"]
+    return Measured(theirs, ours, line["ratio"], met)
+
+
+def with_words(what: str) -> Callable[[Lines], Measured]:
+    """Return a reader of a line of `lexical.py` that compares with and without words."""
+
+    def read(lines: Lines) -> Measured:
+        line = [line for line in lines if what in line["what"]][-1]
+        own, bare, goal = line["embedkit"], line.get("vectors") or line["without"], line["goal"]
+        met = line["more"] <= goal["more"] if "more" in line else line["ratio"] <= goal["ratio"]
+        ratio = round(bare["seconds"] / own["seconds"], 2)
+        return Measured(f"{bare['seconds']:.2f} s", f"{own['seconds']:.2f} s", ratio, met)
+
+    return read
+
+
 def step(side: str) -> Callable[[Lines], Measured]:
     """Return a reader of a contrastive step of one side, against the cached loss of sentence-transformers."""
 
@@ -234,6 +259,16 @@ CLAIMS = (
         "<= 0.8 s, >= 8 x, less memory",
         one_search,
     ),
+    Claim(
+        "postings of 1 000 000 short documents, with their analysis",
+        "bm25s, from tokens",
+        "lexical",
+        ">= 1 x, a query <= 20 ms",
+        postings,
+    ),
+    Claim("build of 20 000 sentences, with words", "without", "lexical", "<= 15 % more", with_words("build")),
+    Claim("2 000 queries, vectors and words", "vectors", "lexical", "<= 5 ms more each", with_words("2 000")),
+    Claim("one query, vectors and words", "vectors", "lexical", "<= 0.1 s more", with_words("a single")),
     Claim("contrastive step, batch 256, fp32", CACHED, "contrastive", ">= 2 x", step("embedkit fp32")),
     Claim("the same, ours in bf16", CACHED, "contrastive", ">= 4.5 x", step("embedkit bf16")),
     Claim("the same, fp32", "plain loss, all of the batch at once", "contrastive", ">= 1 x", full_batch),

@@ -230,3 +230,20 @@ def test_memory_of_labels_is_judged_by_copies_of_their_vectors(table):
     assert row(6.7)[3] == "1383 MB at 50,000, 900 MB at 500"
     assert row(6.7)[-2].endswith(": met")
     assert row(8.1)[-2].endswith(": **lost**")
+
+
+def test_words_are_judged_by_what_they_add(table):
+    sides = {"embedkit": {"seconds": 6.0}, "vectors": {"seconds": 3.0}}
+    what = "fused search of 100 000 documents, 2 000 queries at once"
+    for more, verdict in ((0.004, "met"), (0.006, "lost")):
+        page = table.table([line("lexical", what=what, **sides, more=more, goal={"more": 0.005})])
+        row = cells(page, "2 000 queries, vectors and words")
+        assert row[2:5] == ["3.00 s", "6.00 s", "0.50"]
+        assert verdict in row[5]
+    own, peer = {"index": 10.0, "query": 0.03, "peak_mb": 1}, {"index": 20.0, "query": 0.04, "peak_mb": 2}
+    lines = [
+        line("lexical", what="postings", embedkit=own, bm25s=peer, ratio=2, goal={"ratio": 1, "query": 0.02})
+    ]
+    assert (
+        "lost" in cells(table.table(lines), "postings of 1 000 000 short documents, with their analysis")[5]
+    )
