@@ -245,7 +245,7 @@ class Index:
             return self.ranked(plain, columns)
         fusion = hybrid if isinstance(hybrid, Fusion) else Fusion(hybrid)
         if len(texts) != len(queries):
-            raise UsageError(f"{len(queries)} queries need as many texts, got {len(texts)}", where="`texts`")
+            raise UsageError(f"{len(queries)} queries need {len(queries)} texts, got {len(texts)}")
         typed = [literal_query(text, self.lexical.settings) for text in texts]
         found = FusedSearch(self, self.lexical, fusion, self.search).rankings(queries, typed, k)
         return self.ranked(found, columns)

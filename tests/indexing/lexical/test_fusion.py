@@ -302,5 +302,5 @@ def test_vectors_of_another_dimension_are_refused(index):
 
 @pytest.mark.parametrize("texts", [[], ["red"], ["red", "blue", "green"]])
 def test_every_vector_has_its_text(index, texts):
-    with pytest.raises(UsageError, match=rf"^`texts`: 2 queries need as many texts, got {len(texts)}$"):
+    with pytest.raises(UsageError, match=rf"^2 queries need 2 texts, got {len(texts)}$"):
         index.hits(QUERIES[:2], 3, texts=texts, hybrid=0.7)
