@@ -9,7 +9,7 @@ from functools import cache
 from embedkit.cluster.session import Cluster, WorkerResources
 from embedkit.data.affine import AffineMap
 from embedkit.embedding.encoder import Encoder, EncoderSettings, is_hashed, with_maps
-from embedkit.embedding.loading import load
+from embedkit.embedding.loading import has_network, load
 
 CPUS = 4  # maximum processors per worker: several processes with fewer each encode faster than one
 
@@ -30,7 +30,7 @@ class EncoderRecipe:
         processors.
         """
         settings = self.settings
-        on_cpu = is_hashed(settings.model) or settings.device == "cpu" or settings.runtime == "openvino"
+        on_cpu = settings.device == "cpu" or settings.runtime == "openvino" or not has_network(settings)
         return cluster.share(CPUS, gpus=not on_cpu)
 
 

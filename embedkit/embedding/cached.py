@@ -11,7 +11,7 @@ import numpy as np
 from embedkit.data.cache import cache_folder
 from embedkit.data.identity import Identity
 from embedkit.data.vectors.cache import VectorCache
-from embedkit.embedding.encoder import Encoder, EncoderSettings, Mapped, Role, Vectors, is_hashed
+from embedkit.embedding.encoder import Encoder, EncoderSettings, Mapped, Role, Vectors
 from embedkit.embedding.fingerprint import fingerprint
 from embedkit.version import __version__
 
@@ -67,8 +67,13 @@ class Cached:
 def cached(encoder: Encoder, settings: EncoderSettings, cache: VectorCache) -> Encoder:
     """Return the encoder with a cache in front of it; a map is applied after the cache.
 
-    The hash encoder is returned unchanged: it needs no model, and its vectors would only fill the cache.
+    Encoders without a network are returned unchanged: computing their vectors again is faster than a look-up.
     """
+    from embedkit.embedding.hashed import HashedEncoder
+    from embedkit.embedding.static.encoder import StaticEncoder
+
     if isinstance(encoder, Mapped):
         return Mapped(cached(encoder.encoder, settings, cache), encoder.transform)
-    return encoder if is_hashed(encoder.identity.model) else Cached(encoder, settings, cache)
+    if isinstance(encoder, HashedEncoder | StaticEncoder):
+        return encoder
+    return Cached(encoder, settings, cache)

@@ -1,4 +1,4 @@
-"""Loading of encoders by name: hashed n-grams, or a model."""
+"""Loading of encoders by name: hashed n-grams, a static encoder, or a model."""
 
 from __future__ import annotations
 
@@ -24,14 +24,33 @@ def load(model: str | EncoderSettings = DEFAULT_MODEL, **settings: Any) -> Encod
         from embedkit.embedding.hashed import load_hashed
 
         return load_hashed(wanted)
+    from embedkit.embedding.model_folder import find_model
+
+    folder = find_model(wanted.model, allow_pickle=wanted.allow_pickle)
+    if folder.is_static:
+        from embedkit.embedding.static.encoder import StaticEncoder
+
+        return StaticEncoder(folder, wanted)
     from embedkit.embedding.transformer import Transformer
 
-    return Transformer(wanted)
+    return Transformer(wanted, folder)
+
+
+def has_network(settings: EncoderSettings) -> bool:
+    """Return whether the encoder computes a network; hashed n-grams and static encoders only add vectors.
+
+    Raises ModelError when the model does not exist.
+    """
+    from embedkit.embedding.model_folder import find_model
+
+    if is_hashed(settings.model):
+        return False
+    return not find_model(settings.model, allow_pickle=settings.allow_pickle).is_static
 
 
 def prepare(settings: EncoderSettings) -> None:
     """Import the libraries that an encoder of these settings computes with, to overlap it with other work."""
-    if not is_hashed(settings.model) and settings.runtime != "torch":
+    if settings.runtime != "torch" and has_network(settings):
         from embedkit.embedding.compiled import openvino
 
         with suppress(MissingPackageError):

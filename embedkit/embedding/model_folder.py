@@ -43,6 +43,8 @@ _OFFSET_POSITIONS = (
 # The weight of learned positions as BERT, GPT-2, BART and CLIP name it.
 _POSITION_TABLE = re.compile(r"(^|\.)(position_embeddings?|wpe|embed_positions|pos_embed\w*)\.weight$")
 _CONFIG = "config.json"
+_STATIC, _MODEL2VEC_TABLE = "StaticEmbedding", "embeddings"
+_MODEL2VEC_LENGTH = 512  # tokens; model2vec's default
 _UNLIMITED = 10**9  # tokens; tokenizers without a limit state 1e30
 _BASE = "base_model_name_or_path"  # key in an adapter's settings
 
@@ -87,6 +89,9 @@ class ModelFolder:
     @cached_property
     def modules(self) -> tuple[Module, ...]:
         """The steps in order; a plain transformers folder counts as a transformer with mean pooling."""
+        if self.steps is None and _MODEL2VEC_TABLE in self.weight_names:
+            last = [Module("Normalize", {})] if self.config.get("normalize") else []
+            return (Module(_STATIC, {}), *last)
         if self.steps is None:
             return (Module("Transformer", self.config), Module("Pooling", {}))
         return tuple(
@@ -98,6 +103,11 @@ class ModelFolder:
     def config(self) -> dict[str, Any]:
         """The transformer's configuration; empty without one."""
         return self._object(self._of_transformer(_CONFIG))
+
+    @property
+    def is_static(self) -> bool:
+        """True for a static encoder, which has one vector per token and no network."""
+        return self.modules[0].type == _STATIC
 
     @property
     def pooling(self) -> str | None:
@@ -137,6 +147,11 @@ class ModelFolder:
     @cached_property
     def max_length(self) -> int | None:
         """The most tokens that the model reads per text, special ones included; None without a limit."""
+        if self.is_static:  # only model2vec's own layout cuts texts
+            default = None if self.steps is not None else _MODEL2VEC_LENGTH
+            return (
+                self._count("max_length") if self.steps is None and "max_length" in self.config else default
+            )
         if (length := self.wanted_length) is not None:
             return min(length, self.position_limit or length) if self._has_position_table else length
         file = self._of_transformer("tokenizer_config.json")

@@ -28,9 +28,9 @@ class Transformer:
     The weights are loaded at the first text; the identity is read from the folder.
     """
 
-    def __init__(self, settings: EncoderSettings) -> None:
+    def __init__(self, settings: EncoderSettings, folder: ModelFolder | None = None) -> None:
         self.settings = settings
-        self.folder = find_model(settings.model, allow_pickle=settings.allow_pickle)
+        self.folder = folder or find_model(settings.model, allow_pickle=settings.allow_pickle)
         _check(self.folder, settings)
         self._loading, self._computing = threading.Lock(), threading.Lock()
         self._runtime: Runtime | None = None

@@ -49,6 +49,12 @@ def make_base(settings: RunSettings, folder: Path) -> None:
             where=settings.model,
             hint="name a folder or a hub id as the `model`",
         )
+    if find_model(settings.model).is_static:
+        raise ModelError(
+            "is a static encoder, which has no network to train",
+            where=settings.model,
+            hint="train the encoder that it was distilled from, then distill it again",
+        )
     pooling: Any = settings.pooling
     export_model(folder, EncoderSettings(settings.model, pooling=pooling))
 

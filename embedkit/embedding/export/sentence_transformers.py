@@ -24,7 +24,7 @@ from embedkit.embedding.encoder import EncoderSettings, Vectors, is_hashed, with
 from embedkit.embedding.export.model_card import map_facts, model_card
 from embedkit.embedding.export.steps import Step, reads_all_layers, steps_of, transformer_folder
 from embedkit.embedding.foreign_json import read_object
-from embedkit.embedding.loading import load
+from embedkit.embedding.loading import has_network, load
 from embedkit.embedding.model_folder import ModelFolder
 from embedkit.embedding.model_reading import Reading, read
 from embedkit.errors import ModelError
@@ -58,6 +58,12 @@ def export_model(
             "sentence-transformers cannot load hashed n-grams",
             where=settings.model,
             hint="export the map alone, as map.faiss or map.safetensors",
+        )
+    if not has_network(settings):
+        raise ModelError(
+            "is a static encoder, which sentence-transformers loads as it is",
+            where=settings.model,
+            hint="copy its folder, and give maps to embedkit distill",
         )
     refuse_existing(path, force=force, marker=MARKER)
     settings = replace(settings, runtime="torch", precision="fp32", device="cpu")

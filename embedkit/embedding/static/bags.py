@@ -1,0 +1,124 @@
+"""Bags of tokens: the token ids of many texts in two arrays, without special tokens.
+
+Where the tokenizer reads chunks independently (`chunks.py`), distinct chunks are tokenised once and
+remembered; otherwise the tokenizer reads whole texts. Both ways give the same ids.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from itertools import chain, repeat
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.embedding.static.chunks import chunker
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_CHUNKS = 1 << 18  # chunks that are remembered, which bounds memory
+_CHARACTERS = 1 << 24  # in all of them
+
+Ids = NDArray[np.int32]
+Offsets = NDArray[np.int64]
+
+_NONE: Offsets = np.empty(0, dtype=np.int64)
+
+
+class Bags(NamedTuple):
+    """Token ids of texts: those of text i are `ids[offsets[i]:offsets[i + 1]]`."""
+
+    offsets: Offsets  # (texts + 1,)
+    ids: Ids  # (tokens,)
+
+    @property
+    def lengths(self) -> Offsets:
+        """Tokens per text, `(texts,)`."""
+        return np.diff(self.offsets)
+
+    def take(self, rows: NDArray[np.intp]) -> Bags:
+        """Return the bags of some texts, in the order of `rows`."""
+        lengths = self.lengths[rows]
+        return Bags(_offsets(lengths), self.ids[_ranges(self.offsets[rows], lengths)])
+
+    def first(self, most: int) -> Bags:
+        """Return the bags with at most the first `most` tokens of each text."""
+        lengths = np.minimum(self.lengths, most)
+        return Bags(_offsets(lengths), self.ids[_ranges(self.offsets[:-1], lengths)])
+
+    def without(self, token: int) -> Bags:
+        """Return the bags without one token."""
+        kept = self.ids != token
+        return Bags(np.concatenate([[0], np.cumsum(kept)])[self.offsets], self.ids[kept])
+
+
+class BagReader:
+    """Reads texts into bags; two threads may use it at once."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        self.tokenizer, self._split = tokenizer, chunker(tokenizer)
+        self._turn = threading.Lock()
+        self._slots: dict[str, int] = {}  # place of each known chunk in the arrays
+        self._starts, self._lengths = _NONE, _NONE
+        self._ids: Ids = _NONE.astype(np.int32)
+        self._characters = 0
+
+    def read(self, texts: Sequence[str]) -> Bags:
+        """Return the bags of texts."""
+        if self._split is None:
+            return self._tokenize(texts)
+        chunks = list(map(self._split, texts))
+        every = list(chain.from_iterable(chunks))
+        with self._turn:
+            slots = self._slots_of(every)
+            starts, lengths, ids = self._starts[slots], self._lengths[slots], self._ids
+        ends = np.cumsum([0, *map(len, chunks)])
+        return Bags(_offsets(lengths)[ends], ids[_ranges(starts, lengths)])
+
+    def _slots_of(self, chunks: list[str]) -> NDArray[np.intp]:
+        """Return the place of each chunk in the memory; unknown ones are tokenised first, all together."""
+        if len(self._slots) > _CHUNKS or self._characters > _CHARACTERS:
+            self._forget()
+        slots = np.fromiter(map(self._slots.get, chunks, repeat(-1)), dtype=np.intp, count=len(chunks))
+        if (missing := np.flatnonzero(slots < 0)).size:
+            wanted = [chunks[place] for place in missing.tolist()]
+            self._learn(list(dict.fromkeys(wanted)))
+            slots[missing] = np.fromiter(map(self._slots.__getitem__, wanted), np.intp, len(wanted))
+        return slots
+
+    def _learn(self, chunks: list[str]) -> None:
+        bags = self._tokenize(chunks)
+        self._slots.update(
+            zip(chunks, range(len(self._starts), len(self._starts) + len(chunks)), strict=True)
+        )
+        self._starts = np.concatenate([self._starts, len(self._ids) + bags.offsets[:-1]])
+        self._lengths = np.concatenate([self._lengths, bags.lengths])
+        self._ids = np.concatenate([self._ids, bags.ids])
+        self._characters += sum(map(len, chunks))
+
+    def _forget(self) -> None:
+        self._slots, self._characters = {}, 0
+        self._starts, self._lengths, self._ids = _NONE, _NONE, _NONE.astype(np.int32)
+
+    def _tokenize(self, texts: Sequence[str]) -> Bags:
+        found = [text.ids for text in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+        offsets = _offsets(np.fromiter(map(len, found), dtype=np.int64, count=len(found)))
+        return Bags(offsets, np.fromiter(chain.from_iterable(found), dtype=np.int32, count=int(offsets[-1])))
+
+
+def _offsets(lengths: Offsets) -> Offsets:
+    """Return where each text begins, and where the last ends, `(texts + 1,)`."""
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def _ranges(starts: Offsets, lengths: Offsets) -> NDArray[np.int64]:
+    """Return `start, start + 1, ...`, as many as its length, of every start, one after the other."""
+    offsets = _offsets(lengths)
+    return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)

@@ -1,0 +1,113 @@
+"""The static encoder: the mean of the vectors of a text's tokens. It needs numpy and tokenizers only."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from embedkit.data.identity import Identity
+from embedkit.embedding.encoder import EncoderSettings, Role, Vectors, unit_length
+from embedkit.embedding.model_folder import ModelFolder
+from embedkit.embedding.model_reading import identify
+from embedkit.embedding.static.bags import BagReader, Bags
+from embedkit.embedding.static.folder import StaticTable, dimension, read_table
+from embedkit.errors import ModelError, UsageError
+
+_FEW = 2048  # tokens; for fewer, importing scipy takes longer than the sum
+_BLOCK = 1024  # texts per task of a thread
+_STEPS = ("StaticEmbedding", "Normalize")
+
+
+class StaticEncoder:
+    """A folder of sentence-transformers' StaticEmbedding, or of model2vec, as an encoder.
+
+    The table is read at the first text. Prompts are put before the text; `max_length` counts tokens without
+    special ones, which a static encoder does not use. A text without tokens has a zero vector.
+    """
+
+    def __init__(self, folder: ModelFolder, settings: EncoderSettings) -> None:
+        _check(folder, settings)
+        self.folder = folder
+        self._identity = identify(folder, settings, dimension(folder))
+        self._loading = threading.Lock()
+        self._loaded: tuple[BagReader, StaticTable] | None = None
+
+    @property
+    def identity(self) -> Identity:
+        """The identity: the files of the folder and the settings decide the vectors."""
+        return self._identity
+
+    def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
+        """Return `(len(texts), dimension)` vectors: sums in float32 over the tokens of each text."""
+        reader, table = self._load()
+        identity = self._identity
+        prompt = identity.query_prompt if role == "query" else identity.document_prompt
+        bags = reader.read([prompt + text for text in texts] if prompt else texts)
+        if identity.max_length is not None and bags.lengths.max(initial=0) > identity.max_length:
+            bags = bags.first(identity.max_length)
+        if table.skipped is not None:
+            bags = bags.without(table.skipped)
+        vectors = means(bags, table.vectors)
+        return unit_length(vectors) if identity.normalized else vectors
+
+    def _load(self) -> tuple[BagReader, StaticTable]:
+        with self._loading:
+            if self._loaded is None:
+                table = read_table(self.folder)
+                kept = np.ascontiguousarray(table.vectors[:, : self._identity.dimension])
+                self._loaded = BagReader(table.tokenizer), table._replace(vectors=kept)
+            return self._loaded
+
+
+def means(bags: Bags, table: Vectors) -> Vectors:
+    """Return the mean of the rows of `table` (tokens, dim) per bag, `(texts, dim)`; zeros without tokens."""
+    lengths = np.maximum(bags.lengths, 1).astype(np.float32)
+    sums = _sum_few(bags, table) if len(bags.ids) <= _FEW else _sum_many(bags, table)
+    sums /= lengths[:, None]
+    return sums
+
+
+def _sum_few(bags: Bags, table: Vectors) -> Vectors:
+    sums = np.zeros((len(bags.lengths), table.shape[1]), dtype=np.float32)
+    for row, (start, end) in enumerate(zip(bags.offsets[:-1], bags.offsets[1:], strict=True)):
+        table[bags.ids[start:end]].sum(axis=0, out=sums[row])
+    return sums
+
+
+def _sum_many(bags: Bags, table: Vectors) -> Vectors:
+    """Sum by blocks of rows, in threads: scipy's product releases the interpreter's lock."""
+    from scipy.sparse import csr_array
+
+    ones = np.ones(len(bags.ids), dtype=np.float32)
+    rows = csr_array((ones, bags.ids, bags.offsets), shape=(len(bags.lengths), len(table)))
+    sums = np.empty((rows.shape[0], table.shape[1]), dtype=np.float32)
+
+    def add(start: int) -> None:
+        sums[start : start + _BLOCK] = rows[start : start + _BLOCK] @ table
+
+    with ThreadPoolExecutor(int(os.environ.get("EMBEDKIT_THREADS", os.cpu_count() or 1))) as pool:
+        list(pool.map(add, range(0, len(sums), _BLOCK)))
+    return sums
+
+
+def _check(folder: ModelFolder, settings: EncoderSettings) -> None:
+    """Raise ModelError for a step, or UsageError for a setting, that a static encoder does not have."""
+    for module in folder.modules:
+        if module.type not in _STEPS:
+            raise ModelError(
+                f"has a {module.type} step after its static vectors, which embedkit does not support",
+                where=folder.name,
+            )
+    given = {
+        "pooling": settings.pooling,
+        "runtime": None if settings.runtime == "auto" else settings.runtime,
+        "precision": "bf16" if settings.precision == "bf16" else None,
+        "device": None if settings.device in (None, "cpu") else settings.device,
+    }
+    for field, value in given.items():
+        if value is not None:
+            raise UsageError("a static encoder has no such setting", where=f"`{field}={value}`")

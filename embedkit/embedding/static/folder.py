@@ -1,0 +1,103 @@
+"""Folders of static encoders: which ones they are, and the table of token vectors in them.
+
+Two layouts are read. Sentence-transformers lists a `StaticEmbedding` step in `modules.json`; such a folder
+gives the vectors that sentence-transformers gives, also if model2vec wrote it. A folder without
+`modules.json` whose weights are called `embeddings` gives the vectors that model2vec gives: unknown tokens
+are left out, and a text is cut after the `max_length` tokens of its `config.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from embedkit.data.arrays import Float32
+from embedkit.embedding.model_folder import ModelFolder
+from embedkit.errors import ModelError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_TOKENIZER, _WEIGHTS = "tokenizer.json", "model.safetensors"
+_SENTENCE_TRANSFORMERS, _MODEL2VEC = "embedding.weight", "embeddings"  # names of the table
+
+
+class StaticTable(NamedTuple):
+    """What a folder of a static encoder holds."""
+
+    tokenizer: Tokenizer
+    vectors: Float32  # (tokens, dim): one vector per token id
+    skipped: int | None  # the id of the token that is left out of the mean; None where all count
+
+
+def dimension(folder: ModelFolder) -> int:
+    """Return the dimension of the token vectors, read from the header of the weights."""
+    from embedkit.data.tensors import read_header
+
+    header = read_header(_weights(folder))
+    name = _table_name(header, folder.name)
+    shape = header[name].get("shape", [])
+    if len(shape) != 2:
+        raise ModelError(f"its {name} has {len(shape)} axes, expected 2", where=folder.name)
+    return int(shape[1])
+
+
+def read_table(folder: ModelFolder) -> StaticTable:
+    """Read the tokenizer and the table; raises ModelError for a folder in which they do not fit together."""
+    from safetensors.numpy import load_file
+    from tokenizers import Tokenizer
+
+    path = _weights(folder).with_name(_TOKENIZER)
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises Exception itself
+        raise ModelError(f"{_TOKENIZER} cannot be read: {error}", where=folder.name) from None
+    tensors = load_file(_weights(folder))
+    vectors = _fold(tensors, _table_name(tensors, folder.name), folder.name)
+    last = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+    if last >= len(vectors):
+        raise ModelError(
+            f"its tokenizer has tokens up to {last}, its table has {len(vectors)} vectors", where=folder.name
+        )
+    unknown = None if folder.steps is not None else _unknown(tokenizer)
+    return StaticTable(tokenizer, vectors, unknown)
+
+
+def _weights(folder: ModelFolder) -> Path:
+    path = folder.transformer_path / _WEIGHTS
+    if not path.is_file():
+        raise ModelError(f"has no {_WEIGHTS}", where=folder.name)
+    return path
+
+
+def _table_name(names: Mapping[str, Any], where: str) -> str:
+    for name in (_SENTENCE_TRANSFORMERS, _MODEL2VEC):
+        if name in names:
+            return name
+    raise ModelError(f"its weights have no {_SENTENCE_TRANSFORMERS} and no {_MODEL2VEC}", where=where)
+
+
+def _fold(tensors: Mapping[str, Any], name: str, where: str) -> Float32:
+    """Return one float32 vector per token id: the table's row of each token, times the token's weight."""
+    vectors = np.asarray(tensors[name])
+    if vectors.ndim != 2:
+        raise ModelError(f"its {name} has {vectors.ndim} axes, expected 2", where=where)
+    if (mapping := tensors.get("mapping")) is not None:
+        if mapping.min(initial=0) < 0 or mapping.max(initial=0) >= len(vectors):
+            raise ModelError(f"its mapping leads out of the {len(vectors)} vectors", where=where)
+        vectors = vectors[mapping]
+    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+    if (weights := tensors.get("weights")) is not None:
+        if weights.shape != (len(vectors),):
+            raise ModelError(f"it has weights of {weights.shape} for {len(vectors)} tokens", where=where)
+        vectors = vectors * weights.astype(np.float32)[:, None]
+    return vectors
+
+
+def _unknown(tokenizer: Tokenizer) -> int | None:
+    """Return the id of a tokenizer's unknown token; None where it has none."""
+    token = getattr(tokenizer.model, "unk_token", None)
+    return tokenizer.token_to_id(token) if token else None

@@ -1,0 +1,132 @@
+"""Chunks that are tokenised once give the tokens of the whole texts, whatever characters are in them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
+
+from embedkit.embedding.static import bags as bags_module
+from embedkit.embedding.static.bags import BagReader
+from embedkit.embedding.static.chunks import chunker
+from tests.embedding.static.conftest import LINES, make_tokenizer
+
+ODD = (
+    " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+    "\ufeff\u200b\u200d"
+    "\x00\x07\x7f\ufffd\u00ad\u0301\u0327\u00a8\uff21ﬁßİıΣς中文㐀豈\U00020000ｱｶﾞ🫀’“-_.,!?@#[]MASKunk"
+)
+texts = st.lists(
+    st.text(st.one_of(st.sampled_from(ODD), st.characters(codec="utf-8")), max_size=40), max_size=8
+)
+words = st.lists(
+    st.lists(st.sampled_from([*" ".join(LINES).split(), "[MASK]", "a[MASK]b", "[UNK]"]), max_size=9).map(
+        " ".join
+    )
+)
+
+
+def expected(tokenizer: Tokenizer, lines: list[str]) -> list[list[int]]:
+    return [each.ids for each in tokenizer.encode_batch(lines, add_special_tokens=False)]
+
+
+def found(reader: BagReader, lines: list[str]) -> list[list[int]]:
+    bags = reader.read(lines)
+    assert (len(bags.offsets), bags.offsets[-1]) == (len(lines) + 1, len(bags.ids))
+    return [
+        bags.ids[start:end].tolist() for start, end in zip(bags.offsets[:-1], bags.offsets[1:], strict=True)
+    ]
+
+
+def with_parts(normalizer, splitter) -> Tokenizer:
+    tokenizer = make_tokenizer()
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, splitter
+    return tokenizer
+
+
+VARIANTS = {
+    "bert": make_tokenizer(),
+    "cased": with_parts(
+        normalizers.BertNormalizer(lowercase=False, strip_accents=False), pre_tokenizers.BertPreTokenizer()
+    ),
+    "without Chinese": with_parts(
+        normalizers.BertNormalizer(handle_chinese_chars=False), pre_tokenizers.BertPreTokenizer()
+    ),
+    "NFKC": with_parts(
+        normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()]), pre_tokenizers.Whitespace()
+    ),
+    "bare": with_parts(None, pre_tokenizers.WhitespaceSplit()),
+    "punctuation": with_parts(
+        normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents()]),
+        pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@given(lines=st.one_of(texts, words))
+@settings(max_examples=150, deadline=None)
+def test_chunks_have_the_tokens_of_the_texts(name, lines):
+    tokenizer = VARIANTS[name]
+    assert chunker(tokenizer) is not None
+    assert found(BagReader(tokenizer), lines) == expected(tokenizer, lines)
+
+
+@pytest.mark.parametrize("character", sorted(set(ODD)))
+def test_every_odd_character_between_words(character):
+    lines = [f"one{character}two", f"{character}one", f"one {character} two{character}", f"中{character}文"]
+    for tokenizer in VARIANTS.values():
+        assert found(BagReader(tokenizer), lines) == expected(tokenizer, lines)
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bytes"])
+def test_other_tokenizers_read_whole_texts(kind):
+    tokenizer = make_tokenizer(kind)
+    assert chunker(tokenizer) is None
+    lines = [*LINES, " leading", "two  spaces", ""]
+    assert found(BagReader(tokenizer), lines) == expected(tokenizer, lines)
+
+
+def test_a_token_of_several_words_reads_whole_texts():
+    tokenizer = make_tokenizer()
+    tokenizer.add_tokens([AddedToken("the heart", normalized=True)])
+    assert chunker(tokenizer) is None
+    lines = ["The heart of the heart", "the  heart"]
+    assert found(BagReader(tokenizer), lines) == expected(tokenizer, lines)
+    assert tokenizer.token_to_id("the heart") in found(BagReader(tokenizer), lines)[0]
+
+
+def test_a_tokenizer_of_characters_without_splitting_reads_whole_texts():
+    tokenizer = Tokenizer(models.WordLevel({"a b": 0, "[UNK]": 1}, unk_token="[UNK]"))
+    assert chunker(tokenizer) is None
+    assert found(BagReader(tokenizer), ["a b", "a"]) == [[0], [1]]
+
+
+def test_the_memory_of_chunks_is_bounded(monkeypatch):
+    monkeypatch.setattr(bags_module, "_CHUNKS", 10)
+    tokenizer, lines = make_tokenizer(), [f"word{number} heart" for number in range(100)]
+    reader = BagReader(tokenizer)
+    for start in range(0, 100, 5):
+        assert found(reader, lines[start : start + 5]) == expected(tokenizer, lines[start : start + 5])
+        assert len(reader._slots) <= 10 + 6
+    monkeypatch.setattr(bags_module, "_CHARACTERS", 50)
+    assert found(reader, ["x" * 200]) == expected(tokenizer, ["x" * 200])
+    assert found(reader, LINES) == expected(tokenizer, LINES)
+
+
+def test_selections_of_bags():
+    tokenizer = make_tokenizer()
+    bags = BagReader(tokenizer).read([*LINES, "", "☃ one"])
+    ids = expected(tokenizer, [*LINES, "", "☃ one"])
+    rows = np.array([3, 0, 5, 3])
+
+    def lists(of):
+        return [of.ids[a:b].tolist() for a, b in zip(of.offsets[:-1], of.offsets[1:], strict=True)]
+
+    assert lists(bags.take(rows)) == [ids[row] for row in rows]
+    assert lists(bags.first(3)) == [each[:3] for each in ids]
+    unknown = tokenizer.token_to_id("[UNK]")
+    assert any(unknown in each for each in ids)
+    assert lists(bags.without(unknown)) == [[i for i in each if i != unknown] for each in ids]
