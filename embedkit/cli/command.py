@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import inspect
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -58,15 +59,16 @@ class GroupedHelp(TyperCommand):
         return {name for names in found for name in names if name.startswith("-")}
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write arguments and options by group."""
-        groups: dict[str, list[tuple[str, str]]] = {}
+        """Write the arguments, then the options by group."""
+        groups: dict[str, list[tuple[str, str]]] = {"Arguments": []}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None:
                 default = "Arguments" if parameter.param_type_name == "argument" else "Options"
                 groups.setdefault(getattr(parameter, "rich_help_panel", None) or default, []).append(record)
         for title, records in groups.items():
-            write_section(formatter, title, records)
+            if records:
+                write_section(formatter, title, records)
 
 
 class TakesText(GroupedHelp):
@@ -127,8 +129,11 @@ def command_app(
 
 
 def spread(function: Callable[..., None]) -> Callable[..., None]:
-    """Return a function that takes single options instead of option groups (dataclasses), and builds the
-    groups for the call.
+    """Return a function that takes single options instead of option groups, and builds the groups for the
+    call.
+
+    A group is a dataclass of options, and of other groups. Help lists its options under its class attribute
+    `panel`, if it has one.
     """
     hints = {name: declared(hint) for name, hint in get_type_hints(function, include_extras=True).items()}
     signature = inspect.signature(function)
@@ -138,15 +143,14 @@ def spread(function: Callable[..., None]) -> Callable[..., None]:
         if name in groups:
             parameters += _options(groups[name])
         else:
-            parameters.append(parameter.replace(annotation=hints[name]))
+            single = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[name])
+            parameters.append(single)
 
     @functools.wraps(function)
     def call(**given: Any) -> None:
-        built = {
-            name: group(**{field.name: given.pop(field.name) for field in dataclasses.fields(group)})
-            for name, group in groups.items()
-        }
-        function(**given, **built)
+        built = {name: _built(group, given) for name, group in groups.items()}
+        others = {name: given[name] for name in signature.parameters if name not in groups}
+        function(**others, **built)
 
     call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -159,11 +163,38 @@ def declared(hint: Any) -> Any:
     return inside[0] if get_origin(hint) is Union and inside else hint
 
 
-def _options(group: Any) -> list[inspect.Parameter]:
+def _fields(group: Any) -> Iterator[tuple[dataclasses.Field[Any], Any]]:
     hints = get_type_hints(group, include_extras=True)
-    return [
-        inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+    return ((field, declared(hints[field.name])) for field in dataclasses.fields(group))
+
+
+def _options(group: Any) -> Iterator[inspect.Parameter]:
+    for field, hint in _fields(group):
+        if dataclasses.is_dataclass(hint):
+            yield from _options(hint)
+            continue
+        default = inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+        listed = _in_panel(hint, getattr(group, "panel", None))
+        yield inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=listed
         )
-        for field in dataclasses.fields(group)
-    ]
+
+
+def _in_panel(hint: Any, panel: str | None) -> Any:
+    """Return the hint of an option, with the panel of its group."""
+    if panel is None:
+        return hint
+    kind, option = get_args(hint)
+    option = copy.copy(option)
+    option.rich_help_panel = panel
+    return Annotated[kind, option]
+
+
+def _built(group: Any, given: dict[str, Any]) -> Any:
+    """Return a group with the values of its options."""
+    return group(
+        **{
+            field.name: _built(hint, given) if dataclasses.is_dataclass(hint) else given[field.name]
+            for field, hint in _fields(group)
+        }
+    )

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
@@ -63,13 +63,14 @@ class Common:
 class ClusterOptions:
     """Options that select a cluster for the work."""
 
+    panel: ClassVar = "Cluster"
+
     cluster: Annotated[
         str | None,
         typer.Option(
             metavar="auto|HOST:PORT",
             help="Spread the work over this Ray cluster; with auto, over the running cluster or "
             "else this machine's processors. All machines must share the folder.",
-            rich_help_panel="Cluster",
         ),
     ] = None
 
@@ -79,26 +80,19 @@ class ClusterOptions:
             raise UsageError("cannot be used with --cluster", where=given[0], hint=hint)
 
 
-_TEXT, _MODEL = "Text", "Model"
-
-
 @dataclass(frozen=True)
 class TextOptions:
     """Options that set how text inputs are read."""
 
+    panel: ClassVar = "Text"
+
     input_format: Annotated[
-        InputFormat | None,
-        typer.Option(help="Format of the inputs [by their names].", rich_help_panel=_TEXT),
+        InputFormat | None, typer.Option(help="Format of the inputs [by their names].")
     ] = None
-    id_field: Annotated[
-        str | None, typer.Option(help="Field that holds the id [_id, id].", rich_help_panel=_TEXT)
-    ] = None
-    text_field: Annotated[
-        str | None, typer.Option(help="Field that holds the text [title + text].", rich_help_panel=_TEXT)
-    ] = None
+    id_field: Annotated[str | None, typer.Option(help="Field that holds the id [_id, id].")] = None
+    text_field: Annotated[str | None, typer.Option(help="Field that holds the text [title + text].")] = None
     on_error: Annotated[
-        Literal["stop", "skip"],
-        typer.Option(help="What to do with a record that cannot be read.", rich_help_panel=_TEXT),
+        Literal["stop", "skip"], typer.Option(help="What to do with a record that cannot be read.")
     ] = "stop"
 
     def format(self) -> TextFormat:
@@ -112,6 +106,8 @@ class TextOptions:
 class EncoderOptions:
     """Options that select an encoder, and how it is loaded and run."""
 
+    panel: ClassVar = "Model"
+
     model: Annotated[
         str | None,
         typer.Option(
@@ -119,7 +115,6 @@ class EncoderOptions:
             "--model",
             help="minilm, a folder, a hub id, or hash:dim=512 [EMBEDKIT_MODEL, minilm].",
             autocompletion=complete_models,
-            rich_help_panel=_MODEL,
         ),
     ] = None
     transform: Annotated[
@@ -130,50 +125,28 @@ class EncoderOptions:
             metavar="FILE",
             help="A map to apply to the vectors; several are chained.",
             autocompletion=complete_maps,
-            rich_help_panel=_MODEL,
         ),
     ] = None
     pooling: Annotated[
-        Pooling | None,
-        typer.Option(help="How token vectors become one vector [as the model does].", rich_help_panel=_MODEL),
+        Pooling | None, typer.Option(help="How token vectors become one vector [as the model does].")
     ] = None
-    max_length: Annotated[
-        int | None, typer.Option(help="Tokens to read per text.", rich_help_panel=_MODEL)
-    ] = None
-    query_prompt: Annotated[
-        str | None, typer.Option(help="Prompt in front of every query.", rich_help_panel=_MODEL)
-    ] = None
-    document_prompt: Annotated[
-        str | None, typer.Option(help="Prompt in front of every document.", rich_help_panel=_MODEL)
-    ] = None
-    truncate_dim: Annotated[
-        int | None, typer.Option(help="Keep only the first dimensions.", rich_help_panel=_MODEL)
-    ] = None
+    max_length: Annotated[int | None, typer.Option(help="Tokens to read per text.")] = None
+    query_prompt: Annotated[str | None, typer.Option(help="Prompt in front of every query.")] = None
+    document_prompt: Annotated[str | None, typer.Option(help="Prompt in front of every document.")] = None
+    truncate_dim: Annotated[int | None, typer.Option(help="Keep only the first dimensions.")] = None
     normalize: Annotated[
         bool | None,
         typer.Option(
-            "--normalize/--no-normalize",
-            help="Whether vectors have unit length [as the model does].",
-            rich_help_panel=_MODEL,
+            "--normalize/--no-normalize", help="Whether vectors have unit length [as the model does]."
         ),
     ] = None
-    device: Annotated[
-        str | None, typer.Option(help="Device: cpu, cuda, cuda:1, mps.", rich_help_panel=_MODEL)
-    ] = None
-    runtime: Annotated[
-        Literal["auto", "torch", "openvino"], typer.Option(help="Inference runtime.", rich_help_panel=_MODEL)
-    ] = "auto"
+    device: Annotated[str | None, typer.Option(help="Device: cpu, cuda, cuda:1, mps.")] = None
+    runtime: Annotated[Literal["auto", "torch", "openvino"], typer.Option(help="Inference runtime.")] = "auto"
     precision: Annotated[
-        Literal["auto", "fp32", "bf16"],
-        typer.Option(help="Numeric precision of inference.", rich_help_panel=_MODEL),
+        Literal["auto", "fp32", "bf16"], typer.Option(help="Numeric precision of inference.")
     ] = "auto"
     allow_pickle: Annotated[
-        bool,
-        typer.Option(
-            "--allow-pickle",
-            help="Load weights stored as pickles, which can run code.",
-            rich_help_panel=_MODEL,
-        ),
+        bool, typer.Option("--allow-pickle", help="Load weights stored as pickles, which can run code.")
     ] = False
 
     def settings(self) -> EncoderSettings:

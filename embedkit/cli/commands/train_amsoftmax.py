@@ -6,7 +6,7 @@ import math
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from embedkit.training.settings import AMSoftmaxSettings
 
 OUTPUT = "The trained model, a sentence-transformers folder, with its label vectors."
-_LABELS = "Labels"
 _LOSSES = "[am-softmax; zlpr for lists of labels]"
 _HOLDOUT = (
     "Keep labels from training, all their texts: a share below 1, or a number. The best MAP on them is kept."
@@ -31,7 +30,7 @@ _HOLDOUT = (
 
 
 def _option(help: str, *names: str, **how: Any) -> Any:
-    return typer.Option(*names, help=help, rich_help_panel=_LABELS, show_default=False, **how)
+    return typer.Option(*names, help=help, show_default=False, **how)
 
 
 def _margin(value: str | None) -> str | None:
@@ -53,11 +52,10 @@ else:  # the choices are the kinds in their folder
 class LabelOptions:
     """What labels there are, and how hard they are told apart."""
 
+    panel: ClassVar = "Labels"
+
     label_field: Annotated[str | None, _option("Field with the label, or the labels.")] = None
-    loss: Annotated[
-        LossName | None,
-        _option(_LOSSES),
-    ] = None
+    loss: Annotated[LossName | None, _option(_LOSSES)] = None
     margin: Annotated[
         str | None,
         _option(
@@ -140,6 +138,5 @@ def _read(
 
 
 app = command_app(
-    train_amsoftmax,
-    epilog="Example: embedkit train-amsoftmax labelled.csv --holdout-labels 0.2 -o model/",
+    train_amsoftmax, epilog="Example: embedkit train-amsoftmax labelled.csv --holdout-labels 0.2 -o model/"
 )

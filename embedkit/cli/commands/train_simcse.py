@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from embedkit.training.settings import SimCSESettings
 
 OUTPUT = "The trained model: a sentence-transformers folder."
-_LOSS = "Loss"
 
 if TYPE_CHECKING:
     LossName = str
@@ -33,9 +32,11 @@ else:  # the choices are the kinds in their folder
 class LossOptions:
     """What is compared, and how sharply."""
 
+    panel: ClassVar = "Loss"
+
     preset: Annotated[
         Literal["paper-unsup", "paper-sup", "article-zh"] | None,
-        typer.Option(help="Settings from a paper's table.", rich_help_panel=_LOSS),
+        typer.Option(help="Settings from a paper's table."),
     ] = None
     columns: Annotated[
         str | None,
@@ -43,41 +44,26 @@ class LossOptions:
             help="Columns to train on: one of sentences, or anchor,positive[,negative ...] "
             "[chosen by their names, and reported].",
             metavar="A,B,C",
-            rich_help_panel=_LOSS,
         ),
     ] = None
-    loss: Annotated[
-        LossName | None,
-        typer.Option(help="Loss kind [two-view].", rich_help_panel=_LOSS, show_default=False),
-    ] = None
-    temperature: Annotated[
-        float | None, typer.Option(help="Divisor of the cosines [0.05].", rich_help_panel=_LOSS)
-    ] = None
+    loss: Annotated[LossName | None, typer.Option(help="Loss kind [two-view].", show_default=False)] = None
+    temperature: Annotated[float | None, typer.Option(help="Divisor of the cosines [0.05].")] = None
     hard_negative_weight: Annotated[
-        float | None,
-        typer.Option(help="Weight of an example's own hard negatives [1].", rich_help_panel=_LOSS),
+        float | None, typer.Option(help="Weight of an example's own hard negatives [1].")
     ] = None
     scale_with_candidates: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N0", help="Scale the logits by log n / log N0 for n candidates.", rich_help_panel=_LOSS
-        ),
+        int | None, typer.Option(metavar="N0", help="Scale the logits by log n / log N0 for n candidates.")
     ] = None
     mask_duplicates: Annotated[
         bool | None,
         typer.Option(
             "--mask-duplicates/--keep-duplicates",
             help="Whether equal texts are left out as negatives of each other [yes].",
-            rich_help_panel=_LOSS,
         ),
     ] = None
     head: Annotated[
         bool | None,
-        typer.Option(
-            "--head/--no-head",
-            help="Add a dense layer and tanh during training only [no].",
-            rich_help_panel=_LOSS,
-        ),
+        typer.Option("--head/--no-head", help="Add a dense layer and tanh during training only [no]."),
     ] = None
 
     def given(self) -> dict[str, Any]:

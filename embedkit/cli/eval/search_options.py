@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from embedkit.cli.eval.index_searches import of_indexes
 from embedkit.cli.eval.rankings import RankingOptions, names_a_rule
-from embedkit.cli.eval.searches import (
-    RetrievalRequest,
-    SystemRun,
-    of_models,
-    of_runs,
-    read_queries,
-)
+from embedkit.cli.eval.searches import RetrievalRequest, SystemRun, of_models, of_runs, read_queries
 from embedkit.cli.eval.systems import named_systems
 from embedkit.cli.options import Common, EncoderOptions, TextOptions, named
 from embedkit.errors import UsageError
@@ -25,44 +19,32 @@ if TYPE_CHECKING:
     from embedkit.evaluation.measures import Measure
 
 DEPTH = 1000  # hits per query, as in TREC
-_PANEL = "Searches to judge: runs, indexes, or models and a corpus"
 
 
 @dataclass(frozen=True)
 class SearchOptions:
     """Options that name the searches to evaluate."""
 
+    panel: ClassVar = "Searches to judge: runs, indexes, or models and a corpus"
+
     run: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FILE",
-            help="Hits to score: a TREC run, or the JSONL of search -i. May be repeated.",
-            rich_help_panel=_PANEL,
+            metavar="FILE", help="Hits to score: a TREC run, or the JSONL of search -i. May be repeated."
         ),
     ] = None
     index: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="INDEX", help="An index to search for --queries. May be repeated.", rich_help_panel=_PANEL
-        ),
+        typer.Option(metavar="INDEX", help="An index to search for --queries. May be repeated."),
     ] = None
     corpus: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="FILE",
-            help="Documents to search exactly with -m and -t. May be repeated.",
-            rich_help_panel=_PANEL,
-        ),
+        typer.Option(metavar="FILE", help="Documents to search exactly with -m and -t. May be repeated."),
     ] = None
     queries: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FILE", help="The queries, with the ids that the qrels use.", rich_help_panel=_PANEL
-        ),
+        list[str] | None, typer.Option(metavar="FILE", help="The queries, with the ids that the qrels use.")
     ] = None
-    k: Annotated[
-        int | None, typer.Option("-k", help=f"Hits a query [{DEPTH}].", min=1, rich_help_panel=_PANEL)
-    ] = None
+    k: Annotated[int | None, typer.Option("-k", help=f"Hits a query [{DEPTH}].", min=1)] = None
 
     def require_one(self, qrels: str) -> None:
         """Raise UsageError unless exactly one kind of search is named, with its own options only."""

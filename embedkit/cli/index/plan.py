@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
@@ -21,34 +21,26 @@ if TYPE_CHECKING:
     from embedkit.indexing.planning.plan import Candidate, Plan, Wishes
 
 _LOADED = 180_000_000  # bytes of libraries, their threads and buffers, measured while building a million rows
-_PANEL = "Requirements"
 
 
 @dataclass(frozen=True)
 class WishOptions:
     """Options for the requirements of a plan."""
 
+    panel: ClassVar = "Requirements"
+
     recall: Annotated[
         float | None,
-        typer.Option(
-            metavar="SHARE",
-            help="Share of the true nearest 10 to find, for example .95.",
-            rich_help_panel=_PANEL,
-        ),
+        typer.Option(metavar="SHARE", help="Share of the true nearest 10 to find, for example .95."),
     ] = None
     max_memory: Annotated[
         str | None,
         typer.Option(
-            metavar="SIZE",
-            help="Memory limit of the whole process, building and searching, for example 2GB.",
-            rich_help_panel=_PANEL,
+            metavar="SIZE", help="Memory limit of the whole process, building and searching, for example 2GB."
         ),
     ] = None
     latency: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME", help="Time limit of a single query, for example 5ms.", rich_help_panel=_PANEL
-        ),
+        str | None, typer.Option(metavar="TIME", help="Time limit of a single query, for example 5ms.")
     ] = None
 
     @property
