@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embedkit.cli.console import Progress, kept_when_interrupted, report
-from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.cli.encoder_options import EncoderOptions
+from embedkit.cli.input_options import TextOptions
+from embedkit.cli.options import Common
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from embedkit.cli.console import Progress
-from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.cli.encoder_options import EncoderOptions
+from embedkit.cli.input_options import TextOptions
+from embedkit.cli.options import Common
 
 if TYPE_CHECKING:
     from embedkit.data.text.records import RecordReader

@@ -13,8 +13,10 @@ import typer
 
 from embedkit.cli.command import command_app
 from embedkit.cli.console import input_names, passed_over, relay_warnings, say
+from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.eval.systems import NoCache, load_cached, load_cached_for
-from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.input_options import Files, TextOptions
+from embedkit.cli.options import Common
 from embedkit.cli.plotting import PlotOptions
 from embedkit.cli.vector_input import open_as_vectors
 from embedkit.data.names import with_readable_names

@@ -10,7 +10,9 @@ import typer
 
 from embedkit.cli.command import command_app
 from embedkit.cli.console import input_names, passed_over, relay_warnings, report, say
-from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.encoder_options import EncoderOptions
+from embedkit.cli.input_options import Files, TextOptions
+from embedkit.cli.options import Common
 from embedkit.cli.vector_input import VectorInput, open_as_vectors
 from embedkit.data.vectors.files import write_to
 from embedkit.errors import UsageError

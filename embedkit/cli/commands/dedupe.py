@@ -11,7 +11,9 @@ import typer
 
 from embedkit.cli.command import command_app
 from embedkit.cli.console import input_names, relay_warnings, say
-from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.encoder_options import EncoderOptions
+from embedkit.cli.input_options import Files, TextOptions
+from embedkit.cli.options import Common
 from embedkit.cli.output import free_names
 from embedkit.cli.vector_input import open_as_vectors
 

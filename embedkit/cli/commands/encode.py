@@ -18,7 +18,9 @@ from embedkit.cli.console import (
     report,
     say,
 )
-from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions, named
+from embedkit.cli.encoder_options import EncoderOptions
+from embedkit.cli.input_options import Files, TextOptions
+from embedkit.cli.options import ClusterOptions, Common, named
 from embedkit.data.names import readable_name
 from embedkit.errors import UsageError
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from embedkit.cli.console import Progress, input_names, passed_over, relay_warnings, say
+from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.eval.geometry_table import (
     GeometryRequest,
     GeometryResult,
@@ -19,7 +20,8 @@ from embedkit.cli.eval.geometry_table import (
     protocol_of,
 )
 from embedkit.cli.eval.results import print_results
-from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.input_options import Files, TextOptions
+from embedkit.cli.options import Common
 from embedkit.cli.pairs import PairColumns, read_columns
 from embedkit.cli.plotting import PlotOptions
 from embedkit.cli.vector_input import open_as_vectors

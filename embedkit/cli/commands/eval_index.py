@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from embedkit.cli.console import relay_warnings
+from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.eval.protocol import Facts, interval_facts
 from embedkit.cli.figures import print_facts, print_table
 from embedkit.cli.index.queries import Queries, asked_queries
-from embedkit.cli.options import Common, EncoderOptions, IndexPath, TextOptions
+from embedkit.cli.input_options import TextOptions
+from embedkit.cli.options import Common, IndexPath
 from embedkit.cli.plotting import PlotOptions
 from embedkit.data.names import with_readable_names
 from embedkit.evaluation.index.tuning import QuerySet

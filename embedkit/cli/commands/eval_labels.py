@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from embedkit.cli.console import input_names, passed_over, relay_warnings
+from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.eval.protocol import Facts, interval_facts, version_facts
 from embedkit.cli.eval.results import mean_facts, print_means, print_results
 from embedkit.cli.eval.systems import Comparison, System, encode_once, system_facts
-from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.cli.input_options import TextOptions
+from embedkit.cli.options import Common
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:

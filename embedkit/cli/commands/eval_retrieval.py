@@ -13,6 +13,7 @@ import typer
 
 from embedkit.cli.completion import complete_measures
 from embedkit.cli.console import relay_warnings
+from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.eval.protocol import Facts, interval_facts, version_facts
 from embedkit.cli.eval.rankings import RankingOptions
 from embedkit.cli.eval.results import mean_facts, print_means, print_results
@@ -20,7 +21,8 @@ from embedkit.cli.eval.search_options import SearchOptions, measure_searches
 from embedkit.cli.eval.searches import RetrievalRequest, Search, numbered, read_task
 from embedkit.cli.eval.systems import Comparison
 from embedkit.cli.fusion_options import FusionOptions
-from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, TextOptions
+from embedkit.cli.input_options import TextOptions
+from embedkit.cli.options import ClusterOptions, Common
 from embedkit.data.names import readable_name
 
 if TYPE_CHECKING:

@@ -9,8 +9,10 @@ import typer
 from embedkit import spec
 from embedkit.cli.command import command_app
 from embedkit.cli.completion import complete_kinds
+from embedkit.cli.encoder_options import EncoderOptions
+from embedkit.cli.input_options import Files, TextOptions
 from embedkit.cli.maps.fit import MapOutput, fit_to
-from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.options import ClusterOptions, Common
 
 if TYPE_CHECKING:
     pass

@@ -16,9 +16,11 @@ from embedkit.cli.commands.index_plan import PLAN_EPILOG, plan
 from embedkit.cli.commands.index_tune import TUNE_EPILOG, tune
 from embedkit.cli.completion import complete_kinds
 from embedkit.cli.console import input_names, relay_warnings, report, say
+from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.index.plan import WishOptions
+from embedkit.cli.input_options import Files, TextOptions
 from embedkit.cli.lexical_options import LexicalOptions
-from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, IndexPath, TextOptions
+from embedkit.cli.options import ClusterOptions, Common, IndexPath
 from embedkit.cli.vector_input import open_as_vectors
 from embedkit.errors import UnknownNameError
 from embedkit.spec import kinds

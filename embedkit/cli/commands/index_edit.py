@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from embedkit.cli.console import input_names, passed_over, relay_warnings, say
+from embedkit.cli.encoder_options import EncoderOptions
+from embedkit.cli.input_options import Files, TextOptions
 from embedkit.cli.lexical_options import LexicalSpec, parse_lexical
-from embedkit.cli.options import Common, EncoderOptions, Files, IndexPath, TextOptions
+from embedkit.cli.options import Common, IndexPath
 from embedkit.cli.output import printable
 from embedkit.cli.vector_input import open_as_vectors
 from embedkit.data.names import readable_name

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from embedkit.cli.console import relay_warnings, say
+from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.figures import print_table
 from embedkit.cli.index.queries import Queries, asked_queries, tuned_line
 from embedkit.cli.index.weight import tune_and_keep_weight
-from embedkit.cli.options import Common, EncoderOptions, IndexPath, TextOptions, named
+from embedkit.cli.input_options import TextOptions
+from embedkit.cli.options import Common, IndexPath, named
 from embedkit.data.names import readable_name
 from embedkit.errors import UsageError
 from embedkit.evaluation.index.tuning import require_recall, settle, tuning_of

@@ -13,7 +13,9 @@ import typer
 
 from embedkit.cli.command import command_app
 from embedkit.cli.console import Progress, input_names, passed_over, relay_warnings, say
-from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.encoder_options import EncoderOptions
+from embedkit.cli.input_options import Files, TextOptions
+from embedkit.cli.options import Common
 from embedkit.cli.predictions import LabelFormat, write_predictions
 from embedkit.data.names import readable_name
 from embedkit.errors import DataError, UsageError

@@ -11,8 +11,10 @@ import typer
 from embedkit import spec
 from embedkit.cli.command import command_app
 from embedkit.cli.console import input_names, relay_warnings, report
+from embedkit.cli.encoder_options import EncoderOptions
+from embedkit.cli.input_options import Files, TextOptions
 from embedkit.cli.maps.fit import fit_to, with_seed
-from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.options import ClusterOptions, Common
 from embedkit.cli.vector_input import VectorInput, open_as_vectors
 from embedkit.data.vectors.files import write_to
 from embedkit.errors import UsageError

@@ -13,9 +13,11 @@ import typer
 from embedkit.cli.command import TakesText, command_app
 from embedkit.cli.completion import complete_indexes
 from embedkit.cli.console import input_names, relay_warnings
+from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.fusion_options import WordOptions
 from embedkit.cli.hit_options import Narrowing, stored_vector
-from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, TextOptions, named
+from embedkit.cli.input_options import TextOptions
+from embedkit.cli.options import ClusterOptions, Common, named
 from embedkit.cli.output import Answer, write_hits
 from embedkit.cli.searching import answer, columns_of
 from embedkit.errors import DataError, UsageError

@@ -12,8 +12,10 @@ import typer
 
 from embedkit.cli.command import command_app
 from embedkit.cli.console import passed_over, say
-from embedkit.cli.options import Common, Files, TextOptions
-from embedkit.cli.train.options import TrainOptions, given_seed, is_done, train_together
+from embedkit.cli.input_options import TextFiles, TextOptions
+from embedkit.cli.options import Common
+from embedkit.cli.train.run_training import is_done, train_together
+from embedkit.cli.train.training_options import TrainOptions, given_seed
 from embedkit.errors import UsageError
 from embedkit.losses.registry import losses_comparing
 
@@ -99,12 +101,11 @@ class LabelOptions:
 
 def train_amsoftmax(
     ctx: typer.Context,
-    files: Files = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help=OUTPUT)] = None,
     *,
     labelling: LabelOptions,
     training: TrainOptions,
-    reading: TextOptions,
+    inputs: TextFiles,
     common: Common,
 ) -> None:
     """Train an encoder on labelled texts, by margin softmax, to retrieve by label."""
@@ -113,15 +114,15 @@ def train_amsoftmax(
         from embedkit.training.settings import AMSoftmaxSettings
 
         own = labelling.given() | given_seed(ctx, common)
-        settings = training.settings(AMSoftmaxSettings, files, own=own)
-        if is_done(output, settings, training, common):
+        settings = training.settings(AMSoftmaxSettings, inputs.files, own=own)
+        if is_done(output, settings, training.run, common):
             return None
-        labelled, scored = _read(settings, reading, common)
+        labelled, scored = _read(settings, inputs.reading, common)
         from embedkit.training.amsoftmax import AMSoftmaxRecipe
 
         return AMSoftmaxRecipe(settings, labelled, scored)
 
-    train_together(output, read, training, common)
+    train_together(output, read, training.run, common)
 
 
 def _read(

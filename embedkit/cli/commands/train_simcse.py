@@ -10,8 +10,10 @@ import typer
 
 from embedkit.cli.command import command_app
 from embedkit.cli.console import passed_over, say
-from embedkit.cli.options import Common, Files, TextOptions
-from embedkit.cli.train.options import TrainOptions, given_seed, is_done, train_together
+from embedkit.cli.input_options import TextFiles, TextOptions
+from embedkit.cli.options import Common
+from embedkit.cli.train.run_training import is_done, train_together
+from embedkit.cli.train.training_options import TrainOptions, given_seed
 from embedkit.losses.registry import losses_comparing
 
 if TYPE_CHECKING:
@@ -76,12 +78,11 @@ class LossOptions:
 
 def train_simcse(
     ctx: typer.Context,
-    files: Files = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help=OUTPUT)] = None,
     *,
     comparing: LossOptions,
     training: TrainOptions,
-    reading: TextOptions,
+    inputs: TextFiles,
     common: Common,
 ) -> None:
     """Train an encoder on sentences, pairs or triplets, exactly at any batch size."""
@@ -91,15 +92,15 @@ def train_simcse(
 
         values = preset(comparing.preset) if comparing.preset is not None else None
         own = comparing.given() | given_seed(ctx, common)
-        settings = training.settings(SimCSESettings, files, own=own, preset=values)
-        if is_done(output, settings, training, common):
+        settings = training.settings(SimCSESettings, inputs.files, own=own, preset=values)
+        if is_done(output, settings, training.run, common):
             return None
-        examples, pairs = _read(settings, reading, common)
+        examples, pairs = _read(settings, inputs.reading, common)
         from embedkit.training.simcse import SimCSE
 
         return SimCSE(settings, examples, pairs)
 
-    train_together(output, read, training, common)
+    train_together(output, read, training.run, common)
 
 
 def _read(settings: SimCSESettings, reading: TextOptions, common: Common) -> tuple[Examples, list[Pair]]:

@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from embedkit.cli.command import command_app
+from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.eval.systems import NoCache
+from embedkit.cli.input_options import Files, TextOptions
 from embedkit.cli.maps.fit import MapOutput, fit_to
-from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.options import ClusterOptions, Common
 from embedkit.cli.pairs import PairColumns, read_columns
 from embedkit.errors import UsageError
 

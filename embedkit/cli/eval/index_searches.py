@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.eval.protocol import Facts, encoder_facts
 from embedkit.cli.eval.rankings import RankingOptions, RankingRule
 from embedkit.cli.eval.searches import (
@@ -17,7 +18,6 @@ from embedkit.cli.eval.searches import (
     numbered,
 )
 from embedkit.cli.eval.systems import load_cached_for, settings_for
-from embedkit.cli.options import EncoderOptions
 from embedkit.data.text.qrels import compared
 from embedkit.errors import UsageError
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.eval.index_searches import of_indexes
 from embedkit.cli.eval.rankings import RankingOptions, names_a_rule
 from embedkit.cli.eval.searches import RetrievalRequest, SystemRun, of_models, of_runs, read_queries
 from embedkit.cli.eval.systems import named_systems
-from embedkit.cli.options import Common, EncoderOptions, TextOptions, named
+from embedkit.cli.input_options import TextOptions
+from embedkit.cli.options import Common, named
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:

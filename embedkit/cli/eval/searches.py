@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from embedkit.cli.console import Progress, passed_over
 from embedkit.cli.eval.protocol import Facts
 from embedkit.cli.eval.systems import System, load_once, system_facts
-from embedkit.cli.options import Common, TextOptions
+from embedkit.cli.input_options import TextOptions
+from embedkit.cli.options import Common
 from embedkit.data.text.qrels import compared
 from embedkit.errors import DataError
 

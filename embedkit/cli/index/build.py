@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embedkit.cli.console import Progress, say
+from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.index.plan import WishOptions, plan_facts, planned, process_bytes, show_plan, tell_plan
 from embedkit.cli.index.queries import asked_queries, tuned_line
-from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.cli.input_options import TextOptions
+from embedkit.cli.options import Common
 from embedkit.cli.quantities import in_bytes, in_seconds
 from embedkit.cli.vector_input import open_as_vectors
 from embedkit.errors import EmbedkitError, UsageError

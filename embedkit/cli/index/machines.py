@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from embedkit.cli.completion import complete_models
+from embedkit.cli.encoder_options import DEFAULT_MODEL
 from embedkit.cli.figures import print_table
 from embedkit.cli.index.plan import arithmetic, plan_facts
-from embedkit.cli.options import DEFAULT_MODEL
 from embedkit.cli.quantities import in_bytes, in_seconds
 from embedkit.errors import UsageError
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embedkit.cli.console import say
+from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.eval.index_searches import encoded_queries, lacking
 from embedkit.cli.eval.searches import read_queries, read_task
 from embedkit.cli.figures import difference_cells, estimate_cells, print_table, times_100
-from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.cli.input_options import TextOptions
+from embedkit.cli.options import Common
 from embedkit.data.names import readable_name
 from embedkit.errors import DataError, UsageError
 

@@ -10,7 +10,9 @@ import typer
 
 from embedkit import spec
 from embedkit.cli.console import input_names, passed_over, relay_warnings, say
-from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, TextOptions, named
+from embedkit.cli.encoder_options import EncoderOptions
+from embedkit.cli.input_options import TextOptions
+from embedkit.cli.options import ClusterOptions, Common, named
 from embedkit.cli.vector_input import VectorInput, open_as_vectors
 from embedkit.data.names import readable_name
 from embedkit.errors import UsageError

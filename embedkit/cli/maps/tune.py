@@ -12,9 +12,11 @@ import numpy as np
 
 from embedkit import spec
 from embedkit.cli.console import Progress, input_names, relay_warnings, say
+from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.eval.systems import load_cached, load_cached_for
 from embedkit.cli.figures import print_facts, print_table
-from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.cli.input_options import TextOptions
+from embedkit.cli.options import Common
 from embedkit.cli.vector_input import VectorInput, open_as_vectors
 from embedkit.data.arrays import Float64
 from embedkit.data.atomic import refuse_existing
