@@ -16,7 +16,7 @@ from embedkit.cli.console import relay_warnings
 from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.eval.protocol import Facts, interval_facts, version_facts
 from embedkit.cli.eval.rankings import RankingOptions
-from embedkit.cli.eval.results import mean_facts, print_means, print_results
+from embedkit.cli.eval.result_tables import mean_facts, print_means, print_results
 from embedkit.cli.eval.search_options import SearchOptions, measure_searches
 from embedkit.cli.eval.searches import RetrievalRequest, Search, numbered, read_task
 from embedkit.cli.eval.systems import Comparison

@@ -9,13 +9,9 @@ import typer
 
 from embedkit.cli.completion import complete_kinds
 from embedkit.cli.console import relay_warnings
-from embedkit.cli.index.machines import FleetOptions, fleet_facts, print_fleet
-from embedkit.cli.index.plan import (
-    WishOptions,
-    planned,
-    planned_process_bytes,
-    show_plan,
-)
+from embedkit.cli.index.fleet_table import FleetOptions, fleet_facts, print_fleet
+from embedkit.cli.index.plan_table import planned, planned_process_bytes, show_plan
+from embedkit.cli.index.wish_options import WishOptions
 from embedkit.cli.options import Common
 from embedkit.cli.quantities import read_count
 

@@ -12,8 +12,8 @@ import typer
 from embedkit.cli.console import relay_warnings, say
 from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.figures import print_table
-from embedkit.cli.index.queries import Queries, asked_queries, tuned_line
-from embedkit.cli.index.weight import tune_and_keep_weight
+from embedkit.cli.index.query_options import Queries, asked_queries, tuned_line
+from embedkit.cli.index.tune_weight import tune_and_keep_weight
 from embedkit.cli.input_options import TextOptions
 from embedkit.cli.options import Common, IndexPath, named
 from embedkit.data.names import readable_name

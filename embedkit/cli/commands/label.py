@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from embedkit.cli.closing import passed_over
 from embedkit.cli.command import command_app
-from embedkit.cli.console import Progress, input_names, passed_over, relay_warnings, say
+from embedkit.cli.console import Progress, input_names, relay_warnings, say
 from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.input_options import Files, TextOptions
 from embedkit.cli.options import Common

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from embedkit.cli.answering import answer, columns_of
 from embedkit.cli.command import TakesText, command_app
 from embedkit.cli.completion import complete_indexes
 from embedkit.cli.console import input_names, relay_warnings
@@ -19,7 +20,6 @@ from embedkit.cli.hit_options import Narrowing, stored_vector
 from embedkit.cli.input_options import TextOptions
 from embedkit.cli.options import ClusterOptions, Common, named
 from embedkit.cli.output import Answer, write_hits
-from embedkit.cli.searching import answer, columns_of
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:

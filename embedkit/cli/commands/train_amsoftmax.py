@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
+from embedkit.cli.closing import say_passed_over
 from embedkit.cli.command import command_app
-from embedkit.cli.console import passed_over, say
 from embedkit.cli.input_options import TextFiles, TextOptions
 from embedkit.cli.options import Common
 from embedkit.cli.train.run_training import is_done, train_together
@@ -133,8 +133,7 @@ def _read(
     field = settings.label_field
     scored = read_labelled([settings.eval], reading.format(), field) if settings.eval else None
     labelled = read_labelled(settings.inputs, reading.format(), field)
-    if (line := passed_over(labelled)) and not common.quiet:
-        say(line)
+    say_passed_over(labelled, common)
     return labelled, scored
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
+from embedkit.cli.closing import passed_over
 from embedkit.cli.command import command_app
-from embedkit.cli.console import passed_over, say
+from embedkit.cli.console import say
 from embedkit.cli.input_options import TextFiles, TextOptions
 from embedkit.cli.options import Common
 from embedkit.cli.train.run_training import is_done, train_together

@@ -7,7 +7,8 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from embedkit.cli.console import Progress, passed_over
+from embedkit.cli.closing import passed_over
+from embedkit.cli.console import Progress
 from embedkit.cli.eval.protocol import Facts
 from embedkit.cli.eval.systems import System, load_once, system_facts
 from embedkit.cli.input_options import TextOptions

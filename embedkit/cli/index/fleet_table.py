@@ -11,7 +11,7 @@ import typer
 from embedkit.cli.completion import complete_models
 from embedkit.cli.encoder_options import DEFAULT_MODEL
 from embedkit.cli.figures import print_table
-from embedkit.cli.index.plan import arithmetic, plan_facts
+from embedkit.cli.index.plan_table import arithmetic, plan_facts
 from embedkit.cli.quantities import in_bytes, in_seconds
 from embedkit.errors import UsageError
 
