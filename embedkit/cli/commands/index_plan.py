@@ -1,9 +1,9 @@
-"""`embedkit index plan`: which index to build, on paper; and building by such a plan, then measuring it."""
+"""`embedkit index plan`: which index to build, on paper."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,9 +16,6 @@ from embedkit.cli.options import Common
 from embedkit.cli.quantities import read_count
 
 PLAN_EPILOG = "Example: embedkit index plan --rows 1e6 --dim 384 --max-memory 2GB --recall .95"
-
-if TYPE_CHECKING:
-    pass
 
 
 def plan(

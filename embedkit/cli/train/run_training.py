@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from embedkit.cli.closing import close
 from embedkit.cli.console import say
 from embedkit.cli.options import Common
 from embedkit.cli.train.launch import first_speaks, launched, one_fate, one_voice
@@ -76,8 +77,4 @@ def _train(output: Path, recipe: Recipe, run: RunOptions, common: Common) -> Non
     progress = TrainingProgress(recipe.measure, quiet=common.quiet)
     with progress.drawn():
         runs = train_seeds(output, recipe, watch=progress.watch, **how)
-    if common.json:
-        print(json.dumps(runs.to_json()))
-    elif not common.quiet:
-        for line in runs.lines():
-            say(line)
+    close(common, runs.to_json(), *runs.lines())
