@@ -1,20 +1,17 @@
-"""Turn a function into a command: expand its option groups into single options, and print help by group."""
+"""Turn a function into a command, which prints its help by group and refuses invalid numbers and texts."""
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-import functools
-import inspect
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
+from embedkit.cli.option_groups import spread
 from embedkit.errors import UsageError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "color": False if os.environ.get("NO_COLOR") else None}
@@ -126,75 +123,3 @@ def command_app(
     app = typer.Typer(rich_markup_mode=None, add_completion=False)
     app.command(cls=cls, context_settings=CONTEXT, epilog=epilog)(spread(function))
     return app
-
-
-def spread(function: Callable[..., None]) -> Callable[..., None]:
-    """Return a function that takes single options instead of option groups, and builds the groups for the
-    call.
-
-    A group is a dataclass of options, and of other groups. Help lists its options under its class attribute
-    `panel`, if it has one.
-    """
-    hints = {name: declared(hint) for name, hint in get_type_hints(function, include_extras=True).items()}
-    signature = inspect.signature(function)
-    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
-    parameters: list[inspect.Parameter] = []
-    for name, parameter in signature.parameters.items():
-        if name in groups:
-            parameters += _options(groups[name])
-        else:
-            single = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[name])
-            parameters.append(single)
-
-    @functools.wraps(function)
-    def call(**given: Any) -> None:
-        built = {name: _built(group, given) for name, group in groups.items()}
-        others = {name: given[name] for name in signature.parameters if name not in groups}
-        function(**others, **built)
-
-    call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return call
-
-
-def declared(hint: Any) -> Any:
-    """Return a parameter's hint as declared; Python 3.10 wraps it in Optional if the default is None."""
-    inside = [option for option in get_args(hint) if get_origin(option) is Annotated]
-    return inside[0] if get_origin(hint) is Union and inside else hint
-
-
-def _fields(group: Any) -> Iterator[tuple[dataclasses.Field[Any], Any]]:
-    hints = get_type_hints(group, include_extras=True)
-    return ((field, declared(hints[field.name])) for field in dataclasses.fields(group))
-
-
-def _options(group: Any) -> Iterator[inspect.Parameter]:
-    for field, hint in _fields(group):
-        if dataclasses.is_dataclass(hint):
-            yield from _options(hint)
-            continue
-        default = inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
-        listed = _in_panel(hint, getattr(group, "panel", None))
-        yield inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=listed
-        )
-
-
-def _in_panel(hint: Any, panel: str | None) -> Any:
-    """Return the hint of an option, with the panel of its group."""
-    if panel is None:
-        return hint
-    kind, option = get_args(hint)
-    option = copy.copy(option)
-    option.rich_help_panel = panel
-    return Annotated[kind, option]
-
-
-def _built(group: Any, given: dict[str, Any]) -> Any:
-    """Return a group with the values of its options."""
-    return group(
-        **{
-            field.name: _built(hint, given) if dataclasses.is_dataclass(hint) else given[field.name]
-            for field, hint in _fields(group)
-        }
-    )

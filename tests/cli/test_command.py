@@ -7,7 +7,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from embedkit.cli.command import command_app, declared
+from embedkit.cli.command import command_app
+from embedkit.cli.option_groups import declared
 
 ARGUMENT = typer.Argument(metavar="FILE")
 

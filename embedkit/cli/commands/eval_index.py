@@ -23,7 +23,7 @@ def index(
     k: Annotated[int, typer.Option("-k", help="Number of hits at which recall is measured.", min=1)] = 10,
     *,
     picture: PlotOptions,
-    encoding: TextEncoding,
+    texts: TextEncoding,
     common: Common,
 ) -> None:
     """Measure recall against exact search, latency and queries a second, setting by setting; changes
@@ -38,7 +38,7 @@ def index(
     relay_warnings(common.quiet)
     picture.require(common)
     opened = Index.open(path)
-    asked = asked_queries(opened, queries, encoding.reading, encoding.encoding, common.seed)
+    asked = asked_queries(opened, queries, texts.reading, texts.encoding, common.seed)
     truth = find_truth(asked.vectors, stored(opened), k, asked.copies)
     exact = measure_exact(opened, truth, seed=common.seed)
     points = list(curve(opened, truth, seed=common.seed))

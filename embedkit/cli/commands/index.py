@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from embedkit.cli.closing import close_rows
-from embedkit.cli.command import CONTEXT, GroupedHelp, spread
+from embedkit.cli.command import CONTEXT, GroupedHelp
 from embedkit.cli.commands import index_edit
 from embedkit.cli.commands.index_plan import PLAN_EPILOG, plan
 from embedkit.cli.commands.index_tune import TUNE_EPILOG, tune
@@ -19,6 +19,7 @@ from embedkit.cli.console import relay_warnings, say
 from embedkit.cli.index.build_options import NewIndex, PlanningOptions
 from embedkit.cli.input_options import Inputs
 from embedkit.cli.lexical_options import LexicalOptions
+from embedkit.cli.option_groups import spread
 from embedkit.cli.options import ClusterOptions, Common, IndexPath
 from embedkit.cli.vector_input import open_as_vectors
 from embedkit.errors import UnknownNameError

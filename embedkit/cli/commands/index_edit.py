@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -17,9 +17,6 @@ from embedkit.cli.options import Common, IndexPath
 from embedkit.cli.output import printable
 from embedkit.cli.vector_input import open_as_vectors
 from embedkit.errors import UsageError
-
-if TYPE_CHECKING:
-    pass
 
 
 def add(

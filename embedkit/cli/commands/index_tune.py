@@ -56,7 +56,7 @@ class TuneOptions:
             raise UsageError("does not apply to the weight", where=others[0], hint=hint)
 
 
-def tune(path: IndexPath, *, tuning: TuneOptions, encoding: TextEncoding, common: Common) -> None:
+def tune(path: IndexPath, *, tuning: TuneOptions, texts: TextEncoding, common: Common) -> None:
     """Measure recall and cost of the settings for search, and keep them for `search --recall`; or, with
     --qrels, choose the weight of vectors for `search --hybrid`.
 
@@ -72,12 +72,12 @@ def tune(path: IndexPath, *, tuning: TuneOptions, encoding: TextEncoding, common
     relay_warnings(common.quiet)
     tuning.check()
     if tuning.qrels is None:
-        _tune_recall(path, tuning, encoding, common)
+        _tune_recall(path, tuning, texts, common)
     else:
-        tune_and_keep_weight(path, tuning.queries, tuning.qrels, encoding, common)
+        tune_and_keep_weight(path, tuning.queries, tuning.qrels, texts, common)
 
 
-def _tune_recall(path: Path, tuning: TuneOptions, encoding: TextEncoding, common: Common) -> None:
+def _tune_recall(path: Path, tuning: TuneOptions, texts: TextEncoding, common: Common) -> None:
     from embedkit.evaluation.index.queries import stored
     from embedkit.evaluation.index.recall import curve
     from embedkit.evaluation.index.truth import find_truth
@@ -85,7 +85,7 @@ def _tune_recall(path: Path, tuning: TuneOptions, encoding: TextEncoding, common
     from embedkit.indexing.store import Index
 
     index = Index.open(path)
-    asked = asked_queries(index, tuning.queries, encoding.reading, encoding.encoding, common.seed)
+    asked = asked_queries(index, tuning.queries, texts.reading, texts.encoding, common.seed)
     truth = find_truth(asked.vectors, stored(index), tuning.k or _K, asked.copies)
     measured = list(_announced(curve(index, truth, seed=common.seed), common))
     found = tuning_of(index, measured, asked, truth.k, common.seed)

@@ -35,7 +35,7 @@ def search(
     *,
     questions: QuestionOptions,
     settings: SearchSettings,
-    encoding: TextEncoding,
+    texts: TextEncoding,
     common: Common,
 ) -> None:
     """Find the documents that answer one query or many: by vectors, by words, or by both."""
@@ -43,12 +43,12 @@ def search(
 
     relay_warnings(common.quiet)
     questions.check(words=settings.words.given)
-    settings.check(questions, encoding.encoding)
+    settings.check(questions, texts.encoding)
     opened = Index.open(index)
     fusion, opened = settings.words.chosen(opened), settings.narrowing.tuned(opened, questions.k)
     format = questions.hit_format(common)
     if questions.more_like is None:
-        _answer_questions(opened, fusion, questions, settings, encoding, format)
+        _answer_questions(opened, fusion, questions, settings, texts, format)
     else:
         _find_like(opened, questions.more_like, questions.k, settings.narrowing, format)
 
@@ -67,7 +67,7 @@ def _answer_questions(
     fusion: Fusion | None,
     questions: QuestionOptions,
     settings: SearchSettings,
-    encoding: TextEncoding,
+    texts: TextEncoding,
     format: HitFormat,
 ) -> None:
     """Write the hits of each question; the files of the index are opened while the encoder is loaded."""
@@ -77,9 +77,9 @@ def _answer_questions(
     typed = questions.query is not None
     with spread_indexes(cluster, [index]) as (opened,), ThreadPoolExecutor(2) as pool:
         beside = [pool.submit(opened.warm)] if cluster is None else []
-        encoder = None if words.lexical else _encoder(opened, encoding.encoding, pool, beside)
+        encoder = None if words.lexical else _encoder(opened, texts.encoding, pool, beside)
         asked = settings.narrowing.query(opened, questions.k, fusion=fusion, explain=words.explain)
-        windows = _windows(questions, encoding.reading)
+        windows = _windows(questions, texts.reading)
         answers = answer(opened, encoder, windows, asked, format, words.reader(opened, typed=typed))
         analysis = opened.lexical.settings if words.given else None
         write_hits(answers, format, named=not typed, analysis=analysis)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def tune_and_keep_weight(
-    path: Path, queries: Path | None, qrels: str, encoding: TextEncoding, common: Common
+    path: Path, queries: Path | None, qrels: str, texts: TextEncoding, common: Common
 ) -> None:
     """Choose the weight by cross-validation, keep it if its gain over the default is certain, and print the
     measured values.
@@ -40,9 +40,9 @@ def tune_and_keep_weight(
         raise UsageError("standard input can be read only once", where="-")
     index, task = Index.open(path), read_task(qrels)
     _ = index.lexical  # raises if it has none, before the queries are encoded
-    given = read_queries([str(queries)], task, encoding.reading)
+    given = read_queries([str(queries)], task, texts.reading)
     lacking(index, task, where=str(path))
-    encoder = encoding.encoding.load_for(index.identity, index.map, where=str(path))
+    encoder = texts.encoding.load_for(index.identity, index.map, where=str(path))
     index.require_encoder(encoder)
     (measure,) = parse_measures([tuning.MEASURE])
     vectors = encoded_queries(encoder, given.records)
