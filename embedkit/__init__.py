@@ -60,6 +60,7 @@ _PUBLIC = {
     "Labelled": "embedkit.data.text.labelled",
     "read_labelled": "embedkit.data.text.labelled",
     "label_figures": "embedkit.evaluation.labels.retrieval",
+    "measure_labels": "embedkit.evaluation.labels.text_retrieval",
     "read_qrels": "embedkit.data.text.qrels",
     "read_run": "embedkit.data.text.runs",
     "parse_measures": "embedkit.evaluation.measures",

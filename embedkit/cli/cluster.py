@@ -7,17 +7,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embedkit.cli.console import Progress, kept_when_interrupted, report
-from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.cli.closing import close_rows
+from embedkit.cli.console import Progress, kept_when_interrupted
+from embedkit.cli.encoder_options import EncoderOptions
+from embedkit.cli.input_options import Inputs
+from embedkit.cli.options import Common
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
+    from embedkit.cli.index.build_options import NewIndex
     from embedkit.cluster.corpus import Corpus
     from embedkit.cluster.encoders import EncoderRecipe
     from embedkit.cluster.sources import MappedShards
     from embedkit.data.affine import AffineMap
     from embedkit.data.vectors.vector_set import VectorSet
-    from embedkit.indexing.kind import Metric
     from embedkit.indexing.lexical.settings import LexicalSettings
     from embedkit.indexing.store import Index
 
@@ -29,41 +32,26 @@ def recipe_of(encoding: EncoderOptions) -> EncoderRecipe:
     return EncoderRecipe(encoding.settings(), tuple(encoding.maps()))
 
 
-def encode_spread(
-    address: str,
-    names: list[str],
-    output: Path,
-    reading: TextOptions,
-    encoding: EncoderOptions,
-    common: Common,
-    settings: dict[str, Any],
-    options: dict[str, Any],
-) -> None:
-    """Encode files into an output, and print the report of `encode`."""
+def encode_spread(address: str, output: Path, inputs: Inputs, common: Common, how: dict[str, Any]) -> None:
+    """Encode files into an output, and print the closing line of `encode`; `how` is passed to the library."""
     from embedkit.cluster.encoding import encode_on, survey_texts
     from embedkit.cluster.session import connected
     from embedkit.data.vectors.vector_set import VectorSet
 
-    _no_pipe(names)
-    recipe = recipe_of(encoding)
+    _no_pipe(inputs.names)
+    recipe = recipe_of(inputs.encoding)
     dimension = recipe.load().identity.dimension
     with connected(address) as cluster:
-        texts = survey_texts(cluster, names, reading.format())
+        texts = survey_texts(cluster, inputs.names, inputs.reading.format())
         progress = Progress(common.quiet, total=texts.corpus.records)
         with kept_when_interrupted(output, common.quiet):
-            progress.run(encode_on(cluster, output, recipe, texts, settings=settings, **options))
+            progress.run(encode_on(cluster, output, recipe, texts, **how))
     rows = VectorSet.open(output).rows if output.is_dir() else texts.corpus.records
-    report(common, progress, output, rows=rows, dimension=dimension, reader=texts.corpus)
+    close_rows(common, progress, output, rows=rows, dimension=dimension, reader=texts.corpus)
 
 
 def fit_spread(
-    address: str,
-    settings: Any,
-    output: Path,
-    names: list[str],
-    reading: TextOptions,
-    encoding: EncoderOptions,
-    common: Common,
+    address: str, settings: Any, output: Path, inputs: Inputs, common: Common
 ) -> tuple[AffineMap, Progress, object]:
     """Fit a map and write it; return the map, the progress, and the source that it was fitted on."""
     from embedkit.cluster.encoding import survey_texts
@@ -71,14 +59,14 @@ def fit_spread(
     from embedkit.cluster.session import connected
     from embedkit.cluster.sources import of_texts, of_vectors
 
-    shards = _shards(names, reading, encoding)
+    shards = _shards(inputs)
     source: VectorSet | Corpus
     with connected(address) as cluster:
         if shards is not None:
             spread, source, total = of_vectors(cluster, shards), shards.source, shards.source.rows
         else:
-            texts = survey_texts(cluster, names, reading.format())
-            spread, source = of_texts(cluster, recipe_of(encoding), texts), texts.corpus
+            texts = survey_texts(cluster, inputs.names, inputs.reading.format())
+            spread, source = of_texts(cluster, recipe_of(inputs.encoding), texts), texts.corpus
             total = texts.corpus.records
         with Progress(common.quiet, total=total) as progress:
             fitted = fit_on(cluster, settings, spread, on_batch=progress.add)
@@ -87,38 +75,32 @@ def fit_spread(
 
 
 def build_spread(
-    address: str,
-    names: list[str],
-    output: Path,
-    kind: str | None,
-    metric: Metric,
-    lexical: LexicalSettings | None,
-    reading: TextOptions,
-    encoding: EncoderOptions,
-    common: Common,
+    address: str, target: NewIndex, lexical: LexicalSettings | None, inputs: Inputs, common: Common
 ) -> None:
-    """Build an index of a vector set, and print the report of `index build`."""
+    """Build an index of a vector set, and print the closing line of `index build`."""
     from embedkit.cluster.building import build_on
     from embedkit.cluster.session import connected
     from embedkit.indexing.building import takes_codes
 
-    shards = _shards(names, reading, encoding)
+    shards = _shards(inputs)
     if shards is None:
         hint = "make one with embedkit encode --cluster ADDRESS -o docs.vec"
         raise UsageError("builds from a vector set, not from text", where="--cluster", hint=hint)
-    coded = takes_codes(shards.known(), kind, metric)
+    coded = takes_codes(shards.known(), target.kind, target.metric)
     with connected(address) as cluster, Progress(common.quiet, total=shards.source.rows) as progress:
         index = build_on(
             cluster,
-            output,
+            target.output,
             shards,
-            kind=kind,
-            metric=metric,
+            kind=target.kind,
+            metric=target.metric,
             coded=coded,
             lexical=lexical,
             on_batch=progress.add,
         )
-    report(common, progress, output, rows=index.rows, dimension=index.dimension, reader=shards.source)
+    close_rows(
+        common, progress, target.output, rows=index.rows, dimension=index.dimension, reader=shards.source
+    )
 
 
 @contextmanager
@@ -139,7 +121,7 @@ def _no_pipe(names: list[str]) -> None:
         raise UsageError("standard input can be read by only one process", where="-", hint="name files")
 
 
-def _shards(names: list[str], reading: TextOptions, encoding: EncoderOptions) -> MappedShards | None:
+def _shards(inputs: Inputs) -> MappedShards | None:
     """Return the named vector set with the maps applied, or None for texts.
 
     Raises UsageError for vectors in a single file, which only one process can read.
@@ -149,8 +131,9 @@ def _shards(names: list[str], reading: TextOptions, encoding: EncoderOptions) ->
     from embedkit.data.text.records import RecordReader
     from embedkit.data.vectors.vector_set import VectorSet
 
+    names, encoding = inputs.names, inputs.encoding
     _no_pipe(names)
-    with open_input(names, reading.format()) as source:
+    with open_input(names, inputs.reading.format()) as source:
         if isinstance(source, RecordReader):
             return None
         if not isinstance(source, VectorSet):

@@ -1,19 +1,17 @@
-"""Turn a function into a command: expand its option groups into single options, and print help by group."""
+"""Turn a function into a command, which prints its help by group and refuses invalid numbers and texts."""
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import inspect
 import math
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
+from embedkit.cli.option_groups import spread
 from embedkit.errors import UsageError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "color": False if os.environ.get("NO_COLOR") else None}
@@ -58,15 +56,16 @@ class GroupedHelp(TyperCommand):
         return {name for names in found for name in names if name.startswith("-")}
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write arguments and options by group."""
-        groups: dict[str, list[tuple[str, str]]] = {}
+        """Write the arguments, then the options by group."""
+        groups: dict[str, list[tuple[str, str]]] = {"Arguments": []}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None:
                 default = "Arguments" if parameter.param_type_name == "argument" else "Options"
                 groups.setdefault(getattr(parameter, "rich_help_panel", None) or default, []).append(record)
         for title, records in groups.items():
-            write_section(formatter, title, records)
+            if records:
+                write_section(formatter, title, records)
 
 
 class TakesText(GroupedHelp):
@@ -124,46 +123,3 @@ def command_app(
     app = typer.Typer(rich_markup_mode=None, add_completion=False)
     app.command(cls=cls, context_settings=CONTEXT, epilog=epilog)(spread(function))
     return app
-
-
-def spread(function: Callable[..., None]) -> Callable[..., None]:
-    """Return a function that takes single options instead of option groups (dataclasses), and builds the
-    groups for the call.
-    """
-    hints = {name: declared(hint) for name, hint in get_type_hints(function, include_extras=True).items()}
-    signature = inspect.signature(function)
-    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
-    parameters: list[inspect.Parameter] = []
-    for name, parameter in signature.parameters.items():
-        if name in groups:
-            parameters += _options(groups[name])
-        else:
-            parameters.append(parameter.replace(annotation=hints[name]))
-
-    @functools.wraps(function)
-    def call(**given: Any) -> None:
-        built = {
-            name: group(**{field.name: given.pop(field.name) for field in dataclasses.fields(group)})
-            for name, group in groups.items()
-        }
-        function(**given, **built)
-
-    call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return call
-
-
-def declared(hint: Any) -> Any:
-    """Return a parameter's hint as declared; Python 3.10 wraps it in Optional if the default is None."""
-    inside = [option for option in get_args(hint) if get_origin(option) is Annotated]
-    return inside[0] if get_origin(hint) is Union and inside else hint
-
-
-def _options(group: Any) -> list[inspect.Parameter]:
-    hints = get_type_hints(group, include_extras=True)
-    return [
-        inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
-        )
-        for field in dataclasses.fields(group)
-    ]

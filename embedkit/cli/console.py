@@ -1,10 +1,9 @@
-"""Connect a command to its terminal: standard input, one-line errors, progress and the closing line."""
+"""Connect a command to its terminal: standard input, one-line errors and progress."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import logging
 import os
 import re
@@ -20,7 +19,6 @@ from embedkit.errors import EmbedkitError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from embedkit.cli.options import Common
     from embedkit.data.text.records import RecordReader
 
 
@@ -171,36 +169,6 @@ def _rich_bar() -> Any:
         console=Console(stderr=True),
         transient=True,
     )
-
-
-def report(
-    common: Common, progress: Progress, output: Path, *, rows: int, dimension: int, reader: object
-) -> None:
-    """Close a command that wrote `output`: print a line to standard error, or JSON to standard output."""
-    facts = {
-        "output": readable_name(output),
-        "rows": rows,
-        "dimension": dimension,
-        "seconds": round(progress.seconds, 3),
-        "rows_per_second": round(progress.speed, 1),
-        "blank": getattr(reader, "blank", 0),
-        "skipped": getattr(reader, "skipped", 0),
-    }
-    if common.json:
-        print(json.dumps(facts))
-    elif not common.quiet:
-        speed = f"{progress.seconds:.1f} s ({progress.speed:,.0f} rows/s)"
-        over = passed_over(reader)
-        size = f"{rows:,} row{'s' * (rows != 1)} of {dimension} dimensions"
-        say(f"{size} in {speed} -> {output}{f'; {over}' if over else ''}")
-
-
-def passed_over(reader: object) -> str:
-    """Return the numbers of skipped lines and records as words for the closing line; empty if none were."""
-    blank, skipped = getattr(reader, "blank", 0), getattr(reader, "skipped", 0)
-    parts = [f"{blank:,} blank line{'s' * (blank != 1)}"] if blank else []
-    parts += [f"{skipped:,} unreadable record{'s' * (skipped != 1)}"] if skipped else []
-    return f"{' and '.join(parts)} skipped" if parts else ""
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import typer
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from embedkit.indexing.lexical.operators import LexicalQuery
     from embedkit.indexing.store import Index
 
-_WORDS = "Words"
-
 
 @dataclass(frozen=True)
 class FusionOptions:
     """Options that add words to a search by vectors, or replace vectors by words."""
+
+    panel: ClassVar = "Words"
 
     hybrid: Annotated[
         str | None,
@@ -31,7 +31,6 @@ class FusionOptions:
             help="Search by vectors and words together; WEIGHT is the share of the vectors, from 0 to 1. "
             "[the weight that `index tune` chose, otherwise .7, and .15 for vectors of hash:]",
             show_default=False,
-            rich_help_panel=_WORDS,
         ),
     ] = None
     fusion: Annotated[
@@ -40,12 +39,9 @@ class FusionOptions:
             help="How the rankings by vectors and words are fused: by the weighted sum of their standardised "
             "scores, or by reciprocal ranks. [sum]",
             show_default=False,
-            rich_help_panel=_WORDS,
         ),
     ] = None
-    lexical: Annotated[
-        bool, typer.Option("--lexical", help="Search by words alone (BM25).", rich_help_panel=_WORDS)
-    ] = False
+    lexical: Annotated[bool, typer.Option("--lexical", help="Search by words alone (BM25).")] = False
 
     @property
     def given(self) -> bool:
@@ -71,11 +67,7 @@ class WordOptions(FusionOptions):
 
     explain: Annotated[
         bool,
-        typer.Option(
-            "--explain",
-            help="Name the terms that matched, with their parts of the BM25 score.",
-            rich_help_panel=_WORDS,
-        ),
+        typer.Option("--explain", help="Name the terms that matched, with their parts of the BM25 score."),
     ] = False
     operators: Annotated[
         bool | None,
@@ -83,7 +75,6 @@ class WordOptions(FusionOptions):
             "--operators/--literal",
             help='Whether "exact phrase", +word and -word are operators. [only those in QUERY are]',
             show_default=False,
-            rich_help_panel=_WORDS,
         ),
     ] = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -16,41 +16,32 @@ if TYPE_CHECKING:
     from embedkit.indexing.query import Query
     from embedkit.indexing.store import Index
 
-_HITS = "Hits"
-
 
 @dataclass(frozen=True)
 class Narrowing:
     """Options that select which documents may be hits, and how they are searched."""
 
+    panel: ClassVar = "Hits"
+
     where: Annotated[
         str | None,
         typer.Option(
-            metavar="SQL",
-            help="Search only documents for which this holds: \"lang = 'en' and year > 2020\".",
-            rich_help_panel=_HITS,
+            metavar="SQL", help="Search only documents for which this holds: \"lang = 'en' and year > 2020\"."
         ),
     ] = None
-    min_score: Annotated[
-        float | None, typer.Option(help="Return only hits with at least this score.", rich_help_panel=_HITS)
-    ] = None
+    min_score: Annotated[float | None, typer.Option(help="Return only hits with at least this score.")] = None
     dedupe: Annotated[
         float | None,
         typer.Option(
             metavar="COSINE",
             help="Leave out hits whose cosine to a better hit is at least this, for example .98.",
-            rich_help_panel=_HITS,
         ),
     ] = None
-    exact: Annotated[
-        bool,
-        typer.Option("--exact", help="Compare each query with every stored vector.", rich_help_panel=_HITS),
-    ] = False
+    exact: Annotated[bool, typer.Option("--exact", help="Compare each query with every stored vector.")] = (
+        False
+    )
     oversample: Annotated[
-        int | None,
-        typer.Option(
-            help="Candidates rescored per hit, for kinds that rescore.", min=1, rich_help_panel=_HITS
-        ),
+        int | None, typer.Option(help="Candidates rescored per hit, for kinds that rescore.", min=1)
     ] = None
 
     recall: Annotated[
@@ -59,7 +50,6 @@ class Narrowing:
             metavar="SHARE",
             help="Recall to search at, as `index tune` measured it, for example .95. [as the index "
             "was built]",
-            rich_help_panel=_HITS,
         ),
     ] = None
 

@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, ClassVar
 
 import typer
 
-from embedkit.cli.command import require_text
-from embedkit.cli.completion import complete_indexes, complete_maps, complete_models
+from embedkit.cli.completion import complete_indexes
 from embedkit.errors import UsageError
 from embedkit.version import __version__
-
-if TYPE_CHECKING:
-    from embedkit.data.affine import AffineMap
-    from embedkit.data.identity import Identity
-    from embedkit.data.text.records import TextFormat
-    from embedkit.embedding.encoder import Encoder, EncoderSettings
-
-InputFormat = Literal["text", "jsonl", "csv", "tsv", "parquet", "arrow"]
-Pooling = Literal["mean", "cls", "max", "first-last", "last2", "embedding", "pooler"]
-Files = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="FILE", help="Paths, URLs or -; standard input when piped.", show_default=False),
-]
-DEFAULT_MODEL = "minilm"
 
 
 def print_version(wanted: bool) -> None:
@@ -63,13 +46,14 @@ class Common:
 class ClusterOptions:
     """Options that select a cluster for the work."""
 
+    panel: ClassVar = "Cluster"
+
     cluster: Annotated[
         str | None,
         typer.Option(
             metavar="auto|HOST:PORT",
             help="Spread the work over this Ray cluster; with auto, over the running cluster or "
             "else this machine's processors. All machines must share the folder.",
-            rich_help_panel="Cluster",
         ),
     ] = None
 
@@ -77,166 +61,6 @@ class ClusterOptions:
         """Raise UsageError for the first option in `given`, which cannot be used with a cluster."""
         if self.cluster is not None and given:
             raise UsageError("cannot be used with --cluster", where=given[0], hint=hint)
-
-
-_TEXT, _MODEL = "Text", "Model"
-
-
-@dataclass(frozen=True)
-class TextOptions:
-    """Options that set how text inputs are read."""
-
-    input_format: Annotated[
-        InputFormat | None,
-        typer.Option(help="Format of the inputs [by their names].", rich_help_panel=_TEXT),
-    ] = None
-    id_field: Annotated[
-        str | None, typer.Option(help="Field that holds the id [_id, id].", rich_help_panel=_TEXT)
-    ] = None
-    text_field: Annotated[
-        str | None, typer.Option(help="Field that holds the text [title + text].", rich_help_panel=_TEXT)
-    ] = None
-    on_error: Annotated[
-        Literal["stop", "skip"],
-        typer.Option(help="What to do with a record that cannot be read.", rich_help_panel=_TEXT),
-    ] = "stop"
-
-    def format(self) -> TextFormat:
-        """Return the library's settings."""
-        from embedkit.data.text.records import TextFormat
-
-        return TextFormat(self.input_format, self.id_field, self.text_field, self.on_error)
-
-
-@dataclass(frozen=True)
-class EncoderOptions:
-    """Options that select an encoder, and how it is loaded and run."""
-
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "-m",
-            "--model",
-            help="minilm, a folder, a hub id, or hash:dim=512 [EMBEDKIT_MODEL, minilm].",
-            autocompletion=complete_models,
-            rich_help_panel=_MODEL,
-        ),
-    ] = None
-    transform: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "-t",
-            "--transform",
-            metavar="FILE",
-            help="A map to apply to the vectors; several are chained.",
-            autocompletion=complete_maps,
-            rich_help_panel=_MODEL,
-        ),
-    ] = None
-    pooling: Annotated[
-        Pooling | None,
-        typer.Option(help="How token vectors become one vector [as the model does].", rich_help_panel=_MODEL),
-    ] = None
-    max_length: Annotated[
-        int | None, typer.Option(help="Tokens to read per text.", rich_help_panel=_MODEL)
-    ] = None
-    query_prompt: Annotated[
-        str | None, typer.Option(help="Prompt in front of every query.", rich_help_panel=_MODEL)
-    ] = None
-    document_prompt: Annotated[
-        str | None, typer.Option(help="Prompt in front of every document.", rich_help_panel=_MODEL)
-    ] = None
-    truncate_dim: Annotated[
-        int | None, typer.Option(help="Keep only the first dimensions.", rich_help_panel=_MODEL)
-    ] = None
-    normalize: Annotated[
-        bool | None,
-        typer.Option(
-            "--normalize/--no-normalize",
-            help="Whether vectors have unit length [as the model does].",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None
-    device: Annotated[
-        str | None, typer.Option(help="Device: cpu, cuda, cuda:1, mps.", rich_help_panel=_MODEL)
-    ] = None
-    runtime: Annotated[
-        Literal["auto", "torch", "openvino"], typer.Option(help="Inference runtime.", rich_help_panel=_MODEL)
-    ] = "auto"
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16"],
-        typer.Option(help="Numeric precision of inference.", rich_help_panel=_MODEL),
-    ] = "auto"
-    allow_pickle: Annotated[
-        bool,
-        typer.Option(
-            "--allow-pickle",
-            help="Load weights stored as pickles, which can run code.",
-            rich_help_panel=_MODEL,
-        ),
-    ] = False
-
-    def settings(self) -> EncoderSettings:
-        """Return the library's settings for a command that makes vectors."""
-        from embedkit.embedding.encoder import EncoderSettings
-
-        model = self.model or os.environ.get("EMBEDKIT_MODEL") or DEFAULT_MODEL
-        require_text(model, where="EMBEDKIT_MODEL")
-        return EncoderSettings(**{**self._given(), "model": model})
-
-    def settings_like(self, identity: Identity) -> EncoderSettings:
-        """Return settings for queries to vectors of `identity`: its own settings with the given options, or
-        the given options only if they name a model.
-        """
-        from embedkit.embedding.encoder import EncoderSettings
-        from embedkit.embedding.loading import settings_of
-
-        if self.model is not None:
-            return EncoderSettings(**self._given())
-        return dataclasses.replace(settings_of(identity), **self._given())
-
-    def load(self) -> Encoder:
-        """Load the encoder with its maps."""
-        from embedkit.embedding.encoder import with_maps
-        from embedkit.embedding.loading import load
-
-        return with_maps(load(self.settings()), self.maps())
-
-    def load_for(self, identity: Identity | None, map: AffineMap | None, *, where: str) -> Encoder:
-        """Load the encoder for queries to vectors of `identity`, with the map that is stored with them.
-
-        Raises UsageError if the encoder of the vectors is unknown and no encoder was named.
-        """
-        from embedkit.embedding.encoder import with_maps
-        from embedkit.embedding.loading import load
-
-        if identity is None:
-            if self.model is None:
-                raise UsageError(
-                    "the encoder of these vectors is unknown", where=where, hint="name it with -m"
-                )
-            return self.load()
-        kept = [map] if map is not None else []
-        return with_maps(load(self.settings_like(identity)), self.maps() or kept)
-
-    def maps(self) -> list[AffineMap]:
-        """Load the named maps."""
-        from embedkit.data.affine import AffineMap
-
-        return [AffineMap.load(path) for path in self.transform or []]
-
-    def declared(self) -> Identity | None:
-        """Return the identity of the named encoder, for vectors whose encoder is unknown; None if none is
-        named.
-        """
-        from embedkit.embedding.loading import load
-
-        return load(self.settings()).identity if self.model is not None else None
-
-    def _given(self) -> dict[str, Any]:
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        del values["transform"]
-        return {name: value for name, value in values.items() if value is not None}
 
 
 IndexPath = Annotated[

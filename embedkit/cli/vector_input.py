@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from embedkit.cli.closing import close_rows
 from embedkit.cli.console import Progress
-from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.cli.encoder_options import EncoderOptions
+from embedkit.cli.input_options import Inputs
+from embedkit.cli.options import Common
 
 if TYPE_CHECKING:
     from embedkit.data.text.records import RecordReader
@@ -26,18 +30,17 @@ class VectorInput:
     progress: Progress
     source: RecordReader | VectorSet | VectorFile
 
+    def close(self, output: Path, common: Common) -> None:
+        """Close a command that wrote all the vectors to `output`."""
+        rows, dimension = self.progress.rows, self.meta.dimension
+        close_rows(common, self.progress, output, rows=rows, dimension=dimension, reader=self.source)
+
 
 @contextmanager
 def open_as_vectors(
-    names: list[str],
-    reading: TextOptions,
-    encoding: EncoderOptions,
-    common: Common,
-    *,
-    with_text: bool = True,
-    load: Callable[[], Encoder] | None = None,
+    inputs: Inputs, common: Common, *, with_text: bool = True, load: Callable[[], Encoder] | None = None
 ) -> Iterator[VectorInput]:
-    """Open inputs by name and yield their vectors; text is encoded to the same bits as by `encode`.
+    """Open the named inputs and yield their vectors; text is encoded to the same bits as by `encode`.
 
     `load` returns the encoder to use instead of the encoder that the options name.
     """
@@ -46,7 +49,8 @@ def open_as_vectors(
     from embedkit.data.vectors.shards import SHARD_ROWS
     from embedkit.embedding.encoding import describe, encode_batches, map_batches, require_some
 
-    with open_input(names, reading.format()) as source:
+    encoding = inputs.encoding
+    with open_input(inputs.names, inputs.reading.format()) as source:
         if isinstance(source, RecordReader):
             encoder = (load or encoding.load)()
             meta = describe(encoder, with_text=with_text)

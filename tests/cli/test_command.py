@@ -1,11 +1,14 @@
 """Functions become commands, whatever the version of Python makes of their annotations."""
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
-from embedkit.cli.command import declared
+from embedkit.cli.command import command_app
+from embedkit.cli.option_groups import declared
 
 ARGUMENT = typer.Argument(metavar="FILE")
 
@@ -43,3 +46,44 @@ def test_a_number_that_is_not_finite_is_refused(run, line, value):
     done = run(*line.split(), value)
     option, shown = line.split()[-1], str(float(value))
     assert done == (2, "", f"embedkit: {option}: {shown} is not a finite number\n")
+
+
+@dataclass(frozen=True)
+class Wheels:
+    panel: ClassVar = "Wheels"
+
+    wheels: Annotated[int, typer.Option(help="Number of wheels.")] = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Car:
+    colour: Annotated[str, typer.Option(help="Colour of the car.")]
+    wheels: Wheels
+    names: Annotated[list[str] | None, typer.Argument(help="Names.")] = None
+
+
+def build(*, factory: str = "here", car: Car) -> None:
+    print(factory, car.colour, car.wheels.wheels, car.names)
+
+
+APP = command_app(build, epilog="Example")
+
+
+def test_groups_of_options_hold_groups():
+    done = CliRunner().invoke(APP, ["--colour", "red", "--wheels", "3", "a", "b"])
+    assert (done.exit_code, done.stdout) == (0, "here red 3 ['a', 'b']\n")
+    done = CliRunner().invoke(APP, ["--colour", "red", "--factory", "there"])
+    assert done.stdout == "there red 4 None\n"
+
+
+def test_an_option_of_a_group_without_default_is_required():
+    assert CliRunner().invoke(APP, []).exit_code == 2
+
+
+def test_help_lists_the_options_of_a_group_under_its_panel():
+    lines = [line.split() for line in CliRunner().invoke(APP, ["--help"]).stdout.splitlines()]
+    heads = [line[0] for line in lines if len(line) == 1 and line[0].endswith(":")]
+    assert heads == ["Arguments:", "Options:", "Wheels:"]
+    first = [line[0] for line in lines if line]
+    assert first.index("Wheels:") < first.index("--wheels")
+    assert first.index("Options:") < first.index("--colour") < first.index("Wheels:")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
-from embedkit.cli.doctor import installed, machine, self_test
+from embedkit.cli.doctor import installed, machine_findings, self_test
 
 
 def findings(done):
@@ -110,7 +110,7 @@ def test_models_of_the_hub_are_found_in_its_cache(folder, monkeypatch):
 )
 def test_instructions_are_read_from_the_processor(folder, flags, found, numbers):
     (folder / "cpuinfo").write_text(f"processor\t: 0\nmodel name\t: X\nflags\t\t: {flags}\nbugs\t: spectre\n")
-    said = machine._instructions(machine._flags(Path("cpuinfo")))
+    said = machine_findings._instructions(machine_findings._flags(Path("cpuinfo")))
     assert (said.found, said.advice) == (found, f"models are computed in {numbers}")
 
 
@@ -119,7 +119,7 @@ def test_instructions_are_read_from_the_processor(folder, flags, found, numbers)
     [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 * 2**30, "3.0 GiB"), (5 * 2**40, "5.0 TiB")],
 )
 def test_sizes_are_in_the_unit_that_suits_them(count, words):
-    assert machine.size(count) == words
+    assert machine_findings.size(count) == words
 
 
 def test_a_search_that_finds_another_text_fails_the_self_test(run, monkeypatch):

@@ -4,78 +4,73 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from embedkit.cli.closing import say_passed_over
 from embedkit.cli.command import command_app
-from embedkit.cli.console import input_names, passed_over, relay_warnings, say
+from embedkit.cli.console import relay_warnings
+from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.eval.systems import NoCache, load_cached, load_cached_for
-from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
-from embedkit.cli.plotting import PlotOptions
+from embedkit.cli.input_options import Inputs
+from embedkit.cli.options import Common
+from embedkit.cli.plot_options import PlotOptions
 from embedkit.cli.vector_input import open_as_vectors
 from embedkit.data.names import with_readable_names
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from embedkit.evaluation.dimensions.curves import Choice, CurveProtocol, MeasuredCurves, Point
-    from embedkit.evaluation.dimensions.rules import Rules
+    from embedkit.evaluation.dimensions.curves import Choice, LabelledPairs
+    from embedkit.evaluation.reservoir import Sample
 
 _REDUCE = ("pca", "gaussian", "truncate")
 
 
-def advise(
-    files: Files = None,
+@dataclass(frozen=True)
+class AdviceOptions:
+    """Options that set what is measured, and what the map must keep."""
+
     pairs: Annotated[
         str | None,
         typer.Option(
             metavar="FILE", help="Scored pairs of texts; the Spearman correlation on them then decides."
         ),
-    ] = None,
+    ] = None
     rows: Annotated[
         float | None,
         typer.Option(metavar="N", help="Number of vectors to plan for [the number given]."),
-    ] = None,
+    ] = None
     keep: Annotated[
         float | None,
         typer.Option(help="Share of the measure to keep [.95 of the neighbours, .99 of Spearman]."),
-    ] = None,
-    no_cache: NoCache = False,
-    *,
-    picture: PlotOptions,
-    reading: TextOptions,
-    encoding: EncoderOptions,
-    common: Common,
-) -> None:
+    ] = None
+    no_cache: NoCache = False
+
+    def planned_rows(self) -> int | None:
+        """Return the number of vectors to plan for, if it is given; raises UsageError below 2."""
+        if self.rows is not None and not 2 <= self.rows < 1e18:
+            raise UsageError(f"must be at least 2, got {self.rows:g}", where="--rows")
+        return None if self.rows is None else int(self.rows)
+
+
+def advise(*, advice: AdviceOptions, picture: PlotOptions, inputs: Inputs, common: Common) -> None:
     """Estimate how many dimensions the vectors need, by rules of thumb and by measurement.
 
     Text is encoded first.
     """
-    from embedkit.data.vectors.vector_set import checked
-    from embedkit.evaluation.dimensions.curves import CurveProtocol, label, measure
+    from embedkit.cli.eval.advice_table import advice_facts, advice_lines
+    from embedkit.evaluation.dimensions.curves import CurveProtocol, measure
     from embedkit.evaluation.dimensions.rules import rules_for
-    from embedkit.evaluation.reservoir import draw
 
     relay_warnings(common.quiet)
-    protocol = CurveProtocol(keep=keep, seed=common.seed)
-    planned = _rows(rows)
-    names = input_names(files)
+    protocol = CurveProtocol(keep=advice.keep, seed=common.seed)
+    planned = advice.planned_rows()
+    names = inputs.names
     picture.require(common)
-    gold = _read_pairs(pairs)
-    load = partial(load_cached, encoding, no_cache=no_cache)
-    with open_as_vectors(names, reading, encoding, common, with_text=False, load=load) as vectors:
-        labelled = None
-        if gold is not None:
-            made_by = (vectors.meta.identity, vectors.meta.map)
-            encoder = load_cached_for(encoding, *made_by, where=names[0], no_cache=no_cache)
-            labelled = label(encoder, gold, where=pairs)
-        finite = checked(vectors.batches, vectors.meta.dimension)
-        sample = draw((batch.vectors for batch in finite), protocol.sample, seed=common.seed)
-        if (line := passed_over(vectors.source)) and not common.quiet:
-            say(line)
+    sample, labelled = _sample(advice, inputs, common, protocol.sample)
     if sample.rows < 2:
         raise DataError("needs at least 2 rows to have neighbours, got 1", where=names[0])
     rules = rules_for(planned or sample.rows)
@@ -84,18 +79,36 @@ def advise(
         from embedkit.evaluation.plots import dimensions as plot
 
         picture.write(lambda: plot.draw(measured, protocol.k), title=plot.TITLE)
-    following = _command(measured.choice, names, encoding)
+    following = _command(measured.choice, names, inputs.encoding)
     if common.json:
-        print(json.dumps(with_readable_names(_facts(rules, measured, protocol, sample.rows, following))))
+        facts = advice_facts(rules, measured, protocol, sample.rows, following)
+        print(json.dumps(with_readable_names(facts)))
     else:
-        for line in _lines(rules, measured, protocol, following):
+        for line in advice_lines(rules, measured, protocol, following):
             print(line)
 
 
-def _rows(rows: float | None) -> int | None:
-    if rows is not None and not 2 <= rows < 1e18:
-        raise UsageError(f"must be at least 2, got {rows:g}", where="--rows")
-    return None if rows is None else int(rows)
+def _sample(
+    advice: AdviceOptions, inputs: Inputs, common: Common, rows: int
+) -> tuple[Sample, LabelledPairs | None]:
+    """Draw rows of the vectors, and encode the scored pairs as the vectors were, if there are any."""
+    from embedkit.data.vectors.vector_set import checked
+    from embedkit.evaluation.dimensions.curves import label
+    from embedkit.evaluation.reservoir import draw
+
+    gold, encoding = _read_pairs(advice.pairs), inputs.encoding
+    load = partial(load_cached, encoding, no_cache=advice.no_cache)
+    with open_as_vectors(inputs, common, with_text=False, load=load) as vectors:
+        labelled = None
+        if gold is not None:
+            made_by = (vectors.meta.identity, vectors.meta.map)
+            where = inputs.names[0]
+            encoder = load_cached_for(encoding, *made_by, where=where, no_cache=advice.no_cache)
+            labelled = label(encoder, gold, where=advice.pairs)
+        finite = checked(vectors.batches, vectors.meta.dimension)
+        sample = draw((batch.vectors for batch in finite), rows, seed=common.seed)
+        say_passed_over(vectors.source, common)
+    return sample, labelled
 
 
 def _read_pairs(name: str | None) -> Any:
@@ -120,75 +133,6 @@ def _command(choice: Choice | None, names: list[str], encoding: EncoderOptions) 
     words += ["-m", encoding.model] if encoding.model else []
     words += [word for path in encoding.transform or [] for word in ("-t", str(path))]
     return shlex.join([*words, "-o", f"{point.method}-{point.dim}.safetensors"])
-
-
-def _facts(
-    rules: Rules, measured: MeasuredCurves, protocol: CurveProtocol, rows: int, following: str | None
-) -> dict[str, Any]:
-    choice = measured.choice
-    said = {**choice.point._asdict(), "spec": choice.spec, "reason": choice.reason} if choice else None
-    return {
-        "rules": asdict(rules),
-        "rows": rows,
-        "protocol": asdict(protocol),
-        "fitted": measured.fitted,
-        "measured": measured.measured,
-        "queries": measured.queries,
-        "full": {"overlap": 1.0, "spearman": measured.full_spearman},
-        "curves": [point._asdict() for point in measured.points],
-        "recommended": said,
-        "next": following,
-    }
-
-
-def _lines(
-    rules: Rules, measured: MeasuredCurves, protocol: CurveProtocol, following: str | None
-) -> Iterator[str]:
-    """Yield the page that people read, no line longer than 100 columns."""
-    widest = max(point.dim for point in measured.points)
-    near = f"{rules.distortion:.0%}"
-    yield f"Rules of thumb for {rules.rows:,} vectors"
-    yield f"  {rules.lemma:>7,}  Johnson-Lindenstrauss, 24 ln N / eps^2: every squared distance within {near}"
-    yield f"  {rules.lemma_sharper:>7,}  the same, by the sharper bound of scikit-learn"
-    yield f"  {rules.entropy:>7,}  entropy, 8.31 ln N: an order of magnitude, not a distance guarantee"
-    if rules.lemma_sharper > widest:
-        yield f"The lemma requires more than the {widest} dimensions of these vectors, so it gives no help."
-    yield ""
-    yield f"Measured: % of the {protocol.k} nearest neighbours by the full vectors that are kept"
-    held_out = f"{measured.queries:,} held-out rows among {measured.measured:,}"
-    yield f"({held_out}; fitted on {measured.fitted:,} others)"
-    yield from _table(measured.points, "overlap")
-    if measured.full_spearman is not None:
-        yield ""
-        yield f"Spearman x 100 on the pairs; full vectors: {100 * measured.full_spearman:.2f}"
-        yield from _table(measured.points, "spearman")
-    yield ""
-    yield "svd: principal axes about the origin, pca: about the mean. Whitening moves neighbours on purpose:"
-    yield "judge it with --pairs. int8 (of svd) and sign are codes of 1/4 and 1/32 of the bytes, searched"
-    yield "without rescoring by full vectors."
-    yield ""
-    yield from _recommendation(measured.choice, following)
-
-
-def _table(points: list[Point], name: str) -> Iterator[str]:
-    """Yield a row a number of dimensions and a column a method; codes come with bytes of their own."""
-    methods = list(dict.fromkeys(point.method for point in points))
-    values = {(point.method, point.dim): point for point in points}
-    yield f"{'dims':>5} {'bytes':>6}  " + " ".join(f"{method:>9}" for method in methods)
-    for dim in sorted({point.dim for point in points}):
-        cells = [values.get((method, dim)) for method in methods]
-        shown = [f"{100 * getattr(cell, name):9.1f}" if cell else f"{'':>9}" for cell in cells]
-        yield f"{dim:>5} {4 * dim:>6,}  {' '.join(shown)}".rstrip()
-
-
-def _recommendation(choice: Choice | None, following: str | None) -> Iterator[str]:
-    if choice is None:
-        yield "Recommended: the full vectors; no map to fewer dimensions keeps enough (lower --keep)."
-        return
-    point = choice.point
-    yield f"Recommended: {point.method} to {point.dim} dimensions,"
-    yield f"  {choice.reason}."
-    yield f"Next: {following}"
 
 
 app = command_app(advise, epilog="Example: embedkit advise docs.vec --pairs sts.tsv --rows 5e6")

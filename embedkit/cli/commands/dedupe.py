@@ -10,14 +10,15 @@ from typing import Annotated
 import typer
 
 from embedkit.cli.command import command_app
-from embedkit.cli.console import input_names, relay_warnings, say
-from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
+from embedkit.cli.console import relay_warnings, say
+from embedkit.cli.input_options import Inputs
+from embedkit.cli.options import Common
 from embedkit.cli.output import free_names
 from embedkit.cli.vector_input import open_as_vectors
 
 
 def dedupe(
-    files: Files = None,
+    *,
     threshold: Annotated[
         float, typer.Option(metavar="COSINE", help="Least cosine of near-duplicates.")
     ] = 0.98,
@@ -27,9 +28,7 @@ def dedupe(
             "--exact", help="Compare all pairs instead of skipping those that bounds show to be far apart."
         ),
     ] = False,
-    *,
-    reading: TextOptions,
-    encoding: EncoderOptions,
+    inputs: Inputs,
     common: Common,
 ) -> None:
     """Find near-duplicates: documents that are similar enough to an earlier one.
@@ -44,9 +43,8 @@ def dedupe(
 
     relay_warnings(common.quiet)
     require_cosine(threshold)
-    names = input_names(files)
     with tempfile.TemporaryDirectory(prefix="embedkit-") as folder:
-        with open_as_vectors(names, reading, encoding, common) as vectors:
+        with open_as_vectors(inputs, common) as vectors:
             meta = vectors.meta.decoded()
             index = build_index(Path(folder) / "corpus.idx", meta, vectors.batches, lexical=None)
         found = 0

@@ -43,11 +43,12 @@ def doctor(
 
 def examine(*, full: bool = False) -> list[Finding]:
     """Look at everything, in the order in which it is told."""
-    from embedkit.cli.doctor import installed, machine, self_test
+    from embedkit.cli.doctor import installed, machine_findings, self_test
 
     parts = [
-        installed.program, self_test.telemetry, installed.packages, installed.extras, machine.machine,
-        machine.cache, installed.models, self_test.quick, *([self_test.full] if full else []),
+        installed.program, self_test.telemetry, installed.packages, installed.extras,
+        machine_findings.machine, machine_findings.cache, installed.models, self_test.quick,
+        *([self_test.full] if full else []),
     ]  # fmt: skip
     return [finding for part in parts for finding in part()]
 

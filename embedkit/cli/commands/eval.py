@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from embedkit.cli.command import CONTEXT, GroupedHelp, spread
+from embedkit.cli.command import CONTEXT, GroupedHelp
 from embedkit.cli.commands.eval_geometry import geometry
 from embedkit.cli.commands.eval_index import index
 from embedkit.cli.commands.eval_labels import labels
 from embedkit.cli.commands.eval_retrieval import retrieval
 from embedkit.cli.commands.eval_sts import sts
+from embedkit.cli.option_groups import spread
 
 EPILOG = "Example: embedkit eval sts sts-dev.tsv -m minilm --compare whiten.safetensors"
 GEOMETRY_EPILOG = "Example: embedkit eval geometry docs.vec --plot map.png --colour lang"

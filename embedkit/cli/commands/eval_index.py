@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from embedkit.cli.console import relay_warnings
-from embedkit.cli.eval.protocol import Facts, interval_facts
-from embedkit.cli.figures import print_facts, print_table
-from embedkit.cli.index.queries import Queries, asked_queries
-from embedkit.cli.options import Common, EncoderOptions, IndexPath, TextOptions
-from embedkit.cli.plotting import PlotOptions
+from embedkit.cli.eval.index_table import index_protocol, point_facts, print_points
+from embedkit.cli.figures import print_facts
+from embedkit.cli.index.query_options import Queries, asked_queries
+from embedkit.cli.input_options import TextEncoding
+from embedkit.cli.options import Common, IndexPath
+from embedkit.cli.plot_options import PlotOptions
 from embedkit.data.names import with_readable_names
-from embedkit.evaluation.index.tuning import QuerySet
-
-if TYPE_CHECKING:
-    from embedkit.evaluation.bootstrap import Estimate
-    from embedkit.evaluation.index.recall import MeasuredPoint
-    from embedkit.indexing.store import Index
-
-TIMES = "per query: median and 95th percentile of 200 single queries; queries/s: all in one batch"
 
 
 def index(
@@ -31,8 +23,7 @@ def index(
     k: Annotated[int, typer.Option("-k", help="Number of hits at which recall is measured.", min=1)] = 10,
     *,
     picture: PlotOptions,
-    reading: TextOptions,
-    encoding: EncoderOptions,
+    texts: TextEncoding,
     common: Common,
 ) -> None:
     """Measure recall against exact search, latency and queries a second, setting by setting; changes
@@ -47,78 +38,17 @@ def index(
     relay_warnings(common.quiet)
     picture.require(common)
     opened = Index.open(path)
-    asked = asked_queries(opened, queries, reading, encoding, common.seed)
+    asked = asked_queries(opened, queries, texts.reading, texts.encoding, common.seed)
     truth = find_truth(asked.vectors, stored(opened), k, asked.copies)
     exact = measure_exact(opened, truth, seed=common.seed)
     points = list(curve(opened, truth, seed=common.seed))
     picture.write(lambda: draw(points, exact, truth.k, f"{path.name}: {opened.kind}"), title=TITLE)
-    protocol = _protocol(opened, path, asked, truth.k, common.seed)
+    protocol = index_protocol(opened, path, asked, truth.k, common.seed)
     if common.json:
-        results = [_facts(each, exact, truth.k) for each in (*points, exact)]
+        results = [point_facts(each, exact, truth.k) for each in (*points, exact)]
         facts = {"index": str(path), "k": truth.k, "results": results, "protocol": protocol}
         print(json.dumps(with_readable_names(facts)))
         return
-    heads = [
-        "setting",
-        "recall@1",
-        "95 %",
-        f"recall@{truth.k}",
-        "95 %",
-        "per query",
-        "p95",
-        "queries/s",
-        "ratio",
-    ]
-    print_table(heads, [_cells(each, exact) for each in (*points, exact)])
+    print_points(points, exact, truth.k)
     print()
     print_facts(protocol)
-
-
-def _cells(each: MeasuredPoint, exact: MeasuredPoint) -> list[str]:
-    times = [f"{each.milliseconds:.3g} ms", f"{each.p95:.3g} ms", f"{each.queries_a_second:,.0f}"]
-    ratio = f"{each.queries_a_second / exact.queries_a_second:.2f}"
-    return [setting_of(each, exact), *_share(each.first), *_share(each.recall), *times, ratio]
-
-
-def setting_of(each: MeasuredPoint, exact: MeasuredPoint) -> str:
-    """Return words for a setting: exact search has none, nor has a kind without settings for search."""
-    words = ",".join(f"{name}={value}" for name, value in each.settings.items())
-    return "exact search" if each is exact else words or "as it is"
-
-
-def _share(figure: Estimate) -> list[str]:
-    return [f"{figure.value:.4f}", f"{figure.low:.3f} to {figure.high:.3f}"]
-
-
-def _facts(each: MeasuredPoint, exact: MeasuredPoint, k: int) -> dict[str, Any]:
-    """Return one setting as JSON values: recall as a share of 1 with its interval, milliseconds, queries a
-    second.
-    """
-    shares = {"recall@1": each.first, f"recall@{k}": each.recall}
-    facts: dict[str, Any] = {"setting": setting_of(each, exact), "settings": dict(each.settings)}
-    facts |= {
-        name: {key: round(x, 6) for key, x in share._asdict().items()} for name, share in shares.items()
-    }
-    facts |= {"milliseconds": round(each.milliseconds, 4), "p95": round(each.p95, 4)}
-    rate = each.queries_a_second
-    return facts | {"queries_a_second": round(rate, 1), "ratio": round(rate / exact.queries_a_second, 4)}
-
-
-def _protocol(opened: Index, path: Path, asked: QuerySet, k: int, seed: int) -> Facts:
-    import os
-    from importlib.metadata import version
-
-    import faiss
-
-    told = (
-        f"{path} ({opened.kind}, {opened.metric}, {opened.rows:,} documents, {opened.dimension} dimensions)"
-    )
-    threads = f"{faiss.omp_get_max_threads()} threads on {os.cpu_count()} processors"
-    facts = {"index": told, "queries": f"{len(asked.vectors):,} from {asked.source}"}
-    facts |= {"truth": f"the {k:,} nearest by exact search of the stored vectors; equal scores count as one"}
-    if asked.copies is not None:
-        facts |= {"recall@1": "for queries made from documents: of the source document"}
-    facts |= {"ratio": "to `search --exact` of this index, which decodes its codes"}
-    facts |= {"times": f"{TIMES}; {threads}"} | interval_facts(1000, seed, over="queries")
-    versions = ", ".join(f"{name} {version(name)}" for name in ("embedkit", "numpy", "faiss-cpu"))
-    return facts | {"versions": versions}

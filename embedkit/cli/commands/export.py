@@ -10,7 +10,8 @@ import typer
 
 from embedkit.cli.command import command_app
 from embedkit.cli.console import relay_warnings, say
-from embedkit.cli.options import Common, EncoderOptions
+from embedkit.cli.encoder_options import EncoderOptions
+from embedkit.cli.options import Common
 from embedkit.data.names import readable_name
 from embedkit.errors import UsageError
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from embedkit import spec
 from embedkit.cli.command import command_app
 from embedkit.cli.completion import complete_kinds
-from embedkit.cli.maps.fit import MapOutput, fit_to
-from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions
-
-if TYPE_CHECKING:
-    pass
+from embedkit.cli.input_options import Inputs
+from embedkit.cli.maps.fit_map import MapOutput, fit_to
+from embedkit.cli.options import ClusterOptions, Common
 
 
 def fit(
@@ -25,8 +23,8 @@ def fit(
             autocompletion=complete_kinds("transform"),
         ),
     ],
-    files: Files = None,
-    output: MapOutput = ...,  # type: ignore[assignment]
+    *,
+    output: MapOutput,
     target: Annotated[
         str | None,
         typer.Option(
@@ -36,15 +34,12 @@ def fit(
             "target.",
         ),
     ] = None,
-    *,
     clustering: ClusterOptions,
-    reading: TextOptions,
-    encoding: EncoderOptions,
+    inputs: Inputs,
     common: Common,
 ) -> None:
     """Fit a map of any kind on vectors, or on text, which is encoded first."""
-    cluster = clustering.cluster
-    fit_to(output, kind, files, reading, encoding, common, target=target, cluster=cluster)
+    fit_to(output, kind, inputs, common, target=target, cluster=clustering.cluster)
 
 
 app = command_app(

@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
 
-from embedkit.cli.command import CONTEXT, GroupedHelp, spread
+from embedkit.cli.closing import close_rows
+from embedkit.cli.command import CONTEXT, GroupedHelp
 from embedkit.cli.commands import index_edit
 from embedkit.cli.commands.index_plan import PLAN_EPILOG, plan
 from embedkit.cli.commands.index_tune import TUNE_EPILOG, tune
-from embedkit.cli.completion import complete_kinds
-from embedkit.cli.console import input_names, relay_warnings, report, say
-from embedkit.cli.index.plan import WishOptions
+from embedkit.cli.console import relay_warnings, say
+from embedkit.cli.index.build_options import NewIndex, PlanningOptions
+from embedkit.cli.input_options import Inputs
 from embedkit.cli.lexical_options import LexicalOptions
-from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, IndexPath, TextOptions
+from embedkit.cli.option_groups import spread
+from embedkit.cli.options import ClusterOptions, Common, IndexPath
 from embedkit.cli.vector_input import open_as_vectors
 from embedkit.errors import UnknownNameError
-from embedkit.spec import kinds
+
+if TYPE_CHECKING:
+    from embedkit.indexing.lexical.settings import LexicalSettings
 
 EPILOG = 'Example: embedkit index docs.jsonl -o docs.idx, then embedkit search docs.idx "a question"'
 
@@ -44,36 +48,12 @@ class BuildByDefault(TyperGroup):
 
 
 def build(
-    files: Files = None,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the new index.")
-    ] = ...,  # type: ignore[assignment]
-    kind: Annotated[
-        str | None,
-        typer.Option(
-            help=f"How vectors are kept and searched: {', '.join(kinds('index'))}, and settings such as "
-            "binary:oversample=8,rescore=float16. [default: flat; for a set of codes, their own]",
-            show_default=False,
-            autocompletion=complete_kinds("index"),
-        ),
-    ] = None,
-    metric: Annotated[Literal["cosine", "dot"], typer.Option(help="Similarity measure.")] = "cosine",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan for these inputs and write nothing.")
-    ] = False,
-    queries: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Typical queries on which --recall is measured. [drawn from the documents]",
-        ),
-    ] = None,
     *,
-    wishing: WishOptions,
+    target: NewIndex,
+    planning: PlanningOptions,
     words: LexicalOptions,
     clustering: ClusterOptions,
-    reading: TextOptions,
-    encoding: EncoderOptions,
+    inputs: Inputs,
     common: Common,
 ) -> None:
     """Build an index from text, which is encoded first, or from vectors.
@@ -81,39 +61,46 @@ def build(
     With a recall, memory or latency to keep, the kind is chosen as `index plan` does; a recall is measured
     once the index is there.
     """
-    from embedkit.cli.index import build as index_build
     from embedkit.data.atomic import refuse_existing
-    from embedkit.data.vectors.vector_set import VectorSet
-    from embedkit.indexing.building import build_index, takes_codes
     from embedkit.indexing.manifest import MANIFEST
 
     relay_warnings(common.quiet)
-    names, lexical = input_names(files), words.settings()
-    index_build.require_queries(queries, wishing)
-    if dry_run:
-        index_build.dry_run(names, kind, wishing, reading, encoding, common)
+    lexical = words.settings()
+    planning.require_queries()
+    if planning.dry_run:
+        from embedkit.cli.index.planned_build import dry_run
+
+        dry_run(target, planning.wishing, inputs, common)
         return
-    refuse_existing(output, force=common.force, marker=MANIFEST)
+    refuse_existing(target.output, force=common.force, marker=MANIFEST)
+    wishing = planning.wishing.given
     if clustering.cluster is not None:
         from embedkit.cli.cluster import build_spread
 
-        clustering.refuse(*["--recall, --max-memory and --latency"] * wishing.given, hint="name a --kind")
-        build_spread(clustering.cluster, names, output, kind, metric, lexical, reading, encoding, common)
-        return
-    if wishing.given:
-        index_build.build_planned(
-            output, names, kind, metric, wishing, queries, lexical, reading, encoding, common
-        )
-        return
-    with open_as_vectors(names, reading, encoding, common) as vectors:
+        clustering.refuse(*["--recall, --max-memory and --latency"] * wishing, hint="name a --kind")
+        build_spread(clustering.cluster, target, lexical, inputs, common)
+    elif wishing:
+        from embedkit.cli.index.planned_build import build_planned
+
+        build_planned(target, planning, lexical, inputs, common)
+    else:
+        _build(target, lexical, inputs, common)
+
+
+def _build(target: NewIndex, lexical: LexicalSettings | None, inputs: Inputs, common: Common) -> None:
+    from embedkit.data.vectors.vector_set import VectorSet
+    from embedkit.indexing.building import build_index, takes_codes
+
+    with open_as_vectors(inputs, common) as vectors:
         source, batches, coded = vectors.source, vectors.batches, False
-        if isinstance(source, VectorSet) and takes_codes(vectors.meta, kind, metric):
+        if isinstance(source, VectorSet) and takes_codes(vectors.meta, target.kind, target.metric):
             batches, coded = vectors.progress.track(source.coded_batches()), True
         index = build_index(
-            output, vectors.meta, batches, kind=kind, metric=metric, coded=coded, lexical=lexical
-        )
+            target.output, vectors.meta, batches,
+            kind=target.kind, metric=target.metric, coded=coded, lexical=lexical,
+        )  # fmt: skip
         rows, dimension = index.rows, index.dimension
-        report(common, vectors.progress, output, rows=rows, dimension=dimension, reader=vectors.source)
+        close_rows(common, vectors.progress, target.output, rows=rows, dimension=dimension, reader=source)
 
 
 def info(

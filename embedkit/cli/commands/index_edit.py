@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from embedkit.cli.console import input_names, passed_over, relay_warnings, say
+from embedkit.cli.closing import after_semicolon, passed_over, skipped_counts
+from embedkit.cli.console import relay_warnings
+from embedkit.cli.index.change_line import close_change, documents
+from embedkit.cli.input_options import Inputs
 from embedkit.cli.lexical_options import LexicalSpec, parse_lexical
-from embedkit.cli.options import Common, EncoderOptions, Files, IndexPath, TextOptions
+from embedkit.cli.options import Common, IndexPath
 from embedkit.cli.output import printable
 from embedkit.cli.vector_input import open_as_vectors
-from embedkit.data.names import readable_name
 from embedkit.errors import UsageError
-
-if TYPE_CHECKING:
-    from embedkit.indexing.store import Index
 
 
 def add(
     path: IndexPath,
-    files: Files = None,
     *,
-    reading: TextOptions,
-    encoding: EncoderOptions,
+    inputs: Inputs,
     common: Common,
 ) -> None:
     """Add documents, encoded as the index's own; one whose id is there already replaces it.
@@ -39,26 +36,26 @@ def add(
     from embedkit.indexing.store import Index
 
     relay_warnings(common.quiet)
-    names, index = input_names(files), Index.open(path)
+    index = Index.open(path)
 
     def load() -> Any:
-        return encoding.load_for(index.identity, index.map, where=str(path))
+        return inputs.encoding.load_for(index.identity, index.map, where=str(path))
 
-    with open_as_vectors(names, reading, encoding, common, load=load) as vectors:
+    with open_as_vectors(inputs, common, load=load) as vectors:
         source, batches, coded = vectors.source, vectors.batches, False
         if isinstance(source, VectorSet) and adds_codes(index, vectors.meta):
             batches, coded = vectors.progress.track(source.coded_batches()), True
         numbering = source.number_from if isinstance(source, RecordReader) else None
         done = add(path, vectors.meta, batches, coded=coded, number_from=numbering)
         first = source.first_number if isinstance(source, RecordReader) else None
-        facts = {"added": done.added, "replaced": done.replaced, **_passed_over(source)}
-        words = f"{_documents(done.added)} added"
+        facts = {"added": done.added, "replaced": done.replaced, **skipped_counts(source)}
+        words = f"{documents(done.added)} added"
         if first is not None:
             facts["first_number"] = first
             words += f" (numbered from {first} on)"
         words += f", {done.replaced:,} replaced one of the same id"
-        over = passed_over(source)
-        _report(common, path, done.after, facts, f"{words}{f'; {over}' if over else ''}")
+        words += after_semicolon(passed_over(source))
+        close_change(common, path, done.after, facts, words)
 
 
 def delete(
@@ -78,11 +75,11 @@ def delete(
     if not wanted:
         raise UsageError("no ids were given", hint="name them, or give a file of ids with --ids")
     done = delete(path, wanted)
-    words = f"{_documents(done.deleted)} deleted"
+    words = f"{documents(done.deleted)} deleted"
     if done.missing:
         words += f", {len(done.missing):,} not there ({', '.join(map(printable, done.missing[:3]))}"
         words += ", ...)" if len(done.missing) > 3 else ")"
-    _report(common, path, done.after, {"deleted": done.deleted, "missing": len(done.missing)}, words)
+    close_change(common, path, done.after, {"deleted": done.deleted, "missing": len(done.missing)}, words)
 
 
 def compact(path: IndexPath, lexical: LexicalSpec = None, *, common: Common) -> None:
@@ -101,7 +98,7 @@ def compact(path: IndexPath, lexical: LexicalSpec = None, *, common: Common) -> 
     index = compact(path, settings)
     facts = {"segments_before": segments, "segments": len(index.segments), "dropped": gone}
     words = f"{segments} segment{'s' * (segments != 1)} made {len(index.segments)}"
-    _report(common, path, index, facts, f"{words}, {_documents(gone)} dropped")
+    close_change(common, path, index, facts, f"{words}, {documents(gone)} dropped")
 
 
 def merge(
@@ -123,7 +120,7 @@ def merge(
     refuse_existing(output, force=common.force, marker=MANIFEST)
     index = merge(paths, output, replaces=replace)
     facts = {"merged": len(paths), "replaced": index.stored_rows - index.rows}
-    _report(common, output, index, facts, f"{len(paths)} indexes merged")
+    close_change(common, output, index, facts, f"{len(paths)} indexes merged")
 
 
 def _read_ids(name: str) -> list[str]:
@@ -132,24 +129,6 @@ def _read_ids(name: str) -> list[str]:
 
     with open_text([name], TextFormat("text")) as reader:
         return [record.text for record in reader]
-
-
-def _report(common: Common, path: Path, index: Index, facts: dict[str, Any], words: str) -> None:
-    """Close a command that changed an index: a line on standard error, or JSON on standard output."""
-    if common.json:
-        import orjson
-
-        print(orjson.dumps({"output": readable_name(path), **facts, "documents": index.rows}).decode())
-    elif not common.quiet:
-        say(f"{words} -> {path}, {_documents(index.rows)}")
-
-
-def _passed_over(reader: object) -> dict[str, int]:
-    return {"blank": getattr(reader, "blank", 0), "skipped": getattr(reader, "skipped", 0)}
-
-
-def _documents(count: int) -> str:
-    return f"{count:,} document{'s' * (count != 1)}"
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (add, delete, compact, merge)

@@ -1,28 +1,21 @@
-"""`embedkit index plan`: which index to build, on paper; and building by such a plan, then measuring it."""
+"""`embedkit index plan`: which index to build, on paper."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from embedkit.cli.completion import complete_kinds
 from embedkit.cli.console import relay_warnings
-from embedkit.cli.index.machines import FleetOptions, fleet_facts, print_fleet
-from embedkit.cli.index.plan import (
-    WishOptions,
-    planned,
-    planned_process_bytes,
-    show_plan,
-)
+from embedkit.cli.index.fleet_table import FleetOptions, fleet_facts, print_fleet
+from embedkit.cli.index.plan_table import planned, planned_process_bytes, show_plan
+from embedkit.cli.index.wish_options import WishOptions
 from embedkit.cli.options import Common
 from embedkit.cli.quantities import read_count
 
 PLAN_EPILOG = "Example: embedkit index plan --rows 1e6 --dim 384 --max-memory 2GB --recall .95"
-
-if TYPE_CHECKING:
-    pass
 
 
 def plan(

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from embedkit.cli.command import command_app
-from embedkit.cli.info.show import _print, _sentence
+from embedkit.cli.info.show import fit_sentence, print_details
 from embedkit.cli.options import Common
 from embedkit.data.names import readable_name
-
-if TYPE_CHECKING:
-    pass
 
 
 def info(
@@ -36,19 +33,19 @@ def info(
 
     things = [read_thing(Path(name), name)._replace(name=readable_name(name)) for name in names]
     if len(things) == 1:
-        _print(things[0].facts, as_json=common.json)
+        print_details(things[0].facts, as_json=common.json)
         return
     fits = [fit(one, other) for one, other in combinations(things, 2)]
     named = {thing.name: thing.facts for thing in things}
     if common.json:
-        _print({"things": named, "fits": [each.to_json() for each in fits]}, as_json=True)
+        print_details({"things": named, "fits": [each.to_json() for each in fits]}, as_json=True)
         return
     for name, facts in named.items():
         print(f"{name}\n")
-        _print(facts, as_json=False)
+        print_details(facts, as_json=False)
         print()
     for each in fits:
-        print(_sentence(each))
+        print(fit_sentence(each))
 
 
 app = command_app(info, epilog="Examples: embedkit info docs.idx; embedkit info docs.vec whiten.safetensors")

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from embedkit.cli.closing import close_rows
 from embedkit.cli.command import command_app
-from embedkit.cli.console import Progress, relay_warnings, report
+from embedkit.cli.console import Progress, relay_warnings
 from embedkit.cli.options import Common
 
 
@@ -32,7 +33,7 @@ def merge(
     opened = [VectorSet.open(path) for path in sets]
     with Progress(common.quiet, total=sum(one.rows for one in opened)) as progress:
         merged = slices.merge(opened, output, progress.add)
-    report(common, progress, output, rows=merged.rows, dimension=merged.meta.dimension, reader=None)
+    close_rows(common, progress, output, rows=merged.rows, dimension=merged.meta.dimension, reader=None)
 
 
 app = command_app(merge, epilog="Example: embedkit merge a.vec b.vec -o docs.vec")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from embedkit.cli.closing import close
 from embedkit.cli.command import command_app
-from embedkit.cli.console import input_names, say
+from embedkit.cli.console import input_names
 from embedkit.cli.options import Common
 from embedkit.data.names import readable_name
 from embedkit.errors import UsageError
@@ -43,10 +43,8 @@ def report(
     refuse_existing(output, force=common.force)
     documents = [(name, _content(name)) for name in input_names(files)]
     write_whole(output, page.report(documents, title).encode())
-    if common.json:
-        print(json.dumps({"output": readable_name(output), "evaluations": len(documents)}))
-    elif not common.quiet:
-        say(f"{len(documents)} evaluation{'s' * (len(documents) != 1)} -> {output}")
+    facts = {"output": readable_name(output), "evaluations": len(documents)}
+    close(common, facts, f"{len(documents)} evaluation{'s' * (len(documents) != 1)} -> {output}")
 
 
 def _content(name: str) -> bytes:

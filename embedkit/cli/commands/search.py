@@ -2,104 +2,87 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from embedkit.cli.answering import answer, columns_of
 from embedkit.cli.command import TakesText, command_app
 from embedkit.cli.completion import complete_indexes
 from embedkit.cli.console import input_names, relay_warnings
-from embedkit.cli.fusion_options import WordOptions
+from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.hit_options import Narrowing, stored_vector
-from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, TextOptions, named
+from embedkit.cli.input_options import TextEncoding, TextOptions
+from embedkit.cli.options import Common
 from embedkit.cli.output import Answer, write_hits
-from embedkit.cli.searching import answer, columns_of
-from embedkit.errors import DataError, UsageError
+from embedkit.cli.question_options import HitFormat, QuestionOptions, SearchSettings
+from embedkit.errors import DataError
 
 if TYPE_CHECKING:
     from embedkit.data.text.records import Record, TextFormat
     from embedkit.embedding.encoder import Encoder
+    from embedkit.indexing.lexical.fusion import Fusion
     from embedkit.indexing.store import Index
-
-
-HitFormat = Literal["table", "jsonl", "tsv", "trec", "ids"]
 
 
 def search(
     index: Annotated[
         Path, typer.Argument(metavar="INDEX", help="An index folder.", autocompletion=complete_indexes)
     ],
-    query: Annotated[
-        str | None, typer.Argument(metavar="QUERY", help="One query; always text, never a file name.")
-    ] = None,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-i", "--input", metavar="FILE", help="File of queries: one per line, or JSONL with ids."
-        ),
-    ] = None,
-    k: Annotated[int, typer.Option("-k", help="Hits per query.", min=1)] = 10,
-    more_like: Annotated[
-        str | None,
-        typer.Option(
-            "--more-like", metavar="ID", help="Find the documents nearest to this document of the index."
-        ),
-    ] = None,
-    format: Annotated[
-        HitFormat | None,
-        typer.Option("--format", help="[default: table on a terminal, else jsonl]", show_default=False),
-    ] = None,
     *,
-    words: WordOptions,
-    narrowing: Narrowing,
-    clustering: ClusterOptions,
-    reading: TextOptions,
-    encoding: EncoderOptions,
+    questions: QuestionOptions,
+    settings: SearchSettings,
+    texts: TextEncoding,
     common: Common,
 ) -> None:
     """Find the documents that answer one query or many: by vectors, by words, or by both."""
-    from embedkit.cli.cluster import spread_indexes
-    from embedkit.data.text.records import Record
-    from embedkit.indexing.query import hits
     from embedkit.indexing.store import Index
 
     relay_warnings(common.quiet)
-    if query is not None and inputs:
-        raise UsageError("a question and -i were both given", hint="give one of them")
-    if more_like is not None and (query is not None or inputs):
-        raise UsageError("a question and --more-like were both given", hint="give one of them")
-    if more_like is not None and words.given:
-        raise UsageError("compares vectors", where="--more-like", hint="drop --hybrid and --lexical")
-    if query is not None and not query.strip():
-        raise UsageError("the question is empty", where="QUERY")
-    alone = {"QUERY": query, "--more-like": more_like, "--exact": narrowing.exact}
-    clustering.refuse(*named(alone), hint="many questions, with -i FILE, are spread")
-    words.refuse_others(vectors=narrowing.of_vectors() + ["-m and -t"] * (encoding != EncoderOptions()))
+    questions.check(words=settings.words.given)
+    settings.check(questions, texts.encoding)
     opened = Index.open(index)
-    fusion, opened = words.chosen(opened), narrowing.tuned(opened, k)
-    chosen = format or ("jsonl" if common.json or not sys.stdout.isatty() else "table")
-    if more_like is not None:
-        row, vector = stored_vector(opened, more_like)
-        found = hits(opened, vector, narrowing.query(opened, k, but=row), columns_of(chosen))
-        write_hits([Answer(more_like, more_like, found[0])], chosen, named=False)
-        return
-    spreading = spread_indexes(clustering.cluster, [opened])
-    with spreading as (opened,), ThreadPoolExecutor(2) as pool:  # the index is opened while the encoder is
-        beside = [pool.submit(opened.warm)] if clustering.cluster is None else []
-        encoder = None if words.lexical else _encoder(opened, encoding, pool, beside)
-        asked = narrowing.query(opened, k, fusion=fusion, explain=words.explain)
-        if query is not None:
-            questions = iter([[Record("1", query, {})]])
-        else:
-            questions = _questions(input_names(inputs), reading.format())
-        read = words.reader(opened, typed=query is not None)
+    fusion, opened = settings.words.chosen(opened), settings.narrowing.tuned(opened, questions.k)
+    format = questions.hit_format(common)
+    if questions.more_like is None:
+        _answer_questions(opened, fusion, questions, settings, texts, format)
+    else:
+        _find_like(opened, questions.more_like, questions.k, settings.narrowing, format)
+
+
+def _find_like(index: Index, id: str, k: int, narrowing: Narrowing, format: HitFormat) -> None:
+    """Write the documents nearest to a document of the index."""
+    from embedkit.indexing.query import hits
+
+    row, vector = stored_vector(index, id)
+    found = hits(index, vector, narrowing.query(index, k, but=row), columns_of(format))
+    write_hits([Answer(id, id, found[0])], format, named=False)
+
+
+def _answer_questions(
+    index: Index,
+    fusion: Fusion | None,
+    questions: QuestionOptions,
+    settings: SearchSettings,
+    texts: TextEncoding,
+    format: HitFormat,
+) -> None:
+    """Write the hits of each question; the files of the index are opened while the encoder is loaded."""
+    from embedkit.cli.cluster import spread_indexes
+
+    words, cluster = settings.words, settings.clustering.cluster
+    typed = questions.query is not None
+    with spread_indexes(cluster, [index]) as (opened,), ThreadPoolExecutor(2) as pool:
+        beside = [pool.submit(opened.warm)] if cluster is None else []
+        encoder = None if words.lexical else _encoder(opened, texts.encoding, pool, beside)
+        asked = settings.narrowing.query(opened, questions.k, fusion=fusion, explain=words.explain)
+        windows = _windows(questions, texts.reading)
+        answers = answer(opened, encoder, windows, asked, format, words.reader(opened, typed=typed))
         analysis = opened.lexical.settings if words.given else None
-        answers = answer(opened, encoder, questions, asked, chosen, read)
-        write_hits(answers, chosen, named=query is None, analysis=analysis)
+        write_hits(answers, format, named=not typed, analysis=analysis)
         for work in beside:
             work.result()
 
@@ -117,7 +100,16 @@ def _encoder(
     return encoder
 
 
-def _questions(names: list[str], format: TextFormat) -> Iterator[list[Record]]:
+def _windows(questions: QuestionOptions, reading: TextOptions) -> Iterator[list[Record]]:
+    """Return the questions by window; raises UsageError if none is named and standard input is a terminal."""
+    from embedkit.data.text.records import Record
+
+    if questions.query is not None:
+        return iter([[Record("1", questions.query, {})]])
+    return _read(input_names(questions.inputs), reading.format())
+
+
+def _read(names: list[str], format: TextFormat) -> Iterator[list[Record]]:
     from embedkit.data.inputs import open_text
     from embedkit.embedding.batching import windows
 

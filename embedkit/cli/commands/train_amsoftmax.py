@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from embedkit.cli.closing import say_passed_over
 from embedkit.cli.command import command_app
-from embedkit.cli.console import passed_over, say
-from embedkit.cli.options import Common, Files, TextOptions
-from embedkit.cli.train.options import TrainOptions, given_seed, is_done, train_together
-from embedkit.errors import UsageError
-from embedkit.losses.registry import losses_comparing
+from embedkit.cli.input_options import TextFiles, TextOptions
+from embedkit.cli.options import Common
+from embedkit.cli.train.label_options import LabelOptions
+from embedkit.cli.train.run_training import is_done, train_together
+from embedkit.cli.train.training_options import TrainOptions, given_seed
 
 if TYPE_CHECKING:
     from embedkit.data.text.labelled import Labelled
@@ -23,90 +21,15 @@ if TYPE_CHECKING:
     from embedkit.training.settings import AMSoftmaxSettings
 
 OUTPUT = "The trained model, a sentence-transformers folder, with its label vectors."
-_LABELS = "Labels"
-_LOSSES = "[am-softmax; zlpr for lists of labels]"
-_HOLDOUT = (
-    "Keep labels from training, all their texts: a share below 1, or a number. The best MAP on them is kept."
-)
-
-
-def _option(help: str, *names: str, **how: Any) -> Any:
-    return typer.Option(*names, help=help, rich_help_panel=_LABELS, show_default=False, **how)
-
-
-def _margin(value: str | None) -> str | None:
-    if value is None or value == "auto":
-        return value
-    with suppress(ValueError):
-        if math.isfinite(float(value)):
-            return value
-    raise UsageError(f"{value} is neither auto nor a number", where="--margin")
-
-
-if TYPE_CHECKING:
-    LossName = str
-else:  # the choices are the kinds in their folder
-    LossName = Literal[losses_comparing("labels", "label sets")]
-
-
-@dataclass(frozen=True)
-class LabelOptions:
-    """What labels there are, and how hard they are told apart."""
-
-    label_field: Annotated[str | None, _option("Field with the label, or the labels.")] = None
-    loss: Annotated[
-        LossName | None,
-        _option(_LOSSES),
-    ] = None
-    margin: Annotated[
-        str | None,
-        _option(
-            "Margin in cosine [0.35], or in radians for arc-face and sub-centre [0.5]. With "
-            "auto, training begins at 0, estimates the diameter of a label, and sets the "
-            "margin from it.",
-            callback=_margin,
-        ),
-    ] = None
-    margin_after: Annotated[
-        float | None, _option("Share of the steps before auto sets the margin [0.5].")
-    ] = None
-    scale: Annotated[float | None, _option("Factor of the cosines [30].")] = None
-    centres: Annotated[int | None, _option("Vectors per label, for sub-centre [3].")] = None
-    class_learning_rate: Annotated[float | None, _option("Learning rate of the label vectors [1e-2].")] = None
-    class_balance: Annotated[
-        Literal["none", "loss", "batches"] | None,
-        _option("Give rare labels more weight in the loss, or draw them as often as the others [none]."),
-    ] = None
-    max_classes: Annotated[
-        int | None, _option("Labels per step; of more than these, a sample is compared [20000].")
-    ] = None
-    holdout_labels: Annotated[float | None, _option(_HOLDOUT)] = None
-    holdout_seed: Annotated[
-        int | None, _option("Seed that chooses the held-out labels, independent of --seed [0].")
-    ] = None
-    calibrate: Annotated[
-        float | None,
-        _option(
-            "Share of each label's texts that is kept to calibrate the scores of `embedkit label` [0.1]."
-        ),
-    ] = None
-
-    def given(self) -> dict[str, Any]:
-        """Return what was given on the command line, by name."""
-        values = {name: value for name, value in vars(self).items() if value is not None}
-        if values.get("margin", "auto") != "auto":
-            values["margin"] = float(values["margin"])
-        return values
 
 
 def train_amsoftmax(
     ctx: typer.Context,
-    files: Files = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help=OUTPUT)] = None,
     *,
     labelling: LabelOptions,
     training: TrainOptions,
-    reading: TextOptions,
+    inputs: TextFiles,
     common: Common,
 ) -> None:
     """Train an encoder on labelled texts, by margin softmax, to retrieve by label."""
@@ -115,15 +38,15 @@ def train_amsoftmax(
         from embedkit.training.settings import AMSoftmaxSettings
 
         own = labelling.given() | given_seed(ctx, common)
-        settings = training.settings(AMSoftmaxSettings, files, own=own)
-        if is_done(output, settings, training, common):
+        settings = training.settings(AMSoftmaxSettings, inputs.files, own=own)
+        if is_done(output, settings, training.run, common):
             return None
-        labelled, scored = _read(settings, reading, common)
+        labelled, scored = _read(settings, inputs.reading, common)
         from embedkit.training.amsoftmax import AMSoftmaxRecipe
 
         return AMSoftmaxRecipe(settings, labelled, scored)
 
-    train_together(output, read, training, common)
+    train_together(output, read, training.run, common)
 
 
 def _read(
@@ -134,12 +57,10 @@ def _read(
     field = settings.label_field
     scored = read_labelled([settings.eval], reading.format(), field) if settings.eval else None
     labelled = read_labelled(settings.inputs, reading.format(), field)
-    if (line := passed_over(labelled)) and not common.quiet:
-        say(line)
+    say_passed_over(labelled, common)
     return labelled, scored
 
 
 app = command_app(
-    train_amsoftmax,
-    epilog="Example: embedkit train-amsoftmax labelled.csv --holdout-labels 0.2 -o model/",
+    train_amsoftmax, epilog="Example: embedkit train-amsoftmax labelled.csv --holdout-labels 0.2 -o model/"
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.eval.protocol import Facts, encoder_facts
 from embedkit.cli.eval.rankings import RankingOptions, RankingRule
 from embedkit.cli.eval.searches import (
@@ -17,7 +18,6 @@ from embedkit.cli.eval.searches import (
     numbered,
 )
 from embedkit.cli.eval.systems import load_cached_for, settings_for
-from embedkit.cli.options import EncoderOptions
 from embedkit.data.text.qrels import compared
 from embedkit.errors import UsageError
 
@@ -33,39 +33,40 @@ _BLOCK_QUERIES = 256  # queries whose hits are held at a time
 
 
 def of_indexes(
-    names: Sequence[str],
-    indexes: Sequence[Index],
+    indexes: Sequence[tuple[str, Index]],
     queries: Queries,
-    k: int,
     asked: RetrievalRequest,
     ranked: RankingOptions,
     encoding: EncoderOptions,
     *,
     no_cache: bool,
 ) -> SystemRun:
-    """Search indexes by each rule of ranking for `k` hits per query; queries are encoded once per index, by
-    the encoder of its vectors.
+    """Search named indexes by each rule of ranking, for the requested number of hits per query; queries are
+    encoded once per index, by the encoder of its vectors.
     """
-    rules = [ranked.rules(index) for index in indexes]
+    assert asked.depth is not None
+    names = [name for name, _ in indexes]
+    rules = [ranked.rules(index) for _, index in indexes]
     if encoding != EncoderOptions() and not any(rule.uses_vectors for own in rules for rule in own):
         what = "apply to vectors, and words alone are searched"
         raise UsageError(what, where="-m and -t", hint="drop them, or search with --hybrid")
     encoders = [
         _encoder_for(index, encoding, no_cache=no_cache) if any(rule.uses_vectors for rule in own) else None
-        for index, own in zip(indexes, rules, strict=True)
+        for (_, index), own in zip(indexes, rules, strict=True)
     ]
     searches: list[Search] = []
     described: list[str] = []
     facts: Facts = {"queries": queries.told}
-    for place, (name, index, encoder, own) in enumerate(zip(names, indexes, encoders, rules, strict=True), 1):
+    for place, ((name, index), encoder, own) in enumerate(zip(indexes, encoders, rules, strict=True), 1):
         absent = lacking(index, asked.task, where=name)
         vectors = None if encoder is None else encoded_queries(encoder, queries.records)
         for rule in own:
-            answers = _answers(index, rule, vectors, queries.records, asked.task.searched(k))
-            search = measured(name, names, answers, asked, k)
+            answers = _answers(index, rule, vectors, queries.records, asked.task.searched(asked.depth))
+            search = measured(name, names, answers, asked)
             searches.append(search._replace(name=_ruled_name(search.name, rule, len(own), len(names))))
             described.append(rule.described(index))
-        about = f"{name} ({index.kind}, {index.metric}, {index.rows:,} documents{absent}), {k:,} hits a query"
+        about = f"{name} ({index.kind}, {index.metric}, {index.rows:,} documents{absent})"
+        about += f", {asked.depth:,} hits a query"
         found = {"index": about} | ({} if encoder is None else _encoder_facts(encoder, index, encoding))
         number = f" {place}" if len(names) > 1 else ""
         facts |= {f"{key}{number}": fact for key, fact in found.items()}

@@ -7,24 +7,28 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from embedkit.cli.console import Progress, passed_over
+from embedkit.cli.closing import after_semicolon, passed_over
+from embedkit.cli.console import Progress
 from embedkit.cli.eval.protocol import Facts
 from embedkit.cli.eval.systems import System, load_once, system_facts
-from embedkit.cli.options import Common, TextOptions
+from embedkit.cli.input_options import TextOptions
 from embedkit.data.text.qrels import compared
 from embedkit.errors import DataError
 
 if TYPE_CHECKING:
-    from embedkit.data.text.records import Record
+    from embedkit.data.text.records import Record, TextFormat
     from embedkit.evaluation.measures import Measure
     from embedkit.evaluation.retrieval import Answers, RunFigures, Task
 
 
 class RetrievalRequest(NamedTuple):
-    """The measures to compute, and the task with its judgements."""
+    """The measures to compute, the task with its judgements, and the number of hits per query to look at;
+    None: all hits.
+    """
 
     measures: list[Measure]
     task: Task
+    depth: int | None = None
 
 
 class Search(NamedTuple):
@@ -49,6 +53,13 @@ class Queries(NamedTuple):
     told: str
 
 
+class Corpus(NamedTuple):
+    """The names of files of documents, and their format."""
+
+    names: Sequence[str]
+    format: TextFormat
+
+
 def of_runs(names: Sequence[str], asked: RetrievalRequest) -> SystemRun:
     """Measure runs, which are read from files."""
     from embedkit.data.text.runs import read_run
@@ -63,32 +74,36 @@ def of_runs(names: Sequence[str], asked: RetrievalRequest) -> SystemRun:
 
 def of_models(
     systems: Sequence[System],
-    corpus: Sequence[str],
+    corpus: Corpus,
     queries: Queries,
-    k: int,
     asked: RetrievalRequest,
-    reading: TextOptions,
-    common: Common,
     *,
+    quiet: bool,
     no_cache: bool,
 ) -> SystemRun:
-    """Search a corpus exactly with each encoder and map, for `k` hits per query."""
+    """Search a corpus exactly with each encoder and map, for the requested number of hits per query."""
     from embedkit.data.inputs import open_text
     from embedkit.evaluation.exact_search import search_corpus
 
+    assert asked.depth is not None
     encoders = load_once(systems, no_cache=no_cache)
     texts = [record.text for record in queries.records]
-    with open_text(corpus, reading.format()) as reader, Progress(common.quiet, reader) as progress:
-        found = search_corpus(encoders, texts, reader, asked.task.searched(k), progress.add)
-    absent = absent_words(asked.task, frozenset(found.ids), where=", ".join(corpus))
+    with open_text(corpus.names, corpus.format) as reader, Progress(quiet, reader) as progress:
+        k = asked.task.searched(asked.depth)
+        found = search_corpus(encoders, texts, reader, k, progress.add)
+    name = ", ".join(corpus.names)
+    absent = absent_words(asked.task, frozenset(found.ids), where=name)
     searches = []
     for system, hits in zip(systems, found.found, strict=True):
         answers = zip([compared(record.id) for record in queries.records], found.by_id(hits), strict=True)
-        searches.append(measured(system.name, [system.name], answers, asked, k))
-    over = passed_over(reader)
-    told = f"{', '.join(corpus)} ({len(found.ids):,} documents{f'; {over}' if over else ''}{absent})"
-    facts = {"queries": queries.told, "corpus": told, "search": f"exact, by cosine, {k:,} hits a query"}
-    facts |= system_facts(systems, encoders)
+        searches.append(measured(system.name, [system.name], answers, asked))
+    over = after_semicolon(passed_over(reader))
+    facts = {
+        "queries": queries.told,
+        "corpus": f"{name} ({len(found.ids):,} documents{over}{absent})",
+        "search": f"exact, by cosine, {asked.depth:,} hits a query",
+        **system_facts(systems, encoders),
+    }
     return SystemRun(searches, facts, [system.settings.model for system in systems])
 
 
@@ -124,9 +139,9 @@ def read_queries(names: Sequence[str], task: Task, reading: TextOptions) -> Quer
         judged = f"{len(task.qrels):,} judged queries, such as {next(iter(task.qrels))!r}"
         what = f"has none of {judged}; its first is {first!r}" if first else "there is no query in the input"
         raise DataError(what, where=reader.name, hint="--id-field names the ids" if first else None)
-    over = passed_over(reader)
+    over = after_semicolon(passed_over(reader))
     told = f"{len(kept) + others:,} queries, {others:,} of them left out as above or not judged"
-    return Queries(list(kept.values()), f"{', '.join(names)} ({told}{f'; {over}' if over else ''})")
+    return Queries(list(kept.values()), f"{', '.join(names)} ({told}{over})")
 
 
 def numbered(name: str, told: Sequence[str]) -> Facts:
@@ -134,17 +149,15 @@ def numbered(name: str, told: Sequence[str]) -> Facts:
     return {f"{name} {number}" if len(told) > 1 else name: fact for number, fact in enumerate(told, 1)}
 
 
-def measured(
-    name: str, names: Sequence[str], answers: Answers, asked: RetrievalRequest, depth: int | None = None
-) -> Search:
-    """Measure the first `depth` hits of answers, or all hits; name the search by the last part of its path if
-    that part is unique among `names`.
+def measured(name: str, names: Sequence[str], answers: Answers, asked: RetrievalRequest) -> Search:
+    """Measure the first hits of answers, as many as requested; name the search by the last part of its path
+    if that part is unique among `names`.
     """
     from embedkit.evaluation.retrieval import run_figures
 
     lasts = [Path(each).name for each in names]
     try:
-        figures = run_figures(asked.measures, asked.task, answers, depth)
+        figures = run_figures(asked.measures, asked.task, answers, asked.depth)
     except DataError as error:
         raise DataError(error.what, where=error.where or name, hint=error.hint) from None
     if figures.itself_relevant:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from embedkit.cli.console import Progress
+from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.eval.protocol import Facts, encoder_facts
-from embedkit.cli.options import Common, EncoderOptions
+from embedkit.cli.options import Common
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:

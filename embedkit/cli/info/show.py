@@ -13,10 +13,11 @@ def show(path: Path, *, as_json: bool) -> None:
     """Print the facts about `path`, one per line, or as JSON."""
     from embedkit.cli.info.recognise import read_thing
 
-    _print(read_thing(path, str(path)).facts, as_json=as_json)
+    print_details(read_thing(path, str(path)).facts, as_json=as_json)
 
 
-def _print(facts: dict[str, Any], *, as_json: bool) -> None:
+def print_details(facts: dict[str, Any], *, as_json: bool) -> None:
+    """Print facts, one per line with padded names, or as JSON."""
     if as_json:
         import orjson
 
@@ -27,7 +28,8 @@ def _print(facts: dict[str, Any], *, as_json: bool) -> None:
         print(f"{key:<{width}}  {_plain(value)}")
 
 
-def _sentence(fit: Fit) -> str:
+def fit_sentence(fit: Fit) -> str:
+    """Return the sentence that says whether two things can be used together, and why."""
     word = {True: "go together", False: "do not go together", None: "cannot be compared"}[fit.together]
     return f"{fit.one} and {fit.other} {word}: {fit.reason}"
 

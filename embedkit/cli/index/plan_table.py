@@ -1,70 +1,23 @@
-"""Define the requirements of an index as options, and print the resulting plan, with its arithmetic."""
+"""Plan an index on this machine, and print the plan with its arithmetic."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from embedkit.cli.console import say
 from embedkit.cli.figures import print_table
+from embedkit.cli.index.wish_options import WishOptions
 from embedkit.cli.options import Common
-from embedkit.cli.quantities import in_bytes, in_seconds, read_bytes, read_seconds
-from embedkit.errors import UsageError
+from embedkit.cli.quantities import in_bytes, in_seconds
 
 if TYPE_CHECKING:
     from embedkit.indexing.planning.costs import Term
-    from embedkit.indexing.planning.plan import Candidate, Plan, Wishes
+    from embedkit.indexing.planning.plan import Candidate, Plan
 
 _LOADED = 180_000_000  # bytes of libraries, their threads and buffers, measured while building a million rows
-_PANEL = "Requirements"
-
-
-@dataclass(frozen=True)
-class WishOptions:
-    """Options for the requirements of a plan."""
-
-    recall: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE",
-            help="Share of the true nearest 10 to find, for example .95.",
-            rich_help_panel=_PANEL,
-        ),
-    ] = None
-    max_memory: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE",
-            help="Memory limit of the whole process, building and searching, for example 2GB.",
-            rich_help_panel=_PANEL,
-        ),
-    ] = None
-    latency: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME", help="Time limit of a single query, for example 5ms.", rich_help_panel=_PANEL
-        ),
-    ] = None
-
-    @property
-    def given(self) -> bool:
-        """True if any requirement is given."""
-        return (self.recall, self.max_memory, self.latency) != (None, None, None)
-
-    def wishes(self) -> Wishes:
-        """Return the requirements for the library; raise UsageError for an invalid recall, size or time."""
-        from embedkit.indexing.planning.plan import LATENCY, RECALL, Wishes
-
-        if self.recall is not None and not 0 < self.recall <= 1:
-            raise UsageError(f"must be above 0 and at most 1, got {self.recall:g}", where="--recall")
-        memory = math.inf if self.max_memory is None else read_bytes(self.max_memory, where="--max-memory")
-        latency = LATENCY if self.latency is None else read_seconds(self.latency, where="--latency")
-        return Wishes(RECALL if self.recall is None else self.recall, memory, latency)
 
 
 def planned_process_bytes() -> int:

@@ -11,7 +11,8 @@ from embedkit.cli.console import say
 from embedkit.cli.eval.index_searches import encoded_queries, lacking
 from embedkit.cli.eval.searches import read_queries, read_task
 from embedkit.cli.figures import difference_cells, estimate_cells, print_table, times_100
-from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.cli.input_options import TextEncoding
+from embedkit.cli.options import Common
 from embedkit.data.names import readable_name
 from embedkit.errors import DataError, UsageError
 
@@ -21,12 +22,7 @@ if TYPE_CHECKING:
 
 
 def tune_and_keep_weight(
-    path: Path,
-    queries: Path | None,
-    qrels: str,
-    reading: TextOptions,
-    encoding: EncoderOptions,
-    common: Common,
+    path: Path, queries: Path | None, qrels: str, texts: TextEncoding, common: Common
 ) -> None:
     """Choose the weight by cross-validation, keep it if its gain over the default is certain, and print the
     measured values.
@@ -44,9 +40,9 @@ def tune_and_keep_weight(
         raise UsageError("standard input can be read only once", where="-")
     index, task = Index.open(path), read_task(qrels)
     _ = index.lexical  # raises if it has none, before the queries are encoded
-    given = read_queries([str(queries)], task, reading)
+    given = read_queries([str(queries)], task, texts.reading)
     lacking(index, task, where=str(path))
-    encoder = encoding.load_for(index.identity, index.map, where=str(path))
+    encoder = texts.encoding.load_for(index.identity, index.map, where=str(path))
     index.require_encoder(encoder)
     (measure,) = parse_measures([tuning.MEASURE])
     vectors = encoded_queries(encoder, given.records)

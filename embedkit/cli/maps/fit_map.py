@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from embedkit import spec
-from embedkit.cli.console import input_names, passed_over, relay_warnings, say
-from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, TextOptions, named
+from embedkit.cli.closing import after_semicolon, close, passed_over, skipped_counts
+from embedkit.cli.console import relay_warnings
+from embedkit.cli.input_options import Inputs
+from embedkit.cli.options import ClusterOptions, Common, named
 from embedkit.cli.vector_input import VectorInput, open_as_vectors
 from embedkit.data.names import readable_name
 from embedkit.errors import UsageError
@@ -28,9 +29,7 @@ MapOutput = Annotated[
 def fit_to(
     output: Path,
     kind: str,
-    files: list[str] | None,
-    reading: TextOptions,
-    encoding: EncoderOptions,
+    inputs: Inputs,
     common: Common,
     *,
     target: str | None = None,
@@ -44,7 +43,7 @@ def fit_to(
     relay_warnings(common.quiet)
     settings = with_seed(spec.parse("transform", kind), common.seed)
     _check_target(settings, target)
-    names = input_names(files)
+    names = inputs.names
     if target == "-" and "-" in names:
         raise UsageError("standard input can be read only once", where="--target -")
     refuse_existing(output, force=common.force)
@@ -52,12 +51,12 @@ def fit_to(
         from embedkit.cli.cluster import fit_spread
 
         ClusterOptions(cluster).refuse(*named({"--target": target}))
-        report_map(*fit_spread(cluster, settings, output, names, reading, encoding, common), output, common)
+        close_map(*fit_spread(cluster, settings, output, inputs, common), output, common)
         return
-    with open_as_vectors(names, reading, encoding, common, with_text=False) as vectors:
+    with open_as_vectors(inputs, common, with_text=False) as vectors:
         fitted = _fit(settings, vectors, target)
         fitted.save(output)
-        report_map(fitted, vectors.progress, vectors.source, output, common)
+        close_map(fitted, vectors.progress, vectors.source, output, common)
 
 
 def _fit(settings: Any, vectors: VectorInput, target: str | None) -> AffineMap:
@@ -104,7 +103,7 @@ def with_seed(settings: Any, seed: int) -> Any:
     return spec.parse("transform", f"{spec.render(settings)},seed={seed}")
 
 
-def report_map(fitted: AffineMap, progress: Progress, source: object, output: Path, common: Common) -> None:
+def close_map(fitted: AffineMap, progress: Progress, source: object, output: Path, common: Common) -> None:
     """Close a command that fitted a map: print a line to standard error, or JSON to standard output."""
     story, seconds = fitted.story, progress.seconds
     facts = {
@@ -116,14 +115,10 @@ def report_map(fitted: AffineMap, progress: Progress, source: object, output: Pa
         "rank": story.get("rank"),
         "fingerprint": fitted.fingerprint,
         "seconds": round(seconds, 3),
-        "blank": getattr(source, "blank", 0),
-        "skipped": getattr(source, "skipped", 0),
+        **skipped_counts(source),
     }
-    if common.json:
-        print(json.dumps(facts))
-    elif not common.quiet:
-        rank = f", rank {story['rank']}" if "rank" in story else ""
-        seen = f"{story['rows']:,} rows{rank}, in {seconds:.1f} s" if story["rows"] else "no rows needed"
-        over = f"; {line}" if (line := passed_over(source)) else ""
-        width = f"{fitted.input_dimension} -> {fitted.output_dimension} dimensions"
-        say(f"{story['spec']}: {width}, {seen} -> {output}{over}")
+    rank = f", rank {story['rank']}" if "rank" in story else ""
+    seen = f"{story['rows']:,} rows{rank}, in {seconds:.1f} s" if story["rows"] else "no rows needed"
+    width = f"{fitted.input_dimension} -> {fitted.output_dimension} dimensions"
+    over = after_semicolon(passed_over(source))
+    close(common, facts, f"{story['spec']}: {width}, {seen} -> {output}{over}")

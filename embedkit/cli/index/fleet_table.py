@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
 from embedkit.cli.completion import complete_models
+from embedkit.cli.encoder_options import DEFAULT_MODEL
 from embedkit.cli.figures import print_table
-from embedkit.cli.index.plan import arithmetic, plan_facts
-from embedkit.cli.options import DEFAULT_MODEL
+from embedkit.cli.index.plan_table import arithmetic, plan_facts
 from embedkit.cli.quantities import in_bytes, in_seconds
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
     from embedkit.indexing.planning.fleet import Fleet
 
-_PANEL = "Several machines"
 _TEXTS = 20_000  # most texts to measure with; the standard library's documentation has fewer
 
 
 @dataclass(frozen=True)
 class FleetOptions:
     """Options for the number of machines, and the encoding rate of each."""
+
+    panel: ClassVar = "Several machines"
 
     machines: Annotated[
         int | None,
@@ -33,15 +34,12 @@ class FleetOptions:
             min=1,
             help="Plan encoding, building and searching on this many machines like this one, with "
             "hours and cost.",
-            rich_help_panel=_PANEL,
         ),
     ] = None
     rate: Annotated[
         float | None,
         typer.Option(
-            metavar="N",
-            help="Texts per second that one machine encodes [measured here, with the model].",
-            rich_help_panel=_PANEL,
+            metavar="N", help="Texts per second that one machine encodes [measured here, with the model]."
         ),
     ] = None
     model: Annotated[
@@ -50,7 +48,6 @@ class FleetOptions:
             "-m", "--model",
             help="Model that encodes [EMBEDKIT_MODEL, minilm].",
             autocompletion=complete_models,
-            rich_help_panel=_PANEL,
         ),
     ] = None  # fmt: skip
 

@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from embedkit import spec
-from embedkit.cli.console import Progress, input_names, relay_warnings, say
+from embedkit.cli.console import Progress, relay_warnings, say
+from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.eval.systems import load_cached, load_cached_for
 from embedkit.cli.figures import print_facts, print_table
-from embedkit.cli.options import Common, EncoderOptions, TextOptions
+from embedkit.cli.input_options import Inputs
+from embedkit.cli.maps.tuning_options import TuningOptions
+from embedkit.cli.options import Common
+from embedkit.cli.pair_options import read_columns
 from embedkit.cli.vector_input import VectorInput, open_as_vectors
 from embedkit.data.arrays import Float64
 from embedkit.data.atomic import refuse_existing
 from embedkit.data.names import readable_name
-from embedkit.data.text.pairs import Columns, read_pairs
+from embedkit.data.text.pairs import read_pairs
 from embedkit.errors import UsageError
 from embedkit.evaluation.sts import remember, texts_of
 from embedkit.evaluation.whitening_grid import Grid
@@ -35,39 +39,32 @@ SHOWN = 12  # best candidates to show, in addition to the chosen one and no map
 
 
 def tune_to(
-    output: Path,
-    pairs_name: str,
-    given: dict[str, Any],
-    files: list[str] | None,
-    columns: Columns | None,
-    reading: TextOptions,
-    encoding: EncoderOptions,
-    common: Common,
-    *,
-    no_cache: bool,
+    output: Path, tuning: TuningOptions, given: dict[str, Any], inputs: Inputs, common: Common
 ) -> None:
     """Choose a whitening, or no map, on scored pairs, write it, and report the reason; `given` settings are
     fixed.
     """
+    pairs_name, columns, no_cache = tuning.pairs or "", read_columns(tuning.columns), tuning.no_cache
     relay_warnings(common.quiet)
-    names = input_names(files)
+    names = inputs.names
     if "-" in names and pairs_name == "-":
         raise UsageError("standard input can be read only once", where="--tune -")
     refuse_existing(output, force=common.force)
     pairs = read_pairs(pairs_name, columns)
     gold = np.array([pair.score for pair in pairs])
     require_scores(gold, seed=common.seed, where=pairs_name)  # raises before the work starts
-    load = partial(load_cached, encoding, no_cache=no_cache)
-    with open_as_vectors(names, reading, encoding, common, with_text=False, load=load) as vectors:
-        encoder = _encoder(vectors, encoding, where=names[0], no_cache=no_cache)
+    load = partial(load_cached, inputs.encoding, no_cache=no_cache)
+    with open_as_vectors(inputs, common, with_text=False, load=load) as vectors:
+        encoder = _encoder(vectors, inputs.encoding, where=names[0], no_cache=no_cache)
         moments = fourth_moments_of(batch.vectors for batch in vectors.batches)
     with Progress(common.quiet, total=len(set(texts_of(pairs)))) as progress:
         encoded = remember(encoder, texts_of(pairs), progress.add)
     X, Y = encoded.encode([pair.first for pair in pairs]), encoded.encode([pair.second for pair in pairs])
-    tuning = tune(moments, X, Y, gold, grid=Grid(**given), seed=common.seed, where=pairs_name)
-    fitted = tuned_map(tuning, moments, vectors.meta.identity, pairs=pairs_name)
+    grid = Grid(**{name: (value,) for name, value in given.items()})
+    tuned = tune(moments, X, Y, gold, grid=grid, seed=common.seed, where=pairs_name)
+    fitted = tuned_map(tuned, moments, vectors.meta.identity, pairs=pairs_name)
     fitted.save(output)
-    _tell(tuning, fitted, output, f"{pairs_name} ({len(pairs):,} pairs)", common)
+    _tell(tuned, fitted, output, f"{pairs_name} ({len(pairs):,} pairs)", common)
 
 
 def _encoder(vectors: VectorInput, encoding: EncoderOptions, *, where: str, no_cache: bool) -> Encoder:

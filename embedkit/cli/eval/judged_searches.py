@@ -1,68 +1,79 @@
-"""Define the options that name the searches of `embedkit eval retrieval`."""
+"""Define the options that name the searches of `embedkit eval retrieval`, and measure these searches."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.eval.index_searches import of_indexes
 from embedkit.cli.eval.rankings import RankingOptions, names_a_rule
 from embedkit.cli.eval.searches import (
+    Corpus,
+    Queries,
     RetrievalRequest,
     SystemRun,
     of_models,
     of_runs,
     read_queries,
 )
-from embedkit.cli.eval.systems import named_systems
-from embedkit.cli.options import Common, EncoderOptions, TextOptions, named
+from embedkit.cli.eval.systems import Comparison, named_systems
+from embedkit.cli.fusion_options import FusionOptions
+from embedkit.cli.input_options import TextOptions
+from embedkit.cli.options import ClusterOptions, Common, named
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
     from embedkit.evaluation.measures import Measure
 
 DEPTH = 1000  # hits per query, as in TREC
-_PANEL = "Searches to judge: runs, indexes, or models and a corpus"
 
 
 @dataclass(frozen=True)
+class SearchComparison(Comparison):
+    """Options for the searches to compare with the first, the intervals, and the cache."""
+
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--compare",
+            metavar="MAP|MODEL|none",
+            help="A system to compare with the first. For a --corpus: a map instead of -t, another model, or "
+            "none for no map. For an --index: dense, lexical, hybrid, hybrid:WEIGHT or rrf. May be repeated.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchOptions:
     """Options that name the searches to evaluate."""
+
+    panel: ClassVar = "Searches to judge: runs, indexes, or models and a corpus"
 
     run: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FILE",
-            help="Hits to score: a TREC run, or the JSONL of search -i. May be repeated.",
-            rich_help_panel=_PANEL,
+            metavar="FILE", help="Hits to score: a TREC run, or the JSONL of search -i. May be repeated."
         ),
     ] = None
     index: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="INDEX", help="An index to search for --queries. May be repeated.", rich_help_panel=_PANEL
-        ),
+        typer.Option(metavar="INDEX", help="An index to search for --queries. May be repeated."),
     ] = None
     corpus: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="FILE",
-            help="Documents to search exactly with -m and -t. May be repeated.",
-            rich_help_panel=_PANEL,
-        ),
+        typer.Option(metavar="FILE", help="Documents to search exactly with -m and -t. May be repeated."),
     ] = None
     queries: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FILE", help="The queries, with the ids that the qrels use.", rich_help_panel=_PANEL
-        ),
+        list[str] | None, typer.Option(metavar="FILE", help="The queries, with the ids that the qrels use.")
     ] = None
-    k: Annotated[
-        int | None, typer.Option("-k", help=f"Hits a query [{DEPTH}].", min=1, rich_help_panel=_PANEL)
-    ] = None
+    k: Annotated[int | None, typer.Option("-k", help=f"Hits a query [{DEPTH}].", min=1)] = None
+
+    words: FusionOptions
+    clustering: ClusterOptions
 
     def require_one(self, qrels: str) -> None:
         """Raise UsageError unless exactly one kind of search is named, with its own options only."""
@@ -98,6 +109,11 @@ class SearchOptions:
             what = f"{rules[0]!r} is a way to search an --index"
             raise UsageError(what, where="--compare", hint="name a map, a model or none for a --corpus")
 
+    def refuse_cluster(self) -> None:
+        """Raise UsageError for a cluster, unless indexes are searched."""
+        if not self.index:
+            self.clustering.refuse("--run" if self.run else "--corpus", hint="it searches an --index")
+
     def depth(self, measures: Sequence[Measure]) -> int:
         """Return the number of hits per query; raise UsageError if a measure needs more."""
         deepest = max(measures, key=lambda measure: measure.cutoff)
@@ -110,21 +126,16 @@ class SearchOptions:
 def measure_searches(
     options: SearchOptions,
     asked: RetrievalRequest,
-    ranked: RankingOptions,
+    comparison: SearchComparison,
     encoding: EncoderOptions,
     reading: TextOptions,
     common: Common,
-    *,
-    no_cache: bool,
-    cluster: str | None = None,
 ) -> SystemRun:
     """Measure the named searches; indexes are searched on a cluster if one is named.
 
     Raises UsageError for an option that does not apply to them.
     """
-    from embedkit.cli.cluster import spread_indexes
-    from embedkit.indexing.store import Index
-
+    no_cache, ranked = comparison.no_cache, RankingOptions(options.words, comparison.compare or [])
     options.refuse_others(ranked)
     if options.run:
         if (encoding, reading, no_cache) != (EncoderOptions(), TextOptions(), False):
@@ -132,13 +143,27 @@ def measure_searches(
                 "a run is judged as it is; options of texts and models are for others", where="--run"
             )
         return of_runs(options.run, asked)
-    depth = options.depth(asked.measures)
+    asked = asked._replace(depth=options.depth(asked.measures))
     queries = read_queries(options.queries or [], asked.task, reading)
     if options.index:
-        with spread_indexes(cluster, [Index.open(name) for name in options.index]) as indexes:
-            return of_indexes(
-                options.index, indexes, queries, depth, asked, ranked, encoding, no_cache=no_cache
-            )
+        return _of_named_indexes(options, queries, asked, ranked, encoding, no_cache)
     systems = named_systems(encoding, ranked.compare)
-    corpus = options.corpus or []
-    return of_models(systems, corpus, queries, depth, asked, reading, common, no_cache=no_cache)
+    corpus = Corpus(options.corpus or [], reading.format())
+    return of_models(systems, corpus, queries, asked, quiet=common.quiet, no_cache=no_cache)
+
+
+def _of_named_indexes(
+    options: SearchOptions,
+    queries: Queries,
+    asked: RetrievalRequest,
+    ranked: RankingOptions,
+    encoding: EncoderOptions,
+    no_cache: bool,
+) -> SystemRun:
+    from embedkit.cli.cluster import spread_indexes
+    from embedkit.indexing.store import Index
+
+    names = options.index or []
+    with spread_indexes(options.clustering.cluster, [Index.open(name) for name in names]) as opened:
+        indexes = list(zip(names, opened, strict=True))
+        return of_indexes(indexes, queries, asked, ranked, encoding, no_cache=no_cache)

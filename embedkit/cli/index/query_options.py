@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from embedkit.cli.options import EncoderOptions, TextOptions
+from embedkit.cli.encoder_options import EncoderOptions
+from embedkit.cli.input_options import TextOptions
 from embedkit.data.names import readable_name
 from embedkit.errors import MismatchError, UsageError
 from embedkit.evaluation.index.tuning import QuerySet, drawn_queries

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import typer
 
@@ -16,15 +16,12 @@ from embedkit.cli.options import Common
 class PlotOptions:
     """Options for the file and the theme of a plot."""
 
+    panel: ClassVar = "Picture"
+
     plot: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Draw a plot: .png, .svg, .pdf or .html.", rich_help_panel="Picture"
-        ),
+        Path | None, typer.Option(metavar="FILE", help="Draw a plot: .png, .svg, .pdf or .html.")
     ] = None
-    theme: Annotated[
-        Literal["light", "dark"], typer.Option(help="Theme of the plot.", rich_help_panel="Picture")
-    ] = "light"
+    theme: Annotated[Literal["light", "dark"], typer.Option(help="Theme of the plot.")] = "light"
 
     def require(self, common: Common) -> None:
         """Raise UsageError, ExistsError or MissingPackageError if the plot cannot be written."""

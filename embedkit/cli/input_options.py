@@ -1,0 +1,70 @@
+"""Define the options that name input files, and set how they are read and encoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import typer
+
+from embedkit.cli.console import input_names
+from embedkit.cli.encoder_options import EncoderOptions
+
+if TYPE_CHECKING:
+    from embedkit.data.text.records import TextFormat
+
+InputFormat = Literal["text", "jsonl", "csv", "tsv", "parquet", "arrow"]
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="FILE", help="Paths, URLs or -; standard input when piped.", show_default=False),
+]
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """Options that set how text inputs are read."""
+
+    panel: ClassVar = "Text"
+
+    input_format: Annotated[
+        InputFormat | None, typer.Option(help="Format of the inputs [by their names].")
+    ] = None
+    id_field: Annotated[str | None, typer.Option(help="Field that holds the id [_id, id].")] = None
+    text_field: Annotated[str | None, typer.Option(help="Field that holds the text [title + text].")] = None
+    on_error: Annotated[
+        Literal["stop", "skip"], typer.Option(help="What to do with a record that cannot be read.")
+    ] = "stop"
+
+    def format(self) -> TextFormat:
+        """Return the library's settings."""
+        from embedkit.data.text.records import TextFormat
+
+        return TextFormat(self.input_format, self.id_field, self.text_field, self.on_error)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextFiles:
+    """Options that name files of text, and set how they are read."""
+
+    files: Files = None
+    reading: TextOptions
+
+    @property
+    def names(self) -> list[str]:
+        """The named files, or standard input if it is piped; raises UsageError if it is a terminal."""
+        return input_names(self.files)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs(TextFiles):
+    """Options that name files of vectors, or of text and the encoder that encodes it."""
+
+    encoding: EncoderOptions
+
+
+@dataclass(frozen=True)
+class TextEncoding:
+    """Options that set how text is read and encoded."""
+
+    reading: TextOptions
+    encoding: EncoderOptions

@@ -1,0 +1,61 @@
+"""Define the options of `embedkit train-simcse`: its columns and loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import typer
+
+from embedkit.losses.registry import losses_comparing
+
+if TYPE_CHECKING:
+    LossName = str
+else:  # the choices are the kinds in their folder
+    LossName = Literal[losses_comparing("views")]
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """What is compared, and how sharply."""
+
+    panel: ClassVar = "Loss"
+
+    preset: Annotated[
+        Literal["paper-unsup", "paper-sup", "article-zh"] | None,
+        typer.Option(help="Settings from a paper's table."),
+    ] = None
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="Columns to train on: one of sentences, or anchor,positive[,negative ...] "
+            "[chosen by their names, and reported].",
+            metavar="A,B,C",
+        ),
+    ] = None
+    loss: Annotated[LossName | None, typer.Option(help="Loss kind [two-view].", show_default=False)] = None
+    temperature: Annotated[float | None, typer.Option(help="Divisor of the cosines [0.05].")] = None
+    hard_negative_weight: Annotated[
+        float | None, typer.Option(help="Weight of an example's own hard negatives [1].")
+    ] = None
+    scale_with_candidates: Annotated[
+        int | None, typer.Option(metavar="N0", help="Scale the logits by log n / log N0 for n candidates.")
+    ] = None
+    mask_duplicates: Annotated[
+        bool | None,
+        typer.Option(
+            "--mask-duplicates/--keep-duplicates",
+            help="Whether equal texts are left out as negatives of each other [yes].",
+        ),
+    ] = None
+    head: Annotated[
+        bool | None,
+        typer.Option("--head/--no-head", help="Add a dense layer and tanh during training only [no]."),
+    ] = None
+
+    def given(self) -> dict[str, Any]:
+        """Return what was given on the command line, by name, the preset apart."""
+        values = {name: value for name, value in vars(self).items() if value is not None and name != "preset"}
+        if "columns" in values:
+            values["columns"] = tuple(name.strip() for name in values["columns"].split(","))
+        return values
