@@ -56,6 +56,8 @@ _PUBLIC = {
     "train_simcse": "embedkit.training.simcse",
     "AMSoftmaxSettings": "embedkit.training.settings",
     "train_amsoftmax": "embedkit.training.amsoftmax",
+    "Distillation": "embedkit.training.distillation.distill",
+    "DistillSettings": "embedkit.training.distillation.settings",
     "LabelledText": "embedkit.data.text.labelled",
     "Labelled": "embedkit.data.text.labelled",
     "read_labelled": "embedkit.data.text.labelled",

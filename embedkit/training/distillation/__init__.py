@@ -1,0 +1,1 @@
+"""Distillation of an encoder into a static one: token vectors fitted on the encoder's vectors of a corpus."""

@@ -1,0 +1,312 @@
+"""Distillation of an encoder into a static one, on the user's own texts.
+
+    1. The teacher encodes the texts; its vectors go to disk, shard by shard, so that a killed run resumes.
+    2. Token vectors start from the teacher's vectors of the tokens themselves, times a / (a + p) for a token
+       of frequency p (smooth inverse frequency: Arora, Liang and Ma 2017; a = 0.001).
+    3. A ridge regression fits them to the teacher's vectors of the texts (`ridge.py`). Its penalty is the one
+       with the highest mean cosine to the teacher on held-out texts.
+    4. One epoch of gradient steps towards the teacher's similarities (`refinement.py`) is kept if it finds
+       more of the teacher's neighbours among the held-out texts.
+
+The student's space is the teacher's, rotated to its principal axes and cut after `dim` of them; with the
+teacher's own number of dimensions it is the teacher's space itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from embedkit.data.arrays import Float32
+from embedkit.data.atomic import refuse_existing, scratch_folder, whole_folder
+from embedkit.data.text.records import Record
+from embedkit.data.text.sentences import in_sentences
+from embedkit.data.vectors import tables
+from embedkit.data.vectors.shards import SHARD_ROWS
+from embedkit.data.vectors.vector_set import Batch, VectorSet, VectorSetWriter
+from embedkit.embedding.batching import windows
+from embedkit.embedding.encoder import Encoder, Mapped, unit_length
+from embedkit.embedding.encoding import describe, encode_batches
+from embedkit.embedding.export.sentence_transformers import MARKER
+from embedkit.embedding.loading import load
+from embedkit.embedding.reuse import Reusing
+from embedkit.embedding.static.bags import Bags
+from embedkit.embedding.static.encoder import means
+from embedkit.errors import DataError, ModelError
+from embedkit.training.distillation.corpus import Corpus, teacher_of
+from embedkit.training.distillation.folder import write_encoder, write_story
+from embedkit.training.distillation.quality import Agreement, agreement, mean_cosine
+from embedkit.training.distillation.refinement import refine
+from embedkit.training.distillation.ridge import WeightedBags, cross_products, ridge, root_weights
+from embedkit.training.distillation.settings import FEWEST_TEXTS, DistillSettings
+from embedkit.training.distillation.vocabulary import add_words, frequent_words, read_tokenizer, surfaces
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_SIF = 1e-3
+_PENALTIES = (3.0, 1.0, 0.3, 0.1, 0.03)  # from strong to weak, until the held-out texts fit worse
+_TIMED = 256  # texts that the teacher encodes again to measure its speed
+
+
+class Fitted(NamedTuple):
+    """A fitted table, and how it was chosen."""
+
+    tokenizer: Tokenizer
+    table: Float32  # (tokens, dim)
+    penalty: float
+    refined: bool
+
+
+class Distilled(NamedTuple):
+    """The result of a distillation, measured on held-out texts."""
+
+    texts: int
+    held_out: int
+    tokens: int
+    dimension: int
+    penalty: float
+    refined: bool
+    agreement: Agreement
+    teacher_speed: float  # texts per second
+    student_speed: float
+    fingerprint: str
+    scores: tuple[float, float] | None  # Spearman of teacher and student on the pairs of `eval`
+
+
+class Distillation:
+    """A distillation in two steps: iterate over `encode()`, then call `fit()`.
+
+    As a context manager it holds the teacher's vectors in `NAME.partial` beside the output. They stay there
+    when a run is interrupted, for `resume`, and are deleted when it has ended. Vectors of texts in the set
+    `reuse` are copied.
+    """
+
+    def __init__(
+        self,
+        output: Path,
+        encoder: Encoder,
+        settings: DistillSettings,
+        *,
+        reuse: VectorSet | None = None,
+        resume: bool = False,
+        force: bool = False,
+    ) -> None:
+        base: Any = encoder.encoder if isinstance(encoder, Mapped) else encoder
+        folder = getattr(base, "folder", None)
+        if folder is None or folder.is_static:
+            raise ModelError(
+                "is no network, so there is nothing to distil", where=settings.model, hint="name a model"
+            )
+        refuse_existing(output, force=force, marker=MARKER)
+        self.output, self.encoder, self.settings = output, encoder, settings
+        self.tokenizer = read_tokenizer(folder.transformer_path, where=folder.name)
+        self.teacher = teacher_of(encoder)
+        if reuse is not None:
+            self.teacher = Reusing(self.teacher, reuse)
+        self._resume, self._force, self._open = resume, force, ExitStack()
+
+    def __enter__(self) -> Distillation:
+        how = {"inputs": list(self.settings.inputs), "whole": self.settings.whole}
+        self._writer = self._open.enter_context(
+            VectorSetWriter(
+                self.output, describe(self.teacher), settings=how, resume=self._resume, force=self._force
+            )
+        )
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._open.close()
+
+    def encode(self, records: Iterable[Record]) -> Iterator[Batch]:
+        """Encode the texts, or their sentences, with the teacher; yield each batch once it is stored."""
+        passages = iter(records if self.settings.whole else in_sentences(records))
+        done = islice(passages, self._writer.sealed_rows)
+        self._writer.replay(map(tables.to_table, windows(done, block=SHARD_ROWS)))
+        for batch in encode_batches(self.teacher, passages, block=SHARD_ROWS):
+            self._writer.append(batch)
+            yield batch
+
+    def fit(self, on_step: Callable[[str], None] = lambda step: None) -> Distilled:
+        """Fit the static encoder, write its folder, and return its measures; `on_step` names each step.
+
+        Raises DataError for fewer than 200 texts.
+        """
+        corpus = Corpus(self._writer.complete(), self.settings.seed)
+        if len(corpus) < FEWEST_TEXTS:
+            raise DataError(f"needs at least {FEWEST_TEXTS} texts, got {len(corpus)}", where="distillation")
+        with scratch_folder(self.output) as scratch:
+            fitted = fit_table(corpus, self.encoder, self.tokenizer, self.settings, scratch, on_step)
+        on_step("measuring")
+        with whole_folder(self.output) as folder:
+            write_encoder(folder, fitted.tokenizer, fitted.table)
+            found = self._measure(folder, corpus, fitted)
+            made = load(str(folder)).identity
+            write_story(folder, self.encoder.identity, made, self.settings, story_of(found), card_rows(found))
+        self._writer.remove()
+        return found._replace(fingerprint=load(str(self.output)).identity.fingerprint)
+
+    def _measure(self, folder: Path, corpus: Corpus, fitted: Fitted) -> Distilled:
+        texts, teacher = corpus.held_out_rows()
+        student = load(str(folder))
+        vectors = student.encode(texts)
+        return Distilled(
+            texts=len(corpus),
+            held_out=len(texts),
+            tokens=len(fitted.table),
+            dimension=fitted.table.shape[1],
+            penalty=fitted.penalty,
+            refined=fitted.refined,
+            agreement=agreement(teacher, vectors, seed=self.settings.seed),
+            teacher_speed=_speed(self.encoder, texts[:_TIMED]),
+            student_speed=_speed(student, texts),
+            fingerprint="",
+            scores=_scores(self.settings.eval, self.encoder, student),
+        )
+
+
+def fit_table(
+    corpus: Corpus,
+    encoder: Encoder,
+    tokenizer: Tokenizer,
+    settings: DistillSettings,
+    scratch: Path,
+    on_step: Callable[[str], None],
+) -> Fitted:
+    """Return the token vectors that fit the teacher's vectors of the corpus best on its held-out rows."""
+    if settings.vocabulary:
+        on_step("counting words")
+        texts = (text for shard in corpus.texts() for text in shard)
+        tokenizer = add_words(tokenizer, frequent_words(tokenizer, texts, settings.vocabulary))
+    on_step("reading tokens")
+    bags = corpus.bags(tokenizer, scratch / "ids.bin")
+    size = tokenizer.get_vocab_size()
+    rows = WeightedBags(bags, np.where(corpus.held_out, 0, root_weights(bags)).astype(np.float32), size)
+    projection = principal_axes(corpus, settings.dim)
+    start = starting_vectors(encoder, tokenizer, bags) @ projection
+    held = bags.take(np.flatnonzero(corpus.held_out))
+    teacher = corpus.held_out_rows()[1]
+    on_step("fitting token vectors")
+    table, penalty = _fit_ridge(rows, corpus, projection, start, held, teacher @ projection)
+    if not settings.refine:
+        return Fitted(tokenizer, table, penalty, refined=False)
+    on_step("refining by the teacher's similarities")
+    taught = int((~corpus.held_out).sum())
+    other = refine(table, lambda rng: corpus.lessons(bags, rng), taught, projection, seed=settings.seed)
+    before, after = (agreement(teacher, means(held, each)).overlap for each in (table, other))
+    better = after > before
+    return Fitted(tokenizer, other if better else table, penalty, refined=better)
+
+
+def _fit_ridge(
+    rows: WeightedBags, corpus: Corpus, projection: Float32, start: Float32, held: Bags, teacher: Float32
+) -> tuple[Float32, float]:
+    """Return the solution whose mean cosine on the held-out rows is highest, and its penalty."""
+    targets = (corpus.vectors(part) @ projection for part, _ in rows.blocks())
+    cross = cross_products(rows, targets)
+    start = start * _best_scale(rows, cross, start)
+    best, chosen, highest = start, _PENALTIES[0], -np.inf
+    guess = start
+    for penalty in _PENALTIES:
+        guess = ridge(rows, cross, start, penalty, guess)
+        cosine = mean_cosine(means(held, guess), teacher)
+        if cosine <= highest:
+            break
+        best, chosen, highest = guess, penalty, cosine
+    return best, chosen
+
+
+def _best_scale(rows: WeightedBags, cross: Float32, start: Float32) -> np.float32:
+    """Return the factor c for which B (c E0) is nearest to Y."""
+    square = sum(float(np.sum((block @ start) ** 2)) for _, block in rows.blocks())
+    return np.float32(float(np.sum(cross * start)) / max(square, np.finfo(np.float32).tiny))
+
+
+def principal_axes(corpus: Corpus, dim: int | None) -> Float32:
+    """Return the projection `(teacher's dimension, dim)` to the axes with the largest second moments.
+
+    About the origin and not the mean, because cosines are about the origin. It is the identity if `dim` is
+    None or not below the teacher's dimension.
+    """
+    full = corpus.set.meta.dimension
+    if dim is None or dim >= full:
+        return np.eye(full, dtype=np.float32)
+    _, axes = np.linalg.eigh(corpus.second_moment())
+    return np.ascontiguousarray(axes[:, ::-1][:, :dim], dtype=np.float32)
+
+
+def starting_vectors(encoder: Encoder, tokenizer: Tokenizer, bags: Bags) -> Float32:
+    """Return the teacher's unit vectors of the tokens, times a / (a + p) of each token's frequency p.
+
+    `(tokens, teacher's dimension)`. Special tokens and the unknown token have zeros.
+    """
+    texts = surfaces(tokenizer)
+    unknown = getattr(tokenizer.model, "unk_token", None)
+    if unknown is not None and (place := tokenizer.token_to_id(unknown)) is not None:
+        texts[place] = ""
+    known = [place for place, text in enumerate(texts) if text]
+    vectors = np.zeros((len(texts), encoder.identity.dimension), dtype=np.float32)
+    for first in range(0, len(known), SHARD_ROWS):
+        part = known[first : first + SHARD_ROWS]
+        vectors[part] = unit_length(encoder.encode([texts[place] for place in part]))
+    counts = np.zeros(len(texts))
+    step = 1 << 22
+    for first in range(0, len(bags.ids), step):
+        counts += np.bincount(bags.ids[first : first + step], minlength=len(texts))
+    frequency = counts / max(1.0, counts.sum())
+    return np.asarray(vectors * (_SIF / (_SIF + frequency))[:, None], dtype=np.float32)
+
+
+def _speed(encoder: Encoder, texts: list[str]) -> float:
+    """Return texts per second, after a first text that loads the encoder."""
+    encoder.encode(texts[:1])
+    start = time.perf_counter()
+    encoder.encode(texts)
+    return len(texts) / (time.perf_counter() - start)
+
+
+def _scores(pairs: str | None, teacher: Encoder, student: Encoder) -> tuple[float, float] | None:
+    from embedkit.data.text.pairs import read_pairs
+    from embedkit.evaluation.sts import cosines, spearman
+
+    if pairs is None:
+        return None
+    rows = read_pairs(pairs)
+    gold = [pair.score for pair in rows]
+    return spearman(cosines(teacher, rows), gold), spearman(cosines(student, rows), gold)
+
+
+def story_of(found: Distilled) -> dict[str, Any]:
+    """Return the measures as JSON values."""
+    facts: dict[str, Any] = {
+        name: getattr(found, name) for name in ("texts", "held_out", "tokens", "dimension")
+    }
+    facts |= {"penalty": found.penalty, "refined": found.refined}
+    facts |= {"overlap@10": round(found.agreement.overlap, 4), "spearman": round(found.agreement.spearman, 4)}
+    facts |= {"texts_per_second": round(found.student_speed, 1)}
+    facts |= {"teacher_texts_per_second": round(found.teacher_speed, 1)}
+    if found.scores is not None:
+        facts |= {
+            "eval_spearman": round(found.scores[1], 4),
+            "teacher_eval_spearman": round(found.scores[0], 4),
+        }
+    return facts
+
+
+def card_rows(found: Distilled) -> dict[str, str]:
+    """Return the measures as rows of the model card."""
+    rows = {
+        "distilled from": f"{found.texts:,} texts, {found.held_out:,} of them held out",
+        "the teacher's 10 nearest of held-out texts found": f"{found.agreement.overlap:.1%}",
+        "Spearman of similarities to the teacher's": f"{found.agreement.spearman:.3f}",
+        "speed": f"{found.student_speed:,.0f} texts/s, the teacher {found.teacher_speed:,.0f}",
+    }
+    if found.scores is not None:
+        rows["Spearman on scored pairs"] = f"{found.scores[1]:.4f}, the teacher {found.scores[0]:.4f}"
+    return rows
