@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 
 from embedkit.data.text.records import Record
 
-_SHORTEST = 20  # characters; a shorter sentence is joined to the one before it
+_SHORTEST = 20  # bytes of UTF-8, so 20 letters or 7 Chinese characters; shorter sentences join the one before
 _END = re.compile(
     r"""
-    (?<=[.!?…]) ["'”’)\]]* \s+ (?=[^\s a-z])   # Latin: end, closing marks, space, no small letter
-    | (?<=[。！？；]) [”’」』）]* \s*            # Chinese and Japanese: no space follows
+    (?<=[.!?…]) ["'”’)\]]* (\s+)      # Latin: an end, closing marks, space
+    | (?<=[。！？；]) [”’」』）]* (\s*)  # Chinese and Japanese: no space follows
     | \s*\n\s*
     """,
     re.VERBOSE,
@@ -21,25 +21,30 @@ _END = re.compile(
 def sentences(text: str) -> Iterator[str]:
     """Yield the sentences of a text, without the space around them; a short one joins the one before it.
 
-    Closing quotes and brackets stay with their sentence. An abbreviation before a capital ends a sentence too
-    early, which matters little where sentences are only samples of a text.
+    Closing quotes and brackets stay with their sentence. A full stop ends no sentence before a small letter or
+    a digit ("e.g. in", "vs. 4"). Other abbreviations end a sentence too early, which matters little where
+    sentences are samples of a text.
     """
-    held = ""
-    start = 0
-    for end in (*_END.finditer(text), None):
-        stop = len(text) if end is None else end.start() + len(end.group().rstrip())
-        part = text[start:stop].strip()
-        start = len(text) if end is None else end.end()
-        if not part:
-            continue
-        if held and len(part) < _SHORTEST:
-            held = f"{held} {part}"
-            continue
-        if held:
-            yield held
-        held = part
-    if held:
-        yield held
+    start = before = 0  # of the sentence, and of its last part
+    for end in _ends(text):
+        if before > start and len(text[before:end].strip().encode(errors="replace")) >= _SHORTEST:
+            yield text[start:before].strip()
+            start = before
+        if text[start:end].strip():
+            before = end
+        else:
+            start = before = end
+    if rest := text[start:].strip():
+        yield rest
+
+
+def _ends(text: str) -> Iterator[int]:
+    """Yield the places where a sentence may end, and the end of the text."""
+    for end in _END.finditer(text):
+        after = text[end.end() : end.end() + 1]
+        if end.group(1) is None or not (after.islower() or after.isdigit()):
+            yield end.end()
+    yield len(text)
 
 
 def in_sentences(records: Iterable[Record]) -> Iterator[Record]:

@@ -116,7 +116,12 @@ class Distillation:
         how = {"inputs": list(self.settings.inputs), "whole": self.settings.whole}
         self._writer = self._open.enter_context(
             VectorSetWriter(
-                self.output, describe(self.teacher), settings=how, resume=self._resume, force=self._force
+                self.output,
+                describe(self.teacher),
+                settings=how,
+                resume=self._resume,
+                force=self._force,
+                shard_rows=SHARD_ROWS,
             )
         )
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ def add_words(tokenizer: Tokenizer, words: Iterable[str]) -> Tokenizer:
 
 
 def frequent_words(tokenizer: Tokenizer, texts: Iterable[str], most: int) -> list[str]:
-    """Return up to `most` words of the texts that are several tokens each, the most frequent first.
+    """Return up to `most` words of the texts that are not yet tokens, the most frequent first.
 
     Words are what the tokenizer's own pre-tokenizer divides texts into; each occurs at least five times.
     """
@@ -74,12 +75,12 @@ def frequent_words(tokenizer: Tokenizer, texts: Iterable[str], most: int) -> lis
         for word in _words(tokenizer, chunk):
             words[word] += count
     known = tokenizer.get_vocab()
-    several = (
+    new = (
         word
         for word, count in words.most_common()
-        if count >= _FEWEST and word not in known and len(tokenizer.encode(word).ids) > 1
+        if count >= _FEWEST and word not in known and f"▁{word}" not in known
     )
-    return [word for word, _ in zip(several, range(most), strict=False)]
+    return list(islice(new, most))
 
 
 def _words(tokenizer: Tokenizer, chunk: str) -> list[str]:
@@ -96,12 +97,11 @@ def surfaces(tokenizer: Tokenizer) -> list[str]:
     have an empty text.
     """
     tokens = sorted(tokenizer.get_vocab(with_added_tokens=True).items(), key=lambda each: each[1])
-    special = {str(token) for token in tokenizer.get_added_tokens_decoder().values()} | {
-        token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special
-    }
+    special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
     prefix = getattr(tokenizer.model, "continuing_subword_prefix", None) or "##"
     texts = []
     for token, number in tokens:
         decoded = tokenizer.decode([number], skip_special_tokens=False)
-        texts.append("" if token in special else decoded.removeprefix(prefix).strip() or token)
+        text = decoded.removeprefix(prefix).replace("▁", " ").strip()
+        texts.append("" if token in special else text or token)
     return texts
