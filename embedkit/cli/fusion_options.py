@@ -29,7 +29,7 @@ class FusionOptions:
         typer.Option(
             metavar="[WEIGHT]",
             help="Search by vectors and words together; WEIGHT is the share of the vectors, from 0 to 1. "
-            "[the weight that `index tune` chose, otherwise .7, and .15 for vectors of hash:]",
+            "[the weight that `index tune` chose, otherwise .7, .5 for static encoders, .15 for hash:]",
             show_default=False,
         ),
     ] = None

@@ -24,6 +24,7 @@ RuntimeName = Literal["auto", "torch", "openvino"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 DEFAULT_MODEL = "minilm"
+STATIC = "static"  # the pooling of static encoders: the mean of their token vectors
 _SHORT, _LONG = 1e-15, 1e15  # squares of lengths outside this range become 0 or infinity in float32
 
 

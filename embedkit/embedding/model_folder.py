@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from embedkit.data.tensors import read_header
+from embedkit.embedding.encoder import STATIC
 from embedkit.embedding.fingerprint import file_sha256
 from embedkit.embedding.foreign_json import count, kind, read_object, text
 from embedkit.embedding.hub import download
@@ -111,7 +112,12 @@ class ModelFolder:
 
     @property
     def pooling(self) -> str | None:
-        """The model's own pooling, several joined by `+`; None when it has no pooling step."""
+        """The model's own pooling, several joined by `+`; None when it has no pooling step.
+
+        Static encoders have a pooling of their own.
+        """
+        if self.is_static:
+            return STATIC
         config = next((module.config for module in self.modules if module.type == "Pooling"), None)
         if config is None:
             return None

@@ -23,11 +23,18 @@ from numpy.typing import NDArray
 from embedkit import spec
 from embedkit.data.affine import AffineMap
 from embedkit.data.identity import Identity
-from embedkit.embedding.encoder import Encoder, is_hashed, unit_length
+from embedkit.embedding.encoder import STATIC, Encoder, is_hashed, unit_length
 from embedkit.errors import DataError, FormatError, MismatchError, UsageError
 from embedkit.indexing.kind import Floats, IndexKind, Mask, Metric, Rows
 from embedkit.indexing.lexical.bm25 import Lexical, Part
-from embedkit.indexing.lexical.fusion import HASHED_WEIGHT, WEIGHT, FusedSearch, Fusion, Ranking
+from embedkit.indexing.lexical.fusion import (
+    HASHED_WEIGHT,
+    STATIC_WEIGHT,
+    WEIGHT,
+    FusedSearch,
+    Fusion,
+    Ranking,
+)
 from embedkit.indexing.lexical.operators import literal_query
 from embedkit.indexing.lock import Lease
 from embedkit.indexing.manifest import Manifest, read_manifest
@@ -218,8 +225,11 @@ class Index:
     @property
     def default_weight(self) -> float:
         """Return the share of the similarities in a fused search where it was not tuned."""
-        hashed = self.identity is not None and is_hashed(self.identity.model)
-        return HASHED_WEIGHT if hashed else WEIGHT
+        if self.identity is None:
+            return WEIGHT
+        if is_hashed(self.identity.model):
+            return HASHED_WEIGHT
+        return STATIC_WEIGHT if self.identity.pooling == STATIC else WEIGHT
 
     @cached_property
     def sampled_vectors(self) -> Floats:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from embedkit.data.text.records import Record
 
-_SHORTEST = 20  # bytes of UTF-8, so 20 letters or 7 Chinese characters; shorter sentences join the one before
+_SHORTEST = 20  # bytes of UTF-8 (20 letters, 7 Chinese characters); shorter ones join the sentence before
 _END = re.compile(
     r"""
     (?<=[.!?…]) ["'”’)\]]* (\s+)      # Latin: an end, closing marks, space

@@ -21,6 +21,7 @@ from embedkit.indexing.lexical.operators import LexicalQuery
 
 WEIGHT = 0.7  # default share of the similarities, for `sum`
 HASHED_WEIGHT = 0.15  # that of `hash:` vectors, which count n-grams of words: BM25 ranks better
+STATIC_WEIGHT = 0.5  # that of static encoders, whose similarities know less than a network's
 EQUAL = 0.5  # that for `rrf`
 FUSIONS = ("sum", "rrf")
 RRF_CONSTANT, RRF_DEPTH = 60, 1000  # ranks are counted to this depth

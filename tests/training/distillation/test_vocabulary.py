@@ -60,7 +60,7 @@ def test_surfaces_have_no_marks():
         for token, number in pieces.get_vocab().items()
         if token.startswith("▁") and token != "▁"
     }
-    assert len(marked) > 10
+    assert len(marked) > 5
     assert all(texts[number] == token[1:] for token, number in marked.items())
 
 
