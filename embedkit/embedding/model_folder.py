@@ -43,7 +43,7 @@ _OFFSET_POSITIONS = (
 
 # The weight of learned positions as BERT, GPT-2, BART and CLIP name it.
 _POSITION_TABLE = re.compile(r"(^|\.)(position_embeddings?|wpe|embed_positions|pos_embed\w*)\.weight$")
-_CONFIG = "config.json"
+_CONFIG, _TOKENIZER = "config.json", "tokenizer.json"
 _STATIC, _MODEL2VEC_TABLE = "StaticEmbedding", "embeddings"
 _MODEL2VEC_LENGTH = 512  # tokens; model2vec's default
 _UNLIMITED = 10**9  # tokens; tokenizers without a limit state 1e30
@@ -153,11 +153,8 @@ class ModelFolder:
     @cached_property
     def max_length(self) -> int | None:
         """The most tokens that the model reads per text, special ones included; None without a limit."""
-        if self.is_static:  # only model2vec's own layout cuts texts
-            default = None if self.steps is not None else _MODEL2VEC_LENGTH
-            return (
-                self._count("max_length") if self.steps is None and "max_length" in self.config else default
-            )
+        if self.is_static:
+            return self._static_length
         if (length := self.wanted_length) is not None:
             return min(length, self.position_limit or length) if self._has_position_table else length
         file = self._of_transformer("tokenizer_config.json")
@@ -166,6 +163,18 @@ class ModelFolder:
             self.position_limit,
         ]
         return min((limit for limit in limits if limit and limit < _UNLIMITED), default=None)
+
+    @property
+    def _static_length(self) -> int | None:
+        """The tokens after which a static encoder cuts a text; without a setting, only model2vec does."""
+        if self.steps is None and "max_length" not in self.config:
+            return _MODEL2VEC_LENGTH
+        if self.steps is None:
+            return self._count("max_length")
+        truncation = self._object(self._of_transformer(_TOKENIZER)).get("truncation") or {}
+        if truncation.get("direction", "Right") != "Right":
+            raise ModelError(f"{_TOKENIZER} cuts texts at their beginning", where=self.name)
+        return count(truncation, "max_length", file=_TOKENIZER, where=self.name)
 
     @cached_property
     def wanted_length(self) -> int | None:

@@ -21,8 +21,8 @@ _END = re.compile(
 def sentences(text: str) -> Iterator[str]:
     """Yield the sentences of a text, without the space around them; a short one joins the one before it.
 
-    Closing quotes and brackets stay with their sentence. A full stop ends no sentence before a small letter or
-    a digit ("e.g. in", "vs. 4"). Other abbreviations end a sentence too early, which matters little where
+    Closing quotes and brackets stay with their sentence. A full stop ends no sentence before a small letter
+    or a digit ("e.g. in", "vs. 4"). Other abbreviations end a sentence too early, which matters little where
     sentences are samples of a text.
     """
     start = before = 0  # of the sentence, and of its last part

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from embedkit.data.arrays import Float32
+from embedkit.data.tensors import read_header
 from embedkit.embedding.model_folder import ModelFolder
 from embedkit.errors import ModelError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _TOKENIZER, _WEIGHTS = "tokenizer.json", "model.safetensors"
 _SENTENCE_TRANSFORMERS, _MODEL2VEC = "embedding.weight", "embeddings"  # names of the table
+_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I8": "i1", "I64": "<i8", "I32": "<i4"}
 
 
 class StaticTable(NamedTuple):
@@ -35,8 +37,6 @@ class StaticTable(NamedTuple):
 
 def dimension(folder: ModelFolder) -> int:
     """Return the dimension of the token vectors, read from the header of the weights."""
-    from embedkit.data.tensors import read_header
-
     header = read_header(_weights(folder))
     name = _table_name(header, folder.name)
     shape = header[name].get("shape", [])
@@ -47,7 +47,6 @@ def dimension(folder: ModelFolder) -> int:
 
 def read_table(folder: ModelFolder) -> StaticTable:
     """Read the tokenizer and the table; raises ModelError for a folder in which they do not fit together."""
-    from safetensors.numpy import load_file
     from tokenizers import Tokenizer
 
     path = _weights(folder).with_name(_TOKENIZER)
@@ -55,7 +54,7 @@ def read_table(folder: ModelFolder) -> StaticTable:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises Exception itself
         raise ModelError(f"{_TOKENIZER} cannot be read: {error}", where=folder.name) from None
-    tensors = load_file(_weights(folder))
+    tensors = _tensors(_weights(folder))
     vectors = _fold(tensors, _table_name(tensors, folder.name), folder.name)
     last = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
     if last >= len(vectors):
@@ -71,6 +70,22 @@ def _weights(folder: ModelFolder) -> Path:
     if not path.is_file():
         raise ModelError(f"has no {_WEIGHTS}", where=folder.name)
     return path
+
+
+def _tensors(path: Path) -> dict[str, Any]:
+    """Return the tensors of a file by name, by memory map; bfloat16, which numpy lacks, becomes float32."""
+    tensors = {}
+    with open(path, "rb") as file:
+        start = 8 + int.from_bytes(file.read(8), "little")
+    for name, entry in read_header(path).items():
+        if name == "__metadata__" or entry["dtype"] not in _DTYPES or 0 in entry["shape"]:
+            continue
+        place = start + entry["data_offsets"][0]
+        tensor = np.asarray(np.memmap(path, _DTYPES[entry["dtype"]], "r", place, tuple(entry["shape"])))
+        if entry["dtype"] == "BF16":
+            tensor = (tensor.astype(np.uint32) << 16).view(np.float32)
+        tensors[name] = tensor
+    return tensors
 
 
 def _table_name(names: Mapping[str, Any], where: str) -> str:
