@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.embedding.static.chunks import chunker
+from embedkit.embedding.static.word_pieces import WordPieces
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -62,6 +63,7 @@ class BagReader:
         tokenizer.no_padding()
         tokenizer.no_truncation()
         self.tokenizer, self._split = tokenizer, chunker(tokenizer)
+        self._pieces = None if self._split is None else WordPieces.of(tokenizer)
         self._turn = threading.Lock()
         self._slots: dict[str, int] = {}  # place of each known chunk in the arrays
         self._starts, self._lengths = _NONE, _NONE
@@ -92,7 +94,7 @@ class BagReader:
         return slots
 
     def _learn(self, chunks: list[str]) -> None:
-        bags = self._tokenize(chunks)
+        bags = self._cut(chunks)
         self._slots.update(
             zip(chunks, range(len(self._starts), len(self._starts) + len(chunks)), strict=True)
         )
@@ -105,10 +107,25 @@ class BagReader:
         self._slots, self._characters = {}, 0
         self._starts, self._lengths, self._ids = _NONE, _NONE, _NONE.astype(np.int32)
 
+    def _cut(self, chunks: list[str]) -> Bags:
+        """Return the bags of chunks; the tokenizer reads those that are not plain."""
+        if self._pieces is None:
+            return self._tokenize(chunks)
+        found = list(map(self._pieces.cut, chunks))
+        rest = [chunk for chunk, ids in zip(chunks, found, strict=True) if ids is None]
+        others = iter(self._ids_of(rest))
+        return _bags([next(others) if ids is None else ids for ids in found])
+
     def _tokenize(self, texts: Sequence[str]) -> Bags:
-        found = [text.ids for text in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
-        offsets = _offsets(np.fromiter(map(len, found), dtype=np.int64, count=len(found)))
-        return Bags(offsets, np.fromiter(chain.from_iterable(found), dtype=np.int32, count=int(offsets[-1])))
+        return _bags(self._ids_of(list(texts)))
+
+    def _ids_of(self, texts: list[str]) -> list[list[int]]:
+        return [text.ids for text in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+
+def _bags(found: Sequence[list[int]]) -> Bags:
+    offsets = _offsets(np.fromiter(map(len, found), dtype=np.int64, count=len(found)))
+    return Bags(offsets, np.fromiter(chain.from_iterable(found), dtype=np.int32, count=int(offsets[-1])))
 
 
 def _offsets(lengths: Offsets) -> Offsets:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,9 +24,22 @@ texts = st.lists(
     st.text(st.one_of(st.sampled_from(ODD), st.characters(codec="utf-8")), max_size=40), max_size=8
 )
 words = st.lists(
-    st.lists(st.sampled_from([*" ".join(LINES).split(), "[MASK]", "a[MASK]b", "[UNK]"]), max_size=9).map(
-        " ".join
-    )
+    st.lists(
+        st.sampled_from(
+            [
+                *" ".join(LINES).split(),
+                "[MASK]",
+                "a[MASK]b",
+                "[UNK]",
+                "[mask]",
+                "x.y,z!",
+                "don't-7",
+                "heartless",
+                "q" * 120,
+            ]
+        ),
+        max_size=9,
+    ).map(" ".join)
 )
 
 
@@ -46,6 +61,13 @@ def with_parts(normalizer, splitter) -> Tokenizer:
     return tokenizer
 
 
+def with_length(tokenizer: Tokenizer, most: int) -> Tokenizer:
+    """Return a tokenizer whose words of more characters are unknown."""
+    parts = json.loads(tokenizer.to_str())
+    parts["model"]["max_input_chars_per_word"] = most
+    return Tokenizer.from_str(json.dumps(parts))
+
+
 VARIANTS = {
     "bert": make_tokenizer(),
     "cased": with_parts(
@@ -57,6 +79,7 @@ VARIANTS = {
     "NFKC": with_parts(
         normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()]), pre_tokenizers.Whitespace()
     ),
+    "short words": with_length(make_tokenizer(), 5),
     "bare": with_parts(None, pre_tokenizers.WhitespaceSplit()),
     "punctuation": with_parts(
         normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents()]),
