@@ -15,7 +15,7 @@ teacher's own number of dimensions it is the teacher's space itself.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,7 @@ import numpy as np
 
 from embedkit.data.arrays import Float32
 from embedkit.data.atomic import refuse_existing, scratch_folder, whole_folder
+from embedkit.data.text.pairs import Pair, read_pairs
 from embedkit.data.text.records import Record
 from embedkit.data.text.sentences import in_sentences
 from embedkit.data.vectors import tables
@@ -39,6 +40,7 @@ from embedkit.embedding.reuse import Reusing
 from embedkit.embedding.static.bags import Bags
 from embedkit.embedding.static.encoder import means
 from embedkit.errors import DataError, ModelError
+from embedkit.evaluation.sts import cosines, spearman
 from embedkit.training.distillation.corpus import Corpus, teacher_of
 from embedkit.training.distillation.folder import write_encoder, write_story
 from embedkit.training.distillation.quality import Agreement, agreement, mean_cosine
@@ -106,6 +108,7 @@ class Distillation:
             )
         refuse_existing(output, force=force, marker=MARKER)
         self.output, self.encoder, self.settings = output, encoder, settings
+        self._pairs = None if settings.eval is None else read_pairs(settings.eval)
         self.tokenizer = read_tokenizer(folder.transformer_path, where=folder.name)
         self.teacher = teacher_of(encoder)
         if reuse is not None:
@@ -131,6 +134,7 @@ class Distillation:
 
     def encode(self, records: Iterable[Record]) -> Iterator[Batch]:
         """Encode the texts, or their sentences, with the teacher; yield each batch once it is stored."""
+        self._source = getattr(records, "name", None)
         passages = iter(records if self.settings.whole else in_sentences(records))
         done = islice(passages, self._writer.sealed_rows)
         self._writer.replay(map(tables.to_table, windows(done, block=SHARD_ROWS)))
@@ -145,7 +149,10 @@ class Distillation:
         """
         corpus = Corpus(self._writer.complete(), self.settings.seed)
         if len(corpus) < FEWEST_TEXTS:
-            raise DataError(f"needs at least {FEWEST_TEXTS} texts, got {len(corpus)}", where="distillation")
+            self._writer.remove()
+            raise DataError(
+                f"distillation needs at least {FEWEST_TEXTS} texts, got {len(corpus)}", where=self._source
+            )
         with scratch_folder(self.output) as scratch:
             fitted = fit_table(corpus, self.encoder, self.tokenizer, self.settings, scratch, on_step)
         on_step("measuring")
@@ -172,7 +179,7 @@ class Distillation:
             teacher_speed=_speed(self.encoder, texts[:_TIMED]),
             student_speed=_speed(student, texts),
             fingerprint="",
-            scores=_scores(self.settings.eval, self.encoder, student),
+            scores=None if self._pairs is None else _scores(self._pairs, self.encoder, student),
         )
 
 
@@ -276,15 +283,10 @@ def _speed(encoder: Encoder, texts: list[str]) -> float:
     return len(texts) / (time.perf_counter() - start)
 
 
-def _scores(pairs: str | None, teacher: Encoder, student: Encoder) -> tuple[float, float] | None:
-    from embedkit.data.text.pairs import read_pairs
-    from embedkit.evaluation.sts import cosines, spearman
-
-    if pairs is None:
-        return None
-    rows = read_pairs(pairs)
-    gold = [pair.score for pair in rows]
-    return spearman(cosines(teacher, rows), gold), spearman(cosines(student, rows), gold)
+def _scores(pairs: Sequence[Pair], teacher: Encoder, student: Encoder) -> tuple[float, float]:
+    """Return Spearman's correlation of each encoder's cosines with the scores of pairs."""
+    gold = [pair.score for pair in pairs]
+    return spearman(cosines(teacher, pairs), gold), spearman(cosines(student, pairs), gold)
 
 
 def story_of(found: Distilled) -> dict[str, Any]:

@@ -216,7 +216,7 @@ def test_an_existing_output_is_kept(tmp_path, planted):
 
 
 def test_too_few_texts_are_refused(tmp_path, planted):
-    with pytest.raises(DataError, match="needs at least 200 texts, got 199"):
+    with pytest.raises(DataError, match="distillation needs at least 200 texts, got 199"):
         distil(tmp_path / "out", planted, random_texts(199))
     assert not (tmp_path / "out").exists()
 
