@@ -35,7 +35,7 @@ _SAFE, _PICKLE = ".safetensors", ".bin"
 _INDEX = ".index.json"  # suffix of the weights' name; the file names the shards
 HUB_FIRST = (MODULES, "*config.json", f"*{_INDEX}")  # these files name the rest of a repository
 _LFS_LENGTH = 1024  # bytes; a pointer is shorter
-_READ_BY_TOKENIZERS = ("tokenizer.json", "vocab.json")  # a library reads them, and names no file in its errors
+_READ_BY_TOKENIZERS = ("tokenizer.json", "vocab.json")  # by a library whose errors name no file
 
 
 class Step(NamedTuple):
