@@ -441,7 +441,6 @@ def test_a_token_without_an_embedding_is_one_line(settings, chunks):
     assert "\n" not in str(caught.value)
 
 
-
 @pytest.mark.parametrize(
     ("length", "line"), [(1, "leaves no room"), (2, "leaves no room"), (1000, "has positions")]
 )
