@@ -29,6 +29,8 @@ def refuse_existing(path: Path, *, force: bool, marker: str | None = None) -> No
     without a marker is a file and replaces no folder.
     """
     require_name(path)
+    if path.parent.is_file():
+        raise ExistsError("its parent is a file, not a folder", where=str(path), hint="choose another name")
     if not path.parent.is_dir():
         raise ExistsError(
             "its parent folder does not exist",

@@ -35,6 +35,7 @@ _SAFE, _PICKLE = ".safetensors", ".bin"
 _INDEX = ".index.json"  # suffix of the weights' name; the file names the shards
 HUB_FIRST = (MODULES, "*config.json", f"*{_INDEX}")  # these files name the rest of a repository
 _LFS_LENGTH = 1024  # bytes; a pointer is shorter
+_READ_BY_TOKENIZERS = ("tokenizer.json", "vocab.json")  # by a library whose errors name no file
 
 
 class Step(NamedTuple):
@@ -104,6 +105,8 @@ def require_whole(files: Mapping[str, Path], *, where: str) -> None:
                 read_header(file)
             elif file.stat().st_size < _LFS_LENGTH and is_lfs_pointer(file.read_bytes()):
                 raise ValueError("it is a Git LFS pointer; run git lfs pull")
+            elif file.name in _READ_BY_TOKENIZERS and not file.read_bytes().rstrip().endswith(b"}"):
+                raise ValueError("it is empty, truncated, or not a JSON object")
         except OSError as error:
             raise ModelError(f"{name} cannot be read: {error.strerror}", where=where) from None
         except ValueError as error:

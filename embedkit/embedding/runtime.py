@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.embedding.encoder import Vectors
-from embedkit.embedding.tokens import TokenBatch, Tokenize, Tokens, pad
+from embedkit.embedding.tokens import TokenBatch, Tokenize, pad
 
 
 class Runtime(Protocol):
@@ -38,7 +38,8 @@ def compute(runtime: Runtime, texts: Sequence[str], turn: threading.Lock) -> Vec
     """
     tokens = runtime.tokenize(texts)
     if runtime.known_ids is not None:
-        _require_known(tokens, runtime.known_ids)
+        highest = max((int(text.ids.max()) for text in tokens if len(text.ids)), default=0)
+        require_known(highest, runtime.known_ids)
     vectors = np.empty((len(texts), runtime.dimension), dtype=np.float32)
     lengths = [max(len(text.ids), runtime.shortest) for text in tokens]
     cuts = token_batches(lengths, runtime.token_budget, alike=not runtime.pads)
@@ -50,9 +51,8 @@ def compute(runtime: Runtime, texts: Sequence[str], turn: threading.Lock) -> Vec
     return vectors
 
 
-def _require_known(tokens: Sequence[Tokens], known: int) -> None:
-    """Raise ValueError for an id without an embedding, which a compiled model would read as zeros."""
-    highest = max((int(text.ids.max()) for text in tokens if len(text.ids)), default=0)
+def require_known(highest: int, known: int) -> None:
+    """Raise ValueError if an id has no embedding: the compiled model would read zeros."""
     if highest >= known:
         raise ValueError(
             f"its tokenizer gives the token {highest}, its embeddings cover the tokens 0 to {known - 1}; "

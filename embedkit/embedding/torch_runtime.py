@@ -48,7 +48,7 @@ class TorchRuntime:
         )
         self.token_budget = 2048 if self.device.type == "cpu" else 65536
         self._torch = torch
-        self.pad_id, self.known_ids = int(model.tokenizer.pad_token_id or 0), _known_ids(model)
+        self.pad_id, self.known_ids = int(model.tokenizer.pad_token_id or 0), known_ids(model)
         if self.known_ids is not None and self.pad_id >= self.known_ids:
             self.pad_id = 0  # padding is masked, so any id serves
         self.tokenize = tokenizer_of(model, reading.max_length, typed=_gives_types(model))
@@ -192,7 +192,7 @@ def _gives_types(model: Any) -> bool:
     return "token_type_ids" in model.tokenizer.model_input_names
 
 
-def _known_ids(model: Any) -> int | None:
+def known_ids(model: Any) -> int | None:
     """Return the number of token embeddings of a model; None if its tokenizer returns no other token."""
     try:
         rows = int(model[0].auto_model.get_input_embeddings().weight.shape[0])

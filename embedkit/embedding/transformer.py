@@ -108,8 +108,9 @@ def choose_runtime(folder: ModelFolder, settings: EncoderSettings) -> Runtime:
     except (ModelError, MissingPackageError) as error:
         if settings.runtime == "openvino":
             raise
+        runtime = TorchRuntime(folder, settings)  # raises the error of a damaged model, before the warning
         logger.warning("%s; falling back to torch; set `runtime=torch` to skip this attempt", error)
-        return TorchRuntime(folder, settings)
+        return runtime
 
 
 def has_graphics_card() -> bool:

@@ -11,9 +11,11 @@ from torch import nn
 
 from embedkit.embedding.encoder import EncoderSettings, is_hashed
 from embedkit.embedding.export.sentence_transformers import STORY, export_model
+from embedkit.embedding.faults import as_model_error
 from embedkit.embedding.model_folder import ModelFolder, find_model
 from embedkit.embedding.model_reading import read
-from embedkit.embedding.torch_runtime import load_sentence_transformer
+from embedkit.embedding.runtime import require_known
+from embedkit.embedding.torch_runtime import known_ids, load_sentence_transformer
 from embedkit.errors import MismatchError, ModelError
 from embedkit.training.divergence import require_finite
 from embedkit.training.dropout import quicken_dropout
@@ -87,6 +89,7 @@ def load_trainable(folder: Path, settings: RunSettings) -> tuple[Any, Dropout]:
     model = load_sentence_transformer(found, where, changed)
     require_finite(model, where=settings.model)
     _require_length(model, found, settings)
+    _refuse_unknown_tokens(model, where=settings.model)
     inner = model[0].auto_model.config
     for name in changed:
         setattr(inner, name, values[name])  # the saved configuration keeps the model's own values
@@ -112,6 +115,21 @@ def _require_length(model: Any, folder: ModelFolder, settings: RunSettings) -> N
             where=settings.model,
             hint=f"allow at least {special + 1}",
         )
+
+
+def _refuse_unknown_tokens(model: Any, *, where: str) -> None:
+    """Make the model's `preprocess` raise ModelError for a text with a token that has no embedding."""
+    known, preprocess = known_ids(model), model.preprocess
+    if known is None:
+        return
+
+    def checked(*inputs: Any, **options: Any) -> Any:
+        features = preprocess(*inputs, **options)
+        with as_model_error("cannot be trained", where=where):
+            require_known(int(features["input_ids"].max()), known)
+        return features
+
+    model.preprocess = checked
 
 
 def _changed(config: dict[str, Any], settings: RunSettings, *, where: str) -> dict[str, float]:

@@ -258,3 +258,9 @@ def test_a_folder_that_takes_no_files_is_refused(folder):
     with pytest.raises(PermissionError) as caught:
         refuse_existing(Path("closed/out"), force=False)
     assert caught.value.filename == "closed/out"
+
+
+def test_a_name_below_a_file_is_refused_without_the_advice_to_make_a_folder(folder):
+    Path("file").write_text("x")
+    message = refusal("file/out", force=True)
+    assert message == "file/out: its parent is a file, not a folder; choose another name"

@@ -316,6 +316,19 @@ def test_settings_of_another_type_are_one_line(
     assert says in str(error.value)
 
 
+@pytest.mark.parametrize("share", [0, 0.5, 0.99])
+def test_a_truncated_file_of_a_tokenizer_is_named(tiny: ModelMaker, tmp_path: Path, share: float) -> None:
+    """The library's error was a sentence about processors, without the file."""
+    folder = tmp_path / "model"
+    shutil.copytree(tiny("plain-bert"), folder)
+    content = (folder / "tokenizer.json").read_bytes()
+    (folder / "tokenizer.json").write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ModelError) as caught:
+        load(str(folder))
+    said = "tokenizer.json cannot be read: it is empty, truncated, or not a JSON object"
+    assert str(caught.value) == f"{folder}: {said}"
+
+
 @pytest.mark.parametrize("length", ["null", "-1", "0"])
 def test_a_length_that_is_not_above_0_is_as_good_as_none(
     tiny: ModelMaker, tmp_path: Path, length: str

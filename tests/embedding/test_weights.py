@@ -49,17 +49,22 @@ def test_weights_under_a_prefix_are_exported_without_it(tiny: ModelMaker, tmp_pa
     assert_close(found, sentence_transformers_vectors(source))
 
 
-def test_missing_weights_are_refused_by_name(tiny: ModelMaker, tmp_path: Path) -> None:
+def test_missing_weights_are_refused_by_name(
+    tiny: ModelMaker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     name = "encoder.layer.1.output.dense.weight"
     folder = altered(
         tiny("plain-bert"), tmp_path / "m", lambda old: {key: old[key] for key in old if key != name}
     )
     said = f"{folder}: its weight files lack {name}, on which the vectors depend"
-    for runtime in ("torch", "openvino"):
+    for runtime in ("torch", "openvino", "auto"):
         with pytest.raises(ModelError) as raised:
             load(folder, runtime=runtime, device="cpu").encode(TEXTS)
         assert str(raised.value).startswith(said)
         assert "\n" not in str(raised.value)
+    assert (
+        not caplog.records
+    )  # `auto` warned of its fallback to torch, which refused the model in the same words
     with pytest.raises(ModelError, match=name):
         export_model(tmp_path / "out", EncoderSettings(folder))
 

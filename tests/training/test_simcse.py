@@ -2,12 +2,14 @@
 
 import logging
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import orjson
 import pytest
+from tokenizers import Tokenizer
 
 from embedkit.data.text.examples import Examples
 from embedkit.data.text.pairs import Pair
@@ -420,6 +422,23 @@ def test_a_damaged_checkpoint_is_one_line(settings, damage, name):
         match=r"^out\.partial/checkpoints/checkpoint-4: the run cannot resume from this checkpoint: ",
     ):
         train_simcse("out", settings, SENTENCES, resume=True)
+
+
+@pytest.mark.parametrize("chunks", [{}, {"chunk_tokens": 512, "passes": 1}])
+def test_a_token_without_an_embedding_is_one_line(settings, chunks):
+    """It ended in an IndexError of torch."""
+    shutil.copytree(settings.model, "m")
+    tokenizer = Tokenizer.from_file("m/tokenizer.json")
+    rows = tokenizer.get_vocab_size()
+    tokenizer.add_tokens(["zyzzyva"])
+    tokenizer.save("m/tokenizer.json")
+    altered = replace(settings, model="m", **chunks)
+    assert train_simcse("out", altered, SENTENCES).steps == 10
+    with_it = Examples(("text",), [*SENTENCES.rows, ("the zyzzyva",)])
+    said = f"^m: cannot be trained: its tokenizer gives the token {rows}, its embeddings cover"
+    with pytest.raises(ModelError, match=said) as caught:
+        train_simcse("other", replace(altered, epochs=1.0), with_it)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

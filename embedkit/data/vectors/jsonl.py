@@ -33,6 +33,7 @@ class _Block(NamedTuple):
 
 def read_jsonl(stream: Stream) -> tuple[VectorMeta, Iterator[Batch]]:
     """Read `{"id": ..., "vector": [...]}` lines; if any line has a text, lines without one get an empty text.
+    A text that is null is none.
 
     Raises DataError when there are no lines and, for a pipe, which cannot be read twice, when a text appears
     after a first block of lines without texts.
@@ -59,7 +60,7 @@ def _has_text(stream: Stream) -> bool:
         return False
     with open_stream(stream.name, stream.kind) as again:
         lines = (line for line in again.file if b'"text"' in line)
-        return any("text" in row for _, row in json_rows(lines, stream.name))
+        return any(row.get("text") is not None for _, row in json_rows(lines, stream.name))
 
 
 def _blocks(stream: Stream) -> Iterator[_Block]:
@@ -70,7 +71,9 @@ def _blocks(stream: Stream) -> Iterator[_Block]:
     for place, row in json_rows(stream.file, stream.name):
         vector = _json_vector(row.pop(VECTOR, None), width, place)
         width = len(vector)
-        if text_at is None and "text" in row:
+        if row.get("text") is None:
+            row.pop("text", None)
+        elif text_at is None:
             text_at = place
         id = take_word(row, "id" if "id" in row else "_id", place, default=place.rpartition(":")[2])
         records.append(Record(id, take_word(row, "text", place, default=""), row))

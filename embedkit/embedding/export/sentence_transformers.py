@@ -168,11 +168,15 @@ def _write_story(folder: Path, base: Any, identity: Identity, transform: AffineM
 
 
 def _require_same(folder: Path, encoder: Any, *, where: str) -> None:
-    """Raise ModelError unless plain sentence-transformers gives the encoder's vectors, for both roles."""
+    """Raise ModelError unless plain sentence-transformers gives the encoder's vectors, which must be finite,
+    for both roles.
+    """
     from embedkit.embedding.conversion import SAMPLE
 
     expected = [encoder.encode(SAMPLE, role) for role in ("document", "query")]
     for wanted, found in zip(expected, plain_vectors(folder, SAMPLE), strict=True):
+        if not np.isfinite(wanted).all():
+            raise ModelError("gives vectors that are not finite", where=encoder.identity.model)
         length = float(np.linalg.norm(wanted, axis=1).max())
         apart = float(np.abs(wanted - found).max()) if wanted.shape == found.shape else float("inf")
         if not apart <= TOLERANCE * max(1.0, length):

@@ -204,6 +204,15 @@ def test_a_text_is_kept_wherever_the_first_one_comes(folder, place):
     assert [row["text"] for row in rows] == [line.get("text", "") for line in lines]
 
 
+@pytest.mark.parametrize("texts", [(None, "b"), ("a", None), (None, None)])
+def test_a_null_text_is_no_text(folder, texts):
+    data = b"".join(JSON_LINE({"text": text, "vector": [1, 2]}) for text in texts)
+    (folder / "y.jsonl").write_bytes(data)
+    meta, rows, _ = content("y.jsonl")
+    assert meta.has_text == any(texts)
+    assert [row.get("text", "") for row in rows] == [text or "" for text in texts]
+
+
 def test_a_text_behind_thousands_of_lines_without_one_is_refused_from_a_pipe(folder, monkeypatch):
     lines = [{"vector": [n, 1]} for n in range(9000)]
     lines[8000]["text"] = "a text"

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from embedkit.data.affine import AffineMap
 from embedkit.embedding.encoder import EncoderSettings, with_maps
@@ -171,6 +172,20 @@ def test_other_vectors_are_never_put_in_place(
     with pytest.raises(ModelError, match=r"out: the folder would give other vectors \(by "):
         export_model(tmp_path / "out", EncoderSettings(str(tiny("bert"))), [turn(32)])
     assert os.listdir(tmp_path) == []
+
+
+def test_a_model_whose_vectors_are_not_finite_is_named_and_not_exported(
+    tiny: ModelMaker, tmp_path: Path
+) -> None:
+    """It was said that the folder would give other vectors (by nan)."""
+    shutil.copytree(tiny("bert"), tmp_path / "nan")
+    weights = load_file(tmp_path / "nan/model.safetensors")
+    weights["encoder.layer.1.output.dense.weight"] = weights["encoder.layer.1.output.dense.weight"] * np.nan
+    save_file(weights, tmp_path / "nan/model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError) as caught:
+        export_model(tmp_path / "out", EncoderSettings(str(tmp_path / "nan")))
+    assert str(caught.value) == f"{tmp_path / 'nan'}: gives vectors that are not finite"
+    assert os.listdir(tmp_path) == ["nan"]
 
 
 def test_only_models_are_replaced_and_only_by_force(tiny: ModelMaker, tmp_path: Path) -> None:
