@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import replace
 
 from datasets import Dataset
 
 from embedkit.errors import DataError
+from embedkit.training.chunking import ChunkPlan
 from embedkit.training.distributed import of_all, one_fate
 from embedkit.training.gather import processes
-from embedkit.training.objective import Made
 
 
-def agreed(made: Made) -> Made:
-    """Return common settings of all processes; where machines differ, those that the smallest can run."""
-    objective = made.objective
-    chunk_tokens, passes, bf16 = zip(
-        *of_all((objective.chunk_tokens, objective.passes, made.bf16)), strict=True
-    )
-    objective.chunk_tokens, objective.passes = min(chunk_tokens), max(passes)
-    settings = replace(made.settings, chunk_tokens=objective.chunk_tokens, passes=objective.passes)
-    return made._replace(bf16=all(bf16), settings=settings)
+def agreed(plan: ChunkPlan, *, bf16: bool) -> tuple[ChunkPlan, bool]:
+    """Return a common plan of all processes, and whether to compute in bf16; where machines differ, those
+    that the smallest can run.
+    """
+    plans, precisions = zip(*of_all((plan, bf16)), strict=True)
+    common = ChunkPlan(min(each.chunk_tokens for each in plans), max(each.passes for each in plans))
+    return common, all(precisions)
 
 
 def require_same_rows(rows: Dataset) -> None:
