@@ -13,7 +13,6 @@ from uuid import uuid4
 import numpy as np
 
 from embedkit import spec
-from embedkit.cluster.repeated import refuse_repeated, write_hashes
 from embedkit.cluster.searching import cut_evenly
 from embedkit.cluster.session import Cluster, not_shared
 from embedkit.cluster.sources import MappedShards, of_vectors
@@ -24,6 +23,7 @@ from embedkit.indexing.files import stored
 from embedkit.indexing.kind import Floats, IndexKind, Layout, Metric
 from embedkit.indexing.lexical.settings import LexicalSettings
 from embedkit.indexing.manifest import SEGMENTS, Manifest, write_manifest
+from embedkit.indexing.repeated_ids import RUNS, hashes_of, refuse_repeated, repeated_in_run, stable_hash
 from embedkit.indexing.segment import Segment
 from embedkit.indexing.segment_writing import write_segment
 from embedkit.indexing.store import MAP, Index
@@ -101,7 +101,7 @@ def build_on(
         for segment in cluster.map(_build, tasks, plan, share=share):
             segments.append(segment)
             on_batch(segment.rows)
-        refuse_repeated(cluster, folder / HASHES, segments)
+        _refuse_repeated(cluster, folder / HASHES, segments)
         _commit(plan, meta, segments)
     return Index.open(path)
 
@@ -145,10 +145,24 @@ def _build(task: Task, plan: BuildPlan) -> Segment:
     rows = sum(shard.rows for shard in islice(plan.shards.source.shards, task.shards.start, task.shards.stop))
     batches = plan.batches(task.shards)
     segment = write_segment(beside, plan.settings, batches, plan.layout._replace(rows=rows), plan.lexical)
-    write_hashes(plan.folder / HASHES / f"{task.number:05d}.npy", segment)
+    hashes = hashes_of(_ids([segment]), stable_hash)
+    np.save(plan.folder / HASHES / f"{task.number:05d}.npy", np.sort(hashes))
     discard(place)  # left by a worker that was lost at that moment
     os.rename(beside, place)
     return replace(segment, folder=place)
+
+
+def _refuse_repeated(cluster: Cluster, hashes: Path, segments: list[Segment]) -> None:
+    """Raise DataError naming an id that two segments contain; `hashes` is the folder of all ids' hashes."""
+    for suspects in cluster.map(repeated_in_run, range(RUNS), hashes):
+        if suspects:
+            refuse_repeated(_ids(segments), suspects, stable_hash)
+
+
+def _ids(segments: Iterable[Segment]) -> Iterator[str]:
+    for segment in segments:
+        for table in segment.documents():
+            yield from table.column("id").to_pylist()
 
 
 def _commit(plan: BuildPlan, meta: VectorMeta, segments: list[Segment]) -> None:

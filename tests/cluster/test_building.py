@@ -8,7 +8,6 @@ import pytest
 from embedkit.cluster import building
 from embedkit.cluster.building import BuildPlan, build_on, sample
 from embedkit.cluster.encoders import EncoderRecipe
-from embedkit.cluster.repeated import hash_of
 from embedkit.cluster.sources import MappedShards
 from embedkit.data.affine import AffineMap
 from embedkit.data.inputs import open_text
@@ -19,6 +18,7 @@ from embedkit.embedding.encoding import encode_to, map_batches
 from embedkit.errors import ClusterError, DataError, UsageError
 from embedkit.indexing.building import build_index
 from embedkit.indexing.kind import Layout
+from embedkit.indexing.repeated_ids import stable_hash
 from embedkit.indexing.store import Index
 
 RECIPE = EncoderRecipe(EncoderSettings("hash:dim=16"))
@@ -164,7 +164,7 @@ def test_an_id_that_comes_twice_is_named_and_nothing_is_left(here, folder, again
 
 def test_ids_whose_hashes_meet_are_not_the_same(here, monkeypatch):
     monkeypatch.setattr(
-        "embedkit.cluster.repeated.hash_of", lambda id: hash_of(id) if id != "i399" else hash_of("i0")
+        building, "stable_hash", lambda id: stable_hash(id) if id != "i399" else stable_hash("i0")
     )
     assert build_on(here, "x.idx", MappedShards(vectors(lines(400)))).rows == 400
 

@@ -54,10 +54,10 @@ def advise(
 
     Text is encoded first.
     """
+    from embedkit.data.reservoir import draw
     from embedkit.data.vectors.vector_set import checked
     from embedkit.evaluation.dimensions.curves import CurveProtocol, label, measure
     from embedkit.evaluation.dimensions.rules import rules_for
-    from embedkit.evaluation.reservoir import draw
 
     relay_warnings(common.quiet)
     protocol = CurveProtocol(keep=keep, seed=common.seed)

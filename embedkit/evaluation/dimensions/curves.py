@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.arrays import Float32
+from embedkit.data.reservoir import Sample
 from embedkit.data.text.pairs import Pair
 from embedkit.embedding.encoder import Encoder, unit_length
 from embedkit.errors import DataError, UsageError
 from embedkit.evaluation.dimensions.reductions import Reduction, reductions
 from embedkit.evaluation.neighbours import SampleNeighbours
-from embedkit.evaluation.reservoir import Sample
 from embedkit.evaluation.sts import remember, require_order, spearman
 
 KEEP_NEIGHBOURS, KEEP_SPEARMAN = 0.95, 0.99

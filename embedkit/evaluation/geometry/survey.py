@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.arrays import Float32
+from embedkit.data.reservoir import Reservoir, keys_of
 from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import DataError
-from embedkit.evaluation.reservoir import Reservoir, keys_of
 from embedkit.transforms.moments import Moments
 from embedkit.transforms.streaming import moments_of
 
@@ -57,7 +57,7 @@ def survey(batches: Iterable[Batch], size: int, *, seed: int = 0, field: str | N
             yield batch.vectors
 
     moments = moments_of(_some(passing()))
-    vectors, ids, *values = reservoir.columns
+    vectors, ids, *values = reservoir.by_key()
     return Survey(moments, lengths.norms(), vectors, ids, values[0] if values else None)
 
 

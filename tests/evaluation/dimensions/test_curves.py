@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from embedkit.data.reservoir import Sample, draw
 from embedkit.data.text.pairs import Pair
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError, UsageError
@@ -15,7 +16,6 @@ from embedkit.evaluation.dimensions.curves import (
     measure,
     rank_correlation,
 )
-from embedkit.evaluation.reservoir import Sample, draw
 
 RNG = np.random.default_rng(2)
 PLANE = RNG.normal(size=(6, 24))

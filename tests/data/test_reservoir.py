@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from embedkit.evaluation.reservoir import draw
+from embedkit.data.reservoir import draw
 
 ROWS = np.arange(1000, dtype=np.float32)[:, None] * np.ones((1, 3), dtype=np.float32)
 
