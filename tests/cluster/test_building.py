@@ -191,7 +191,7 @@ def test_a_segment_that_a_lost_worker_began_is_made_again(here, monkeypatch):
     monkeypatch.setattr(
         here, "map", lambda work, items, *common, share: (work(item, *common) for item in items)
     )
-    monkeypatch.setattr(building, "refuse_repeated", lambda *_: None)
+    monkeypatch.setattr(building, "_refuse_repeated", lambda *_: None)
     index = build_on(here, "x.idx", MappedShards(source))
     index.verify()
     assert names(Path("x.idx/segments")) == ["00000", "00001"]
