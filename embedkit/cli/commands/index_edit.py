@@ -11,9 +11,9 @@ import typer
 from embedkit.cli.console import input_names, passed_over, relay_warnings, say
 from embedkit.cli.lexical_options import LexicalSpec, parse_lexical
 from embedkit.cli.options import Common, EncoderOptions, Files, IndexPath, TextOptions
-from embedkit.cli.output import printable
 from embedkit.cli.vector_input import open_as_vectors
 from embedkit.data.names import readable_name
+from embedkit.data.text.shown import printable
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from embedkit.data.text import pairs
 from embedkit.data.text.field_names import plain, usual, usual_pair
-from embedkit.data.text.pairs import it_has, shown
 from embedkit.data.text.records import ID_FIELDS, TextFormat
 from embedkit.data.text.rows import Row, row_parsers
+from embedkit.data.text.shown import it_has, shown
 from embedkit.data.text.streams import Stream, open_stream, readable
 from embedkit.errors import DataError
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from embedkit.data.text.labelled_layouts import TABLES, Fields, Wanted, fields_of, layout_of, require
-from embedkit.data.text.pairs import shown
 from embedkit.data.text.records import TextFormat
 from embedkit.data.text.rows import Row, row_parsers
+from embedkit.data.text.shown import shown
 from embedkit.data.text.streams import Stream, open_stream, readable
 from embedkit.errors import DataError
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from embedkit.data.text.field_names import usual, usual_pair
 from embedkit.data.text.rows import Row, cell_rows, json_rows
+from embedkit.data.text.shown import it_has, shown
 from embedkit.data.text.streams import Stream, open_stream, readable, require_distinct
 from embedkit.errors import DataError
 
@@ -163,14 +164,3 @@ def _is_number(value: Any) -> bool:
         return value is not None and math.isfinite(float(value))
     except (ValueError, TypeError, OverflowError):
         return False
-
-
-def shown(value: Any) -> str:
-    """Return a value as an error shows it, shortened."""
-    return "null" if value is None else repr(value) if len(repr(value)) < 40 else f"{value!r:.36}..."
-
-
-def it_has(names: Sequence[str]) -> str:
-    """Return a hint that lists a row's fields."""
-    some = ", ".join(name if len(name) < 24 else f"{name:.20}..." for name in names[:12])
-    return f"it has {some or 'nothing'}{', ...' if len(names) > 12 else ''}"

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from embedkit.data.text.field_names import plain, usual
-from embedkit.data.text.pairs import it_has, shown
 from embedkit.data.text.rows import cell_rows, json_rows
+from embedkit.data.text.shown import it_has, shown
 from embedkit.data.text.streams import Stream, open_stream, readable, require_distinct
 from embedkit.errors import DataError
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from embedkit.data.text.shown import printable
 from embedkit.evaluation.sts import Result, Scored
 
 TITLE = "Scores of pairs by people, and their cosines"
@@ -60,4 +61,4 @@ def shortened(text: str, most: int = _LONG) -> str:
     """Return text for a plot: cut in the middle if it is too long, with dollar signs escaped for TeX."""
     half = (most - 3) // 2
     text = text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
-    return "".join(letter if letter.isprintable() else " " for letter in text).replace("$", r"\$")
+    return printable(text).replace("$", r"\$")
