@@ -22,7 +22,7 @@ _PUBLIC = {
     "open_records": "embedkit.data.text.records",
     "open_input": "embedkit.data.inputs",
     "VectorSet": "embedkit.data.vectors.vector_set",
-    "VectorSetWriter": "embedkit.data.vectors.vector_set",
+    "VectorSetWriter": "embedkit.data.vectors.vector_set_writing",
     "VectorMeta": "embedkit.data.vectors.vector_set",
     "AffineMap": "embedkit.data.affine",
     "fit_map": "embedkit.transforms.fitting",

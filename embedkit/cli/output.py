@@ -12,8 +12,8 @@ from embedkit.data.text.line_ids import require_line, require_word
 from embedkit.data.text.shown import printable
 
 if TYPE_CHECKING:
+    from embedkit.indexing.hits import Hit
     from embedkit.indexing.lexical.analysis import Analysis
-    from embedkit.indexing.store import Hit
 
 RUN_NAME = "embedkit"
 _ID_WIDTH = 40  # cells of an id in a table; longer ids are cut

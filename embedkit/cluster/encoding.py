@@ -15,18 +15,12 @@ from embedkit.cluster.reading import records_of, survey
 from embedkit.cluster.session import Cluster, WorkerResources, not_shared
 from embedkit.data.inputs import text_files
 from embedkit.data.text.records import Record, TextFormat
-from embedkit.data.vectors import tables
+from embedkit.data.vectors import schemas, tables
 from embedkit.data.vectors.files import finish_output
-from embedkit.data.vectors.shards import (
-    SHARD_ROWS,
-    Shard,
-    read_tables,
-    shard_name,
-    source_digest,
-    write_shard,
-    write_tables,
-)  # fmt: skip
-from embedkit.data.vectors.vector_set import Batch, DType, VectorMeta, VectorSetWriter, checked, kept, stored
+from embedkit.data.vectors.shard_writing import source_digest
+from embedkit.data.vectors.shards import SHARD_ROWS, Shard, read_tables, shard_name, write_shard, write_tables
+from embedkit.data.vectors.vector_set import Batch, DType, VectorMeta, checked
+from embedkit.data.vectors.vector_set_writing import VectorSetWriter, kept, stored
 from embedkit.embedding.batching import encode_windows, windows
 from embedkit.embedding.encoding import describe, refuse_output
 from embedkit.errors import DataError
@@ -142,7 +136,7 @@ def _seal(unit: Unit, pieces: Sequence[str], work: Work) -> Shard:
     if not work.folder.is_dir():
         raise not_shared(work.folder)
     parts = [table for piece in pieces for table in read_tables(work.folder / piece)]
-    return write_shard(work.folder, unit.place, kept(tables.join(parts), work.meta), source_digest(parts))
+    return write_shard(work.folder, unit.place, kept(schemas.join(parts), work.meta), source_digest(parts))
 
 
 def piece_name(shard: str, piece: int) -> str:

@@ -12,7 +12,8 @@ import numpy as np
 from embedkit.cluster.session import Cluster, go_home
 from embedkit.indexing.kind import Floats, Mask, Rows
 from embedkit.indexing.manifest import Manifest
-from embedkit.indexing.store import Index, merged
+from embedkit.indexing.nearest import merged
+from embedkit.indexing.store import Index
 
 
 @dataclass(frozen=True)

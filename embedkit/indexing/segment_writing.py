@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.vectors import tables
-from embedkit.data.vectors.shards import Shard, ShardWriter, drop_journal, read_table
+from embedkit.data.vectors.shard_writing import ShardWriter, drop_journal
+from embedkit.data.vectors.shards import Shard, read_table
 from embedkit.data.vectors.vector_set import Batch, checked
 from embedkit.errors import DataError
 from embedkit.indexing.documents import DOCUMENTS

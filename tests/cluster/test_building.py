@@ -12,7 +12,8 @@ from embedkit.cluster.sources import MappedShards
 from embedkit.data.affine import AffineMap
 from embedkit.data.inputs import open_text
 from embedkit.data.text.records import TextFormat
-from embedkit.data.vectors.vector_set import Batch, VectorSet, VectorSetWriter
+from embedkit.data.vectors.vector_set import Batch, VectorSet
+from embedkit.data.vectors.vector_set_writing import VectorSetWriter
 from embedkit.embedding.encoder import EncoderSettings
 from embedkit.embedding.encoding import encode_to, map_batches
 from embedkit.errors import ClusterError, DataError, UsageError

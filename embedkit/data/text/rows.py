@@ -13,6 +13,7 @@ from embedkit.data.text.json_lines import Row, first_object, json_row
 from embedkit.data.text.lines import decoded, require_more_than_nul
 from embedkit.data.text.streams import Stream
 from embedkit.data.vectors.columns import VECTOR, has_vectors
+from embedkit.data.vectors.json_columns import is_json
 from embedkit.errors import DataError
 
 _TABLE_ROWS = 1024  # parquet or arrow rows converted to Python values at a time
@@ -73,9 +74,7 @@ def _table_parsers(stream: Stream) -> RowParsers:
     for batch in stream.table.batches:
         has_vectors(batch.schema, where=stream.name)  # refuses a malformed `vector`, which would be lost
         names = [name for name in batch.schema.names if name != VECTOR]
-        json_names = [
-            field.name for field in batch.schema if (field.metadata or {}).get(b"embedkit") == b"json"
-        ]
+        json_names = [field.name for field in batch.schema if is_json(field)]
         for start in range(0, batch.num_rows, _TABLE_ROWS):
             for row in _python_rows(batch.select(names).slice(start, _TABLE_ROWS)):
                 number += 1

@@ -14,7 +14,8 @@ from embedkit.data.vectors.arrow import read_table, write_arrow, write_arrow_str
 from embedkit.data.vectors.columns import require_vectors
 from embedkit.data.vectors.jsonl import read_jsonl, write_jsonl, write_jsonl_file
 from embedkit.data.vectors.npy import ids_beside, read_npy, write_npy
-from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet, VectorSetWriter
+from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
+from embedkit.data.vectors.vector_set_writing import VectorSetWriter
 from embedkit.errors import UsageError
 
 __all__ = [

@@ -9,8 +9,9 @@ import numpy as np
 
 from embedkit.embedding.encoder import unit_length
 from embedkit.errors import DataError
-from embedkit.evaluation.index.truth import Corpus, nearest
+from embedkit.evaluation.index.truth import Corpus
 from embedkit.indexing.kind import Floats, Rows
+from embedkit.indexing.nearest import nearest
 from embedkit.indexing.query import blocks_of
 from embedkit.indexing.sampling import draw
 from embedkit.indexing.store import Index
@@ -100,7 +101,7 @@ def near_copies(unit: Floats, corpus: Corpus) -> Rows:
     """Return, per document of unit length `(documents, dimension)`, the rows `(documents, most)` at a cosine
     of at least `COPY` to it, itself included; no rows if it has no near-copy. -1 fills the rest.
     """
-    scores, rows = nearest(unit, lambda: ((rows, unit_length(block)) for rows, block in corpus()), COPIES)
+    scores, rows = nearest(unit, ((rows, unit_length(block)) for rows, block in corpus()), COPIES)
     family = (scores >= COPY).sum(axis=1, keepdims=True)
     copies: Rows = np.where((family > 1) & (np.arange(rows.shape[1]) < family), rows, -1)
     return copies[:, : int(family.max()) if family.max() > 1 else 0]

@@ -18,7 +18,8 @@ from embedkit.data.inputs import open_input, open_vectors
 from embedkit.data.text.records import Record, RecordReader, TextFormat
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.files import export, is_file_output, write_arrow_stream, write_jsonl
-from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSetWriter
+from embedkit.data.vectors.vector_set import Batch, VectorMeta
+from embedkit.data.vectors.vector_set_writing import VectorSetWriter
 from embedkit.embedding.loading import load
 from embedkit.errors import EmbedkitError, UsageError
 
