@@ -40,8 +40,8 @@ def encode_spread(
     options: dict[str, Any],
 ) -> None:
     """Encode files into an output, and print the report of `encode`."""
+    from embedkit.cluster.connection import connected
     from embedkit.cluster.encoding import encode_on, survey_texts
-    from embedkit.cluster.session import connected
     from embedkit.data.vectors.vector_set import VectorSet
 
     _no_pipe(names)
@@ -66,9 +66,9 @@ def fit_spread(
     common: Common,
 ) -> tuple[AffineMap, Progress, object]:
     """Fit a map and write it; return the map, the progress, and the source that it was fitted on."""
+    from embedkit.cluster.connection import connected
     from embedkit.cluster.encoding import survey_texts
     from embedkit.cluster.fitting import fit_on
-    from embedkit.cluster.session import connected
     from embedkit.cluster.sources import of_texts, of_vectors
 
     shards = _shards(names, reading, encoding)
@@ -99,7 +99,7 @@ def build_spread(
 ) -> None:
     """Build an index of a vector set, and print the report of `index build`."""
     from embedkit.cluster.building import build_on
-    from embedkit.cluster.session import connected
+    from embedkit.cluster.connection import connected
     from embedkit.indexing.building import takes_codes
 
     shards = _shards(names, reading, encoding)
@@ -124,8 +124,8 @@ def build_spread(
 @contextmanager
 def spread_indexes(address: str | None, indexes: Sequence[Index]) -> Iterator[Sequence[Index]]:
     """Yield indexes that the workers of a cluster search, or the given indexes if there is no address."""
+    from embedkit.cluster.connection import connected
     from embedkit.cluster.searching import spread_index
-    from embedkit.cluster.session import connected
 
     if address is None:
         yield indexes

@@ -4,15 +4,15 @@ import socket
 
 import pytest
 
-from embedkit.cluster import session
-from embedkit.cluster.session import connected, running
+from embedkit.cluster import connection
+from embedkit.cluster.connection import connected, running
 from embedkit.errors import ClusterError, UsageError
 
 
 @pytest.fixture
 def ray(monkeypatch):
     """As if Ray were there; it must not be asked."""
-    monkeypatch.setattr(session, "_ray", lambda: None)
+    monkeypatch.setattr(connection, "_ray", lambda: None)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
 
