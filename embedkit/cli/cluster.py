@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from embedkit.data.affine import AffineMap
     from embedkit.data.vectors.vector_set import VectorSet
     from embedkit.indexing.kind import Metric
-    from embedkit.indexing.lexical.settings import LexicalSettings
+    from embedkit.indexing.lexical.lexical_settings import LexicalSettings
     from embedkit.indexing.store import Index
 
 
@@ -41,7 +41,7 @@ def encode_spread(
 ) -> None:
     """Encode files into an output, and print the report of `encode`."""
     from embedkit.cluster.connection import connected
-    from embedkit.cluster.encoding import encode_on, survey_texts
+    from embedkit.cluster.encoding_workers import encode_on, survey_texts
     from embedkit.data.vectors.vector_set import VectorSet
 
     _no_pipe(names)
@@ -67,8 +67,8 @@ def fit_spread(
 ) -> tuple[AffineMap, Progress, object]:
     """Fit a map and write it; return the map, the progress, and the source that it was fitted on."""
     from embedkit.cluster.connection import connected
-    from embedkit.cluster.encoding import survey_texts
-    from embedkit.cluster.fitting import fit_on
+    from embedkit.cluster.encoding_workers import survey_texts
+    from embedkit.cluster.fitting_workers import fit_on
     from embedkit.cluster.sources import of_texts, of_vectors
 
     shards = _shards(names, reading, encoding)
@@ -98,8 +98,8 @@ def build_spread(
     common: Common,
 ) -> None:
     """Build an index of a vector set, and print the report of `index build`."""
-    from embedkit.cluster.building import build_on
     from embedkit.cluster.connection import connected
+    from embedkit.cluster.index_workers import build_on
     from embedkit.indexing.building import takes_codes
 
     shards = _shards(names, reading, encoding)
@@ -125,7 +125,7 @@ def build_spread(
 def spread_indexes(address: str | None, indexes: Sequence[Index]) -> Iterator[Sequence[Index]]:
     """Yield indexes that the workers of a cluster search, or the given indexes if there is no address."""
     from embedkit.cluster.connection import connected
-    from embedkit.cluster.searching import spread_index
+    from embedkit.cluster.search_workers import spread_index
 
     if address is None:
         yield indexes

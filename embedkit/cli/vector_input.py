@@ -12,7 +12,7 @@ from embedkit.cli.options import Common, EncoderOptions, TextOptions
 
 if TYPE_CHECKING:
     from embedkit.data.text.records import RecordReader
-    from embedkit.data.vectors.files import VectorFile
+    from embedkit.data.vectors.vector_files import VectorFile
     from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
     from embedkit.embedding.encoder import Encoder
 

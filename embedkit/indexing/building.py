@@ -13,12 +13,12 @@ from embedkit import spec
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.encoder import unit_length
 from embedkit.errors import UsageError
-from embedkit.indexing.files import stored
 from embedkit.indexing.kind import Layout, Metric, Rehearsal
-from embedkit.indexing.lexical.settings import LexicalSettings
+from embedkit.indexing.lexical.lexical_settings import LexicalSettings
 from embedkit.indexing.manifest import SEGMENTS, Manifest, write_manifest
 from embedkit.indexing.segment_writing import write_segment
 from embedkit.indexing.store import MAP, Index
+from embedkit.indexing.stored_files import stored
 from embedkit.indexing.writing import replacing
 
 DEFAULT_LEXICAL = LexicalSettings()

@@ -11,7 +11,7 @@ from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.errors import MismatchError
 from embedkit.indexing.building import DEFAULT_LEXICAL, takes_codes, unit_rows
 from embedkit.indexing.kind import Layout
-from embedkit.indexing.lexical.settings import LexicalSettings
+from embedkit.indexing.lexical.lexical_settings import LexicalSettings
 from embedkit.indexing.lexical.tuned_weight import TunedWeight
 from embedkit.indexing.manifest import write_manifest
 from embedkit.indexing.operating_points import Tuning

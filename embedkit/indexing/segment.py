@@ -18,9 +18,9 @@ from embedkit.data.vectors.shards import Shard
 from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import FormatError
 from embedkit.indexing.documents import DOCUMENTS, Documents
-from embedkit.indexing.files import StoredFile
 from embedkit.indexing.kind import Floats, IndexKind, Mask, Rows
 from embedkit.indexing.lexical.postings import POSTINGS, Postings
+from embedkit.indexing.stored_files import StoredFile
 from embedkit.indexing.tombstones import read_tombstones
 
 

@@ -15,12 +15,12 @@ from embedkit.data.vectors.shards import Shard, read_table
 from embedkit.data.vectors.vector_set import Batch, checked
 from embedkit.errors import DataError
 from embedkit.indexing.documents import DOCUMENTS
-from embedkit.indexing.files import stored
 from embedkit.indexing.kind import IndexKind, Layout
 from embedkit.indexing.lexical.analysis import Analysis
 from embedkit.indexing.lexical.postings_writing import PostingsWriter
 from embedkit.indexing.repeated_ids import hashes_of, quick_hash, refuse_repeated, repeated
 from embedkit.indexing.segment import Segment
+from embedkit.indexing.stored_files import stored
 
 
 def write_segment(

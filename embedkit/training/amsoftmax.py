@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from embedkit import spec
 from embedkit.data.identity import Identity
 from embedkit.data.text.labelled import Labelled
-from embedkit.training.advice import about_labels, require_labels
 from embedkit.training.input_digests import Source, source
 from embedkit.training.labels.auto_margin import AutoMargin
 from embedkit.training.labels.class_means import class_means, class_weights, first_offset
 from embedkit.training.labels.objectives import Classified, Tagged, Targets
 from embedkit.training.labels.split import Split, split
 from embedkit.training.labels.trained_labels import trained_labels
+from embedkit.training.preflight import about_labels, require_labels
 from embedkit.training.recipe import Provenance
 from embedkit.training.run import train
 from embedkit.training.run_log import Measure, Watch

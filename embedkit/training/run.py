@@ -12,13 +12,13 @@ from pathlib import Path
 from accelerate import PartialState
 from datasets import Dataset
 
-from embedkit.training.advice import about_plan, about_resumed, about_run
 from embedkit.training.checkpoints import last_checkpoint, processes_of
 from embedkit.training.distributed import is_first, join, one_fate
 from embedkit.training.gather import processes
 from embedkit.training.input_digests import to_json
 from embedkit.training.lora import merge_lora
-from embedkit.training.processes.agreement import agreed, require_same_rows
+from embedkit.training.preflight import about_plan, about_resumed, about_run
+from embedkit.training.processes.consensus import agreed, require_same_rows
 from embedkit.training.recipe import Recipe
 from embedkit.training.run_folder import BASE, RunFolder, kept_settings, require_base, unfinished
 from embedkit.training.run_log import Watch

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 
 from embedkit.data.text.labelled import LabelledText
-from embedkit.data.text.pairs import Pair
+from embedkit.data.text.scored_pairs import Pair
 from embedkit.data.text.shown import shown
 from embedkit.errors import DataError
-from embedkit.evaluation.labels.retrieval import label_figures
+from embedkit.evaluation.labels.label_retrieval import label_figures
 from embedkit.evaluation.sts import pearson, spearman
 from embedkit.training.gradcache import cut, in_order
 

@@ -14,11 +14,11 @@ from datasets import Dataset
 
 from embedkit.data.identity import Identity
 from embedkit.data.text.examples import Examples
-from embedkit.data.text.pairs import Pair
-from embedkit.training.advice import about_data, about_dropout, require_data
+from embedkit.data.text.scored_pairs import Pair
 from embedkit.training.input_digests import Source, source
 from embedkit.training.model import Head
 from embedkit.training.objective import Contrastive
+from embedkit.training.preflight import about_data, about_dropout, require_data
 from embedkit.training.recipe import Provenance
 from embedkit.training.run import train
 from embedkit.training.run_log import Measure, Watch

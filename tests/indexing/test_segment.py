@@ -10,10 +10,10 @@ from embedkit import spec
 from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import DataError, FormatError, MismatchError
 from embedkit.indexing import repeated_ids, segment_writing
-from embedkit.indexing.files import StoredFile
 from embedkit.indexing.kind import Layout
 from embedkit.indexing.segment import Segment
 from embedkit.indexing.segment_writing import write_segment
+from embedkit.indexing.stored_files import StoredFile
 
 FLAT = spec.parse("index", "flat")
 VECTORS = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)

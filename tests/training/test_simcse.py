@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from embedkit.data.text.examples import Examples
-from embedkit.data.text.pairs import Pair
+from embedkit.data.text.scored_pairs import Pair
 from embedkit.embedding.loading import load
 from embedkit.errors import (
     DataError,

@@ -81,7 +81,7 @@ def advise(
     rules = rules_for(planned or sample.rows)
     measured = measure(sample, protocol, labelled)
     if picture.plot is not None:
-        from embedkit.evaluation.plots import dimensions as plot
+        from embedkit.evaluation.plots import dimension_plot as plot
 
         picture.write(lambda: plot.draw(measured, protocol.k), title=plot.TITLE)
     following = _command(measured.choice, names, encoding)
@@ -99,7 +99,7 @@ def _rows(rows: float | None) -> int | None:
 
 
 def _read_pairs(name: str | None) -> Any:
-    from embedkit.data.text.pairs import read_pairs
+    from embedkit.data.text.scored_pairs import read_pairs
     from embedkit.evaluation.sts import require_order
 
     if name is None:

@@ -12,7 +12,7 @@ from embedkit.cli.command import command_app
 from embedkit.cli.console import input_names, passed_over, relay_warnings, report, say
 from embedkit.cli.options import Common, EncoderOptions, Files, TextOptions
 from embedkit.cli.vector_input import VectorInput, open_as_vectors
-from embedkit.data.vectors.files import write_to
+from embedkit.data.vectors.vector_files import write_to
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def apply(
 
 
 def _stream(vectors: VectorInput, format: str) -> None:
-    from embedkit.data.vectors.files import write_arrow_stream, write_jsonl
+    from embedkit.data.vectors.vector_files import write_arrow_stream, write_jsonl
 
     if format == "arrow":
         write_arrow_stream(vectors.meta, vectors.batches, sys.stdout.buffer)

@@ -117,7 +117,7 @@ def _check(output: Path | None, resume: bool, force: bool, shard: str | None, cl
 
 
 def _check_dtype(output: Path | None, dtype: DType, shard: str | None) -> None:
-    from embedkit.data.vectors.files import require_numbers
+    from embedkit.data.vectors.vector_files import require_numbers
     from embedkit.data.vectors.vector_set import VectorMeta
 
     require_numbers(VectorMeta(0, dtype=dtype), output)
@@ -133,7 +133,7 @@ def _stream(
     encoder: Encoder, reader: RecordReader, format: str, *, text: bool, dtype: DType, common: Common
 ) -> None:
     """Write to standard output, batch by batch."""
-    from embedkit.data.vectors.files import write_arrow_stream, write_jsonl
+    from embedkit.data.vectors.vector_files import write_arrow_stream, write_jsonl
     from embedkit.embedding.encoding import describe, encode_batches, require_some
 
     batches = require_some(encode_batches(encoder, reader, first=256, with_text=text), reader)

@@ -68,7 +68,7 @@ def geometry(
     common: Common,
 ) -> None:
     """Measure how vectors lie: directions, spectrum, effective rank, hubs; text is encoded first."""
-    from embedkit.evaluation.geometry.measures import GeometryProtocol, agree
+    from embedkit.evaluation.geometry.vector_measures import GeometryProtocol, agree
 
     relay_warnings(common.quiet)
     _refuse_idle(picture, colour=colour, pairs=pairs, above=above, columns=columns)
@@ -102,7 +102,7 @@ def _refuse_idle(picture: PlotOptions, **given: Any) -> None:
 
 def _positives(name: str | None, above: float | None, columns: str | None) -> Positives | None:
     """Read the pairs that score above a threshold; raises DataError where none does."""
-    from embedkit.data.text.pairs import read_pairs
+    from embedkit.data.text.scored_pairs import read_pairs
 
     if name is None:
         return None
@@ -119,8 +119,8 @@ def _positives(name: str | None, above: float | None, columns: str | None) -> Po
 def _measure(
     name: str, meta: VectorMeta, batches: Iterable[Batch], asked: GeometryRequest, encoding: EncoderOptions
 ) -> GeometryResult:
-    from embedkit.evaluation.geometry.measures import geometry
     from embedkit.evaluation.geometry.survey import survey
+    from embedkit.evaluation.geometry.vector_measures import geometry
 
     protocol = asked.protocol
     aligned = _alignment(meta, asked, encoding, where=name)  # before the vectors: it may be refused
@@ -150,7 +150,7 @@ def _alignment(
     meta: VectorMeta, asked: GeometryRequest, encoding: EncoderOptions, *, where: str
 ) -> Estimate | None:
     """Measure positive pairs with the encoder, and the map, that made the vectors."""
-    from embedkit.evaluation.geometry.measures import alignment
+    from embedkit.evaluation.geometry.vector_measures import alignment
     from embedkit.evaluation.sts import cosines
 
     if asked.positives is None:
@@ -165,7 +165,7 @@ def _alignment(
 
 
 def _draw(picture: PlotOptions, sets: Sequence[GeometryResult], colour: str | None) -> None:
-    from embedkit.evaluation.plots.geometry import TITLE, Drawn, draw
+    from embedkit.evaluation.plots.geometry_plot import TITLE, Drawn, draw
 
     drawn = [Drawn(each.name, each.found, each.geometry.spectrum) for each in sets]
     picture.write(lambda: draw(drawn, colour), title=TITLE)

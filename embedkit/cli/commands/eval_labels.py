@@ -18,7 +18,7 @@ from embedkit.errors import DataError, UsageError
 if TYPE_CHECKING:
     from embedkit.data.text.labelled import Labelled
     from embedkit.embedding.encoder import Encoder, Vectors
-    from embedkit.evaluation.labels.retrieval import LabelFigures
+    from embedkit.evaluation.labels.label_retrieval import LabelFigures
     from embedkit.evaluation.means import Result
 
 HITS = "share a label with the query; ranked by cosine, figures expected over all orders of ties"
@@ -54,7 +54,7 @@ def labels(
     common: Common,
 ) -> None:
     """See whether the nearest texts share a text's label: top-1, top-5, top-10 and MAP, times 100."""
-    from embedkit.evaluation.labels.retrieval import evaluate_labels
+    from embedkit.evaluation.labels.label_retrieval import evaluate_labels
 
     relay_warnings(common.quiet)
     if holdout and seen:
@@ -106,7 +106,7 @@ def _choice(systems: Sequence[System], *, holdout: bool, seen: bool) -> tuple[Ch
 
     Raises UsageError when no model tells the labels that `seen` asks for.
     """
-    from embedkit.evaluation.labels.retrieval import held_out, seen_only
+    from embedkit.evaluation.labels.label_retrieval import held_out, seen_only
 
     if not holdout and not seen:
         return (lambda texts: texts), {}
@@ -147,7 +147,7 @@ def _kept(each: Set, choose: Choose) -> Set:
 
 def _measure(encoder: Encoder, sets: Sequence[Set]) -> LabelFigures:
     from embedkit.evaluation.labels.influence import among_themselves
-    from embedkit.evaluation.labels.retrieval import label_figures
+    from embedkit.evaluation.labels.label_retrieval import label_figures
 
     if len(sets) == 1:
         return among_themselves(*_side(encoder, sets[0].texts))

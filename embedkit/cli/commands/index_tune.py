@@ -61,7 +61,7 @@ def tune(
     The weight is chosen by cross-validation on judged queries. It is kept only if its gain in nDCG@10 over
     the default is certain; otherwise the default stays.
     """
-    from embedkit.evaluation.index.queries import stored
+    from embedkit.evaluation.index.document_queries import stored
     from embedkit.evaluation.index.recall import curve
     from embedkit.evaluation.index.truth import find_truth
     from embedkit.indexing.store import Index

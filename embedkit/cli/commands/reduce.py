@@ -14,7 +14,7 @@ from embedkit.cli.console import input_names, relay_warnings, report
 from embedkit.cli.maps.fit import fit_to, with_seed
 from embedkit.cli.options import ClusterOptions, Common, EncoderOptions, Files, TextOptions
 from embedkit.cli.vector_input import VectorInput, open_as_vectors
-from embedkit.data.vectors.files import write_to
+from embedkit.data.vectors.vector_files import write_to
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:

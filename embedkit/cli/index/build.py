@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from embedkit.data.vectors.vector_set import VectorSet
     from embedkit.evaluation.index.truth import Corpus
     from embedkit.indexing.kind import Metric
-    from embedkit.indexing.lexical.settings import LexicalSettings
+    from embedkit.indexing.lexical.lexical_settings import LexicalSettings
     from embedkit.indexing.operating_points import OperatingPoint, Tuning
     from embedkit.indexing.planning.plan import Plan
     from embedkit.indexing.store import Index
@@ -123,7 +123,7 @@ def _as_vector_set(
 ) -> Iterator[VectorSet]:
     """Yield inputs as a vector set: the input itself, or a temporary copy next to the output."""
     from embedkit.data.atomic import scratch_folder
-    from embedkit.data.vectors.files import write_to
+    from embedkit.data.vectors.vector_files import write_to
     from embedkit.data.vectors.vector_set import VectorSet
 
     with open_as_vectors(names, reading, encoding, common) as vectors:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from embedkit.data.text import pairs
+from embedkit.data.text import scored_pairs
 from embedkit.data.text.field_names import plain, usual, usual_pair
 from embedkit.data.text.json_lines import Row
 from embedkit.data.text.records import ID_FIELDS, TextFormat
@@ -24,7 +24,7 @@ NEGATIVES = {  # a number may follow each, as in negative_1, negative_2
 }  # fmt: skip
 SURE = [(a, b) for a in (*ANCHORS, "text", "sentence") for b in POSITIVES]  # used even if a `text` exists
 PAIRS = [
-    *SURE, ("sent0", "sent1"), *pairs.TEXTS, *((a, b) for a in ANCHORS for b in ANSWERS),
+    *SURE, ("sent0", "sent1"), *scored_pairs.TEXTS, *((a, b) for a in ANCHORS for b in ANSWERS),
     ("title", "body"), ("title", "abstract"), ("caption1", "caption2"), ("title1", "title2"),
 ]  # fmt: skip
 NOT_TEXT = {*ID_FIELDS, "score", "label", "split", "lang", "source"}  # columns without sentences

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from embedkit.data.arrays import Float32
 from embedkit.data.reservoir import Sample
-from embedkit.data.text.pairs import Pair
+from embedkit.data.text.scored_pairs import Pair
 from embedkit.embedding.encoder import Encoder, unit_length
 from embedkit.errors import DataError, UsageError
 from embedkit.evaluation.dimensions.reductions import Reduction, reductions

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from embedkit.data.reservoir import Sample, draw
-from embedkit.data.text.pairs import Pair
+from embedkit.data.text.scored_pairs import Pair
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError, UsageError
 from embedkit.evaluation.dimensions.curves import (

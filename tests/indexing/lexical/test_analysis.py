@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from embedkit.errors import UsageError
 from embedkit.indexing.lexical import analysis
 from embedkit.indexing.lexical.analysis import LANGUAGES, LONGEST, Analysis, is_unspaced, normalised
-from embedkit.indexing.lexical.settings import LexicalSettings
+from embedkit.indexing.lexical.lexical_settings import LexicalSettings
 from embedkit.indexing.lexical.vocabulary import Vocabulary
 
 ENGLISH = Analysis("en")

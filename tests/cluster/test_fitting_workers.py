@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from embedkit import spec
 from embedkit.cluster.encoders import EncoderRecipe
-from embedkit.cluster.encoding import survey_texts
-from embedkit.cluster.fitting import fit_on, merged_in_pairs
+from embedkit.cluster.encoding_workers import survey_texts
+from embedkit.cluster.fitting_workers import fit_on, merged_in_pairs
 from embedkit.cluster.sources import MappedShards, of_texts, of_vectors
 from embedkit.data.affine import AffineMap
 from embedkit.data.inputs import open_text

@@ -10,7 +10,7 @@ from typing import Any
 
 from embedkit.data.text.examples import Examples
 from embedkit.data.text.labelled import Labelled
-from embedkit.data.text.pairs import Pair
+from embedkit.data.text.scored_pairs import Pair
 from embedkit.errors import DataError, UsageError
 from embedkit.evaluation.sts import require_order
 from embedkit.training.chunking import ChunkPlan

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.cluster import building
-from embedkit.cluster.building import BuildPlan, build_on, sample
+from embedkit.cluster import index_workers
 from embedkit.cluster.encoders import EncoderRecipe
+from embedkit.cluster.index_workers import BuildPlan, build_on, sample
 from embedkit.cluster.sources import MappedShards
 from embedkit.data.affine import AffineMap
 from embedkit.data.inputs import open_text
@@ -165,7 +165,7 @@ def test_an_id_that_comes_twice_is_named_and_nothing_is_left(here, folder, again
 
 def test_ids_whose_hashes_meet_are_not_the_same(here, monkeypatch):
     monkeypatch.setattr(
-        building, "stable_hash", lambda id: stable_hash(id) if id != "i399" else stable_hash("i0")
+        index_workers, "stable_hash", lambda id: stable_hash(id) if id != "i399" else stable_hash("i0")
     )
     assert build_on(here, "x.idx", MappedShards(vectors(lines(400)))).rows == 400
 
@@ -181,18 +181,18 @@ def test_an_index_is_replaced_whole_or_not_at_all(here):
 
 
 def test_a_segment_that_a_lost_worker_began_is_made_again(here, monkeypatch):
-    source, build = vectors(lines(120)), building._build
+    source, build = vectors(lines(120)), index_workers._build
 
     def twice(task, plan):
         (plan.folder / "segments" / f".{task.number:05d}.killed").mkdir()
         build(task, plan)
         return build(task, plan)
 
-    monkeypatch.setattr(building, "_build", twice)
+    monkeypatch.setattr(index_workers, "_build", twice)
     monkeypatch.setattr(
         here, "map", lambda work, items, *common, share: (work(item, *common) for item in items)
     )
-    monkeypatch.setattr(building, "_refuse_repeated", lambda *_: None)
+    monkeypatch.setattr(index_workers, "_refuse_repeated", lambda *_: None)
     index = build_on(here, "x.idx", MappedShards(source))
     index.verify()
     assert names(Path("x.idx/segments")) == ["00000", "00001"]
@@ -200,4 +200,4 @@ def test_a_segment_that_a_lost_worker_began_is_made_again(here, monkeypatch):
 
 def test_a_folder_that_is_not_shared_is_named(folder):
     with pytest.raises(ClusterError, match=r"^x: is not on machine \S+; work in a folder that all machines"):
-        building._build(building.Task(0, range(1)), BuildPlan(Path("x"), *[None] * 7))
+        index_workers._build(index_workers.Task(0, range(1)), BuildPlan(Path("x"), *[None] * 7))

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from embedkit.errors import DataError
-from embedkit.evaluation.report.advice import advice_section
-from embedkit.evaluation.report.geometry import geometry_section
-from embedkit.evaluation.report.index import index_section
-from embedkit.evaluation.report.results import results_section
+from embedkit.evaluation.report.dimension_section import advice_section
+from embedkit.evaluation.report.geometry_section import geometry_section
+from embedkit.evaluation.report.index_section import index_section
+from embedkit.evaluation.report.results_section import results_section
 from embedkit.evaluation.report.sections import Json, Section
 from embedkit.evaluation.report.values import text
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from embedkit.cluster.searching import cut_evenly, spread_index
+from embedkit.cluster.search_workers import cut_evenly, spread_index
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.loading import load
 from embedkit.indexing.building import build_index

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from embedkit.data.text.pairs import SCORES, TEXTS, Columns, Pair, read_pairs
+from embedkit.data.text.scored_pairs import SCORES, TEXTS, Columns, Pair, read_pairs
 from embedkit.errors import DataError
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "sts"

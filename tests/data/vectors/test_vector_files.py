@@ -17,7 +17,7 @@ from embedkit.data.affine import AffineMap
 from embedkit.data.inputs import open_input, open_vectors
 from embedkit.data.text.records import Record, RecordReader, TextFormat
 from embedkit.data.vectors import tables
-from embedkit.data.vectors.files import export, is_file_output, write_arrow_stream, write_jsonl
+from embedkit.data.vectors.vector_files import export, is_file_output, write_arrow_stream, write_jsonl
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.data.vectors.vector_set_writing import VectorSetWriter
 from embedkit.embedding.loading import load

@@ -9,7 +9,8 @@ from scipy.special import gamma, iv
 from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import DataError
 from embedkit.evaluation.geometry.agreement import agreement
-from embedkit.evaluation.geometry.measures import (
+from embedkit.evaluation.geometry.survey import survey
+from embedkit.evaluation.geometry.vector_measures import (
     GeometryProtocol,
     agree,
     alignment,
@@ -18,7 +19,6 @@ from embedkit.evaluation.geometry.measures import (
     pair_cosines,
     uniformity,
 )
-from embedkit.evaluation.geometry.survey import survey
 
 RNG = np.random.default_rng(0)
 PROTOCOL = GeometryProtocol(pairs=2000, neighbours=300, resamples=300)

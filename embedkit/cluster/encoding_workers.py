@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from embedkit.cluster.corpus import Corpus, Unit
+from embedkit.cluster.corpus_reading import records_of, survey
 from embedkit.cluster.encoders import EncoderRecipe, encoder_of
-from embedkit.cluster.reading import records_of, survey
 from embedkit.cluster.session import Cluster, WorkerResources, not_shared
 from embedkit.data.inputs import text_files
 from embedkit.data.text.records import Record, TextFormat
 from embedkit.data.vectors import schemas, tables
-from embedkit.data.vectors.files import finish_output
 from embedkit.data.vectors.shard_writing import source_digest
 from embedkit.data.vectors.shards import SHARD_ROWS, Shard, read_tables, shard_name, write_shard, write_tables
+from embedkit.data.vectors.vector_files import finish_output
 from embedkit.data.vectors.vector_set import Batch, DType, VectorMeta, checked
 from embedkit.data.vectors.vector_set_writing import VectorSetWriter, kept, stored
 from embedkit.embedding.batching import encode_windows, windows

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from embedkit.evaluation.index.recall import MeasuredPoint
-from embedkit.evaluation.plots.sts import shortened
+from embedkit.evaluation.plots.sts_plot import shortened
 
 TITLE = "Recall of an index, and its speed"
 

@@ -11,12 +11,18 @@ import pytest
 from ir_measures import AP, Qrel, ScoredDoc, Success
 from sklearn.metrics import average_precision_score
 
-import embedkit.evaluation.labels.retrieval
+import embedkit.evaluation.labels.label_retrieval
 from embedkit.data.text.labelled import Labelled, LabelledText, read_labelled
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError, MismatchError
 from embedkit.evaluation.bootstrap import difference, draws, estimate
-from embedkit.evaluation.labels.retrieval import FIGURES, evaluate_labels, held_out, label_figures, seen_only
+from embedkit.evaluation.labels.label_retrieval import (
+    FIGURES,
+    evaluate_labels,
+    held_out,
+    label_figures,
+    seen_only,
+)
 from embedkit.evaluation.sts import remember
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "labels"
@@ -62,7 +68,7 @@ def by_sklearn(Q, labels, G, gallery_labels, *, others=False):
 @pytest.mark.parametrize("lists", [False, True])
 @pytest.mark.parametrize("cells", [1, 100, 10**9])
 def test_average_precision_is_that_of_sklearn_whatever_the_blocks(monkeypatch, lists, cells):
-    monkeypatch.setattr(embedkit.evaluation.labels.retrieval, "_BLOCK_CELLS", cells)
+    monkeypatch.setattr(embedkit.evaluation.labels.label_retrieval, "_BLOCK_CELLS", cells)
     case = random_case(0, lists=lists)
     Q, labels = case[:2]
     np.testing.assert_allclose(label_figures(*case).average_precision, by_sklearn(*case), rtol=1e-12)
@@ -126,7 +132,7 @@ def test_any_shared_label_is_a_hit_and_it_counts_once():
 
 
 def test_memory_is_that_of_a_block(monkeypatch):
-    monkeypatch.setattr(embedkit.evaluation.labels.retrieval, "_BLOCK_CELLS", 40_000)
+    monkeypatch.setattr(embedkit.evaluation.labels.label_retrieval, "_BLOCK_CELLS", 40_000)
     Q, labels = angles(*range(3000)), singles(NAMES * 500)[:3000]
     tracemalloc.start()
     label_figures(Q, labels)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from embedkit.cluster import encoding
+from embedkit.cluster import encoding_workers
 from embedkit.cluster.encoders import EncoderRecipe
-from embedkit.cluster.encoding import Work, encode_on, survey_texts
+from embedkit.cluster.encoding_workers import Work, encode_on, survey_texts
 from embedkit.data.inputs import open_text
 from embedkit.data.text.records import TextFormat
 from embedkit.data.vectors.vector_set import VectorSet
@@ -63,7 +63,7 @@ def test_the_vector_set_is_that_of_one_process(here, dtype, with_text):
 
 
 def test_what_lost_workers_leave_is_no_part_of_the_set(here, monkeypatch):
-    seal, left = encoding._seal, [".part-00000.arrow.77.tmp", ".part-00001.arrow.piece-1.77.tmp"]
+    seal, left = encoding_workers._seal, [".part-00000.arrow.77.tmp", ".part-00001.arrow.piece-1.77.tmp"]
 
     def sealed(unit, pieces, work):
         for name in (*left, "part-00000.arrow.piece-3"):
@@ -71,7 +71,7 @@ def test_what_lost_workers_leave_is_no_part_of_the_set(here, monkeypatch):
         return seal(unit, pieces, work)
 
     one_process("one.vec")
-    monkeypatch.setattr(encoding, "_seal", sealed)
+    monkeypatch.setattr(encoding_workers, "_seal", sealed)
     monkeypatch.setattr(
         here, "map", lambda work, items, *more, share=None: (work(each, *more) for each in items)
     )
@@ -164,13 +164,13 @@ def test_a_folder_that_is_not_shared_is_named(here):
     texts = survey_texts(here, NAMES, FORMAT)
     work = Work(Path("x.partial"), None, RECIPE, None, FORMAT, True, 1)
     with pytest.raises(ClusterError, match=r"^x.partial: is not on machine \S+; work in a folder that all"):
-        encoding._seal(next(texts.corpus.units(10)), [], work)
+        encoding_workers._seal(next(texts.corpus.units(10)), [], work)
 
 
 @pytest.mark.parametrize("even", [1, 100])
 def test_shards_dealt_out_in_pieces_are_the_same(here, monkeypatch, even):
     monkeypatch.setattr(batching, "WINDOW_ROWS", 3)
-    monkeypatch.setattr(encoding, "EVEN", even)
+    monkeypatch.setattr(encoding_workers, "EVEN", even)
     one_process("one.vec")
     many(here)
     assert files("many.vec") == files("one.vec")

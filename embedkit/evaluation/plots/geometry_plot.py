@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from embedkit.data.arrays import Float64
 from embedkit.evaluation.geometry.spectrum import Spectrum
 from embedkit.evaluation.geometry.survey import Survey
-from embedkit.evaluation.plots.sts import shortened
+from embedkit.evaluation.plots.sts_plot import shortened
 from embedkit.transforms.axes import principal_axes
 
 TITLE = "The geometry of vectors"

@@ -11,7 +11,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from embedkit.data.vectors.cache import VectorCache
+from embedkit.data.vectors.vector_cache import VectorCache
 
 WIDTH = 4
 
@@ -189,7 +189,7 @@ WRITER = """
 import sys, numpy as np
 from contextlib import closing
 from pathlib import Path
-from embedkit.data.vectors.cache import VectorCache
+from embedkit.data.vectors.vector_cache import VectorCache
 first, path = int(sys.argv[1]), sys.argv[2]
 cache = VectorCache(path)
 for start in range(first, first + 1000, 20):

@@ -13,20 +13,20 @@ from uuid import uuid4
 import numpy as np
 
 from embedkit import spec
-from embedkit.cluster.searching import cut_evenly
+from embedkit.cluster.search_workers import cut_evenly
 from embedkit.cluster.session import Cluster, not_shared
 from embedkit.cluster.sources import MappedShards, of_vectors
 from embedkit.data.atomic import discard, flush_folder
 from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
 from embedkit.indexing.building import DEFAULT_LEXICAL, default_kind, unit_rows
-from embedkit.indexing.files import stored
 from embedkit.indexing.kind import Floats, IndexKind, Layout, Metric
-from embedkit.indexing.lexical.settings import LexicalSettings
+from embedkit.indexing.lexical.lexical_settings import LexicalSettings
 from embedkit.indexing.manifest import SEGMENTS, Manifest, write_manifest
 from embedkit.indexing.repeated_ids import RUNS, hashes_of, refuse_repeated, repeated_in_run, stable_hash
 from embedkit.indexing.segment import Segment
 from embedkit.indexing.segment_writing import write_segment
 from embedkit.indexing.store import MAP, Index
+from embedkit.indexing.stored_files import stored
 from embedkit.indexing.writing import replacing
 
 SEGMENT_ROWS = 4_000_000  # rows per segment, an approximate limit
