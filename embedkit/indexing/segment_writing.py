@@ -38,6 +38,7 @@ def write_segment(
     width = layout.dimension if layout.codes is None else layout.codes.width
 
     def blocks() -> Iterator[NDArray[Any]]:
+        """Yield the vectors for the kind, and write the documents on the way."""
         for table, vectors in checked(batches, width):
             documents.append_table(table)
             named = table.column("id").to_pylist()

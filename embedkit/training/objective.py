@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from embedkit.errors import ModelError
+from embedkit.training.batch_columns import cut_columns, numbers_of
 from embedkit.training.chunking import ChunkPlan
-from embedkit.training.columns import cut_columns, numbers_of
 from embedkit.training.gather import gathered, own_rows, processes
 from embedkit.training.gradcache import Chunk, Features, Loss, Unsynchronised, one_pass, two_passes
 from embedkit.training.sparse_embeddings import sparse_gradients
@@ -133,6 +133,7 @@ class Contrastive(Objective):
         texts = gathered(torch.stack([numbers_of(features) for features in columns], dim=1)).unbind(dim=1)
 
         def loss(H: Tensor) -> Tensor:
+            """Return the loss of the vectors of all columns, one column after the other."""
             views = H.chunk(len(columns))
             if processes() > 1:
                 views = gathered(torch.stack(views, dim=1)).unbind(dim=1)

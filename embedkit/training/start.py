@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from datasets import Dataset
 
+from embedkit.training.batch_columns import stacked
 from embedkit.training.chunking import ChunkPlan, plan, saved_bytes_per_token
-from embedkit.training.columns import stacked
 from embedkit.training.gather import processes
 from embedkit.training.gradcache import Features, cut
 from embedkit.training.lora import add_lora
@@ -58,6 +58,7 @@ def chunk_plan(objective: Objective, rows: Dataset, settings: RunSettings, *, bf
     device: torch.device = features["input_ids"].device
 
     def measured() -> int:
+        """Return the bytes that a chunk of the sample keeps per token."""
         chunk = cut(features, 2048)[0]
         with torch.random.fork_rng(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             return saved_bytes_per_token(objective.encode, chunk)

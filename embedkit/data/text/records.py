@@ -165,6 +165,7 @@ def open_records(names: Sequence[str], format: TextFormat = TextFormat()) -> Rec
     """
 
     def streams() -> Iterator[Stream]:
+        """Yield the opened inputs, one after the other."""
         for name in names:
             with open_stream(name, format.input_format) as stream:
                 yield stream

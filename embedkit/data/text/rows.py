@@ -108,6 +108,7 @@ def _json_cells(row: Callable[[], Row], names: list[str]) -> Callable[[], Row]:
     """Return the function `row` with cells of JSON text, as `tables` writes them, decoded."""
 
     def read() -> Row:
+        """Return the row with its JSON text decoded."""
         values = row()
         return values | {name: json.loads(values[name]) for name in names if values[name] is not None}
 

@@ -36,6 +36,7 @@ def open_table(stream: Stream) -> Table:
         reader = _arrow_errors(stream, lambda: pa.ipc.open_stream(source))
 
         def whole() -> Iterator[Any]:
+            """Yield all batches; raises DataError unless the stream ends with its end mark."""
             yield from reader
             if not source.last:
                 raise DataError("is truncated: an arrow stream closes with an end mark", where=stream.name)
@@ -74,6 +75,7 @@ class _LastRead:
         self.file, self.last = file, b""
 
     def read(self, size: int) -> bytes:
+        """Return at most `size` bytes, and remember them."""
         self.last = self.file.read(size)
         return self.last
 

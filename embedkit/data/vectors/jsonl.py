@@ -44,6 +44,7 @@ def read_jsonl(stream: Stream) -> tuple[VectorMeta, Iterator[Batch]]:
     has_text = first.text_at is not None or _has_text(stream)
 
     def batches() -> Iterator[Batch]:
+        """Yield one batch per block of lines."""
         for block in chain([first], blocks):
             if block.text_at is not None and not has_text:
                 hint = "name a file instead of a pipe"

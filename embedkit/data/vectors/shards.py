@@ -116,9 +116,11 @@ class _HashingFile(io.RawIOBase):
         self.file, self.digest, self.size = file, hashlib.sha256(), 0
 
     def writable(self) -> bool:
+        """Return True: bytes can be written."""
         return True
 
     def write(self, block: Any) -> int:
+        """Write and hash a block; return its size in bytes."""
         view = memoryview(block)
         self.digest.update(view)
         self.size += view.nbytes

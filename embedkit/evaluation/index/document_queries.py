@@ -66,6 +66,7 @@ def without(corpus: Corpus, held: Rows) -> Corpus:
     """Return a corpus without the rows `held`; the remaining rows are renumbered from 0."""
 
     def blocks() -> Iterator[tuple[Rows, Floats]]:
+        """Yield the rows that are left, with their new numbers."""
         first = 0
         for rows, block in corpus():
             kept = block[~np.isin(rows, held)]

@@ -98,6 +98,7 @@ class Unseen:
         from embedkit.indexing.kind import Rehearsal
 
         def ask(opened: Any) -> None:
+            """Measure the index that is not finished yet."""
             self.measured.extend(curve(Unfinished(self.kind, opened), self.truth, seed=self.seed))
 
         return Rehearsal(self.rows, ask)
@@ -131,6 +132,7 @@ def corpus_of(vectors: VectorSet, metric: Metric) -> Corpus:
     from embedkit.embedding.encoder import unit_length
 
     def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield row numbers and rows, one shard at a time."""
         first = 0
         for _, block in vectors.batches():
             yield np.arange(first, first + len(block)), unit_length(block) if metric == "cosine" else block

@@ -109,6 +109,7 @@ class Classified(Objective):
         sampled = self._sampled(labels)
 
         def value(H: Tensor) -> Tensor:
+            """Return the loss of vectors `(rows, dim)`."""
             if sampled is None:
                 return loss(H, labels, self.class_vectors, row_weights=row_weights)
             vectors = self.class_vectors.unflatten(0, (self.classes, -1))[sampled.classes].flatten(0, 1)
@@ -206,6 +207,7 @@ class Tagged(Objective):
         wanted = self.targets.dense(labels, len(self.class_vectors))
 
         def value(H: Tensor) -> Tensor:
+            """Return the loss of vectors `(rows, dim)`."""
             return self.loss(self.scores(H), wanted)
 
         parameters = [self.class_vectors, self.offset]

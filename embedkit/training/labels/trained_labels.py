@@ -43,6 +43,7 @@ def trained_labels(start: Start, parts: Split, fingerprint: str) -> LabelVectors
         return labels
 
     def vectors_of(rows: Sequence[LabelledText]) -> Any:
+        """Return the vectors of the rows' texts."""
         chunk_tokens = objective.plan.chunk_tokens
         return encode(start.model, [row.text for row in rows], chunk_tokens=chunk_tokens, bf16=start.bf16)
 
