@@ -18,7 +18,7 @@ from embedkit.cluster.session import Cluster, not_shared
 from embedkit.cluster.sources import MappedShards, of_vectors
 from embedkit.data.atomic import discard, flush_folder
 from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
-from embedkit.indexing.building import DEFAULT_LEXICAL, default_kind, unit_rows
+from embedkit.indexing.building import DEFAULT_LEXICAL, default_kind, unit_batches
 from embedkit.indexing.kind import Floats, IndexKind, Layout, Metric
 from embedkit.indexing.lexical.lexical_settings import LexicalSettings
 from embedkit.indexing.manifest import SEGMENTS, Manifest, write_manifest
@@ -63,7 +63,7 @@ class BuildPlan:
 
     def scaled(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Yield batches with rows scaled as the index compares them."""
-        return unit_rows(batches, declared=self.declared) if self.unit else iter(batches)
+        return unit_batches(batches, declared=self.declared) if self.unit else iter(batches)
 
 
 def build_on(

@@ -11,8 +11,8 @@ from embedkit.evaluation.dimensions.curves import (
     CurveProtocol,
     Point,
     choose,
+    dimensions_to_try,
     label,
-    ladder,
     measure,
     rank_correlation,
 )
@@ -35,7 +35,7 @@ SPECS = {"svd": "whitening:dim={dim},beta=0,gamma=0", "pca": "pca:dim={dim}"}
     ],
 )
 def test_the_ladder_is_geometric_and_ends_where_there_is_no_more(width, most, steps):
-    assert ladder(width, most) == steps
+    assert dimensions_to_try(width, most) == steps
 
 
 def test_six_dimensions_in_twenty_four_are_found():
