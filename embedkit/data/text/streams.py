@@ -25,7 +25,7 @@ from embedkit.data.text.input_kinds import (
     kind_of,
     require_text,
     sniffed_kind,
-)  # fmt: skip
+)
 from embedkit.data.text.lines import numbered
 from embedkit.data.text.read_errors import readable
 from embedkit.data.text.table_streams import Table, open_table, require_distinct
