@@ -264,12 +264,13 @@ class Index:
         for segment in self.segments:
             segment.open()
 
-    def require_whole(self) -> None:
-        """Check an index of less than 64 MB in full, once; `verify` checks a larger one.
+    def require_whole(self) -> bool:
+        """Check an index of less than 64 MB in full, once; return False for a larger one, which only `verify`
+        checks.
 
         Raises FormatError naming the first file that differs from what was written.
         """
-        _ = self._checked
+        return self._checked
 
     def verify(self) -> None:
         """Raise FormatError naming the first file that differs from what was written."""
