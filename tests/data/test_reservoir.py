@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from embedkit.data.reservoir import draw
+from embedkit.data.reservoir import Reservoir, draw
 
 ROWS = np.arange(1000, dtype=np.float32)[:, None] * np.ones((1, 3), dtype=np.float32)
 
@@ -43,3 +43,20 @@ def test_the_sample_does_not_hold_on_to_what_streams_by():
     vectors, _ = draw([block], 10, seed=0)
     block[:] = -1
     assert vectors.min() == 0
+
+
+@pytest.mark.parametrize("step", [1, 7, 90, 200])
+@pytest.mark.parametrize("size", [0, 1, 30, 199, 200, 300])
+def test_of_equal_keys_the_earlier_rows_are_kept(step, size):
+    keys = np.random.default_rng(0).integers(0, 12, 200).astype(np.uint64)
+    names = np.array([f"row {row}" for row in range(200)], dtype=object)
+    reservoir = Reservoir(size)
+    for start in range(0, 200, step):
+        reservoir.add(keys[start : start + step], names[start : start + step])
+    expected = np.argsort(keys, kind="stable")[:size]
+    assert reservoir.rows == 200
+    (kept,) = reservoir.by_key()
+    np.testing.assert_array_equal(kept, names[expected])
+    numbers, (kept,) = reservoir.by_row()
+    np.testing.assert_array_equal(numbers, np.sort(expected))
+    np.testing.assert_array_equal(kept, names[np.sort(expected)])
