@@ -53,9 +53,9 @@ def main() -> None:
 
 
 def _compare(options: argparse.Namespace, address: str, sentences: int) -> None:
+    from embedkit.cluster.connection import connected
     from embedkit.cluster.encoders import EncoderRecipe
-    from embedkit.cluster.encoding import encode_on, survey_texts
-    from embedkit.cluster.session import connected
+    from embedkit.cluster.encoding_workers import encode_on, survey_texts
     from embedkit.data.inputs import open_text
     from embedkit.data.text.records import TextFormat
     from embedkit.data.vectors.shards import SHARD_ROWS

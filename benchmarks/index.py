@@ -20,8 +20,9 @@ import pyarrow as pa
 from measure import Run, data, embedkit, emit, run
 
 from embedkit.cli.quantities import read_bytes
-from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet, VectorSetWriter
-from embedkit.evaluation.index.queries import stored
+from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
+from embedkit.data.vectors.vector_set_writing import VectorSetWriter
+from embedkit.evaluation.index.document_queries import stored
 from embedkit.evaluation.index.recall import measure
 from embedkit.evaluation.index.truth import find_truth
 from embedkit.indexing.store import Index

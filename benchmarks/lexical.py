@@ -24,7 +24,7 @@ from pathlib import Path
 from embedkit.indexing.lexical.bm25 import Lexical, Part, best_rows
 from embedkit.indexing.lexical.postings import Postings
 from embedkit.indexing.lexical.postings_writing import PostingsWriter
-from embedkit.indexing.lexical.settings import LexicalSettings
+from embedkit.indexing.lexical.lexical_settings import LexicalSettings
 texts, queries, folder = sys.argv[1:]
 settings, rows = LexicalSettings(), 0
 writer, seconds = PostingsWriter(Path(folder), settings), 0.0

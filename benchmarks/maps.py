@@ -25,7 +25,8 @@ from measure import data, embedkit, emit, run
 from numpy.typing import NDArray
 
 from embedkit import spec
-from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet, VectorSetWriter
+from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
+from embedkit.data.vectors.vector_set_writing import VectorSetWriter
 from embedkit.embedding.encoder import unit_length
 from embedkit.embedding.loading import load
 from embedkit.transforms.fitting import fit_map

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-from embedkit.data.cache import cache_folder
+from embedkit.data.cache_folder import cache_folder
 
 COLUMNS = 100
 COMMANDS = (

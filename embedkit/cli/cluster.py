@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from embedkit.cluster.sources import MappedShards
     from embedkit.data.affine import AffineMap
     from embedkit.data.vectors.vector_set import VectorSet
-    from embedkit.indexing.lexical.settings import LexicalSettings
+    from embedkit.indexing.lexical.lexical_settings import LexicalSettings
     from embedkit.indexing.store import Index
 
 
@@ -34,8 +34,8 @@ def recipe_of(encoding: EncoderOptions) -> EncoderRecipe:
 
 def encode_spread(address: str, output: Path, inputs: Inputs, common: Common, how: dict[str, Any]) -> None:
     """Encode files into an output, and print the closing line of `encode`; `how` is passed to the library."""
-    from embedkit.cluster.encoding import encode_on, survey_texts
-    from embedkit.cluster.session import connected
+    from embedkit.cluster.connection import connected
+    from embedkit.cluster.encoding_workers import encode_on, survey_texts
     from embedkit.data.vectors.vector_set import VectorSet
 
     _no_pipe(inputs.names)
@@ -54,9 +54,9 @@ def fit_spread(
     address: str, settings: Any, output: Path, inputs: Inputs, common: Common
 ) -> tuple[AffineMap, Progress, object]:
     """Fit a map and write it; return the map, the progress, and the source that it was fitted on."""
-    from embedkit.cluster.encoding import survey_texts
-    from embedkit.cluster.fitting import fit_on
-    from embedkit.cluster.session import connected
+    from embedkit.cluster.connection import connected
+    from embedkit.cluster.encoding_workers import survey_texts
+    from embedkit.cluster.fitting_workers import fit_on
     from embedkit.cluster.sources import of_texts, of_vectors
 
     shards = _shards(inputs)
@@ -78,8 +78,8 @@ def build_spread(
     address: str, target: NewIndex, lexical: LexicalSettings | None, inputs: Inputs, common: Common
 ) -> None:
     """Build an index of a vector set, and print the closing line of `index build`."""
-    from embedkit.cluster.building import build_on
-    from embedkit.cluster.session import connected
+    from embedkit.cluster.connection import connected
+    from embedkit.cluster.index_workers import build_on
     from embedkit.indexing.building import takes_codes
 
     shards = _shards(inputs)
@@ -106,8 +106,8 @@ def build_spread(
 @contextmanager
 def spread_indexes(address: str | None, indexes: Sequence[Index]) -> Iterator[Sequence[Index]]:
     """Yield indexes that the workers of a cluster search, or the given indexes if there is no address."""
-    from embedkit.cluster.searching import spread_index
-    from embedkit.cluster.session import connected
+    from embedkit.cluster.connection import connected
+    from embedkit.cluster.search_workers import spread_index
 
     if address is None:
         yield indexes

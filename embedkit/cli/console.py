@@ -174,7 +174,7 @@ def _rich_bar() -> Any:
 @contextlib.contextmanager
 def kept_when_interrupted(output: Path, quiet: bool) -> Iterator[None]:
     """Print the name of the partial output that is kept, when the user interrupts the block."""
-    from embedkit.data.vectors.vector_set import partial_folder
+    from embedkit.data.vectors.vector_set_writing import partial_folder
 
     try:
         yield

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from embedkit.data.text.shown import printable
+
 if TYPE_CHECKING:
     from embedkit.evaluation.bootstrap import Difference, Estimate
 
@@ -26,7 +28,7 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, texts: i
             head, justify="left" if words else "right", overflow="fold", no_wrap=not words, min_width=4
         )
     for row in rows:
-        table.add_row(*(Text(_printable(cell)) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else 10_000).print(table)
 
 
@@ -34,7 +36,7 @@ def print_facts(facts: Mapping[str, str]) -> None:
     """Print one fact per line, with names padded to the longest name."""
     width = max(map(len, facts))
     for name, fact in facts.items():
-        print(f"{name:<{width}}  {_printable(fact)}")
+        print(f"{name:<{width}}  {printable(fact)}")
 
 
 def estimate_cells(figure: Estimate) -> list[str]:
@@ -54,8 +56,3 @@ def times_100(figure: Estimate | Difference) -> dict[str, float]:
     """Return a value or a difference as JSON values, times 100; p-values are not multiplied."""
     values = figure._asdict()
     return {key: round(value * (1 if key == "p" else 100), 6) for key, value in values.items()}
-
-
-def _printable(text: str) -> str:
-    """Return text without characters that would control the terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -10,7 +10,7 @@ import typer
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from embedkit.indexing.lexical.settings import LexicalSettings
+    from embedkit.indexing.lexical.lexical_settings import LexicalSettings
 
 LexicalSpec = Annotated[
     str | None,
@@ -25,7 +25,7 @@ LexicalSpec = Annotated[
 
 def parse_lexical(spec: str) -> LexicalSettings:
     """Return the settings of the lexical part; raises UsageError for a setting that does not exist."""
-    from embedkit.indexing.lexical.settings import LexicalSettings
+    from embedkit.indexing.lexical.lexical_settings import LexicalSettings
 
     return LexicalSettings.parse(spec)
 

@@ -9,10 +9,11 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from embedkit.data.text.line_ids import require_line, require_word
+from embedkit.data.text.shown import printable
 
 if TYPE_CHECKING:
+    from embedkit.indexing.hits import Hit
     from embedkit.indexing.lexical.analysis import Analysis
-    from embedkit.indexing.store import Hit
 
 RUN_NAME = "embedkit"
 _ID_WIDTH = 40  # cells of an id in a table; longer ids are cut
@@ -137,8 +138,3 @@ def _table(answer: Answer, analysis: Analysis | None) -> None:
             matched = ", ".join(f"{term} {score:.2f}" for term, score in hit.terms.items())
             table.add_row("", "", *([""] * len(parts)), "", Text(matched or "no term matched", style="dim"))
     console.print(table)
-
-
-def printable(text: str) -> str:
-    """Return text without characters that would control the terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)

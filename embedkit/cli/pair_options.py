@@ -9,7 +9,7 @@ import typer
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from embedkit.data.text.pairs import Columns
+    from embedkit.data.text.scored_pairs import Columns
 
 PairColumns = Annotated[
     str | None,
@@ -21,7 +21,7 @@ PairColumns = Annotated[
 
 def read_columns(text: str | None) -> Columns | None:
     """Parse `--columns`; raise UsageError unless it names three columns."""
-    from embedkit.data.text.pairs import Columns
+    from embedkit.data.text.scored_pairs import Columns
 
     if text is None:
         return None

@@ -16,7 +16,7 @@ from embedkit.cli.options import Common
 
 if TYPE_CHECKING:
     from embedkit.data.text.records import RecordReader
-    from embedkit.data.vectors.files import VectorFile
+    from embedkit.data.vectors.vector_files import VectorFile
     from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
     from embedkit.embedding.encoder import Encoder
 

@@ -29,7 +29,7 @@ class DestinationOptions:
 
     def write_to_standard_output(self, meta: VectorMeta, batches: Iterable[Batch]) -> None:
         """Write vectors to standard output, batch by batch."""
-        from embedkit.data.vectors.files import write_arrow_stream, write_jsonl
+        from embedkit.data.vectors.vector_files import write_arrow_stream, write_jsonl
 
         if self.format == "arrow":
             write_arrow_stream(meta, batches, sys.stdout.buffer)
@@ -60,8 +60,8 @@ class StorageOptions:
 
     def check(self, output: Path | None, *, cluster: str | None, force: bool) -> None:
         """Raise UsageError for options that cannot be used together, or with this output."""
-        from embedkit.data.vectors.files import require_numbers
         from embedkit.data.vectors.slices import parse_part
+        from embedkit.data.vectors.vector_files import require_numbers
         from embedkit.data.vectors.vector_set import VectorMeta
 
         for name, given in (("--resume", self.resume), ("--shard", self.shard), ("--cluster", cluster)):

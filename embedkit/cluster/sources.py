@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.cluster.corpus import Unit
+from embedkit.cluster.corpus_reading import records_of
 from embedkit.cluster.encoders import EncoderRecipe, encoder_of
-from embedkit.cluster.encoding import Texts
-from embedkit.cluster.reading import records_of
+from embedkit.cluster.encoding_workers import Texts
 from embedkit.cluster.session import Cluster, WorkerResources
 from embedkit.data.affine import AffineMap
 from embedkit.data.identity import Identity

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 _PIECE = 1 << 16  # bytes per read during inspection
@@ -27,6 +27,19 @@ class Ahead(io.RawIOBase):
         while len(self._seen) < size and self._look():
             pass
         return bytes(self._seen[:size])
+
+    def first_match(self, table: Mapping[bytes, str]) -> str | None:
+        """Return the table's value for the first bytes, or None.
+
+        No more bytes are inspected than could belong to an entry.
+        """
+        for size in range(1, 1 + max(map(len, table))):
+            head = self.beginning(size)
+            if head in table:
+                return table[head]
+            if len(head) < size or not any(magic.startswith(head) for magic in table):
+                break
+        return None
 
     def lines(self) -> Iterator[bytes]:
         """Yield the lines from the first one on, with their line feeds, each as soon as it is complete."""

@@ -1,4 +1,4 @@
-"""Names of the types of arrays that every package computes with."""
+"""Types of arrays that every package computes with, and their scaling to unit length."""
 
 from __future__ import annotations
 
@@ -7,3 +7,9 @@ from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
+
+
+def unit_vectors(vectors: Float64) -> Float64:
+    """Return vectors `(..., dim)` scaled to unit length; a vector of zeros stays."""
+    lengths: Float64 = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.maximum(lengths, 1e-30)

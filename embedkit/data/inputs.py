@@ -12,7 +12,7 @@ from pathlib import Path
 from embedkit.data.label_input import read_labels
 from embedkit.data.text.records import RecordReader, TextFormat
 from embedkit.data.text.streams import Stream, open_stream
-from embedkit.data.vectors.files import VectorFile, holds_vectors, read_vectors
+from embedkit.data.vectors.vector_files import VectorFile, holds_vectors, read_vectors
 from embedkit.data.vectors.vector_set import META, VectorSet
 from embedkit.errors import DataError, UsageError
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from embedkit.data.text.records import Record
 from embedkit.data.vectors import tables
-from embedkit.data.vectors.files import VectorFile
 from embedkit.data.vectors.label_vectors import LabelVectors
+from embedkit.data.vectors.vector_files import VectorFile
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 
 _ROWS = 4096  # rows per batch

@@ -8,9 +8,9 @@ from importlib.metadata import version
 
 import numpy as np
 
-from embedkit.data.cache import cache_folder
+from embedkit.data.cache_folder import cache_folder
 from embedkit.data.identity import Identity
-from embedkit.data.vectors.cache import VectorCache
+from embedkit.data.vectors.vector_cache import VectorCache
 from embedkit.embedding.encoder import Encoder, EncoderSettings, Mapped, Role, Vectors
 from embedkit.embedding.fingerprint import fingerprint
 from embedkit.version import __version__

@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 
 from embedkit.data.atomic import whole_folder
-from embedkit.data.cache import cache_folder
+from embedkit.data.cache_folder import cache_folder
 from embedkit.embedding.compiled import (
     CompiledRuntime,
     EntryKey,

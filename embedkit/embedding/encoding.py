@@ -14,18 +14,11 @@ from embedkit.data.atomic import refuse_existing
 from embedkit.data.identity import Identity
 from embedkit.data.text.records import Record
 from embedkit.data.vectors import tables
-from embedkit.data.vectors.files import finish_output, ids_beside, is_file_output
 from embedkit.data.vectors.shards import SHARD_ROWS
 from embedkit.data.vectors.slices import parse_part, part_of
-from embedkit.data.vectors.vector_set import (
-    META,
-    Batch,
-    DType,
-    VectorMeta,
-    VectorSetWriter,
-    checked,
-    partial_folder,
-)
+from embedkit.data.vectors.vector_files import finish_output, ids_beside, is_file_output
+from embedkit.data.vectors.vector_set import META, Batch, DType, VectorMeta, checked
+from embedkit.data.vectors.vector_set_writing import VectorSetWriter, partial_folder
 from embedkit.embedding.batching import WINDOW_ROWS, encode_records, windows
 from embedkit.embedding.encoder import Encoder, unit_length
 from embedkit.errors import DataError, MismatchError

@@ -8,15 +8,13 @@ from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from embedkit.data.arrays import Float64
 from embedkit.data.text.qrels import Qrels
 from embedkit.errors import DataError, MismatchError
 from embedkit.evaluation.bootstrap import RESAMPLES
 from embedkit.evaluation.means import Result, mean_results
 from embedkit.evaluation.measures import Measure, parse_measures, values_of
-
-Float64 = NDArray[np.float64]
 
 RELEVANT = 1  # lowest grade that counts as relevant
 _BLOCK_QUERIES = 256  # queries measured at a time

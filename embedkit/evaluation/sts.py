@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 
 from embedkit.data.arrays import Float64
 from embedkit.data.identity import Identity
-from embedkit.data.text.pairs import Pair
 from embedkit.data.text.records import Record
+from embedkit.data.text.scored_pairs import Pair
 from embedkit.embedding.batching import encode_records
 from embedkit.embedding.encoder import Encoder, Role, Vectors, require_finite
 from embedkit.errors import DataError, MismatchError

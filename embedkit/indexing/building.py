@@ -13,12 +13,12 @@ from embedkit import spec
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.encoder import unit_length
 from embedkit.errors import UsageError
-from embedkit.indexing.files import stored
 from embedkit.indexing.kind import Layout, Metric, Rehearsal
-from embedkit.indexing.lexical.settings import LexicalSettings
+from embedkit.indexing.lexical.lexical_settings import LexicalSettings
 from embedkit.indexing.manifest import SEGMENTS, Manifest, write_manifest
 from embedkit.indexing.segment_writing import write_segment
 from embedkit.indexing.store import MAP, Index
+from embedkit.indexing.stored_files import stored
 from embedkit.indexing.writing import replacing
 
 DEFAULT_LEXICAL = LexicalSettings()
@@ -56,7 +56,7 @@ def build_index(
     codes = meta.codes if coded else None
     layout = Layout(meta.dimension, metric, codes, rows, rehearsal=rehearsal)
     with replacing(path) as (folder, number):
-        scaled = unit_rows(batches, declared=meta.normalized) if unit else batches
+        scaled = unit_batches(batches, declared=meta.normalized) if unit else batches
         segment = write_segment(folder / SEGMENTS / f"{number:05d}", settings, scaled, layout, lexical)
         if meta.map is not None:
             meta.map.save(folder / MAP)
@@ -84,7 +84,7 @@ def takes_codes(meta: VectorMeta, kind: str | None, metric: Metric) -> bool:
     return same and fits and (settings.rescore is None or "rescore" not in (kind or ""))
 
 
-def unit_rows(batches: Iterable[Batch], *, declared: bool = False) -> Iterator[Batch]:
+def unit_batches(batches: Iterable[Batch], *, declared: bool = False) -> Iterator[Batch]:
     """Yield batches with vectors of unit length.
 
     If the vectors are declared to have unit length, only those that do not are scaled, since the name of a

@@ -9,8 +9,9 @@ import numpy as np
 
 from embedkit.errors import UsageError
 from embedkit.indexing.kind import Floats, Rows
+from embedkit.indexing.nearest import merged
 from embedkit.indexing.similarity_join import nearest_before
-from embedkit.indexing.store import Index, merged
+from embedkit.indexing.store import Index
 
 JOINED_ROWS = 20_000  # minimum rows at which bounds save more work than they cost
 _QUERIES, _ROWS = 1024, 16384  # sizes of the blocks that are compared

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.errors import MismatchError
-from embedkit.indexing.building import DEFAULT_LEXICAL, takes_codes, unit_rows
+from embedkit.indexing.building import DEFAULT_LEXICAL, takes_codes, unit_batches
 from embedkit.indexing.kind import Layout
-from embedkit.indexing.lexical.settings import LexicalSettings
+from embedkit.indexing.lexical.lexical_settings import LexicalSettings
 from embedkit.indexing.lexical.tuned_weight import TunedWeight
 from embedkit.indexing.manifest import write_manifest
 from embedkit.indexing.operating_points import Tuning
@@ -59,7 +59,7 @@ def add(
             number_from(first_free_number(index))
         unit = index.metric == "cosine" and not coded
         layout = Layout(index.dimension, index.metric, meta.codes if coded else None)
-        scaled = unit_rows(batches, declared=meta.normalized) if unit else batches
+        scaled = unit_batches(batches, declared=meta.normalized) if unit else batches
         segment = write_segment(writer.folder, index.settings, scaled, layout, index.manifest.lexical)
         ids = segment.ids()
         found = [old.find(ids) for old in index.segments]

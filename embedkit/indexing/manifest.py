@@ -14,12 +14,12 @@ from embedkit.data.atomic import write_whole
 from embedkit.data.formats import require_format
 from embedkit.data.identity import Identity
 from embedkit.errors import FormatError, UsageError
-from embedkit.indexing.files import StoredFile
 from embedkit.indexing.kind import IndexKind, Metric
-from embedkit.indexing.lexical.settings import LexicalSettings
+from embedkit.indexing.lexical.lexical_settings import LexicalSettings
 from embedkit.indexing.lexical.tuned_weight import TunedWeight
 from embedkit.indexing.operating_points import Tuning
 from embedkit.indexing.segment import Segment
+from embedkit.indexing.stored_files import StoredFile
 
 FORMAT, VERSION = "embedkit-index", 4
 READS = (1, 2, 3, 4)  # 1 has one file per segment; 2 no tombstones, no checksum of itself; 3 no lexical part

@@ -13,11 +13,11 @@ import numpy as np
 from embedkit.data.atomic import flush_folder
 from embedkit.errors import DataError, MismatchError
 from embedkit.indexing.documents import DOCUMENTS
-from embedkit.indexing.files import StoredFile, stored
 from embedkit.indexing.kind import Rows
 from embedkit.indexing.manifest import SEGMENTS, write_manifest
 from embedkit.indexing.segment import Segment, warn_of_mixed_fields
 from embedkit.indexing.store import MAP, Index
+from embedkit.indexing.stored_files import StoredFile, stored
 from embedkit.indexing.writing import Writer, replacing
 
 

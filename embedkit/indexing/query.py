@@ -11,10 +11,12 @@ import numpy as np
 
 from embedkit.embedding.encoder import unit_length
 from embedkit.errors import UsageError
+from embedkit.indexing.hits import Hit
 from embedkit.indexing.kind import Floats, Mask, Rows
 from embedkit.indexing.lexical.fusion import FusedSearch, Fusion, Ranking, lexical_ranking
 from embedkit.indexing.lexical.operators import LexicalQuery
-from embedkit.indexing.store import Hit, Index, merged
+from embedkit.indexing.nearest import nearest
+from embedkit.indexing.store import Index
 
 _BLOCK_ROWS = 16384
 
@@ -92,16 +94,9 @@ def exact_search(index: Index, vectors: Floats, k: int, passing: Mask | None = N
     """Return scores and rows of the best `k` by comparison with every stored vector, as `Index.search` does
     for the flat kind.
     """
-    import faiss
-
     index.require_whole()
-    queries = np.ascontiguousarray(index.prepared(vectors))
-    best = (np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))
-    for rows in blocks_of(index, passing):
-        stored = index.vectors(rows)
-        scores, places = faiss.knn(queries, stored, min(k, len(rows)), metric=faiss.METRIC_INNER_PRODUCT)
-        best = merged([best, (scores, rows[places])], np.zeros(2, np.int64), k, len(queries))
-    return best
+    blocks = ((rows, index.vectors(rows)) for rows in blocks_of(index, passing))
+    return nearest(index.prepared(vectors), blocks, k)
 
 
 def _distinct(

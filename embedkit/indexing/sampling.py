@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from embedkit.data.reservoir import Reservoir
 from embedkit.indexing.kind import Blocks, Floats, Rows
 from embedkit.indexing.rescoring import read_rows, write_rows
 
@@ -33,21 +34,11 @@ def draw(blocks: Blocks, seed: int, size: int) -> tuple[Floats, Rows]:
     Rows with the smallest random keys, one key per row, are drawn, so that the sample does not depend on the
     blocks.
     """
-    chance = np.random.default_rng(seed)
-    kept, keys, numbers = np.empty((0, 0), np.float32), np.full(size, np.inf), np.zeros(size, np.int64)
-    seen = 0
+    chance, reservoir = np.random.default_rng(seed), Reservoir(size)
     for block in blocks:
-        if not seen:
-            kept = np.empty((size, block.shape[1]), np.float32)
-        fresh = chance.random(len(block))
-        better = np.flatnonzero(fresh < keys.max())
-        chosen = np.argpartition(np.concatenate([keys, fresh[better]]), size - 1)[:size]
-        came = better[chosen[chosen >= size] - size]
-        places = np.setdiff1d(np.arange(size), chosen)
-        kept[places], keys[places], numbers[places] = block[came], fresh[came], came + seen
-        seen += len(block)
-    order = np.argsort(np.where(keys < np.inf, numbers, seen), kind="stable")[: min(size, seen)]
-    return kept[order], numbers[order]
+        reservoir.add(chance.random(len(block)), block)
+    numbers, columns = reservoir.by_row()
+    return columns[0] if columns else np.empty((0, 0), np.float32), numbers
 
 
 def _spooled(file: Path) -> Iterator[Floats]:

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from embedkit.data.vectors import tables
+from embedkit.data.vectors import schemas
 from embedkit.data.vectors.shards import Shard
 from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import FormatError
 from embedkit.indexing.documents import DOCUMENTS, Documents
-from embedkit.indexing.files import StoredFile
 from embedkit.indexing.kind import Floats, IndexKind, Mask, Rows
 from embedkit.indexing.lexical.postings import POSTINGS, Postings
+from embedkit.indexing.stored_files import StoredFile
 from embedkit.indexing.tombstones import read_tombstones
 
 
@@ -93,6 +93,18 @@ class Segment:
             file.require_ends(self.folder)
         return self.kind.open(self.folder, self.rows)
 
+    def open(self) -> Any:
+        """Open the kind's files, once, and return `opened`."""
+        return self.opened
+
+    def open_tombstones(self) -> Mask | None:
+        """Read the tombstones, once, since a writer may delete them later; return `live`."""
+        return self.live
+
+    def open_postings(self) -> Postings | None:
+        """Open the postings, once, and return `postings`."""
+        return self.postings
+
     @cached_property
     def postings(self) -> Postings | None:
         """Return the memory-mapped postings of the texts, or None without any; raises FormatError when the
@@ -139,7 +151,7 @@ class Segment:
             rows = np.arange(start, start + table.num_rows)
             kept = np.ones(table.num_rows, dtype=bool) if self.live is None else self.live[rows]
             if kept.any():
-                yield Batch(tables.plain(table).filter(kept), self.vectors(rows[kept], dimension))
+                yield Batch(schemas.plain(table).filter(kept), self.vectors(rows[kept], dimension))
             start += table.num_rows
 
     def documents(self) -> Iterator[Any]:
@@ -180,7 +192,9 @@ class Segment:
         if rows != self.rows:
             found = f"{rows} documents for {self.rows} vectors"
             raise FormatError(f"holds {found}", where=str(self.folder))
-        _ = self.opened, self.live, self.postings
+        self.open()
+        self.open_tombstones()
+        self.open_postings()
 
     @cached_property
     def _documents(self) -> Documents:
@@ -192,4 +206,4 @@ class Segment:
 
 def warn_of_mixed_fields(segments: Iterable[Segment]) -> None:
     """Warn about each field whose types in these segments have no common type."""
-    tables.unify(table.schema for segment in segments for table in segment.documents())
+    schemas.unify(table.schema for segment in segments for table in segment.documents())

@@ -10,12 +10,11 @@ docs.idx/
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import repeat
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from embedkit.data.affine import AffineMap
 from embedkit.data.identity import Identity
 from embedkit.embedding.encoder import STATIC, Encoder, is_hashed, unit_length
 from embedkit.errors import DataError, FormatError, MismatchError, UsageError
+from embedkit.indexing.hits import Hit, ranked_hits
 from embedkit.indexing.kind import Floats, IndexKind, Mask, Metric, Rows
 from embedkit.indexing.lexical.bm25 import Lexical, Part
 from embedkit.indexing.lexical.fusion import (
@@ -38,24 +38,11 @@ from embedkit.indexing.lexical.fusion import (
 from embedkit.indexing.lexical.operators import literal_query
 from embedkit.indexing.lock import Lease
 from embedkit.indexing.manifest import Manifest, read_manifest
+from embedkit.indexing.numbered_rows import NumberedRows
 from embedkit.indexing.segment import Segment
 
 MAP = "map.safetensors"
 CHECKED_WHOLE = 64_000_000  # bytes; smaller indexes are checked in full before their first search
-
-
-class Hit(NamedTuple):
-    """One hit: its rank (1 is best), its score (larger is better), and its document, which is a dict
-    `{"id": ..., "text": ...}`. The score is the similarity, or for a search by words the BM25 score; a fused
-    search also gives both.
-    """
-
-    rank: int
-    score: float
-    document: dict[str, Any]
-    dense: float | None = None  # similarity, in a fused search
-    lexical: float | None = None  # BM25 score, in a fused search
-    terms: Mapping[str, float] | None = None  # the matched terms, with their parts of `lexical`, if explained
 
 
 @dataclass(frozen=True)
@@ -78,7 +65,8 @@ class Index:
             manifest = read_manifest(path)
             try:
                 leases = tuple(Lease(segment.folder) for segment in manifest.segments)
-                _ = [segment.live for segment in manifest.segments]
+                for segment in manifest.segments:
+                    segment.open_tombstones()
                 return cls(path, manifest, leases)
             except (FileNotFoundError, BlockingIOError, FormatError) as error:
                 if read_manifest(path) == manifest:
@@ -176,11 +164,7 @@ class Index:
         """Return scores and row numbers as `search` does, over the segments at `places`, for prepared
         queries.
         """
-        starts, found = self._starts[places.start : places.stop], []
-        for segment, start in zip(self.segments[places.start : places.stop], starts, strict=True):
-            allowed = None if passing is None else passing[start : start + segment.rows]
-            found.append(segment.search(prepared, k, allowed))
-        return merged(found, starts, k, len(prepared))
+        return self._numbered.best(prepared, k, passing, places)
 
     def prepared(self, queries: NDArray[np.float32]) -> Floats:
         """Return queries in the form of stored rows, with unit length under `cosine`.
@@ -211,7 +195,7 @@ class Index:
             raise UsageError("has no lexical part", where=where, hint=hint)
         parts = tuple(
             Part(start, segment.rows, segment.postings, segment.live)
-            for start, segment in zip(self._starts.tolist(), self.segments, strict=True)
+            for start, segment in zip(self._numbered.starts.tolist(), self.segments, strict=True)
         )
         if self.rows and not any(part.postings for part in parts):
             raise UsageError("its documents have no text to search by words", where=where)
@@ -262,56 +246,25 @@ class Index:
 
     def ranked(self, rankings: Sequence[Ranking], columns: list[str] | None = None) -> list[list[Hit]]:
         """Return hits with ranks and documents for rankings, one list per query."""
-        rows = [each.rows for each in rankings]
-        documents = iter(self.take(np.concatenate([np.empty(0, np.int64), *rows]), columns))
-        found = []
-        for each in rankings:
-            parts = zip(each.scores.tolist(), _listed(each.dense), _listed(each.lexical), strict=False)
-            found.append(
-                [
-                    Hit(rank, score, next(documents), dense, lexical)
-                    for rank, (score, dense, lexical) in enumerate(parts, 1)
-                ]
-            )
-        return found
+        rows = np.concatenate([np.empty(0, np.int64), *(each.rows for each in rankings)])
+        return ranked_hits(rankings, self.take(rows, columns))
 
     def take(self, rows: Rows, columns: list[str] | None = None) -> list[dict[str, Any]]:
         """Return the documents at some row numbers, in the order of `rows`."""
-        places = np.searchsorted(self._starts, rows, side="right") - 1
-        found: list[dict[str, Any]] = [{} for _ in rows]
-        for place in np.unique(places):
-            wanted = np.flatnonzero(places == place)
-            documents = self.segments[place].take(rows[wanted] - self._starts[place], columns)
-            for at, document in zip(wanted, documents, strict=True):
-                found[at] = document
-        return found
+        return self._numbered.take(rows, columns)
 
     def find(self, ids: Iterable[str]) -> dict[str, int]:
         """Return the row numbers of documents by their ids; ids that are missing or deleted are left out."""
-        import pyarrow as pa
-
-        wanted = pa.array(list(ids), pa.string())
-        rows = [part.find(wanted) + start for part, start in zip(self.segments, self._starts, strict=True)]
-        found = np.concatenate([np.empty(0, np.int64), *rows])
-        return {
-            document["id"]: row
-            for document, row in zip(self.take(found, ["id"]), found.tolist(), strict=True)
-        }
+        return self._numbered.find(ids)
 
     def vectors(self, rows: Rows) -> Floats:
         """Return the stored vectors at some row numbers, `(len(rows), dimension)`."""
-        vectors = np.empty((len(rows), self.dimension), np.float32)
-        places = np.searchsorted(self._starts, rows, side="right") - 1
-        for place in np.unique(places):
-            wanted = places == place
-            local = rows[wanted] - self._starts[place]
-            vectors[wanted] = self.segments[place].vectors(local, self.dimension)
-        return vectors
+        return self._numbered.vectors(rows, self.dimension)
 
     @property
     def stored_rows(self) -> int:
         """Count the rows of all segments, deleted rows included."""
-        return sum(segment.rows for segment in self.segments)
+        return len(self._numbered)
 
     def warm(self) -> None:
         """Open the files that the first search needs, so that this can run in parallel with other work."""
@@ -319,14 +272,15 @@ class Index:
 
         self.require_whole()
         for segment in self.segments:
-            _ = segment.opened
+            segment.open()
 
-    def require_whole(self) -> None:
-        """Check an index of less than 64 MB in full, once; `verify` checks a larger one.
+    def require_whole(self) -> bool:
+        """Check an index of less than 64 MB in full, once; return False for a larger one, which only `verify`
+        checks.
 
         Raises FormatError naming the first file that differs from what was written.
         """
-        _ = self._checked
+        return self._checked
 
     def verify(self) -> None:
         """Raise FormatError naming the first file that differs from what was written."""
@@ -343,26 +297,8 @@ class Index:
         return small
 
     @cached_property
-    def _starts(self) -> NDArray[np.int64]:
-        return np.cumsum([0, *(segment.rows for segment in self.segments)])[:-1]
-
-
-def merged(
-    found: list[tuple[Floats, Rows]], starts: NDArray[np.int64], k: int, queries: int
-) -> tuple[Floats, Rows]:
-    """Return the best `k` of the hits of several parts, whose rows begin at `starts`; rows with equal scores
-    are in row order.
-    """
-    none = (np.empty((queries, 0), np.float32), np.empty((queries, 0), np.int64))
-    scores = np.concatenate([none[0], *(part for part, _ in found)], axis=1)
-    parts = (part + start for (_, part), start in zip(found, starts, strict=True))
-    rows = np.concatenate([none[1], *parts], axis=1)
-    order = np.lexsort((rows, -scores), axis=1)[:, :k]
-    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
-
-
-def _listed(values: Floats | None) -> Iterable[float | None]:
-    return repeat(None) if values is None else values.tolist()
+    def _numbered(self) -> NumberedRows:
+        return NumberedRows(self.segments)
 
 
 def _missing(error: OSError | FormatError) -> FormatError:

@@ -8,8 +8,8 @@ import numpy as np
 
 from embedkit.data.atomic import write_whole
 from embedkit.errors import FormatError
-from embedkit.indexing.files import StoredFile, stored
 from embedkit.indexing.kind import Mask
+from embedkit.indexing.stored_files import StoredFile, stored
 
 PREFIX = "deleted-"
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from embedkit.data.vectors import tables
+from embedkit.data.vectors import schemas
+from embedkit.data.vectors.sql_columns import comparable
 from embedkit.errors import MissingPackageError, UsageError
 from embedkit.indexing.kind import Mask
 from embedkit.indexing.store import Index
@@ -60,7 +61,7 @@ def rows_where(index: Index, condition: str) -> Mask:
     if not index.rows:
         return mask
     parts = [table for segment in index.segments for table in segment.documents()]
-    schema = tables.unify(part.schema for part in parts)
+    schema = schemas.unify(part.schema for part in parts)
     names = _Names(tuple(schema.names))
     connection: Any = duckdb.connect(":memory:", config=_SETTINGS)
     with connection:
@@ -211,7 +212,7 @@ def _columns(parts: Sequence[Any], schema: Any, places: Sequence[int]) -> Any:
 
     chosen = pa.schema([schema.field(place) for place in places])
     columns = {_ROW: pa.array(np.arange(sum(part.num_rows for part in parts)))}
-    joined = tables.comparable(pa.concat_tables([tables.conform(part, chosen) for part in parts]))
+    joined = comparable(pa.concat_tables([schemas.conform(part, chosen) for part in parts]))
     for number, place in enumerate(places):
         columns[_column(place)] = joined.column(number)
     return pa.table(columns)

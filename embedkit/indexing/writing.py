@@ -12,12 +12,12 @@ import numpy as np
 
 from embedkit.data.atomic import discard, flush_folder, whole_folder
 from embedkit.errors import FormatError
-from embedkit.indexing.files import stored
 from embedkit.indexing.kind import Rows
 from embedkit.indexing.lock import discard_unread, writer_lock
 from embedkit.indexing.manifest import MANIFEST, SEGMENTS, read_manifest, write_manifest
 from embedkit.indexing.segment import Segment
 from embedkit.indexing.store import MAP, Index
+from embedkit.indexing.stored_files import stored
 from embedkit.indexing.tombstones import PREFIX, write_tombstones
 
 

@@ -62,6 +62,7 @@ def cross_entropy(contrast: Contrast, scale: Scale) -> Tensor:
 
         @staticmethod
         def forward(ctx: Any, queries: Tensor, candidates: Tensor) -> Tensor:
+            """Return the sum, and keep its gradient."""
             tiles = _Tiles(contrast._replace(queries=queries, candidates=candidates), scale)
             losses = tiles.losses()
             if any(ctx.needs_input_grad):
@@ -70,6 +71,7 @@ def cross_entropy(contrast: Contrast, scale: Scale) -> Tensor:
 
         @staticmethod
         def backward(ctx: Any, factor: Tensor) -> tuple[Tensor, Tensor]:
+            """Return the gradients of queries and candidates."""
             of_queries, of_candidates = ctx.saved_tensors
             return factor * of_queries, factor * of_candidates
 

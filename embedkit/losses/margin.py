@@ -88,6 +88,7 @@ def cross_entropy(
 
         @staticmethod
         def forward(ctx: Any, *inputs: Tensor) -> Tensor:
+            """Return the sum, and keep its gradient."""
             leaves = [tensor.detach().requires_grad_(any(ctx.needs_input_grad)) for tensor in inputs]
             total = _sum_in_blocks(batch, *leaves, scale=scale, centres=centres)
             ctx.save_for_backward(*(leaf.grad for leaf in leaves))
@@ -95,6 +96,7 @@ def cross_entropy(
 
         @staticmethod
         def backward(ctx: Any, factor: Tensor) -> tuple[Tensor, ...]:
+            """Return the gradients of the inputs."""
             return tuple(factor * gradient for gradient in ctx.saved_tensors)
 
     with torch.autocast(batch.embeddings.device.type, enabled=False):

@@ -51,6 +51,7 @@ def saved_bytes_per_token(encode: Callable[[Any], Tensor], chunk: Chunk) -> int:
     kept: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
+        """Note the storage of a tensor that is kept for the backward pass."""
         if not isinstance(tensor, torch.nn.Parameter):
             storage = tensor.untyped_storage()
             kept[storage.data_ptr()] = storage.nbytes()

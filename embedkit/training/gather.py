@@ -35,6 +35,7 @@ def gathered(rows: Tensor) -> Tensor:
 class _Gathered(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
+        """Return the rows of all processes."""
         ctx.own = own_rows(len(rows))
         parts = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(processes())]
         dist.all_gather(parts, rows.contiguous())
@@ -42,6 +43,7 @@ class _Gathered(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def backward(ctx: Any, wanted: Tensor) -> Tensor:
+        """Return the gradient of this process's rows, summed over processes."""
         total = wanted.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total)
         return total[ctx.own]

@@ -176,11 +176,13 @@ class _Resumed(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def forward(ctx: Any, again: _SecondPass, value: Tensor, others: list[Any], *leaves: Tensor) -> Tensor:
+        """Return the value of the loss."""
         ctx.again, ctx.others = again, others
         return value.clone()
 
     @staticmethod
     def backward(ctx: Any, scale: Tensor) -> tuple[Any, ...]:
+        """Run the second pass, and return the gradients of other parameters."""
         ctx.again.run(scale)
         of_parameters = [None if gradient is None else scale * gradient for gradient in ctx.others]
         return (None, None, None, None, *of_parameters)

@@ -7,24 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from embedkit.errors import ModelError
+from embedkit.training.batch_columns import cut_columns, numbers_of
+from embedkit.training.chunking import ChunkPlan
 from embedkit.training.gather import gathered, own_rows, processes
-from embedkit.training.gradcache import (
-    Chunk,
-    Features,
-    Loss,
-    Unsynchronised,
-    cut,
-    one_pass,
-    padded_left,
-    two_passes,
-)
-from embedkit.training.settings import RunSettings
+from embedkit.training.gradcache import Chunk, Features, Loss, Unsynchronised, one_pass, two_passes
 from embedkit.training.sparse_embeddings import sparse_gradients
 
 
@@ -40,20 +32,49 @@ class Objective(nn.Module):  # type: ignore[misc]
         self, model: nn.Module, *, chunk_tokens: int = 2048, passes: int = 2, head: nn.Module | None = None
     ) -> None:
         super().__init__()
-        if passes not in (1, 2):
-            raise ValueError(f"passes must be 1 or 2, got {passes}")
-        if chunk_tokens < 1:
-            raise ValueError(f"chunk_tokens must be at least 1, got {chunk_tokens}")
+        self.cut_by(ChunkPlan(chunk_tokens, passes))
         for part in (model, head):
             if part is not None:
                 refuse_batch_norm(part)
         self.model, self.head = model, head
-        self.chunk_tokens, self.passes = chunk_tokens, passes
-        self.averaged = False  # True if a callback averages the gradients of `own` over processes
+        self._shares_own = False
+
+    def cut_by(self, plan: ChunkPlan) -> None:
+        """Cut batches by `plan` from now on; raises ValueError for numbers out of range."""
+        if plan.passes not in (1, 2):
+            raise ValueError(f"passes must be 1 or 2, got {plan.passes}")
+        if plan.chunk_tokens < 1:
+            raise ValueError(f"chunk_tokens must be at least 1, got {plan.chunk_tokens}")
+        self.plan = plan
+
+    def views(self, columns: Sequence[Features]) -> list[Features]:
+        """Return the columns to encode for some columns of text."""
+        return list(columns)
+
+    def figures(self) -> dict[str, float]:
+        """Return values that training has computed from its data, by name."""
+        return {}
 
     def own(self) -> dict[str, nn.Parameter]:
         """Return the parameters outside the model, by name."""
         return {name: value for name, value in self.named_parameters() if not name.startswith("model.")}
+
+    def share_own(self) -> None:
+        """Copy the first process's parameters of `own` to all processes, before the first step.
+
+        From then on, `average_own` must be called before every step.
+        """
+        self._shares_own = True
+        for parameter in self.own().values():
+            if processes() > 1:
+                torch.distributed.broadcast(parameter.data, src=0)
+
+    def average_own(self) -> None:
+        """Average the gradients of `own` over processes."""
+        for parameter in self.own().values():
+            if processes() > 1 and parameter.grad is not None:
+                torch.distributed.all_reduce(parameter.grad)
+                parameter.grad /= processes()
 
     def encode(self, features: Features) -> Tensor:
         """Return the vectors of some rows, `(rows, dim)`, after the head if there is one."""
@@ -62,7 +83,7 @@ class Objective(nn.Module):  # type: ignore[misc]
 
     def value(self, chunks: Sequence[Chunk], loss: Loss, *, parameters: Iterable[Tensor] = ()) -> Tensor:
         """Return the loss of all chunks; its backward gives the exact gradient, also of `parameters`."""
-        if self.passes == 1:
+        if self.plan.passes == 1:
             return one_pass(self._encode_a_chunk, chunks, loss, unsynchronised=self._unsynchronised)
         return two_passes(
             self._encode_a_chunk, chunks, loss, parameters=parameters, unsynchronised=self._unsynchronised
@@ -75,7 +96,7 @@ class Objective(nn.Module):  # type: ignore[misc]
     @property
     def _unsynchronised(self) -> Unsynchronised:
         """The context in which a distributed model does not exchange gradients."""
-        if processes() > 1 and not self.averaged and self.own():
+        if processes() > 1 and not self._shares_own and self.own():
             raise ModelError(
                 f"gradients of {next(iter(self.own()))} would differ between processes",
                 hint="add the callback AverageOwn, put the head into the model, or train without it",
@@ -107,78 +128,22 @@ class Contrastive(Objective):
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor | None = None) -> Tensor:
         """Return the loss of this process's rows against the rows of all processes."""
-        columns = [dict(features) for features in sentence_features]
-        columns = columns * 2 if len(columns) == 1 else columns
+        columns = self.views([dict(features) for features in sentence_features])
         counts = {} if labels is None else {"counts": gathered(labels)}
         texts = gathered(torch.stack([numbers_of(features) for features in columns], dim=1)).unbind(dim=1)
 
         def loss(H: Tensor) -> Tensor:
+            """Return the loss of the vectors of all columns, one column after the other."""
             views = H.chunk(len(columns))
             if processes() > 1:
                 views = gathered(torch.stack(views, dim=1)).unbind(dim=1)
             return self.loss(views, texts, own_rows(len(H) // len(columns)), **counts)
 
-        return self.value(cut_columns(columns, self.chunk_tokens), loss)
+        return self.value(cut_columns(columns, self.plan.chunk_tokens), loss)
 
-
-def cut_columns(columns: Sequence[Features], budget: int) -> list[Chunk]:
-    """Cut all columns into chunks: together if they differ only in tokens, otherwise one column at a time.
-
-    The rows of the second column follow those of the first, and so on.
-    """
-    if all(_same_but_tokens(columns[0], column) for column in columns[1:]):
-        return cut(stacked(columns), budget)
-    rows = len(columns[0]["input_ids"])
-    return [
-        chunk._replace(rows=chunk.rows + rows * place)
-        for place, column in enumerate(columns)
-        for chunk in cut(column, budget)
-    ]
-
-
-def stacked(columns: Sequence[Features]) -> Features:
-    """Return the rows of all columns as one batch, padded to equal length; padding has mask 0."""
-    widest = max(column["input_ids"].shape[1] for column in columns)
-    left = any(padded_left(column["attention_mask"]) for column in columns)
-    together = dict(columns[0])
-    for name in _token_wise(columns[0]):
-        together[name] = torch.cat([_padded(column[name], widest, left) for column in columns])
-    return together
-
-
-def _token_wise(column: Features) -> set[str]:
-    """Return the names of the features of shape `(rows, tokens)`."""
-    shape = column["input_ids"].shape
-    return {name for name, value in column.items() if isinstance(value, Tensor) and value.shape == shape}
-
-
-def _same_but_tokens(one: Features, other: Features) -> bool:
-    names = _token_wise(one)
-    if names != _token_wise(other) or one.keys() != other.keys():
-        return False
-    return all(_equal(one[name], other[name]) for name in one.keys() - names)
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, Tensor) and isinstance(other, Tensor):
-        return bool(torch.equal(one, other))
-    same: bool = type(one) is type(other) and bool(one == other)
-    return same
-
-
-def _padded(values: Tensor, width: int, left: bool) -> Tensor:
-    missing = width - values.shape[1]
-    return nn.functional.pad(values, (missing, 0) if left else (0, missing))
-
-
-def numbers_of(features: Features) -> Tensor:
-    """Return one number per text, `(rows,)`, equal for equal tokens (64 bits of a seeded hash)."""
-    ids, mask = features["input_ids"], features["attention_mask"].bool()
-    place = (mask.cumsum(dim=1) - 1).clamp(min=0)  # token's position in its text, wherever padding is
-    factors = torch.randint(
-        -(2**62), 2**62, (ids.shape[1],), generator=torch.Generator().manual_seed(0), dtype=torch.int64
-    ).to(ids.device)
-    return ((ids + 1) * factors[place] * mask).sum(dim=1)  # modulo 2^64: integers wrap around
+    def views(self, columns: Sequence[Features]) -> list[Features]:
+        """Return the columns, or a lone column twice: dropout makes two views of each text."""
+        return list(columns) * (2 if len(columns) == 1 else 1)
 
 
 def refuse_batch_norm(model: nn.Module) -> None:
@@ -187,11 +152,3 @@ def refuse_batch_norm(model: nn.Module) -> None:
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             what = f"{name} is a {type(module).__name__}" if name else f"it is a {type(module).__name__}"
             raise ModelError(f"{what}: its output depends on the chunk, so no gradient is exact")
-
-
-class Made(NamedTuple):
-    """An objective around the model to start from, and the settings completed while making it."""
-
-    objective: Objective
-    bf16: bool
-    settings: RunSettings  # completed: chunk sizes, number of passes

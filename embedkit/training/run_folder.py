@@ -78,13 +78,13 @@ class RunFolder:
         self,
         model: Any,
         story: dict[str, Any],
-        facts: dict[str, str],
+        card: dict[str, str],
         *,
-        beside: Callable[[Path, Identity], None],
+        write: Callable[[Path, Identity], None],
     ) -> None:
-        """Put the model, its provenance, settings, log and card (with `facts`) in place, and remove the rest.
+        """Put the model, its provenance, settings, log and card (with these rows) in place; remove the rest.
 
-        `beside` writes additional files into the folder; it gets the identity of the folder's encoder.
+        `write` writes additional files into the folder; it gets the identity of the folder's encoder.
         """
         require_finite(model, where=str(self.path))
         with whole_folder(self.path) as folder:
@@ -96,9 +96,9 @@ class RunFolder:
             story = {"format": FORMAT, "version": VERSION, **story, "base": base, "embedkit": __version__}
             write_whole(folder / STORY, orjson.dumps(story, option=orjson.OPT_INDENT_2) + b"\n")
             made, how = load(str(folder)).identity, f"trained by embedkit {__version__}"
-            card = model_card(Identity.from_json(base), made, how=how, facts=facts)
-            write_whole(folder / "README.md", card.encode())
-            beside(folder, made)
+            text = model_card(Identity.from_json(base), made, how=how, facts=card)
+            write_whole(folder / "README.md", text.encode())
+            write(folder, made)
         discard(self.folder)
 
     def close(self) -> None:

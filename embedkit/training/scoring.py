@@ -12,10 +12,12 @@ import torch
 from numpy.typing import NDArray
 from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 
+from embedkit.data.arrays import unit_vectors
 from embedkit.data.text.labelled import LabelledText
-from embedkit.data.text.pairs import Pair, shown
+from embedkit.data.text.scored_pairs import Pair
+from embedkit.data.text.shown import shown
 from embedkit.errors import DataError
-from embedkit.evaluation.labels.retrieval import label_figures
+from embedkit.evaluation.labels.label_retrieval import label_figures
 from embedkit.evaluation.sts import pearson, spearman
 from embedkit.training.gradcache import cut, in_order
 
@@ -34,7 +36,7 @@ class PairScore(SentenceEvaluator):  # type: ignore[misc]
         texts = list(dict.fromkeys(text for pair in self.pairs for text in pair[:2]))
         places = {text: place for place, text in enumerate(texts)}
         vectors = encode(model, texts, chunk_tokens=self.chunk_tokens, bf16=self.bf16)
-        unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)
+        unit = unit_vectors(vectors)
         first = unit[[places[pair.first] for pair in self.pairs]]
         second = unit[[places[pair.second] for pair in self.pairs]]
         cosines, scores = np.sum(first * second, axis=1), [pair.score for pair in self.pairs]

@@ -17,9 +17,11 @@ from embedkit.embedding.foreign_json import read_object
 from embedkit.errors import FormatError, ModelError, UsageError
 from embedkit.training.distributed import is_first, join, one_fate
 from embedkit.training.input_digests import require_unchanged
-from embedkit.training.recipe import Recipe, Trained, train
+from embedkit.training.recipe import Recipe, with_seed
+from embedkit.training.run import train
 from embedkit.training.run_folder import refuse_run, require_same
 from embedkit.training.run_log import Watch
+from embedkit.training.trained import Trained
 
 
 @dataclass(frozen=True)
@@ -96,14 +98,14 @@ def train_seeds(
     seeds = range(first, first + count)
     if count == 1:
         return Runs(path, {first: train(path, recipe, resume=resume, force=force, watch=watch)}, first)
-    recipe.with_settings(seed=seeds[-1])  # raises UsageError for a seed that is too large
+    with_seed(recipe, seeds[-1])  # raises UsageError for a seed that is too large
     join()
     with one_fate():
         refuse_run(path, recipe.settings.files, resume=resume, force=force)
     trained = {}
     for seed in seeds:
         place = path.with_name(f"{path.name}.seed{seed}")
-        one = recipe.with_settings(seed=seed)
+        one = with_seed(recipe, seed)
         if resume and (place / STORY).is_file():
             with one_fate():
                 trained[seed] = _read(place, one)

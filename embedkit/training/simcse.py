@@ -5,32 +5,35 @@ and Chen 2021, arXiv 2104.08821; kexue.fm 8348).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import torch
 from datasets import Dataset
 
+from embedkit.data.identity import Identity
 from embedkit.data.text.examples import Examples
-from embedkit.data.text.pairs import Pair
-from embedkit.training.advice import about_data, about_dropout, about_plan, about_run, require_data
-from embedkit.training.gradcache import Features
+from embedkit.data.text.scored_pairs import Pair
 from embedkit.training.input_digests import Source, source
 from embedkit.training.model import Head
-from embedkit.training.objective import Contrastive, Made, stacked
-from embedkit.training.recipe import Recipe, Trained, load_model, settle_plan, train
+from embedkit.training.objective import Contrastive
+from embedkit.training.preflight import about_data, about_dropout, require_data
+from embedkit.training.recipe import Provenance
+from embedkit.training.run import train
 from embedkit.training.run_log import Measure, Watch
 from embedkit.training.scoring import PairScore
 from embedkit.training.settings import SimCSESettings
-
-_SAMPLE = 512  # examples that are tokenised to measure their length
+from embedkit.training.start import LABEL, LoadedModel, Start
+from embedkit.training.trained import Trained
+from embedkit.training.trainer import Additions
 
 
 @dataclass(frozen=True)
-class SimCSE(Recipe):
-    """One column of examples contains sentences, each its own positive by dropout; several columns are
+class SimCSE:
+    """The recipe of SimCSE.
+
+    One column of examples contains sentences, each its own positive by dropout; several columns are
     anchor, positive and hard negatives. `pairs` are scored every `eval_steps` steps.
     """
 
@@ -40,7 +43,7 @@ class SimCSE(Recipe):
     command: ClassVar[str] = "train-simcse"
     measure: ClassVar[Measure] = Measure("spearman", "Spearman", "on the labelled pairs")
 
-    def require(self, processes: int) -> None:
+    def check(self, processes: int) -> None:
         """Raise DataError or UsageError for examples or pairs that cannot be trained on."""
         require_data(self.examples, self.pairs, self.settings, processes)
 
@@ -55,39 +58,16 @@ class SimCSE(Recipe):
         """Warn about repeated sentences, and about evaluation text in the training text."""
         about_data(self.examples, self.pairs, self.settings)
 
-    def make(self, base: Path, *, resumed: bool) -> Made:
-        """Return the contrastive objective."""
-        settings = self.settings
-        model, dropout, bf16 = load_model(base, settings)
-        head = Head(model.get_embedding_dimension()).to(model.device) if settings.head else None
-        objective = Contrastive(model, settings.contrast(), head=head)
-        rows = self.examples.rows[:: max(1, len(self.examples) // _SAMPLE)][:_SAMPLE]
-
-        def sample() -> Features:
-            return views_of(objective, self._filled(rows), settings.max_length)
-
-        planned = settle_plan(objective, settings, sample, len(rows), bf16=bf16)
-        about_run(model, dropout, planned, bf16=bf16)
-        about_dropout(dropout, self.examples)
-        about_plan(planned, settings)
-        return Made(objective, bf16, replace(settings, **planned._asdict()))
-
-    def dataset(self) -> Dataset:
+    def rows(self) -> Dataset:
         """Return the examples, one column per view.
 
         If rows differ in their number of hard negatives, that number is the label.
         """
-        columns = zip(*self._filled(self.examples.rows), strict=True)
+        rows = self.examples.rows
+        columns = zip(*self._filled(rows), strict=True)
         views = {f"view{place}": list(column) for place, column in enumerate(columns)}
-        counts = self._counts(self.examples.rows)
-        return Dataset.from_dict(views if counts is None else {**views, "label": counts})
-
-    def batch(self, objective: Any, rows: int) -> tuple[list[Features], torch.Tensor | None]:
-        """Return the first rows' features, one batch per column, and their numbers of hard negatives."""
-        taken = self.examples.rows[:rows]
-        columns, counts = zip(*self._filled(taken), strict=True), self._counts(taken)
-        features = [objective.model.preprocess(list(column)) for column in columns]
-        return features, None if counts is None else torch.tensor(counts)
+        ragged = any(len(row) < self._width for row in rows)
+        return Dataset.from_dict({**views, LABEL: [len(row) - 2 for row in rows]} if ragged else views)
 
     @cached_property
     def _width(self) -> int:
@@ -98,29 +78,31 @@ class SimCSE(Recipe):
         """Return rows of equal length: a row's shortest text replaces missing hard negatives."""
         return [row + (min(row, key=len),) * (self._width - len(row)) for row in rows]
 
-    def _counts(self, rows: Sequence[tuple[str, ...]]) -> list[int] | None:
-        """Return the number of hard negatives per row; None when it is equal in all rows of all examples."""
-        ragged = any(len(row) < self._width for row in self.examples.rows)
-        return [len(row) - 2 for row in rows] if ragged else None
+    def objective(self, loaded: LoadedModel, *, resumed: bool) -> Contrastive:
+        """Return the contrastive objective, with a new head if the settings have one."""
+        about_dropout(loaded.dropout, self.examples)
+        model = loaded.model
+        head = Head(model.get_embedding_dimension()).to(model.device) if self.settings.head else None
+        return Contrastive(model, self.settings.contrast(), head=head)
 
-    def evaluator(self, made: Made) -> PairScore | None:
-        """Return the evaluator of the pairs, or None without pairs."""
-        return (
-            PairScore(self.pairs, chunk_tokens=made.objective.chunk_tokens, bf16=made.bf16)
-            if self.pairs
-            else None
-        )
+    def additions(self, start: Start, watch: Watch) -> Additions:
+        """Return the evaluator of the pairs, if there are any."""
+        if not self.pairs:
+            return Additions()
+        chunk_tokens = start.objective.plan.chunk_tokens
+        return Additions(PairScore(self.pairs, chunk_tokens=chunk_tokens, bf16=start.bf16))
 
-    def facts(self) -> dict[str, str]:
-        """Return the model card's rows about examples and loss."""
-        return {
-            "trained on": f"{len(self.examples):,} examples of {' + '.join(self.examples.columns)}",
+    def provenance(self) -> Provenance:
+        """Return the examples, their columns, and the loss."""
+        count, columns = len(self.examples), self.examples.columns
+        card = {
+            "trained on": f"{count:,} examples of {' + '.join(columns)}",
             "loss": f"{self.settings.loss}, temperature {self.settings.temperature:g}",
         }
+        return Provenance(card, {"examples": count, "columns": list(columns)})
 
-    def story(self) -> dict[str, Any]:
-        """Return the number of examples, and their columns."""
-        return {"examples": len(self.examples), "columns": list(self.examples.columns)}
+    def write(self, folder: Path, identity: Identity, start: Start) -> None:
+        """Write no additional files."""
 
 
 def train_simcse(
@@ -141,16 +123,3 @@ def train_simcse(
     a model is loaded.
     """
     return train(path, SimCSE(settings, examples, pairs), resume=resume, force=force, watch=watch)
-
-
-def views_of(objective: Contrastive, rows: Sequence[Sequence[str]], max_length: int | None) -> Features:
-    """Return the tokens of every view of some rows as one batch."""
-    columns = list(zip(*rows, strict=True))
-    longest = {} if max_length is None else {"max_length": max_length}
-    model: Any = objective.model
-    features = [model.preprocess(list(column), **longest) for column in columns]
-    together = stacked(features * 2 if len(features) == 1 else features)
-    return {
-        name: value.to(model.device) if isinstance(value, torch.Tensor) else value
-        for name, value in together.items()
-    }

@@ -58,6 +58,7 @@ def _make_first_dense(weight: torch.Tensor) -> None:
     own = _watched[id(weight)] = weakref.ref(weight)
 
     def first_dense(gradient: torch.Tensor) -> None:
+        """Create the dense gradient, if this gradient is sparse and the first."""
         there = own()
         if gradient.is_sparse and there is not None and there.grad is None:
             there.grad = torch.zeros_like(there)

@@ -24,10 +24,10 @@ from embedkit.training.checkpoints import last_checkpoint
 from embedkit.training.divergence import Watchdog
 from embedkit.training.gather import processes
 from embedkit.training.lora import is_lora
-from embedkit.training.objective import Objective
 from embedkit.training.processes.shared import AverageOwn, OwnDropout
 from embedkit.training.run_log import LOG, Log, Watch
 from embedkit.training.settings import RunSettings
+from embedkit.training.start import LABEL, Start
 
 OBJECTIVE = "objective.safetensors"  # parameters outside the model: class vectors, a head, LoRA
 
@@ -35,10 +35,18 @@ OBJECTIVE = "objective.safetensors"  # parameters outside the model: class vecto
 class Shuffled(DefaultBatchSampler):  # type: ignore[misc]
     """Batches in an order that only seed and epoch decide; an incomplete last batch is dropped."""
 
-    def __init__(self, dataset: Any, batch_size: int, drop_last: bool, seed: int = 0, **_: Any) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int,
+        drop_last: bool,
+        seed: int = 0,
+        weights: torch.Tensor | None = None,
+        **_: Any,
+    ) -> None:
         super().__init__(dataset, batch_size=batch_size, drop_last=True, seed=seed)
         self.rows = len(dataset)
-        self.weights: torch.Tensor | None = None  # (rows,): draw rows by weight, with replacement
+        self.weights = weights  # (rows,): draw rows by weight, with replacement
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed((self.seed << 20) + self.epoch)
@@ -65,8 +73,11 @@ class Shuffled(DefaultBatchSampler):  # type: ignore[misc]
 class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
     """Saves and restores the parameters of the loss, and supports AdaX."""
 
-    adax = False
-    watchdog: Watchdog
+    def __init__(self, *, adax: bool, watchdog: Watchdog, **how: Any) -> None:
+        super().__init__(**how)
+        self.adax, self.watchdog = adax, watchdog
+        self.add_callback(watchdog)
+        self.remove_callback(PrinterCallback)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return the loss of a batch, after adding its gradient."""
@@ -125,54 +136,40 @@ def _alone(name: str) -> str:
 
 
 class Additions(NamedTuple):
-    """Additional settings of the trainer for some objectives."""
+    """What the trainer of some recipe needs in addition to the rows and the objective."""
 
+    evaluator: Any = None  # scores the model during training
     learning_rates: Mapping[str, float] = MappingProxyType({})  # of the objective's own parameters, by name
     callbacks: Sequence[TrainerCallback] = ()
     weights: torch.Tensor | None = None  # (rows,): draw rows by weight, with replacement
 
 
 def make_trainer(
-    objective: Objective,
-    rows: Dataset,
-    settings: RunSettings,
-    folder: Path,
-    *,
-    evaluator: Any = None,
-    measure: str,
-    bf16: bool,
-    watch: Watch,
-    additions: Additions,
+    start: Start, rows: Dataset, additions: Additions, folder: Path, *, measure: str, watch: Watch
 ) -> Trainer:
-    """Return the trainer of `objective` on `rows`, whose columns are views and optionally a label; it works
+    """Return the trainer of an objective on `rows`, whose columns are views and optionally a label; it works
     in `folder`. The checkpoint with the best `measure` of the evaluator is kept.
     """
-    arguments = _arguments(settings, folder, bf16=bf16, measure=measure if evaluator is not None else None)
+    objective, settings, evaluates = start.objective, start.settings, additions.evaluator is not None
+    arguments = _arguments(settings, folder, bf16=start.bf16, measure=measure if evaluates else None)
     arguments.learning_rate_mapping = {f"^{name}$": r for name, r in additions.learning_rates.items()}
-    arguments.batch_sampler = partial(_sampler, weights=additions.weights)
+    arguments.batch_sampler = partial(Shuffled, weights=additions.weights)
+    texts = settings.batch_size * sum(name != LABEL for name in rows.column_names)
+    callbacks: list[TrainerCallback] = [Log(folder / LOG, texts, watch), AverageOwn(objective), OwnDropout()]
+    if evaluates and settings.patience is not None:
+        callbacks.append(EarlyStoppingCallback(settings.patience))
     trainer = Trainer(
-        model=objective.model,
+        model=start.model,
         args=arguments,
         train_dataset=rows,
         loss=objective,
-        evaluator=evaluator,
-        callbacks=[
-            *_callbacks(objective, rows, settings, folder, watch, evaluates=evaluator is not None),
-            *additions.callbacks,
-        ],
+        evaluator=additions.evaluator,
+        callbacks=[*callbacks, *additions.callbacks],
+        adax=settings.optimizer == "adax",
+        watchdog=Watchdog(objective, folder),
     )
-    trainer.adax = settings.optimizer == "adax"
-    trainer.watchdog = Watchdog(objective, folder)
-    trainer.add_callback(trainer.watchdog)
-    trainer.remove_callback(PrinterCallback)
     trainer.data_collator.max_length = settings.max_length
     return trainer
-
-
-def _sampler(dataset: Any, *, weights: torch.Tensor | None, **settings: Any) -> Shuffled:
-    sampler = Shuffled(dataset, **settings)
-    sampler.weights = weights
-    return sampler
 
 
 def _arguments(
@@ -217,22 +214,6 @@ def _arguments(
 def on_processor(settings: RunSettings) -> bool:
     """Return whether training runs on the processor."""
     return settings.device == "cpu" or (settings.device is None and not torch.cuda.is_available())
-
-
-def _callbacks(
-    objective: Objective,
-    rows: Dataset,
-    settings: RunSettings,
-    folder: Path,
-    watch: Watch,
-    *,
-    evaluates: bool,
-) -> list[TrainerCallback]:
-    texts = settings.batch_size * sum(name != "label" for name in rows.column_names)
-    callbacks: list[TrainerCallback] = [Log(folder / LOG, texts, watch), AverageOwn(objective), OwnDropout()]
-    if evaluates and settings.patience is not None:
-        callbacks.append(EarlyStoppingCallback(settings.patience))
-    return callbacks
 
 
 def quiet_trainer() -> None:

@@ -71,6 +71,7 @@ def fit_map(
     seen = 0
 
     def counted() -> Iterator[NDArray[np.float32]]:
+        """Yield the vectors, and count their rows."""
         nonlocal seen
         yield np.empty((0, dimension), dtype=np.float32)
         for block in rows:
@@ -102,6 +103,7 @@ def fit_towards(settings: TargetTransform | PairTransform, source: Source, targe
     seen = 0
 
     def counted() -> Iterator[Batch]:
+        """Yield the vectors, and count their rows."""
         nonlocal seen
         for batch in source.batches:
             seen += len(batch.vectors)

@@ -41,7 +41,8 @@ class Scattered(Protocol):
 
 
 class _Mergeable(Protocol):
-    def merge(self: Sums, other: Sums) -> Sums: ...
+    def merge(self: Sums, other: Sums) -> Sums:
+        """Return the sums of both parts."""
 
 
 def moments_of(rows: Rows) -> Moments:
@@ -114,6 +115,7 @@ def _side_by_side(sums_of: Callable[..., Merged], *sides: Iterator[NDArray[np.fl
     lane = threading.local()
 
     def summed(before: int, *blocks: NDArray[np.float32]) -> Merged:
+        """Return the sums of one block, converted to float64 in memory of this thread."""
         if not hasattr(lane, "rooms"):
             lane.rooms = [np.empty((BLOCK_ROWS, block.shape[1])) for block in blocks]
         exact = [room[: len(block)] for room, block in zip(lane.rooms, blocks, strict=True)]

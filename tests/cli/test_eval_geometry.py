@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from embedkit.data.affine import AffineMap
-from embedkit.data.text.pairs import read_pairs
+from embedkit.data.text.scored_pairs import read_pairs
 from embedkit.data.vectors.vector_set import VectorSet
 from embedkit.embedding.encoder import with_maps
 from embedkit.embedding.loading import load
-from embedkit.evaluation.geometry.measures import GeometryProtocol, agree, geometry
 from embedkit.evaluation.geometry.survey import survey
+from embedkit.evaluation.geometry.vector_measures import GeometryProtocol, agree, geometry
 from embedkit.evaluation.sts import cosines
 
 WORDS = ["red", "green", "blue", "cat", "dog", "house", "tree", "river", "stone", "bread", "milk", "night"]

@@ -12,7 +12,7 @@ from embedkit.data.vectors.label_vectors import LabelVectors
 from embedkit.embedding.encoder import with_maps
 from embedkit.embedding.loading import load
 from embedkit.evaluation.labels.influence import among_themselves
-from embedkit.evaluation.labels.retrieval import evaluate_labels, label_figures, seen_only
+from embedkit.evaluation.labels.label_retrieval import evaluate_labels, label_figures, seen_only
 
 TOPICS = {
     "pets": ["cat", "dog", "hamster", "leash"],

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from embedkit.data.affine import AffineMap
-from embedkit.data.text.pairs import read_pairs
+from embedkit.data.text.scored_pairs import read_pairs
 from embedkit.embedding.encoder import with_maps
 from embedkit.embedding.loading import load
 from embedkit.evaluation.sts import cosines, pearson, spearman

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.evaluation.index import queries, recall
+from embedkit.evaluation.index import document_queries, recall
 from embedkit.indexing.planning import machine
 from embedkit.indexing.store import Index
 
@@ -18,7 +18,7 @@ def known_machine(monkeypatch):
     """A machine whose figures no test measures, and few queries."""
     figures = machine.Machine(30e9, 24e9, 12e6, 1, 2)
     monkeypatch.setattr(machine, "this_machine", lambda: figures)
-    monkeypatch.setattr(queries, "QUERIES", 200)
+    monkeypatch.setattr(document_queries, "QUERIES", 200)
     monkeypatch.setattr(recall, "ALONE", 20)
 
 

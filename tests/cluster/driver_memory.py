@@ -4,9 +4,9 @@ import resource
 import sys
 from pathlib import Path
 
+from embedkit.cluster.connection import connected
 from embedkit.cluster.encoders import EncoderRecipe
-from embedkit.cluster.encoding import encode_on, survey_texts
-from embedkit.cluster.session import connected
+from embedkit.cluster.encoding_workers import encode_on, survey_texts
 from embedkit.data.text.records import TextFormat
 from embedkit.embedding.encoder import EncoderSettings
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from embedkit.cluster import reading
+from embedkit.cluster import corpus_reading
 from embedkit.cluster.corpus import Corpus, CorpusSurvey
-from embedkit.cluster.reading import records_of, survey
+from embedkit.cluster.corpus_reading import records_of, survey
 from embedkit.data.text.records import TextFormat, open_records
 from embedkit.errors import DataError
 
@@ -80,7 +80,7 @@ def write(name):
 @pytest.mark.parametrize("rows", [1, 7, 16, 100])
 @pytest.mark.parametrize("several", [False, True])
 def test_a_unit_holds_the_records_that_one_process_reads(folder, monkeypatch, name, rows, several):
-    monkeypatch.setattr(reading, "MARK_RECORDS", 5)
+    monkeypatch.setattr(corpus_reading, "MARK_RECORDS", 5)
     write(name)
     names = [name, "b.txt"] if several else [name]
     (folder / "b.txt").write_text("one more\n")
@@ -93,7 +93,7 @@ def test_a_unit_holds_the_records_that_one_process_reads(folder, monkeypatch, na
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.parquet", "a.txt.gz"])
 def test_reading_begins_at_marks_behind_the_first(folder, monkeypatch, name):
-    monkeypatch.setattr(reading, "MARK_RECORDS", 5)
+    monkeypatch.setattr(corpus_reading, "MARK_RECORDS", 5)
     write(name)
     marks = survey(name, TextFormat()).marks
     step = 8 if name == "a.parquet" else 5
@@ -101,7 +101,7 @@ def test_reading_begins_at_marks_behind_the_first(folder, monkeypatch, name):
 
 
 def test_what_cannot_be_read_is_passed_over_as_one_process_does(folder, monkeypatch):
-    monkeypatch.setattr(reading, "MARK_RECORDS", 2)
+    monkeypatch.setattr(corpus_reading, "MARK_RECORDS", 2)
     skipping = TextFormat(on_error="skip")
     texts = [None if n in (3, 8, 9, 17) else f"row {n}" for n in range(20)]
     parquet.write_table(pa.table({"text": texts}), "a.parquet", row_group_size=3)
@@ -113,7 +113,7 @@ def test_what_cannot_be_read_is_passed_over_as_one_process_does(folder, monkeypa
 
 @pytest.mark.parametrize("several", [False, True])
 def test_places_are_those_of_the_whole_file(folder, monkeypatch, several):
-    monkeypatch.setattr(reading, "MARK_RECORDS", 2)
+    monkeypatch.setattr(corpus_reading, "MARK_RECORDS", 2)
     (folder / "a.jsonl").write_text('"one"\n\n"two"\n"three"\n"four"\n"five"\n')
     unit = list(Corpus([survey("a.jsonl", TextFormat())]).units(4))[1]
     (folder / "a.jsonl").write_text('"one"\n\n"two"\n"three"\n"four"\n{"five\n')

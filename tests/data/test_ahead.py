@@ -20,9 +20,9 @@ from embedkit.data.ahead import Ahead
 from embedkit.data.inputs import open_input, open_vectors
 from embedkit.data.text.examples import read_examples
 from embedkit.data.text.labelled import read_labelled
-from embedkit.data.text.pairs import Pair, read_pairs
 from embedkit.data.text.qrels import read_qrels
 from embedkit.data.text.records import RecordReader, TextFormat
+from embedkit.data.text.scored_pairs import Pair, read_pairs
 from embedkit.data.text.streams import open_stream
 
 BOM = b"\xef\xbb\xbf"

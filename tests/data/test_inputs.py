@@ -8,7 +8,8 @@ import pytest
 from embedkit.data.inputs import open_input, open_text, open_vectors
 from embedkit.data.text.records import Record, RecordReader, TextFormat
 from embedkit.data.vectors import tables
-from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet, VectorSetWriter
+from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
+from embedkit.data.vectors.vector_set_writing import VectorSetWriter
 from embedkit.errors import DataError, EmbedkitError, UsageError
 
 ANY = TextFormat()

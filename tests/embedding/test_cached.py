@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embedkit.data.affine import AffineMap
-from embedkit.data.vectors.cache import VectorCache
+from embedkit.data.vectors.vector_cache import VectorCache
 from embedkit.embedding.cached import Cached, cached, open_cache
 from embedkit.embedding.encoder import EncoderSettings, Mapped
 from embedkit.embedding.loading import load

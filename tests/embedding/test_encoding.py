@@ -14,7 +14,7 @@ import pytest
 
 from embedkit.data.affine import AffineMap, Space
 from embedkit.data.text.records import Record
-from embedkit.data.vectors import files as vector_files
+from embedkit.data.vectors import vector_files
 from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
 from embedkit.embedding.encoder import with_maps
 from embedkit.embedding.encoding import describe, encode_batches, encode_to, is_complete, map_batches

@@ -6,9 +6,9 @@ from scipy.special import gamma, iv
 
 from embedkit.evaluation.bootstrap import mean_estimate
 from embedkit.evaluation.geometry.agreement import agreement, common
-from embedkit.evaluation.geometry.measures import alignment, pair_cosines, uniformity
+from embedkit.evaluation.geometry.vector_measures import alignment, pair_cosines, uniformity
 from embedkit.evaluation.labels.influence import among_themselves
-from embedkit.evaluation.labels.retrieval import evaluate_labels, label_figures
+from embedkit.evaluation.labels.label_retrieval import evaluate_labels, label_figures
 from embedkit.evaluation.sts import Scored, evaluate
 
 SIMULATIONS = 400

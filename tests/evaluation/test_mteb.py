@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from embedkit.data.affine import AffineMap
-from embedkit.data.text.pairs import Pair
+from embedkit.data.text.scored_pairs import Pair
 from embedkit.embedding.encoder import with_maps
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError, MissingPackageError

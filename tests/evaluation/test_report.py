@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from embedkit.errors import DataError
 from embedkit.evaluation.report.drawing import HEIGHT, LEFT, RIGHT, WIDTH, bars, drawing
 from embedkit.evaluation.report.page import render
-from embedkit.evaluation.report.reading import read_section
+from embedkit.evaluation.report.section_reading import read_section
 from embedkit.evaluation.report.sections import Chart, Curve
 from embedkit.evaluation.report.values import Value
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from embedkit.data.affine import AffineMap
-from embedkit.data.text.pairs import Pair
+from embedkit.data.text.scored_pairs import Pair
 from embedkit.embedding.encoder import with_maps
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError, MismatchError

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit.data.text.pairs import read_pairs
+from embedkit.data.text.scored_pairs import read_pairs
 from embedkit.embedding.encoder import unit_length
 from embedkit.embedding.loading import load
 from embedkit.evaluation.sts import remember, spearman, texts_of

@@ -13,7 +13,8 @@ from embedkit.data.affine import AffineMap
 from embedkit.data.text.records import Record
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.label_vectors import Calibration, LabelVectors
-from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSetWriter
+from embedkit.data.vectors.vector_set import Batch, VectorMeta
+from embedkit.data.vectors.vector_set_writing import VectorSetWriter
 from embedkit.embedding.loading import load
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import delete

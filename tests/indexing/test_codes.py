@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from embedkit.data.vectors.codes import calibrate
-from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSetWriter
+from embedkit.data.vectors.vector_set import Batch, VectorMeta
+from embedkit.data.vectors.vector_set_writing import VectorSetWriter
 from embedkit.embedding.encoder import unit_length
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError, UsageError

@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from embedkit.data.text.records import open_records
 from embedkit.data.text.streams import open_stream
-from embedkit.data.vectors.files import read_vectors
+from embedkit.data.vectors.vector_files import read_vectors
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.encoding import encode_batches
 from embedkit.embedding.loading import load

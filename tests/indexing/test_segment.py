@@ -9,11 +9,11 @@ import pytest
 from embedkit import spec
 from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import DataError, FormatError, MismatchError
-from embedkit.indexing import segment_writing
-from embedkit.indexing.files import StoredFile
+from embedkit.indexing import repeated_ids, segment_writing
 from embedkit.indexing.kind import Layout
 from embedkit.indexing.segment import Segment
 from embedkit.indexing.segment_writing import write_segment
+from embedkit.indexing.stored_files import StoredFile
 
 FLAT = spec.parse("index", "flat")
 VECTORS = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
@@ -50,7 +50,7 @@ def test_an_id_that_comes_twice_is_refused(folder, first):
 
 
 def test_ids_whose_hashes_meet_are_still_told_apart(folder, monkeypatch):
-    monkeypatch.setattr(segment_writing, "hash", lambda _: 7, raising=False)
+    monkeypatch.setattr(repeated_ids, "hash", lambda _: 7, raising=False)
     assert written().rows == 9
 
 

@@ -11,7 +11,7 @@ from embedkit.errors import FormatError
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, compact, delete, keep_weight
 from embedkit.indexing.lexical.fusion import HASHED_WEIGHT, WEIGHT
-from embedkit.indexing.lexical.settings import LexicalSettings
+from embedkit.indexing.lexical.lexical_settings import LexicalSettings
 from embedkit.indexing.lexical.tuned_weight import TunedWeight
 from embedkit.indexing.manifest import _rendered
 from embedkit.indexing.merging import merge

@@ -192,11 +192,12 @@ def test_lists_of_labels_train_by_zlpr(settings):
 def test_batches_in_balance_have_labels_as_often(settings):
     uneven = Labelled([*labelled(40, [0]).rows, *labelled(4, [1]).rows], multiple=False)
     recipe = AMSoftmaxRecipe(replace(settings, class_balance="batches", holdout_labels=0), uneven)
-    from embedkit.training.trainer import _sampler
+    from embedkit.training.run import start_of
+    from embedkit.training.trainer import Shuffled
 
-    made = recipe.make(_base(settings), resumed=False)
-    weights = recipe.additions(made, lambda event: None).weights
-    sampler = _sampler(recipe.dataset(), batch_size=8, drop_last=True, seed=0, weights=weights)
+    start = start_of(recipe, recipe.rows(), _base(settings), resumed=False)
+    weights = recipe.additions(start, lambda event: None).weights
+    sampler = Shuffled(recipe.rows(), batch_size=8, drop_last=True, seed=0, weights=weights)
     drawn = Counter()
     for epoch in range(20):
         sampler.set_epoch(epoch)

@@ -13,7 +13,8 @@ from torch import nn
 from embedkit.errors import ModelError
 from embedkit.losses.kinds.nt_xent import NTXent
 from embedkit.losses.kinds.two_view import TwoView
-from embedkit.training.objective import Contrastive, numbers_of, stacked
+from embedkit.training.batch_columns import numbers_of, stacked
+from embedkit.training.objective import Contrastive
 
 each_passes = pytest.mark.parametrize("passes", [1, 2])
 SENTENCES = 7

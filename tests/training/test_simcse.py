@@ -12,7 +12,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from embedkit.data.text.examples import Examples
-from embedkit.data.text.pairs import Pair
+from embedkit.data.text.scored_pairs import Pair
 from embedkit.embedding.loading import load
 from embedkit.errors import (
     DataError,
@@ -453,7 +453,7 @@ def test_rows_with_unequal_numbers_of_negatives_train(settings):
     rows = [tuple(sentence(seed + 50 * place) for place in range(2 + seed % 3)) for seed in range(24)]
     examples = Examples(("query", "pos", "neg"), rows)
     recipe = SimCSE(replace(settings, batch_size=8), examples)
-    assert recipe.dataset()["label"] == [seed % 3 for seed in range(24)]
+    assert recipe.rows()["label"] == [seed % 3 for seed in range(24)]
     assert train_simcse("out", replace(settings, epochs=1.0), examples).steps == 3
     assert check_exact(recipe) < 1e-5
 

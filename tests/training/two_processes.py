@@ -20,8 +20,9 @@ from torch.nn.parallel import DistributedDataParallel
 from embedkit.errors import DataError, ModelError
 from embedkit.losses.kinds.nt_xent import NTXent
 from embedkit.losses.kinds.two_view import TwoView
+from embedkit.training.batch_columns import cut_columns
 from embedkit.training.distributed import of_all, one_fate
-from embedkit.training.objective import Contrastive, cut_columns
+from embedkit.training.objective import Contrastive
 from tests.training.conftest import Toy, gradient, padded, some_texts
 
 SENTENCES, BUDGET, STEPS = 8, 9, 2  # of all processes; tokens of a chunk; steps that accumulate

@@ -23,8 +23,8 @@ from embedkit.data.names import with_readable_names
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from embedkit.data.reservoir import Sample
     from embedkit.evaluation.dimensions.curves import Choice, LabelledPairs
-    from embedkit.evaluation.reservoir import Sample
 
 _REDUCE = ("pca", "gaussian", "truncate")
 
@@ -76,7 +76,7 @@ def advise(*, advice: AdviceOptions, picture: PlotOptions, inputs: Inputs, commo
     rules = rules_for(planned or sample.rows)
     measured = measure(sample, protocol, labelled)
     if picture.plot is not None:
-        from embedkit.evaluation.plots import dimensions as plot
+        from embedkit.evaluation.plots import dimension_plot as plot
 
         picture.write(lambda: plot.draw(measured, protocol.k), title=plot.TITLE)
     following = _command(measured.choice, names, inputs.encoding)
@@ -92,9 +92,9 @@ def _sample(
     advice: AdviceOptions, inputs: Inputs, common: Common, rows: int
 ) -> tuple[Sample, LabelledPairs | None]:
     """Draw rows of the vectors, and encode the scored pairs as the vectors were, if there are any."""
+    from embedkit.data.reservoir import draw
     from embedkit.data.vectors.vector_set import checked
     from embedkit.evaluation.dimensions.curves import label
-    from embedkit.evaluation.reservoir import draw
 
     gold, encoding = _read_pairs(advice.pairs), inputs.encoding
     load = partial(load_cached, encoding, no_cache=advice.no_cache)
@@ -112,7 +112,7 @@ def _sample(
 
 
 def _read_pairs(name: str | None) -> Any:
-    from embedkit.data.text.pairs import read_pairs
+    from embedkit.data.text.scored_pairs import read_pairs
     from embedkit.evaluation.sts import require_order
 
     if name is None:

@@ -9,7 +9,7 @@ from embedkit.cli.input_options import Inputs
 from embedkit.cli.options import Common
 from embedkit.cli.vector_input import open_as_vectors
 from embedkit.cli.vector_output import DestinationOptions
-from embedkit.data.vectors.files import write_to
+from embedkit.data.vectors.vector_files import write_to
 from embedkit.errors import UsageError
 
 

@@ -60,7 +60,7 @@ def demo(
 
 
 def _place(encoder: Encoder) -> Path:
-    from embedkit.data.cache import cache_folder
+    from embedkit.data.cache_folder import cache_folder
 
     folder = cache_folder("demo")
     folder.mkdir(parents=True, exist_ok=True)

@@ -107,7 +107,7 @@ def _load(storage: StorageOptions, inputs: Inputs) -> Encoder:
 
 def _tidy(output: Path, common: Common) -> None:
     """Answer a resume of what is complete; a kill between the last two steps leaves a journal in it."""
-    from embedkit.data.vectors.shards import drop_journal
+    from embedkit.data.vectors.shard_writing import drop_journal
 
     drop_journal(output)
     if not common.quiet:

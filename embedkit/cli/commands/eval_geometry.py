@@ -66,7 +66,7 @@ class ColouredPlot(PlotOptions):
 
 def geometry(*, measuring: GeometryOptions, picture: ColouredPlot, inputs: Inputs, common: Common) -> None:
     """Measure how vectors lie: directions, spectrum, effective rank, hubs; text is encoded first."""
-    from embedkit.evaluation.geometry.measures import GeometryProtocol, agree
+    from embedkit.evaluation.geometry.vector_measures import GeometryProtocol, agree
 
     relay_warnings(common.quiet)
     _refuse_idle(measuring, picture)
@@ -99,7 +99,7 @@ def _refuse_idle(measuring: GeometryOptions, picture: ColouredPlot) -> None:
 
 
 def _draw(picture: ColouredPlot, sets: Sequence[GeometryResult]) -> None:
-    from embedkit.evaluation.plots.geometry import TITLE, Drawn, draw
+    from embedkit.evaluation.plots.geometry_plot import TITLE, Drawn, draw
 
     drawn = [Drawn(each.name, each.found, each.geometry.spectrum) for each in sets]
     picture.write(lambda: draw(drawn, picture.colour), title=TITLE)

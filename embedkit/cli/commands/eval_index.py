@@ -29,10 +29,10 @@ def index(
     """Measure recall against exact search, latency and queries a second, setting by setting; changes
     nothing.
     """
-    from embedkit.evaluation.index.queries import stored
+    from embedkit.evaluation.index.document_queries import stored
     from embedkit.evaluation.index.recall import curve, measure_exact
     from embedkit.evaluation.index.truth import find_truth
-    from embedkit.evaluation.plots.recall import TITLE, draw
+    from embedkit.evaluation.plots.recall_plot import TITLE, draw
     from embedkit.indexing.store import Index
 
     relay_warnings(common.quiet)

@@ -60,7 +60,7 @@ def labels(
     common: Common,
 ) -> None:
     """See whether the nearest texts share a text's label: top-1, top-5, top-10 and MAP, times 100."""
-    from embedkit.evaluation.labels.retrieval import evaluate_labels
+    from embedkit.evaluation.labels.label_retrieval import evaluate_labels
     from embedkit.evaluation.labels.text_retrieval import measure_labels
 
     relay_warnings(common.quiet)

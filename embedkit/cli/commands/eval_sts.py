@@ -19,7 +19,7 @@ from embedkit.cli.pair_options import PairColumns, read_columns
 from embedkit.cli.plot_options import PlotOptions
 
 if TYPE_CHECKING:
-    from embedkit.data.text.pairs import Pair
+    from embedkit.data.text.scored_pairs import Pair
     from embedkit.evaluation.sts import Result, Scored
 
 AGGREGATION = "all: all pairs as one file; mean: of the files' figures; wmean: the same, weighted by pairs"
@@ -41,7 +41,7 @@ def sts(
     common: Common,
 ) -> None:
     """Correlate the cosines of pairs with people's scores: Spearman and Pearson, times 100."""
-    from embedkit.data.text.pairs import read_pairs
+    from embedkit.data.text.scored_pairs import read_pairs
     from embedkit.evaluation.sts import evaluate, require_order, score, texts_of
 
     relay_warnings(common.quiet)
@@ -67,7 +67,7 @@ def sts(
 def _draw(
     picture: PlotOptions, scored: Sequence[Scored], results: Sequence[Result], names: Sequence[str]
 ) -> None:
-    from embedkit.evaluation.plots.sts import TITLE, draw
+    from embedkit.evaluation.plots.sts_plot import TITLE, draw
 
     picture.write(lambda: draw(scored, results, names), title=TITLE)
 

@@ -25,7 +25,7 @@ from embedkit.cli.vector_input import open_as_vectors
 from embedkit.errors import UnknownNameError
 
 if TYPE_CHECKING:
-    from embedkit.indexing.lexical.settings import LexicalSettings
+    from embedkit.indexing.lexical.lexical_settings import LexicalSettings
 
 EPILOG = 'Example: embedkit index docs.jsonl -o docs.idx, then embedkit search docs.idx "a question"'
 

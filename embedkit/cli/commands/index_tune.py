@@ -78,7 +78,7 @@ def tune(path: IndexPath, *, tuning: TuneOptions, texts: TextEncoding, common: C
 
 
 def _tune_recall(path: Path, tuning: TuneOptions, texts: TextEncoding, common: Common) -> None:
-    from embedkit.evaluation.index.queries import stored
+    from embedkit.evaluation.index.document_queries import stored
     from embedkit.evaluation.index.recall import curve
     from embedkit.evaluation.index.truth import find_truth
     from embedkit.evaluation.index.tuning import require_recall, settle, tuning_of

@@ -18,7 +18,7 @@ from embedkit.cli.train.training_options import TrainOptions, given_seed
 
 if TYPE_CHECKING:
     from embedkit.data.text.examples import Examples
-    from embedkit.data.text.pairs import Pair
+    from embedkit.data.text.scored_pairs import Pair
     from embedkit.training.recipe import Recipe
     from embedkit.training.settings import SimCSESettings
 
@@ -54,7 +54,7 @@ def train_simcse(
 
 def _read(settings: SimCSESettings, reading: TextOptions, common: Common) -> tuple[Examples, list[Pair]]:
     from embedkit.data.text.examples import read_examples
-    from embedkit.data.text.pairs import read_pairs
+    from embedkit.data.text.scored_pairs import read_pairs
 
     pairs = read_pairs(settings.eval) if settings.eval else []
     examples = read_examples(settings.inputs, reading.format(), settings.columns)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from embedkit.cli.doctor.finding import Finding
-from embedkit.data.cache import cache_folder
+from embedkit.data.cache_folder import cache_folder
 
 _INSTRUCTIONS = {"avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8"}
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")

@@ -22,7 +22,7 @@ POSITIVE = 0.8  # of the largest score, where --above does not say: 4 of 5, as G
 
 def read_positives(name: str | None, above: float | None, columns: str | None) -> Positives | None:
     """Read the pairs that score above a threshold; raises DataError where none does."""
-    from embedkit.data.text.pairs import read_pairs
+    from embedkit.data.text.scored_pairs import read_pairs
 
     if name is None:
         return None
@@ -40,8 +40,8 @@ def measure_set(
     name: str, meta: VectorMeta, batches: Iterable[Batch], asked: GeometryRequest, encoding: EncoderOptions
 ) -> GeometryResult:
     """Measure vectors, and the positive pairs if there are any."""
-    from embedkit.evaluation.geometry.measures import geometry
     from embedkit.evaluation.geometry.survey import survey
+    from embedkit.evaluation.geometry.vector_measures import geometry
 
     protocol = asked.protocol
     aligned = _alignment(meta, asked, encoding, where=name)  # before the vectors: it may be refused
@@ -71,7 +71,7 @@ def _alignment(
     meta: VectorMeta, asked: GeometryRequest, encoding: EncoderOptions, *, where: str
 ) -> Estimate | None:
     """Measure positive pairs with the encoder, and the map, that made the vectors."""
-    from embedkit.evaluation.geometry.measures import alignment
+    from embedkit.evaluation.geometry.vector_measures import alignment
     from embedkit.evaluation.sts import cosines
 
     if asked.positives is None:

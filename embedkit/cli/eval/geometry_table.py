@@ -9,12 +9,12 @@ from embedkit.cli.eval.protocol import Facts, interval_facts, version_facts
 from embedkit.cli.figures import print_table
 
 if TYPE_CHECKING:
-    from embedkit.data.text.pairs import Pair
+    from embedkit.data.text.scored_pairs import Pair
     from embedkit.data.vectors.vector_set import VectorMeta
     from embedkit.evaluation.bootstrap import Estimate
     from embedkit.evaluation.geometry.agreement import Agreement
-    from embedkit.evaluation.geometry.measures import Geometry, GeometryProtocol
     from embedkit.evaluation.geometry.survey import Survey
+    from embedkit.evaluation.geometry.vector_measures import Geometry, GeometryProtocol
 
 READS = {  # explanations of measures, in the order of the table
     "mean cosine": "of random pairs: 0 no common direction, 1 all one",

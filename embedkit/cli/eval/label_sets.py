@@ -51,7 +51,7 @@ def choose_labels(systems: Sequence[System], *, holdout: bool, seen: bool) -> tu
 
     Raises UsageError when no model tells the labels that `seen` asks for.
     """
-    from embedkit.evaluation.labels.retrieval import held_out, seen_only
+    from embedkit.evaluation.labels.label_retrieval import held_out, seen_only
 
     if not holdout and not seen:
         return (lambda texts: texts), {}

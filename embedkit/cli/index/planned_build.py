@@ -31,7 +31,7 @@ from embedkit.evaluation.index.tuning import (
 if TYPE_CHECKING:
     from embedkit.data.vectors.vector_set import VectorSet
     from embedkit.evaluation.index.truth import Corpus
-    from embedkit.indexing.lexical.settings import LexicalSettings
+    from embedkit.indexing.lexical.lexical_settings import LexicalSettings
     from embedkit.indexing.operating_points import OperatingPoint, Tuning
     from embedkit.indexing.planning.plan import Plan
     from embedkit.indexing.store import Index
@@ -114,7 +114,7 @@ def _built(
 def _as_vector_set(output: Path, inputs: Inputs, common: Common) -> Iterator[VectorSet]:
     """Yield inputs as a vector set: the input itself, or a temporary copy next to the output."""
     from embedkit.data.atomic import scratch_folder
-    from embedkit.data.vectors.files import write_to
+    from embedkit.data.vectors.vector_files import write_to
     from embedkit.data.vectors.vector_set import VectorSet
 
     encoding = inputs.encoding

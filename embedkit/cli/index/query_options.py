@@ -31,7 +31,7 @@ def asked_queries(
     """Return the queries of a file, or queries drawn from the documents; raise MismatchError for vectors of
     another dimension.
     """
-    from embedkit.evaluation.index.queries import stored
+    from embedkit.evaluation.index.document_queries import stored
 
     if queries is None:
         return drawn_queries(stored(index), index.rows, seed)

@@ -124,7 +124,7 @@ def _map(path: Path, name: str) -> Thing:
 
 
 def _evaluation(path: Path, name: str) -> Thing | None:
-    from embedkit.evaluation.report.reading import read_section
+    from embedkit.evaluation.report.section_reading import read_section
 
     if path.suffix != ".json":
         return None
@@ -134,7 +134,7 @@ def _evaluation(path: Path, name: str) -> Thing | None:
 
 def _vector_file(path: Path, name: str) -> Thing | None:
     from embedkit.data.text.streams import open_stream
-    from embedkit.data.vectors.files import holds_vectors, read_vectors
+    from embedkit.data.vectors.vector_files import holds_vectors, read_vectors
 
     with open_stream(str(path)) as stream:
         if not holds_vectors(stream):

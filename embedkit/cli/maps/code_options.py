@@ -15,7 +15,7 @@ from embedkit.cli.input_options import Inputs
 from embedkit.cli.maps.fit_map import with_seed
 from embedkit.cli.options import Common
 from embedkit.cli.vector_input import VectorInput, open_as_vectors
-from embedkit.data.vectors.files import write_to
+from embedkit.data.vectors.vector_files import write_to
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:

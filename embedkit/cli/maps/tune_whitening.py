@@ -23,7 +23,7 @@ from embedkit.cli.vector_input import VectorInput, open_as_vectors
 from embedkit.data.arrays import Float64
 from embedkit.data.atomic import refuse_existing
 from embedkit.data.names import readable_name
-from embedkit.data.text.pairs import read_pairs
+from embedkit.data.text.scored_pairs import read_pairs
 from embedkit.errors import UsageError
 from embedkit.evaluation.sts import remember, texts_of
 from embedkit.evaluation.whitening_grid import Grid

@@ -3,62 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
-from embedkit.data.text import pairs
-from embedkit.data.text.field_names import plain, usual, usual_pair
-from embedkit.data.text.pairs import it_has, shown
-from embedkit.data.text.records import ID_FIELDS, TextFormat
-from embedkit.data.text.rows import Row, row_parsers
-from embedkit.data.text.streams import Stream, open_stream, readable
+from embedkit.data.text.example_columns import Choice, PlacedRows, choose
+from embedkit.data.text.json_lines import Row
+from embedkit.data.text.read_errors import readable
+from embedkit.data.text.records import TextFormat
+from embedkit.data.text.rows import row_parsers
+from embedkit.data.text.shown import it_has, shown
+from embedkit.data.text.streams import Stream, open_stream
 from embedkit.errors import DataError
-
-ANCHORS = ("anchor", "query", "question")
-POSITIVES = ("positive", "positives", "pos", "posdoc", "positivepassage", "positivepassages", "textpos")
-ANSWERS = ("answer", "response", "document", "passage", "context")
-NEGATIVES = {  # a number may follow each, as in negative_1, negative_2
-    "negative", "negatives", "neg", "negs", "hardnegative", "hardnegatives", "hardneg", "hardnegs", "hard",
-    "negdoc", "negativepassage", "negativepassages", "textneg",
-}  # fmt: skip
-SURE = [(a, b) for a in (*ANCHORS, "text", "sentence") for b in POSITIVES]  # used even if a `text` exists
-PAIRS = [
-    *SURE, ("sent0", "sent1"), *pairs.TEXTS, *((a, b) for a in ANCHORS for b in ANSWERS),
-    ("title", "body"), ("title", "abstract"), ("caption1", "caption2"), ("title1", "title2"),
-]  # fmt: skip
-NOT_TEXT = {*ID_FIELDS, "score", "label", "split", "lang", "source"}  # columns without sentences
-
-_NAMES = {*ANCHORS, *POSITIVES, *ANSWERS, *NEGATIVES, *NOT_TEXT, "text", "sentence", "title"}
-_ENDS = (".", "!", "?", "\u3002", "\uff01", "\uff1f")  # characters that end a sentence
-
-
-class Choice(NamedTuple):
-    """The columns of a file that are trained on."""
-
-    file: str
-    first: str  # the sentence, or the anchor
-    positive: str | None = None  # None: sentences
-    negatives: tuple[str, ...] = ()
-    others: tuple[str, ...] = ()  # columns not trained on
-    header: bool = True  # False: the first line is data, and columns are numbered
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Return the columns in order."""
-        return (self.first, *([] if self.positive is None else [self.positive]), *self.negatives)
-
-    def __str__(self) -> str:
-        parts = [f"anchor = {self.first}", f"positive = {self.positive}"]
-        if self.positive is None:
-            parts = [f"sentences = {self.first}"]
-        if self.negatives:
-            parts.append(f"hard negatives = {', '.join(self.negatives)}")
-        line = f"{self.file}: {'' if self.header else 'no header; '}{', '.join(parts)}"
-        others = ", ".join(name or "a column without a name" for name in self.others)
-        return f"{line}; not trained on: {others}" if others else line
 
 
 @dataclass(frozen=True)
@@ -110,7 +66,7 @@ def read_examples(
 
 def _read(stream: Stream, format: TextFormat, wanted: Sequence[str] | None) -> Examples:
     composed = stream.kind in ("parquet", "arrow") and "vector" in stream.table.schema.names
-    rows: list[tuple[str, Row]] = []
+    rows: PlacedRows = []
     examples: list[tuple[str, ...]] = []
     blank = skipped = 0
     for place, parse in row_parsers(stream):
@@ -123,7 +79,7 @@ def _read(stream: Stream, format: TextFormat, wanted: Sequence[str] | None) -> E
             skipped += _skipped(error, place, format)
     if not rows:
         return Examples((), [], blank, skipped)
-    choice, rows = _choose(stream, rows, format, wanted)
+    choice, rows = choose(stream, rows, format, wanted)
     titled = not (composed or wanted or format.text_field)
     for place, row in rows:
         try:
@@ -142,115 +98,6 @@ def _skipped(error: Exception, place: str, format: TextFormat) -> int:
     what = error.what if isinstance(error, DataError) else str(error)
     hint = getattr(error, "hint", None) or "pass over such records with `on_error=skip`"
     raise DataError(what, where=place, hint=hint) from None
-
-
-def _choose(
-    stream: Stream, rows: list[tuple[str, Row]], format: TextFormat, wanted: Sequence[str] | None
-) -> tuple[Choice, list[tuple[str, Row]]]:
-    """Return the columns to train on, and the rows, including the first line when it is not a header."""
-    names = list(dict.fromkeys(name for _, row in rows for name in row))
-    given = wanted or ([format.text_field] if format.text_field else [])
-    for name in [*given, *([format.id_field] if format.id_field else [])]:
-        if name not in names:
-            raise DataError(f"has no column {name!r}", where=stream.name, hint=it_has(names))
-    header = bool(given) or stream.kind not in ("csv", "tsv") or not _is_data(names, rows)
-    if not header:
-        rows, names = _numbered(stream.name, names, rows)
-        given = names
-    first, positive, negatives = _by_order(given) if given else _by_name(stream.name, names, rows, format)
-    taken = {first, positive, *negatives} | ({"title"} if first == "text" and not given else set())
-    others = tuple(name for name in names if name not in taken)
-    return Choice(stream.name, first, positive, negatives, others, header), rows
-
-
-def _by_order(names: Sequence[str]) -> tuple[str, str | None, tuple[str, ...]]:
-    return names[0], names[1] if len(names) > 1 else None, tuple(names[2:])
-
-
-def _by_name(
-    where: str, names: list[str], rows: list[tuple[str, Row]], format: TextFormat
-) -> tuple[str, str | None, tuple[str, ...]]:
-    names = [name for name in names if name not in (*ID_FIELDS, "vector", format.id_field)]
-    if pair := usual_pair(names, SURE if "text" in names else PAIRS):
-        _require_no_numbers(pair, rows, where)
-        also = {"sent2"} if plain(pair[1]) == "sent1" else set()
-        usual_negatives = [name for name in names if {plain(name), _stem(name)} & (NEGATIVES | also)]
-        negatives = (name for name in usual_negatives if name not in pair and not _numbers(name, rows))
-        return (*pair, tuple(negatives))
-    if "text" in names:
-        return "text", None, ()
-    texts = [name for name in names if plain(name) not in NOT_TEXT and _holds_text(name, rows)]
-    if not texts:
-        raise DataError("has no column of text", where=where, hint=it_has(list(rows[0][1])))
-    if len(texts) > 1 or _stem(texts[0]) in NEGATIVES:
-        what = "has no columns with common names for an anchor and a positive"
-        hint = f"{it_has(names)}; name them with `columns=ANCHOR,POSITIVE`, or name one column of sentences"
-        raise DataError(what, where=where, hint=hint)
-    return texts[0], None, ()
-
-
-def _stem(name: str) -> str:
-    return plain(name).rstrip("0123456789")
-
-
-def _holds_text(name: str, rows: list[tuple[str, Row]]) -> bool:
-    return any(not _is_number(text) for text in _strings(name, rows))
-
-
-def _numbers(name: str, rows: list[tuple[str, Row]]) -> list[str]:
-    """Return the strings of a column where all are numbers, as CSV has them; an empty list otherwise."""
-    texts = list(_strings(name, rows))
-    return texts if all(map(_is_number, texts)) else []
-
-
-def _strings(name: str, rows: list[tuple[str, Row]]) -> Iterator[str]:
-    """Return the strings of a column, those of lists too, without blank ones."""
-    values = (row.get(name) for _, row in rows)
-    each = (inner for value in values for inner in (value if isinstance(value, list) else [value]))
-    return (value for value in each if isinstance(value, str) and value.strip())
-
-
-def _require_no_numbers(names: Sequence[str], rows: list[tuple[str, Row]], where: str) -> None:
-    """Raise DataError for a column of an anchor or a positive that holds numbers alone."""
-    for name in names:
-        if numbers := _numbers(name, rows):
-            what = f"column {name!r} has {shown(numbers[0])} where text is expected"
-            raise DataError(what, where=where, hint="name the columns of text with `columns`")
-
-
-def _is_data(names: list[str], rows: list[tuple[str, Row]]) -> bool:
-    """Return whether the first line, read as a header, is data: no cell is a known name, and one is a
-    sentence at least half as long as the median of its column in the next rows.
-    """
-    if usual(names, _NAMES) is not None or usual_pair(names, PAIRS) is not None:
-        return False
-    for name in names:
-        lengths = sorted(len(str(row[name])) for _, row in islice(rows, 8))
-        sentence = name.count(" ") >= 3 or name.endswith(_ENDS) or re.search("[\u2e80-\uffff]{5}", name)
-        if sentence and 2 * len(name) >= lengths[len(lengths) // 2]:
-            return True
-    return False
-
-
-def _numbered(
-    where: str, first: list[str], rows: list[tuple[str, Row]]
-) -> tuple[list[tuple[str, Row]], list[str]]:
-    """Return all rows, including the first line, with their columns named by number, and those names."""
-    for number, cell in enumerate(first, 1):
-        if not cell.strip() or _is_number(cell):
-            what = f"has no header, and {shown(cell)} in column {number} where text is expected"
-            raise DataError(what, where=f"{where}:1", hint="name the columns in a first line")
-    names = [f"column {number}" for number in range(1, len(first) + 1)]
-    values = [(f"{where}:1", first), *((place, list(row.values())) for place, row in rows)]
-    return [(place, dict(zip(names, cells, strict=True))) for place, cells in values], names
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def _sentence(row: Row, name: str, titled: bool) -> list[tuple[str, ...]]:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from embedkit.data.text.json_lines import Row
 from embedkit.data.text.labelled_layouts import TABLES, Fields, Wanted, fields_of, layout_of, require
-from embedkit.data.text.pairs import shown
+from embedkit.data.text.read_errors import readable
 from embedkit.data.text.records import TextFormat
-from embedkit.data.text.rows import Row, row_parsers
-from embedkit.data.text.streams import Stream, open_stream, readable
+from embedkit.data.text.rows import row_parsers
+from embedkit.data.text.shown import shown
+from embedkit.data.text.streams import Stream, open_stream
 from embedkit.errors import DataError
 
 

@@ -9,10 +9,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from embedkit.data.text.cells import cell_rows
 from embedkit.data.text.field_names import plain, usual
-from embedkit.data.text.pairs import it_has, shown
-from embedkit.data.text.rows import cell_rows, json_rows
-from embedkit.data.text.streams import Stream, open_stream, readable, require_distinct
+from embedkit.data.text.json_lines import json_rows
+from embedkit.data.text.read_errors import readable
+from embedkit.data.text.shown import it_has, shown
+from embedkit.data.text.streams import Stream, open_stream
+from embedkit.data.text.table_streams import require_distinct
 from embedkit.errors import DataError
 
 Qrels = dict[str, dict[str, int]]  # grade per document per query

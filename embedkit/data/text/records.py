@@ -8,8 +8,12 @@ from types import NoneType
 from typing import Literal, NamedTuple
 
 from embedkit.data.names import readable_name
-from embedkit.data.text.rows import Row, has_vectors_beside, json_type, require_header, row_parsers
-from embedkit.data.text.streams import InputKind, Stream, open_stream, readable
+from embedkit.data.text.headers import require_header
+from embedkit.data.text.input_kinds import InputKind
+from embedkit.data.text.json_lines import Row, json_type
+from embedkit.data.text.read_errors import readable
+from embedkit.data.text.rows import has_vectors_beside, row_parsers
+from embedkit.data.text.streams import Stream, open_stream
 from embedkit.data.vectors.columns import VECTOR
 from embedkit.errors import DataError
 
@@ -161,6 +165,7 @@ def open_records(names: Sequence[str], format: TextFormat = TextFormat()) -> Rec
     """
 
     def streams() -> Iterator[Stream]:
+        """Yield the opened inputs, one after the other."""
         for name in names:
             with open_stream(name, format.input_format) as stream:
                 yield stream

@@ -14,9 +14,10 @@ import orjson
 from embedkit.data.affine import AffineMap
 from embedkit.data.atomic import whole_file
 from embedkit.data.text.streams import Stream
-from embedkit.data.vectors import tables
+from embedkit.data.vectors import schemas
 from embedkit.data.vectors.columns import VECTOR, vectors_of
-from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet, stored
+from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
+from embedkit.data.vectors.vector_set_writing import stored
 from embedkit.errors import DataError, FormatError
 
 _META_KEY, _MAP_KEY = b"embedkit", b"embedkit-map"
@@ -49,7 +50,7 @@ def _table_batches(stream: Stream, dimension: int | None) -> Iterator[Batch]:
 
     number = 0
     for batch in filter(len, stream.table.batches):
-        table = tables.plain(pa.Table.from_batches([batch]))
+        table = schemas.plain(pa.Table.from_batches([batch]))
         vectors = vectors_of(table, dimension, where=stream.name, before=number)
         dimension = vectors.shape[1]
         yield Batch(_with_ids(table.drop_columns([VECTOR]), stream.name, number), vectors)
@@ -102,13 +103,13 @@ def write_arrow_stream(meta: VectorMeta, batches: Iterable[Batch], file: IO[byte
     for table, vectors in batches:
         if columns is None:
             columns = table.schema
-        elif not tables.unify([columns, table.schema]).equals(columns, check_metadata=True):
+        elif not schemas.unify([columns, table.schema]).equals(columns, check_metadata=True):
             id = table.column("id")[0].as_py()
             raise DataError(
                 f"field types change at id {id!r}, which an Arrow stream cannot follow",
                 hint="write a vector set instead, to a folder",
             )
-        whole = stored(tables.conform(table, columns), vectors, meta).replace_schema_metadata(metadata)
+        whole = stored(schemas.conform(table, columns), vectors, meta).replace_schema_metadata(metadata)
         writer = writer or pa.ipc.new_stream(pa.PythonFile(file, mode="w"), whole.schema)
         writer.write_table(whole)
         file.flush()

@@ -12,8 +12,8 @@ import orjson
 from numpy.typing import NDArray
 
 from embedkit.data.atomic import whole_file
+from embedkit.data.text.json_lines import json_rows, json_type
 from embedkit.data.text.records import Record
-from embedkit.data.text.rows import json_rows, json_type
 from embedkit.data.text.streams import Stream, open_stream
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.columns import VECTOR, DType, as_float32, halves
@@ -45,6 +45,7 @@ def read_jsonl(stream: Stream) -> tuple[VectorMeta, Iterator[Batch]]:
     has_text = first.text_at is not None or _has_text(stream)
 
     def batches() -> Iterator[Batch]:
+        """Yield one batch per block of lines."""
         for block in chain([first], blocks):
             if block.text_at is not None and not has_text:
                 hint = "name a file instead of a pipe"

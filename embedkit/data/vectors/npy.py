@@ -11,8 +11,8 @@ import numpy as np
 import orjson
 
 from embedkit.data.atomic import whole_file
+from embedkit.data.text.json_lines import json_rows
 from embedkit.data.text.records import Record
-from embedkit.data.text.rows import json_rows
 from embedkit.data.text.streams import Stream
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.columns import as_float32, require_finite
@@ -37,6 +37,7 @@ def read_npy(stream: Stream) -> tuple[VectorMeta, Iterator[Batch]]:
     named = _read_ids(beside, rows) if beside.is_file() else None
 
     def batches() -> Iterator[Batch]:
+        """Yield the vectors with their ids, some rows at a time."""
         for start in range(0, rows, _ROWS):
             count = min(_ROWS, rows - start)
             content = stream.file.read(count * dimension * dtype.itemsize)
@@ -108,6 +109,7 @@ def _read_ids(path: Path, rows: int) -> Iterator[Record]:
             raise MismatchError(f"has {count} ids for {rows} vectors", where=str(path))
 
     def records() -> Iterator[Record]:
+        """Yield one record per line, with an id and fields."""
         with open(path, "rb") as file:
             for place, row in json_rows(file, str(path)):
                 if "id" not in row:

@@ -1,6 +1,4 @@
-"""Shards: rows on disk as numbered Arrow IPC files, each whole or not at all, with a journal to resume from
-after a kill.
-"""
+"""Shards: numbered Arrow IPC files of a set, each recorded with its size and its checksum."""
 
 from __future__ import annotations
 
@@ -8,20 +6,14 @@ import hashlib
 import io
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from itertools import islice, zip_longest
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import orjson
-
 from embedkit.data.atomic import whole_file
-from embedkit.data.vectors import tables
-from embedkit.errors import DataError, FormatError
+from embedkit.errors import FormatError
 
 SHARD_ROWS = 16384
-JOURNAL = "journal.jsonl"
 _BLOCK = 1 << 20
 
 
@@ -36,107 +28,6 @@ class Shard:
     source: str
 
 
-class ShardWriter:
-    """A writer of rows in shards of `shard_rows`; sealed shards survive a kill, and a later writer resumes
-    after them.
-
-    The journal's first line is `header`, the settings that must be equal to resume; one line per sealed shard
-    follows. With `resume`, raises FormatError when the work in the folder was begun with another header.
-    """
-
-    def __init__(
-        self, folder: Path, header: dict[str, Any], *, shard_rows: int = SHARD_ROWS, resume: bool = False
-    ) -> None:
-        self.folder, self.shard_rows = folder, shard_rows
-        self.sealed: list[Shard] = []
-        self._tables: list[Any] = []
-        self._rows = 0
-        self._source = hashlib.sha256()
-        folder.mkdir(exist_ok=True)
-        if resume and (folder / JOURNAL).exists():
-            self.sealed = list(_sealed_whole(folder, header))
-        for file in folder.iterdir():  # incomplete files that a kill left
-            if file.name not in {JOURNAL, *(shard.file for shard in self.sealed)}:
-                file.unlink()
-        with whole_file(folder / JOURNAL) as journal:
-            for line in (header, *map(asdict, self.sealed)):
-                journal.write(orjson.dumps(line) + b"\n")
-
-    @property
-    def sealed_rows(self) -> int:
-        """Return the number of rows in sealed shards, including shards of an earlier run."""
-        return sum(shard.rows for shard in self.sealed)
-
-    def replay(self, tables: Iterator[Any]) -> None:
-        """Consume the `sealed_rows` rows of an earlier run, in its windows; raises DataError unless they are
-        the same.
-        """
-        first = 1
-        for expected in self.sealed:
-            source, rows = hashlib.sha256(), 0
-            while rows < expected.rows and (table := next(tables, None)) is not None:
-                source.update(_serialised(table))
-                rows += table.num_rows
-            if rows != expected.rows or source.hexdigest() != expected.source:
-                raise self._changed(f"in records {first} to {first + expected.rows - 1}")
-            first += rows
-
-    def require_same(self, sources: Iterable[str]) -> None:
-        """Compare the shards of an earlier run with the digests of the records now in their places; raises
-        DataError unless they are equal.
-        """
-        first = 1
-        for expected, source in zip_longest(self.sealed, islice(sources, len(self.sealed))):
-            if source != expected.source:
-                raise self._changed(f"in records {first} to {first + expected.rows - 1}")
-            first += expected.rows
-
-    def append_table(self, table: Any) -> None:
-        """Add rows; a full shard is sealed at once. A column `vector`, if present, is not part of the source
-        digest.
-        """
-        if self.sealed and self.sealed[-1].rows < self.shard_rows:  # only the last shard of an input is short
-            raise self._changed(f"and it continues after record {self.sealed_rows}")
-        self._source.update(_serialised(table))
-        while table.num_rows:
-            part = table.slice(0, self.shard_rows - self._rows)
-            self._tables.append(part)
-            self._rows += part.num_rows
-            table = table.slice(part.num_rows)
-            if self._rows == self.shard_rows:
-                self._seal()
-
-    def close(self) -> list[Shard]:
-        """Seal the remaining rows and return all shards; the journal stays until `drop_journal`."""
-        if self._rows:
-            self._seal()
-        return self.sealed
-
-    def _seal(self) -> None:
-        table = self._shape(tables.join(self._tables))
-        self.adopt(write_shard(self.folder, len(self.sealed), table, self._source.hexdigest()))
-        self._tables, self._rows, self._source = [], 0, hashlib.sha256()
-
-    def adopt(self, shard: Shard) -> None:
-        """Record the next shard, whose file already exists, as sealed."""
-        with open(self.folder / JOURNAL, "ab") as journal:
-            journal.write(orjson.dumps(asdict(shard)) + b"\n")
-            journal.flush()
-            os.fsync(journal.fileno())
-        self.sealed.append(shard)
-
-    def _changed(self, how: str) -> DataError:
-        return DataError(
-            f"the input has changed since the unfinished run, {how}",
-            where=str(self.folder),
-            hint="start again with `force=True`",
-        )
-
-    def _shape(self, table: Any) -> Any:
-        """Return a full shard's table in its final form before it is written; a hook for subclasses."""
-        return table
-
-
 def shard_name(place: int) -> str:
     """Return the file name of the shard at a place of a set."""
     return f"part-{place:05d}.arrow"
@@ -149,20 +40,6 @@ def write_shard(folder: Path, place: int, table: Any, source: str) -> Shard:
     file = shard_name(place)
     size, digest = write_table(folder / file, table)
     return Shard(file, table.num_rows, size, digest, source)
-
-
-def source_digest(tables: Iterable[Any]) -> str:
-    """Return the digest of the records in these tables, one window per table; vectors are not part of it."""
-    source = hashlib.sha256()
-    for table in tables:
-        source.update(_serialised(table))
-    return source.hexdigest()
-
-
-def drop_journal(folder: Path) -> None:
-    """Remove the journal of a finished set, if it exists."""
-    with suppress(FileNotFoundError, NotADirectoryError):
-        (folder / JOURNAL).unlink()
 
 
 def write_table(path: Path, table: Any) -> tuple[int, str]:
@@ -232,45 +109,6 @@ def check_shard(folder: Path, shard: Shard) -> None:
         )
 
 
-def _sealed_whole(folder: Path, header: dict[str, Any]) -> Iterator[Shard]:
-    """Yield the shards of an unfinished run up to the first damaged one."""
-    lines = list(_journal_lines((folder / JOURNAL).read_bytes().splitlines()))
-    begun = lines[0] if lines else {}
-    header = orjson.loads(orjson.dumps(header))
-    if begun != header:
-        changed = sorted(key for key in {*begun, *header} if begun.get(key) != header.get(key))
-        raise FormatError(
-            f"the unfinished run had other settings: {', '.join(changed)}",
-            where=str(folder),
-            hint="start again with `force=True`",
-        )
-    for line in lines[1:]:
-        shard = Shard(**line)
-        try:
-            check_shard(folder, shard)
-        except FormatError:
-            return
-        yield shard
-
-
-def _journal_lines(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        try:
-            yield orjson.loads(line)
-        except orjson.JSONDecodeError:  # cut short by a kill; later lines were never acknowledged
-            return
-
-
-def _serialised(table: Any) -> bytes:
-    import pyarrow as pa
-
-    names = [name for name in table.schema.names if name != "vector"]
-    sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, table.select(names).schema) as writer:
-        writer.write_table(table.select(names).combine_chunks())
-    return sink.getvalue()
-
-
 class _HashingFile(io.RawIOBase):
     """A file that passes writes on and hashes them."""
 
@@ -278,9 +116,11 @@ class _HashingFile(io.RawIOBase):
         self.file, self.digest, self.size = file, hashlib.sha256(), 0
 
     def writable(self) -> bool:
+        """Return True: bytes can be written."""
         return True
 
     def write(self, block: Any) -> int:
+        """Write and hash a block; return its size in bytes."""
         view = memoryview(block)
         self.digest.update(view)
         self.size += view.nbytes

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from embedkit.data.atomic import whole_folder
 from embedkit.data.text.records import Record
-from embedkit.data.vectors import tables
+from embedkit.data.vectors import schemas
+from embedkit.data.vectors.meta import write_meta
 from embedkit.data.vectors.shards import SHARD_ROWS, Shard, shard_name
-from embedkit.data.vectors.vector_set import VectorSet, write_meta
+from embedkit.data.vectors.vector_set import VectorSet
 from embedkit.errors import DataError, MismatchError, UsageError
 
 _PART = re.compile(r"(\d+)/(\d+)")
@@ -59,7 +60,7 @@ def merge(
     MismatchError when encoders, dimensions or types differ, or a slice is missing.
     """
     _require_alike(sets)
-    tables.unify(one.schema for one in sets)  # warns about fields without a common type
+    schemas.unify(one.schema for one in sets)  # warns about fields without a common type
     with whole_folder(path) as folder:
         shards = []
         for number, (source, shard) in enumerate(_in_order(sets)):

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.arrays import Float32
-from embedkit.data.text.pairs import Pair
+from embedkit.data.reservoir import Sample
+from embedkit.data.text.scored_pairs import Pair
 from embedkit.embedding.encoder import Encoder, unit_length
 from embedkit.errors import DataError, UsageError
 from embedkit.evaluation.dimensions.reductions import Reduction, reductions
 from embedkit.evaluation.neighbours import SampleNeighbours
-from embedkit.evaluation.reservoir import Sample
 from embedkit.evaluation.sts import remember, require_order, spearman
 
 KEEP_NEIGHBOURS, KEEP_SPEARMAN = 0.95, 0.99
@@ -76,7 +76,7 @@ class MeasuredCurves(NamedTuple):
 
 
 def measure(sample: Sample, protocol: CurveProtocol, labelled: LabelledPairs | None = None) -> MeasuredCurves:
-    """Measure every reduction at every dimension of the ladder.
+    """Measure every reduction at every dimension of `dimensions_to_try`.
 
     Raises DataError when there are too few rows for `protocol.k` neighbours.
     """
@@ -96,10 +96,10 @@ def measure(sample: Sample, protocol: CurveProtocol, labelled: LabelledPairs | N
 def curve(
     way: Reduction, rows: Float32, truth: SampleNeighbours, labelled: LabelledPairs | None = None
 ) -> Iterator[Point]:
-    """Yield the values of one reduction on rows `(rows, dim)`, at each dimension of the ladder."""
+    """Yield the values of one reduction on rows `(rows, dim)`, at each dimension to try."""
     columns = way.columns(rows)
     pairs = (way.columns(labelled.first), way.columns(labelled.second)) if labelled else None
-    for dim in ladder(rows.shape[1], way.most):
+    for dim in dimensions_to_try(rows.shape[1], way.most):
         part = truth.overlap(columns[:, :dim])
         error = float(part.std(ddof=1) / np.sqrt(len(part)))
         score = None
@@ -108,7 +108,7 @@ def curve(
         yield Point(way.name, dim, way.size(dim), float(part.mean()), error, score)
 
 
-def ladder(width: int, most: int) -> list[int]:
+def dimensions_to_try(width: int, most: int) -> list[int]:
     """Return 16, 32, 64, 96, 128, 192, 256 ... below `most`, and `most`; start at 2 if `width` <= 64."""
     start = 16 if width > 64 else 2
     doubled = [start << step for step in range(32) if start << step < most]

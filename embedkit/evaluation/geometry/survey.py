@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.arrays import Float32
+from embedkit.data.reservoir import Reservoir, keys_of
 from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import DataError
-from embedkit.evaluation.reservoir import Reservoir, keys_of
 from embedkit.transforms.moments import Moments
 from embedkit.transforms.streaming import moments_of
 
@@ -49,6 +49,7 @@ def survey(batches: Iterable[Batch], size: int, *, seed: int = 0, field: str | N
     reservoir, lengths = Reservoir(size), _Lengths()
 
     def passing() -> Iterator[Float32]:
+        """Yield all vectors, which are measured and sampled on the way."""
         for batch in batches:
             lengths.add(batch.vectors)
             ids = _objects(batch.table.column("id"))
@@ -57,7 +58,7 @@ def survey(batches: Iterable[Batch], size: int, *, seed: int = 0, field: str | N
             yield batch.vectors
 
     moments = moments_of(_some(passing()))
-    vectors, ids, *values = reservoir.columns
+    vectors, ids, *values = reservoir.by_key()
     return Survey(moments, lengths.norms(), vectors, ids, values[0] if values else None)
 
 
@@ -69,6 +70,7 @@ class _Lengths:
         self._first, self._least, self._most = 0.0, math.inf, 0.0
 
     def add(self, block: Float32) -> None:
+        """Add the lengths of the rows of a block, `(rows, dim)`."""
         if not len(block):
             return
         lengths = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
@@ -81,6 +83,7 @@ class _Lengths:
         self._most = max(self._most, float(lengths.max()))
 
     def norms(self) -> Norms:
+        """Return the mean, deviation and extremes of all lengths, and the number of zeros."""
         mean = self._sum / self._rows
         deviation = math.sqrt(max(0.0, self._squares / self._rows - mean**2))
         return Norms(self._first + mean, deviation, self._least, self._most, self._zeros)

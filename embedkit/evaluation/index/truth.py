@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.indexing.kind import Floats, Rows
-from embedkit.indexing.store import merged
+from embedkit.indexing.nearest import nearest
 
 # a function that returns blocks of row numbers and of vectors in the form used for comparison
 Corpus = Callable[[], Iterable[tuple[Rows, Floats]]]
@@ -49,7 +49,7 @@ def find_truth(queries: Floats, corpus: Corpus, k: int, copies: Rows | None = No
     """
     none = np.empty((len(queries), 0), np.int64)
     copies = none if copies is None else copies
-    scores, rows = nearest(queries, corpus, k + TIED + copies.shape[1])
+    scores, rows = nearest(queries, corpus(), k + TIED + copies.shape[1])
     k = min(k, scores.shape[1])
     order, left = _without(rows, copies)
     if left.min() < k:
@@ -59,19 +59,6 @@ def find_truth(queries: Floats, corpus: Corpus, k: int, copies: Rows | None = No
     rows = _taken(rows, order)
     all_of, first = (np.where(_ties(scores, n), rows, -1) for n in (k, 1))
     return ExactNeighbours(queries, all_of, first, k, copies)
-
-
-def nearest(queries: Floats, corpus: Corpus, k: int) -> tuple[Floats, Rows]:
-    """Return the `k` best inner products `(queries, k)` and their rows, best first; read the corpus once."""
-    import faiss
-
-    best = (np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))
-    for rows, block in corpus():
-        least = min(k, len(rows))
-        block = np.ascontiguousarray(block)
-        scores, places = faiss.knn(queries, block, least, metric=faiss.METRIC_INNER_PRODUCT)
-        best = merged([best, (scores, rows[places])], np.zeros(2, np.int64), k, len(queries))
-    return best
 
 
 def _without(rows: Rows, copies: Rows) -> tuple[Rows, Rows]:

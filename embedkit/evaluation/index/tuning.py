@@ -10,7 +10,7 @@ from embedkit.errors import EmbedkitError
 
 if TYPE_CHECKING:
     from embedkit.data.vectors.vector_set import Batch, VectorSet
-    from embedkit.evaluation.index.queries import HeldOut
+    from embedkit.evaluation.index.document_queries import HeldOut
     from embedkit.evaluation.index.recall import MeasuredPoint
     from embedkit.evaluation.index.truth import Corpus, ExactNeighbours
     from embedkit.indexing.kind import Floats, Metric, Rehearsal, Rows
@@ -33,7 +33,7 @@ class QuerySet(NamedTuple):
 
 def drawn_queries(corpus: Corpus, rows: int, seed: int) -> QuerySet:
     """Return at most a thousand queries drawn from documents `(rows, dimension)`."""
-    from embedkit.evaluation.index.queries import QUERIES, turned_queries
+    from embedkit.evaluation.index.document_queries import QUERIES, turned_queries
 
     drawn = turned_queries(corpus, min(QUERIES, max(rows, 1)), seed)
     return QuerySet(drawn.queries, FROM_DOCUMENTS, drawn.copies)
@@ -81,7 +81,7 @@ class Unseen:
     @classmethod
     def drawn(cls, corpus: Corpus, rows: int, kind: Any, seed: int) -> Unseen | None:
         """Draw documents to hold out; return None when there are too few."""
-        from embedkit.evaluation.index.queries import QUERIES, held_out, without
+        from embedkit.evaluation.index.document_queries import QUERIES, held_out, without
         from embedkit.evaluation.index.recall import K
         from embedkit.evaluation.index.truth import find_truth
 
@@ -98,6 +98,7 @@ class Unseen:
         from embedkit.indexing.kind import Rehearsal
 
         def ask(opened: Any) -> None:
+            """Measure the index that is not finished yet."""
             self.measured.extend(curve(Unfinished(self.kind, opened), self.truth, seed=self.seed))
 
         return Rehearsal(self.rows, ask)
@@ -131,6 +132,7 @@ def corpus_of(vectors: VectorSet, metric: Metric) -> Corpus:
     from embedkit.embedding.encoder import unit_length
 
     def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield row numbers and rows, one shard at a time."""
         first = 0
         for _, block in vectors.batches():
             yield np.arange(first, first + len(block)), unit_length(block) if metric == "cosine" else block

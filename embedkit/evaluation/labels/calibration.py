@@ -75,6 +75,7 @@ def fit_temperature(judged: Judged, labels: LabelVectors) -> float:
         return 1.0
 
     def loss(log_temperature: float) -> float:
+        """Return the negative log-likelihood at a temperature."""
         return negative_log_likelihood(judged, labels, float(np.exp(log_temperature)))
 
     found = minimize_scalar(loss, bounds=np.log(LIMITS), method="bounded", options={"xatol": 1e-4})

@@ -9,7 +9,13 @@ import numpy as np
 from embedkit.data.arrays import Float64
 from embedkit.embedding.encoder import Vectors
 from embedkit.evaluation.jackknife import with_effects
-from embedkit.evaluation.labels.retrieval import CUTOFFS, LabelFigures, LabelSet, label_figures, rankings
+from embedkit.evaluation.labels.label_retrieval import (
+    CUTOFFS,
+    LabelFigures,
+    LabelSet,
+    label_figures,
+    rankings,
+)
 from embedkit.evaluation.labels.tied_ranks import Places, Ties, chance_of_hit, precisions, ties_of
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from embedkit.data.text.labelled import Labelled
 from embedkit.embedding.encoder import Encoder, Vectors
 from embedkit.evaluation.labels.influence import among_themselves
-from embedkit.evaluation.labels.retrieval import LabelFigures, label_figures
+from embedkit.evaluation.labels.label_retrieval import LabelFigures, label_figures
 
 
 def measure_labels(encoder: Encoder, queries: Labelled, gallery: Labelled | None = None) -> LabelFigures:

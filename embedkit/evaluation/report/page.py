@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 
 from embedkit.evaluation.report import drawing
-from embedkit.evaluation.report.reading import read_section
+from embedkit.evaluation.report.section_reading import read_section
 from embedkit.evaluation.report.sections import Group, Row, Section
 from embedkit.evaluation.report.values import shown, signed
 from embedkit.version import __version__

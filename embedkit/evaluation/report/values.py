@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from embedkit.data.text.shown import printable
+
 _MOST = 1e100
 
 
@@ -37,7 +39,7 @@ def number(json: Any, above: float = -_MOST) -> float:
 
 def text(json: Any) -> str:
     """Return a value as text, with characters that are not printable replaced by spaces."""
-    return "".join(letter if letter.isprintable() else " " for letter in str(json))
+    return printable(str(json))
 
 
 def shown(value: float, largest: float) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from embedkit.data.atomic import write_whole
-from embedkit.data.cache import cache_folder
+from embedkit.data.cache_folder import cache_folder
 
 FORMAT, VERSION = "embedkit-machine", 3
 FILE = "machine.json"

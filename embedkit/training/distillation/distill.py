@@ -25,12 +25,13 @@ import numpy as np
 
 from embedkit.data.arrays import Float32
 from embedkit.data.atomic import refuse_existing, scratch_folder, whole_folder
-from embedkit.data.text.pairs import Pair, read_pairs
 from embedkit.data.text.records import Record
+from embedkit.data.text.scored_pairs import Pair, read_pairs
 from embedkit.data.text.sentences import in_sentences
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.shards import SHARD_ROWS
-from embedkit.data.vectors.vector_set import Batch, VectorSet, VectorSetWriter
+from embedkit.data.vectors.vector_set import Batch, VectorSet
+from embedkit.data.vectors.vector_set_writing import VectorSetWriter
 from embedkit.embedding.batching import windows
 from embedkit.embedding.encoder import Encoder, Mapped, unit_length
 from embedkit.embedding.encoding import describe, encode_batches

@@ -35,7 +35,7 @@ class AutoMargin(TrainerCallback):  # type: ignore[misc]
         if state.global_step < round(self.after * state.max_steps) or not self.objective.margin_is_open:
             return
         found = of_first(self.measure(model))
-        self.objective.margin.fill_(found.margin)
+        self.objective.set_margin(found.margin)
         if state.is_world_process_zero:
             _tell(state.global_step, found)
             figures = {"margin": found.margin, "class_diameter": found.diameter}
@@ -52,7 +52,7 @@ class AutoMargin(TrainerCallback):  # type: ignore[misc]
         labels = np.array([place for place in chosen for _ in texts[place]], dtype=np.int64)
         vectors = encode(
             model, [text for place in chosen for text in texts[place]],
-            chunk_tokens=self.objective.chunk_tokens, bf16=self.bf16,
+            chunk_tokens=self.objective.plan.chunk_tokens, bf16=self.bf16,
         )  # fmt: skip
         class_vectors = self.objective.class_vectors.detach().double().cpu().numpy()
         return class_diameter(vectors, labels, class_vectors, int(self.objective.loss.centres))

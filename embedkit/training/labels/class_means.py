@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from embedkit.data.arrays import Float64
+from embedkit.data.arrays import Float64, unit_vectors
 
 MOST = 100  # texts per class that are encoded for its mean
 _WINDOW = 16384  # texts encoded at a time
@@ -40,7 +40,7 @@ def class_means(
     for start in range(0, len(chosen), _WINDOW):
         window = chosen[start : start + _WINDOW]
         vectors = encode([rows[place][0] for place in window])
-        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)
+        vectors = unit_vectors(vectors)
         if sums is None:
             sums = np.zeros((classes, centres, vectors.shape[1]))
         for place, vector in zip(window, vectors, strict=True):
@@ -57,8 +57,7 @@ def _unit_centres(sums: Float64, numbers: np.random.Generator) -> Float64:
         sums = sums + np.where(empty[..., None], sums.sum(axis=1, keepdims=True), 0.0)
         noise = numbers.standard_normal(sums.shape) * 0.1 / np.sqrt(sums.shape[2])
         sums = sums + noise * np.linalg.norm(sums, axis=2, keepdims=True)
-    lengths: Float64 = np.linalg.norm(sums, axis=2, keepdims=True)
-    return sums / np.maximum(lengths, 1e-30)
+    return unit_vectors(sums)
 
 
 def class_weights(labels: NDArray[np.int64]) -> torch.Tensor:

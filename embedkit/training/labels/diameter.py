@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.data.arrays import Float64
+from embedkit.data.arrays import Float64, unit_vectors
 
 LARGEST_CLASS = 64  # texts per class whose distances are computed
 
@@ -37,8 +37,8 @@ def class_diameter(
 
     `class_vectors` are `(classes * centres, dim)`. Raises ValueError when no class has two texts.
     """
-    unit = _unit(vectors)
-    classes = _unit(class_vectors.reshape(-1, centres, class_vectors.shape[1]).mean(axis=1))
+    unit = unit_vectors(vectors)
+    classes = unit_vectors(class_vectors.reshape(-1, centres, class_vectors.shape[1]).mean(axis=1))
     diameter = _mean_diameter(unit, labels)
     cosines = unit @ classes.T
     own = cosines[np.arange(len(labels)), labels]
@@ -60,11 +60,6 @@ def _mean_diameter(unit: Float64, labels: NDArray[np.int64]) -> float:
     if not means:
         raise ValueError("no label has two texts, so none has a diameter")
     return float(np.mean(means))
-
-
-def _unit(vectors: Float64) -> Float64:
-    lengths: Float64 = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.maximum(lengths, 1e-30)
 
 
 def _distance(cosines: Float64) -> Float64:

@@ -91,6 +91,16 @@ class Classified(Objective):
         """True until the margin is set."""
         return bool(self._buffers.get("margin") is not None and self.margin.isnan())
 
+    def set_margin(self, margin: float) -> None:
+        """Use this margin from now on, and keep it in checkpoints."""
+        self.margin.fill_(margin)
+
+    def figures(self) -> dict[str, float]:
+        """Return the margin of the kept checkpoint, if training computes it; 0 before it is set."""
+        if self._buffers.get("margin") is None:
+            return {}
+        return {"margin": 0.0 if self.margin_is_open else round(float(self.margin), 4)}
+
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
         """Return the loss of this process's rows; `labels` `(rows,)` are class numbers."""
         (features,) = sentence_features
@@ -99,12 +109,13 @@ class Classified(Objective):
         sampled = self._sampled(labels)
 
         def value(H: Tensor) -> Tensor:
+            """Return the loss of vectors `(rows, dim)`."""
             if sampled is None:
                 return loss(H, labels, self.class_vectors, row_weights=row_weights)
             vectors = self.class_vectors.unflatten(0, (self.classes, -1))[sampled.classes].flatten(0, 1)
             return loss(H, sampled.labels, vectors, row_weights=row_weights, log_counts=sampled.log_counts)
 
-        return self.value(cut(dict(features), self.chunk_tokens), value, parameters=[self.class_vectors])
+        return self.value(cut(dict(features), self.plan.chunk_tokens), value, parameters=[self.class_vectors])
 
     def current_loss(self) -> ClassLoss:
         """Return the loss with the current margin."""
@@ -196,10 +207,11 @@ class Tagged(Objective):
         wanted = self.targets.dense(labels, len(self.class_vectors))
 
         def value(H: Tensor) -> Tensor:
+            """Return the loss of vectors `(rows, dim)`."""
             return self.loss(self.scores(H), wanted)
 
         parameters = [self.class_vectors, self.offset]
-        return self.value(cut(dict(features), self.chunk_tokens), value, parameters=parameters)
+        return self.value(cut(dict(features), self.plan.chunk_tokens), value, parameters=parameters)
 
     def scores(self, H: Tensor) -> Tensor:
         """Return the score of every class for vectors `(rows, dim)`: `(rows, classes)`."""

@@ -21,6 +21,11 @@ class Split(NamedTuple):
     names: list[str]  # labels trained on, sorted
     held_out: list[str]  # sorted
 
+    def classes_of(self, rows: Sequence[LabelledText]) -> list[list[int]]:
+        """Return the class numbers of each row's labels, all of which are trained on."""
+        numbers = {name: number for number, name in enumerate(self.names)}
+        return [[numbers[name] for name in row.labels] for row in rows]
+
 
 def split(
     rows: Sequence[LabelledText], *, holdout: float = 0.0, calibrate: float = 0.0, seed: int = 0

@@ -16,20 +16,14 @@ class AverageOwn(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
-        objective.averaged = True
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Copy the parameters of the first process."""
-        for parameter in self.objective.own().values():
-            if processes() > 1:
-                torch.distributed.broadcast(parameter.data, src=0)
+        self.objective.share_own()
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Average the gradients before the step."""
-        for parameter in self.objective.own().values():
-            if processes() > 1 and parameter.grad is not None:
-                torch.distributed.all_reduce(parameter.grad)
-                parameter.grad /= processes()
+        self.objective.average_own()
 
 
 class OwnDropout(TrainerCallback):  # type: ignore[misc]

@@ -12,7 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from embedkit.data.text.streams import kind_of, open_stream, readable
+from embedkit.data.text.input_kinds import kind_of
+from embedkit.data.text.read_errors import readable
+from embedkit.data.text.streams import open_stream
 from embedkit.errors import DataError
 
 BODY = b"one\ntwo\nthree\n" * 1000

@@ -9,7 +9,9 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from embedkit.data.vectors.tables import comparable, conform, join, plain, to_rows, unify
+from embedkit.data.vectors.schemas import conform, join, plain, unify
+from embedkit.data.vectors.sql_columns import comparable
+from embedkit.data.vectors.tables import to_rows
 
 DAY = dt.datetime(2020, 1, 2, 3, 4, 5)
 UTC = DAY.replace(tzinfo=dt.UTC)

@@ -15,7 +15,8 @@ from embedkit.data.text.records import Record, TextFormat
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.codes import Int8Codes, SignCodes, calibrate, cosine_from_agreement, sign_cosines
 from embedkit.data.vectors.slices import merge
-from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet, VectorSetWriter
+from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
+from embedkit.data.vectors.vector_set_writing import VectorSetWriter
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError, FormatError, MismatchError
 

@@ -3,7 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from embedkit.data.vectors.shards import JOURNAL, ShardWriter, read_table
+from embedkit.data.vectors.shard_writing import JOURNAL, ShardWriter
+from embedkit.data.vectors.shards import read_table
 from embedkit.errors import DataError, FormatError
 
 HEADER = {"a": 1}

@@ -10,7 +10,8 @@ from embedkit.data.text.records import Record
 from embedkit.data.vectors.shards import SHARD_ROWS
 from embedkit.data.vectors.slices import merge, parse_part, part_of, rows_of_part
 from embedkit.data.vectors.tables import to_table
-from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet, VectorSetWriter
+from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
+from embedkit.data.vectors.vector_set_writing import VectorSetWriter
 from embedkit.errors import MismatchError, UsageError
 
 HASHED = Identity("hash:dim=2", "0123456789abcdef", 2, normalized=True)

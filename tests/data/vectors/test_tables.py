@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.data.text.records import Record
-from embedkit.data.vectors.tables import conform, join, to_rows, to_table, unify
+from embedkit.data.vectors.schemas import conform, join, unify
+from embedkit.data.vectors.tables import to_rows, to_table
 
 texts = st.text(st.characters(codec="utf-8"), max_size=6)
 exact = st.integers(-(2**53), 2**53)  # these survive a column of fractions

@@ -15,8 +15,9 @@ from embedkit.data.affine import AffineMap
 from embedkit.data.text.records import Record
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.columns import vectors_of, with_vectors
-from embedkit.data.vectors.files import write_jsonl
-from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet, VectorSetWriter
+from embedkit.data.vectors.vector_files import write_jsonl
+from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
+from embedkit.data.vectors.vector_set_writing import VectorSetWriter
 from embedkit.errors import DataError, EmbedkitError, ExistsError, FormatError, MismatchError
 
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.text(max_size=5))

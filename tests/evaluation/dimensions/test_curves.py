@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from embedkit.data.text.pairs import Pair
+from embedkit.data.reservoir import Sample, draw
+from embedkit.data.text.scored_pairs import Pair
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError, UsageError
 from embedkit.evaluation.dimensions.curves import (
     CurveProtocol,
     Point,
     choose,
+    dimensions_to_try,
     label,
-    ladder,
     measure,
     rank_correlation,
 )
-from embedkit.evaluation.reservoir import Sample, draw
 
 RNG = np.random.default_rng(2)
 PLANE = RNG.normal(size=(6, 24))
@@ -35,7 +35,7 @@ SPECS = {"svd": "whitening:dim={dim},beta=0,gamma=0", "pca": "pca:dim={dim}"}
     ],
 )
 def test_the_ladder_is_geometric_and_ends_where_there_is_no_more(width, most, steps):
-    assert ladder(width, most) == steps
+    assert dimensions_to_try(width, most) == steps
 
 
 def test_six_dimensions_in_twenty_four_are_found():

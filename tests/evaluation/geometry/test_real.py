@@ -9,8 +9,8 @@ from scipy.stats import entropy, skew
 from sklearn.neighbors import NearestNeighbors
 
 from embedkit.data.vectors.vector_set import Batch
-from embedkit.evaluation.geometry.measures import GeometryProtocol, agree, geometry
 from embedkit.evaluation.geometry.survey import survey
+from embedkit.evaluation.geometry.vector_measures import GeometryProtocol, agree, geometry
 from embedkit.transforms.kinds.whitening import Whitening
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "vectors" / "tencent-char-zh"

@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from embedkit.data.reservoir import keys_of
 from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import DataError
 from embedkit.evaluation.geometry.survey import survey
-from embedkit.evaluation.reservoir import keys_of
 
 RNG = np.random.default_rng(0)
 ROWS = (RNG.normal(size=(1000, 6)) + 40).astype(np.float32)

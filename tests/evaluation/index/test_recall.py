@@ -6,10 +6,10 @@ import pytest
 
 from embedkit import spec
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
-from embedkit.evaluation.index.queries import COPY, held_out, stored, turned_queries, without
+from embedkit.evaluation.index.document_queries import COPY, held_out, stored, turned_queries, without
 from embedkit.evaluation.index.recall import Unfinished, curve, measure, measure_exact
 from embedkit.evaluation.index.truth import find_truth
-from embedkit.evaluation.plots.recall import draw
+from embedkit.evaluation.plots.recall_plot import draw
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, delete
 from embedkit.indexing.kind import Rehearsal

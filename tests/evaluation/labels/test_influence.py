@@ -6,7 +6,7 @@ import pytest
 from embedkit.evaluation.bootstrap import share_estimate
 from embedkit.evaluation.jackknife import with_effects
 from embedkit.evaluation.labels.influence import among_themselves
-from embedkit.evaluation.labels.retrieval import FIGURES, evaluate_labels, label_figures
+from embedkit.evaluation.labels.label_retrieval import FIGURES, evaluate_labels, label_figures
 from embedkit.evaluation.means import mean_results
 
 

@@ -13,9 +13,8 @@ from sklearn.decomposition import PCA
 from embedkit.data.vectors.vector_set import Batch
 from embedkit.evaluation.geometry.spectrum import spectrum_of
 from embedkit.evaluation.geometry.survey import survey
-from embedkit.evaluation.plots import geometry as geometry_plot
-from embedkit.evaluation.plots import sts as sts_plot
-from embedkit.evaluation.plots.geometry import POINTS, Drawn, positions
+from embedkit.evaluation.plots import geometry_plot, sts_plot
+from embedkit.evaluation.plots.geometry_plot import POINTS, Drawn, positions
 from embedkit.evaluation.plots.theme import COLOURS, INK, PAPER, write_picture
 from embedkit.evaluation.sts import Scored, evaluate
 

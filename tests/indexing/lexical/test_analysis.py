@@ -5,9 +5,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from embedkit.errors import UsageError
-from embedkit.indexing.lexical import analysis, postings_writing
+from embedkit.indexing.lexical import analysis
 from embedkit.indexing.lexical.analysis import LANGUAGES, LONGEST, Analysis, is_unspaced, normalised
-from embedkit.indexing.lexical.settings import LexicalSettings
+from embedkit.indexing.lexical.lexical_settings import LexicalSettings
+from embedkit.indexing.lexical.vocabulary import Vocabulary
 
 ENGLISH = Analysis("en")
 MIXED = st.text(
@@ -172,7 +173,7 @@ def test_normalisation_of_each_character_is_final():
 @example(["a\0b", "\0", "", "\n", "\u0301", "人\0工", "👍"], "en")
 def test_a_batch_has_the_terms_of_each_text(texts, language):
     own = Analysis(language)
-    vocabulary = postings_writing._Vocabulary(own)
+    vocabulary = Vocabulary(own)
     for _ in range(2):  # all words are new, then known
         found, counts = vocabulary.encode(texts)
         names = {number: term for term, number in vocabulary._numbers.items()}

@@ -13,12 +13,12 @@ from embedkit.errors import FormatError
 from embedkit.indexing import store
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, delete
-from embedkit.indexing.files import StoredFile
 from embedkit.indexing.lexical.fusion import Fusion
 from embedkit.indexing.lexical.operators import parse_query
 from embedkit.indexing.lexical.postings import Postings
 from embedkit.indexing.query import Query, hits
 from embedkit.indexing.store import Index
+from embedkit.indexing.stored_files import StoredFile
 
 META = VectorMeta(8)
 VECTORS = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)

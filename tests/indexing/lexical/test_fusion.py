@@ -13,8 +13,8 @@ from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, delete
 from embedkit.indexing.lexical import fusion as fusion_module
 from embedkit.indexing.lexical.fusion import EQUAL, RRF_CONSTANT, WEIGHT, Fusion
+from embedkit.indexing.lexical.lexical_settings import LexicalSettings
 from embedkit.indexing.lexical.operators import literal_query, parse_query
-from embedkit.indexing.lexical.settings import LexicalSettings
 from embedkit.indexing.query import Query, hits
 from embedkit.indexing.store import Index
 from embedkit.indexing.where import rows_where

@@ -10,8 +10,8 @@ from embedkit.errors import UsageError
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, compact, delete
 from embedkit.indexing.lexical.fusion import Fusion
+from embedkit.indexing.lexical.lexical_settings import LexicalSettings
 from embedkit.indexing.lexical.operators import literal_query, parse_query
-from embedkit.indexing.lexical.settings import LexicalSettings
 from embedkit.indexing.query import Query, hits
 from embedkit.indexing.store import Index
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from embedkit.data.text.examples import Examples
-from embedkit.data.text.pairs import Pair
+from embedkit.data.text.scored_pairs import Pair
 from embedkit.training.amsoftmax import train_amsoftmax
 from embedkit.training.distributed import part
 from embedkit.training.gather import processes

@@ -13,14 +13,13 @@ from torch import nn
 from embedkit.errors import DataError
 from embedkit.losses.kinds.am_softmax import AMSoftmax
 from embedkit.training import chunking as memory
-from embedkit.training.advice import about_resumed
 from embedkit.training.checkpoints import processes_of
+from embedkit.training.chunking import ChunkPlan
 from embedkit.training.labels.objectives import Classified
-from embedkit.training.processes import agreement
-from embedkit.training.processes.agreement import agreed, digest_of, require_same_rows
-from embedkit.training.recipe import Made
+from embedkit.training.preflight import about_resumed
+from embedkit.training.processes import consensus
+from embedkit.training.processes.consensus import agreed, digest_of, require_same_rows
 from embedkit.training.run_folder import require_base
-from embedkit.training.settings import AMSoftmaxSettings
 from embedkit.training.trainer import OBJECTIVE, Trainer, own_state
 
 
@@ -60,13 +59,9 @@ def test_what_is_learnt_has_the_same_names_whatever_is_around_the_model(tmp_path
 
 
 def test_all_processes_train_as_the_least_of_them_can(monkeypatch):
-    others = [(100, 1, True), (2048, 1, True), (500, 2, False)]
-    monkeypatch.setattr(agreement, "of_all", lambda own: [own, *others])
-    objective = objective_of(Adapted())
-    objective.chunk_tokens, objective.passes = 2048, 1
-    made = agreed(Made(objective, True, AMSoftmaxSettings()))
-    assert (objective.chunk_tokens, objective.passes, made.bf16) == (100, 2, False)
-    assert (made.settings.chunk_tokens, made.settings.passes) == (100, 2)
+    others = [(ChunkPlan(100, 1), True), (ChunkPlan(2048, 1), True), (ChunkPlan(500, 2), False)]
+    monkeypatch.setattr(consensus, "of_all", lambda own: [own, *others])
+    assert agreed(ChunkPlan(2048, 1), bf16=True) == (ChunkPlan(100, 2), False)
 
 
 def test_processes_that_have_read_other_rows_are_told_apart(monkeypatch):
@@ -75,8 +70,8 @@ def test_processes_that_have_read_other_rows_are_told_apart(monkeypatch):
     assert len(set(digests)) == 3
     assert digest_of(Dataset.from_dict({"text": ["a", "bc"]})) == digests[0]
     require_same_rows(rows[0])
-    monkeypatch.setattr(agreement, "processes", lambda: 3)
-    monkeypatch.setattr(agreement, "of_all", lambda own: [own, own, digests[1]])
+    monkeypatch.setattr(consensus, "processes", lambda: 3)
+    monkeypatch.setattr(consensus, "of_all", lambda own: [own, own, digests[1]])
     with pytest.raises(DataError, match=r"^process 2 read other examples than the first process; give every"):
         require_same_rows(rows[0])
 

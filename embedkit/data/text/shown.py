@@ -1,0 +1,24 @@
+"""Texts and values as messages, tables and plots show them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def printable(text: str) -> str:
+    """Return text with a space in place of each character that is not printable and could control a
+    terminal.
+    """
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def shown(value: Any) -> str:
+    """Return a value as an error shows it, shortened."""
+    return "null" if value is None else repr(value) if len(repr(value)) < 40 else f"{value!r:.36}..."
+
+
+def it_has(names: Sequence[str]) -> str:
+    """Return a hint that lists a row's fields."""
+    some = ", ".join(name if len(name) < 24 else f"{name:.20}..." for name in names[:12])
+    return f"it has {some or 'nothing'}{', ...' if len(names) > 12 else ''}"

@@ -1,0 +1,43 @@
+"""Hits: rows with their scores, joined with their documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import Any, NamedTuple
+
+from embedkit.indexing.kind import Floats
+from embedkit.indexing.lexical.fusion import Ranking
+
+
+class Hit(NamedTuple):
+    """One hit: its rank (1 is best), its score (larger is better), and its document, which is a dict
+    `{"id": ..., "text": ...}`. The score is the similarity, or for a search by words the BM25 score; a fused
+    search also gives both.
+    """
+
+    rank: int
+    score: float
+    document: dict[str, Any]
+    dense: float | None = None  # similarity, in a fused search
+    lexical: float | None = None  # BM25 score, in a fused search
+    terms: Mapping[str, float] | None = None  # the matched terms, with their parts of `lexical`, if explained
+
+
+def ranked_hits(rankings: Sequence[Ranking], documents: Iterable[dict[str, Any]]) -> list[list[Hit]]:
+    """Return hits with ranks, one list per ranking; `documents` belong to the rows of all, in order."""
+    left = iter(documents)
+    found = []
+    for each in rankings:
+        parts = zip(each.scores.tolist(), _listed(each.dense), _listed(each.lexical), strict=False)
+        found.append(
+            [
+                Hit(rank, score, next(left), dense, lexical)
+                for rank, (score, dense, lexical) in enumerate(parts, 1)
+            ]
+        )
+    return found
+
+
+def _listed(values: Floats | None) -> Iterable[float | None]:
+    return repeat(None) if values is None else values.tolist()

@@ -1,0 +1,41 @@
+"""The nearest rows of several parts, merged; and by comparison with every row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedkit.indexing.kind import Floats, Rows
+
+
+def merged(
+    found: list[tuple[Floats, Rows]], starts: NDArray[np.int64], k: int, queries: int
+) -> tuple[Floats, Rows]:
+    """Return the best `k` of the hits of several parts, whose rows begin at `starts`; rows with equal scores
+    are in row order.
+    """
+    none = (np.empty((queries, 0), np.float32), np.empty((queries, 0), np.int64))
+    scores = np.concatenate([none[0], *(part for part, _ in found)], axis=1)
+    parts = (part + start for (_, part), start in zip(found, starts, strict=True))
+    rows = np.concatenate([none[1], *parts], axis=1)
+    order = np.lexsort((rows, -scores), axis=1)[:, :k]
+    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
+
+
+def nearest(queries: Floats, blocks: Iterable[tuple[Rows, Floats]], k: int) -> tuple[Floats, Rows]:
+    """Return the `k` best inner products `(queries, k)`, or fewer if there are fewer rows, and their rows,
+    best first.
+
+    `blocks` are row numbers with their vectors `(rows, dimension)`, and are read once.
+    """
+    import faiss
+
+    queries = np.ascontiguousarray(queries)
+    best = (np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))
+    for rows, block in blocks:
+        least, block = min(k, len(rows)), np.ascontiguousarray(block)
+        scores, places = faiss.knn(queries, block, least, metric=faiss.METRIC_INNER_PRODUCT)
+        best = merged([best, (scores, rows[places])], np.zeros(2, np.int64), k, len(queries))
+    return best
