@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.embedding.static.chunks import chunker
+from embedkit.embedding.static.chunks import Chunker, chunker
 from embedkit.embedding.static.word_pieces import WordPieces
 
 if TYPE_CHECKING:
@@ -62,18 +63,25 @@ class BagReader:
     def __init__(self, tokenizer: Tokenizer) -> None:
         tokenizer.no_padding()
         tokenizer.no_truncation()
-        self.tokenizer, self._split = tokenizer, chunker(tokenizer)
-        self._pieces = None if self._split is None else WordPieces.of(tokenizer)
+        self.tokenizer = tokenizer
         self._turn = threading.Lock()
         self._slots: dict[str, int] = {}  # place of each known chunk in the arrays
         self._starts, self._lengths = _NONE, _NONE
         self._ids: Ids = _NONE.astype(np.int32)
         self._characters = 0
 
+    @cached_property
+    def _split(self) -> Chunker | None:
+        return chunker(self.tokenizer)
+
+    @cached_property
+    def _pieces(self) -> WordPieces | None:
+        return WordPieces.of(self.tokenizer)
+
     def read(self, texts: Sequence[str]) -> Bags:
         """Return the bags of texts."""
         if self._split is None:
-            return self._tokenize(texts)
+            return self.read_whole(texts)
         chunks = list(map(self._split, texts))
         every = list(chain.from_iterable(chunks))
         with self._turn:
@@ -110,13 +118,14 @@ class BagReader:
     def _cut(self, chunks: list[str]) -> Bags:
         """Return the bags of chunks; the tokenizer reads those that are not plain."""
         if self._pieces is None:
-            return self._tokenize(chunks)
+            return self.read_whole(chunks)
         found = list(map(self._pieces.cut, chunks))
         rest = [chunk for chunk, ids in zip(chunks, found, strict=True) if ids is None]
         others = iter(self._ids_of(rest))
         return _bags([next(others) if ids is None else ids for ids in found])
 
-    def _tokenize(self, texts: Sequence[str]) -> Bags:
+    def read_whole(self, texts: Sequence[str]) -> Bags:
+        """Return the bags of texts as the tokenizer reads them, which is quickest for a few."""
         return _bags(self._ids_of(list(texts)))
 
     def _ids_of(self, texts: list[str]) -> list[list[int]]:

@@ -17,6 +17,7 @@ from embedkit.embedding.static.bags import BagReader, Bags
 from embedkit.embedding.static.folder import StaticTable, dimension, read_table
 from embedkit.errors import ModelError, UsageError
 
+_FEW_TEXTS = 8  # for fewer, finding out how the tokenizer reads takes longer than reading
 _FEW = 2048  # tokens; for fewer, importing scipy takes longer than the sum
 _BLOCK = 1024  # texts per task of a thread
 _STEPS = ("StaticEmbedding", "Normalize")
@@ -46,7 +47,8 @@ class StaticEncoder:
         reader, table = self._load()
         identity = self._identity
         prompt = identity.query_prompt if role == "query" else identity.document_prompt
-        bags = reader.read([prompt + text for text in texts] if prompt else texts)
+        read = reader.read_whole if len(texts) < _FEW_TEXTS else reader.read
+        bags = read([prompt + text for text in texts] if prompt else texts)
         if identity.max_length is not None and bags.lengths.max(initial=0) > identity.max_length:
             bags = bags.first(identity.max_length)
         if table.skipped is not None:

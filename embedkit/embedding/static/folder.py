@@ -56,10 +56,10 @@ def read_table(folder: ModelFolder) -> StaticTable:
         raise ModelError(f"{_TOKENIZER} cannot be read: {error}", where=folder.name) from None
     tensors = _tensors(_weights(folder))
     vectors = _fold(tensors, _table_name(tensors, folder.name), folder.name)
-    last = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
-    if last >= len(vectors):
+    if tokenizer.get_vocab_size() > len(vectors):
         raise ModelError(
-            f"its tokenizer has tokens up to {last}, its table has {len(vectors)} vectors", where=folder.name
+            f"its tokenizer has {tokenizer.get_vocab_size()} tokens, its table has {len(vectors)} vectors",
+            where=folder.name,
         )
     unknown = None if folder.steps is not None else _unknown(tokenizer)
     return StaticTable(tokenizer, vectors, unknown)
