@@ -51,6 +51,8 @@ class TorchRuntime:
         self.pad_id, self.known_ids = int(model.tokenizer.pad_token_id or 0), known_ids(model)
         if self.known_ids is not None and self.pad_id >= self.known_ids:
             self.pad_id = 0  # padding is masked, so any id serves
+        if settings.max_length is not None:
+            require_room(model, settings.max_length, where=folder.name)
         self.tokenize = tokenizer_of(model, reading.max_length, typed=_gives_types(model))
         with as_model_error("cannot be run", where=folder.name):
             self.shortest, self.dimension = self._start()
@@ -190,6 +192,18 @@ def tokenizer_of(model: Any, max_length: int | None, *, typed: bool = False) -> 
 def _gives_types(model: Any) -> bool:
     """Return whether the tokenizer of a loaded model passes types of tokens to the model."""
     return "token_type_ids" in model.tokenizer.model_input_names
+
+
+def require_room(model: Any, max_length: int, *, where: str) -> None:
+    """Raise ModelError when the special tokens of a text leave no room for the text itself.
+
+    Tokenizers do not truncate to fewer tokens than the special ones, but read everything.
+    """
+    count: Any = getattr(model.tokenizer, "num_special_tokens_to_add", None)
+    special = count() if count is not None else 0
+    if max_length <= special:
+        what = f"adds {special} special tokens per text, and `max_length={max_length}` leaves no room"
+        raise ModelError(f"{what} for the text", where=where, hint=f"allow at least {special + 1}")
 
 
 def known_ids(model: Any) -> int | None:

@@ -15,7 +15,7 @@ from embedkit.embedding.faults import as_model_error
 from embedkit.embedding.model_folder import ModelFolder, find_model
 from embedkit.embedding.model_reading import read
 from embedkit.embedding.runtime import require_known
-from embedkit.embedding.torch_runtime import known_ids, load_sentence_transformer
+from embedkit.embedding.torch_runtime import known_ids, load_sentence_transformer, require_room
 from embedkit.errors import MismatchError, ModelError
 from embedkit.training.divergence import require_finite
 from embedkit.training.dropout import quicken_dropout
@@ -107,14 +107,7 @@ def _require_length(model: Any, folder: ModelFolder, settings: RunSettings) -> N
         raise ModelError(
             f"has positions for {limit} tokens, fewer than `max_length={length}`", where=settings.model
         )
-    count: Any = getattr(model.tokenizer, "num_special_tokens_to_add", None)
-    special = count() if count is not None else 0
-    if length <= special:
-        raise ModelError(
-            f"adds {special} special tokens per text, and `max_length={length}` leaves no room for the text",
-            where=settings.model,
-            hint=f"allow at least {special + 1}",
-        )
+    require_room(model, length, where=settings.model)
 
 
 def _refuse_unknown_tokens(model: Any, *, where: str) -> None:

@@ -222,6 +222,21 @@ def test_a_token_without_an_embedding_is_one_line(tiny: ModelMaker, tmp_path: An
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("runtime", ["torch", "auto", "openvino"])
+@pytest.mark.parametrize("length", [1, 2])
+def test_a_length_without_room_for_text_is_refused(
+    tiny: ModelMaker, caplog: pytest.LogCaptureFixture, runtime: str, length: int
+) -> None:
+    """Tokenizers read all of a text when told to read one token."""
+    folder = str(tiny("plain-bert"))
+    with pytest.raises(ModelError) as raised:
+        load(folder, runtime=runtime, device="cpu", max_length=length).encode(TEXTS)
+    said = f"adds 2 special tokens per text, and `max_length={length}` leaves no room for the text"
+    assert str(raised.value) == f"{folder}: {said}; allow at least 3"
+    assert not caplog.records
+    assert load(folder, runtime="torch", device="cpu", max_length=3).encode(["fox"]).shape == (1, 32)
+
+
 @pytest.mark.parametrize("family", ["roberta", "mpnet", "bert"])
 def test_a_length_beyond_the_positions_is_cut_to_them_and_said_once(
     tiny: ModelMaker, tmp_path: Any, caplog: pytest.LogCaptureFixture, family: str
