@@ -59,13 +59,13 @@ def export_model(
             where=settings.model,
             hint="export the map alone, as map.faiss or map.safetensors",
         )
+    refuse_existing(path, force=force, marker=MARKER)
     if not has_network(settings):
         raise ModelError(
             "is a static encoder, which sentence-transformers loads as it is",
             where=settings.model,
             hint="copy its folder, and give maps to embedkit distill",
         )
-    refuse_existing(path, force=force, marker=MARKER)
     settings = replace(settings, runtime="torch", precision="fp32", device="cpu")
     base: Any = load(settings)
     encoder = with_maps(base, transforms)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from embedkit.embedding.static.chunks import Chunker, chunker
 from embedkit.embedding.static.word_pieces import WordPieces
+from embedkit.errors import DataError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -50,6 +51,18 @@ class Bags(NamedTuple):
         """Return the bags with at most the first `most` tokens of each text."""
         lengths = np.minimum(self.lengths, most)
         return Bags(_offsets(lengths), self.ids[_ranges(self.offsets[:-1], lengths)])
+
+    def runs(self, most: int) -> tuple[Bags, Offsets]:
+        """Return the bags divided into runs of at most `most` tokens, and the first run of each text.
+
+        A text without tokens has one empty run.
+        """
+        if self.lengths.max(initial=0) <= most:
+            return self, np.arange(len(self.lengths))
+        counts = np.maximum(-(-self.lengths // most), 1)
+        firsts = _offsets(counts)[:-1]
+        starts = _ranges(np.zeros_like(counts), counts) * most + np.repeat(self.offsets[:-1], counts)
+        return Bags(np.append(starts, self.offsets[-1]), self.ids), firsts
 
     def without(self, token: int) -> Bags:
         """Return the bags without one token."""
@@ -129,7 +142,10 @@ class BagReader:
         return _bags(self._ids_of(list(texts)))
 
     def _ids_of(self, texts: list[str]) -> list[list[int]]:
-        return [text.ids for text in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+        try:
+            return [text.ids for text in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+        except TypeError:  # its only reason here
+            raise DataError("a text holds half of a surrogate pair, expected Unicode") from None
 
 
 def _bags(found: Sequence[list[int]]) -> Bags:

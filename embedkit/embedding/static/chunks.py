@@ -6,7 +6,8 @@ returns a division only for tokenizers whose parts are all known to allow it:
 
     normalizer       none, BertNormalizer, Lowercase, StripAccents, NFC, NFD, NFKC, NFKD, or several of them
     pre-tokenizer    BertPreTokenizer, Whitespace, WhitespaceSplit, or a sequence that begins with one of them
-    added tokens     none whose text contains whitespace
+    added tokens     only those that are looked for as they are written, in ASCII without whitespace, and
+                     also within words
 
 Chunks end only at the four characters that all of these treat as a border: space, tab, line feed and carriage
 return. BertNormalizer also puts spaces around every Chinese character, so each is a chunk of its own.
@@ -46,7 +47,7 @@ def chunker(tokenizer: Tokenizer) -> Chunker | None:
         or not kinds
         or kinds[0] not in _FIRST_SPLITTERS
         or any(kind not in _OTHER_SPLITTERS for kind in kinds)
-        or any(re.search(r"\s", token["content"]) for token in parts["added_tokens"])
+        or not all(map(_is_plain, parts["added_tokens"]))
     ):
         return None
     first = normalizers[0] if normalizers else {}
@@ -62,6 +63,16 @@ def split(text: str) -> list[str]:
 
 def _split_han(text: str) -> list[str]:
     return split(text if text.isascii() else _HAN.sub(r" \g<0> ", text))
+
+
+def _is_plain(token: dict[str, Any]) -> bool:
+    """Return whether an added token is found in a chunk exactly where it is found in the whole text."""
+    content = token["content"]
+    return (
+        content.isascii()
+        and not re.search(r"\s", content)
+        and not (token["normalized"] or token["single_word"])
+    )
 
 
 def _parts(component: dict[str, Any] | None) -> list[dict[str, Any]]:

@@ -19,7 +19,8 @@ from embedkit.errors import ModelError, UsageError
 
 _FEW_TEXTS = 8  # for fewer, finding out how the tokenizer reads takes longer than reading
 _FEW = 2048  # tokens; for fewer, importing scipy takes longer than the sum
-_BLOCK = 1024  # texts per task of a thread
+_BLOCK = 1024  # rows per task of a thread
+_RUN = 256  # tokens that are summed in float32
 _STEPS = ("StaticEmbedding", "Normalize")
 
 
@@ -47,8 +48,16 @@ class StaticEncoder:
         reader, table = self._load()
         identity = self._identity
         prompt = identity.query_prompt if role == "query" else identity.document_prompt
-        read = reader.read_whole if len(texts) < _FEW_TEXTS else reader.read
-        bags = read([prompt + text for text in texts] if prompt else texts)
+        if prompt:
+            texts = [prompt + text for text in texts]
+        if table.characters is not None:
+            texts = [text[: table.characters] for text in texts]
+        bags = reader.read_whole(texts) if len(texts) < _FEW_TEXTS else reader.read(texts)
+        if bags.ids.max(initial=-1) >= len(table.vectors):
+            raise ModelError(
+                f"its tokenizer gives the token {bags.ids.max()}, its table has {len(table.vectors)} vectors",
+                where=self.folder.name,
+            )
         if identity.max_length is not None and bags.lengths.max(initial=0) > identity.max_length:
             bags = bags.first(identity.max_length)
         if table.skipped is not None:
@@ -66,11 +75,16 @@ class StaticEncoder:
 
 
 def means(bags: Bags, table: Vectors) -> Vectors:
-    """Return the mean of the rows of `table` (tokens, dim) per bag, `(texts, dim)`; zeros without tokens."""
-    lengths = np.maximum(bags.lengths, 1).astype(np.float32)
-    sums = _sum_few(bags, table) if len(bags.ids) <= _FEW else _sum_many(bags, table)
-    sums /= lengths[:, None]
-    return sums
+    """Return the mean of the rows of `table` (tokens, dim) per bag, `(texts, dim)`; zeros without tokens.
+
+    Float32 sums of 256 tokens are added in float64, so that the mean of a long text is as exact as that of a
+    short one.
+    """
+    runs, firsts = bags.runs(_RUN)
+    sums = _sum_few(runs, table) if len(runs.ids) <= _FEW else _sum_many(runs, table)
+    if len(sums) > len(bags.lengths):
+        sums = np.add.reduceat(sums, firsts, axis=0, dtype=np.float64)
+    return np.asarray(sums / np.maximum(bags.lengths, 1)[:, None], dtype=np.float32)
 
 
 def _sum_few(bags: Bags, table: Vectors) -> Vectors:

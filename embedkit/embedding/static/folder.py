@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import orjson
 
 from embedkit.data.arrays import Float32
 from embedkit.data.tensors import read_header
@@ -33,6 +34,7 @@ class StaticTable(NamedTuple):
     tokenizer: Tokenizer
     vectors: Float32  # (tokens, dim): one vector per token id
     skipped: int | None  # the id of the token that is left out of the mean; None where all count
+    characters: int | None  # characters of a text that are read at most; None where all are
 
 
 def dimension(folder: ModelFolder) -> int:
@@ -61,8 +63,10 @@ def read_table(folder: ModelFolder) -> StaticTable:
             f"its tokenizer has {tokenizer.get_vocab_size()} tokens, its table has {len(vectors)} vectors",
             where=folder.name,
         )
-    unknown = None if folder.steps is not None else _unknown(tokenizer)
-    return StaticTable(tokenizer, vectors, unknown)
+    if folder.steps is not None:
+        return StaticTable(tokenizer, vectors, None, None)
+    most = folder.max_length and folder.max_length * _median_length(tokenizer)
+    return StaticTable(tokenizer, vectors, _unknown(tokenizer), most)
 
 
 def _weights(folder: ModelFolder) -> Path:
@@ -114,5 +118,13 @@ def _fold(tensors: Mapping[str, Any], name: str, where: str) -> Float32:
 
 def _unknown(tokenizer: Tokenizer) -> int | None:
     """Return the id of a tokenizer's unknown token; None where it has none."""
-    token = getattr(tokenizer.model, "unk_token", None)
-    return tokenizer.token_to_id(token) if token else None
+    model = orjson.loads(tokenizer.to_str())["model"]
+    if model.get("unk_token") is not None:
+        return tokenizer.token_to_id(model["unk_token"])
+    unknown: int | None = model.get("unk_id")  # of Unigram
+    return unknown
+
+
+def _median_length(tokenizer: Tokenizer) -> int:
+    """Return the median length of the tokens in characters, by which model2vec cuts texts beforehand."""
+    return int(np.median([len(token) for token in tokenizer.get_vocab()]))

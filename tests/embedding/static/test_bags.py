@@ -13,6 +13,7 @@ from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizer
 from embedkit.embedding.static import bags as bags_module
 from embedkit.embedding.static.bags import BagReader
 from embedkit.embedding.static.chunks import chunker
+from embedkit.errors import DataError
 from tests.embedding.static.conftest import LINES, make_tokenizer
 
 ODD = (
@@ -119,6 +120,38 @@ def test_a_token_of_several_words_reads_whole_texts():
     lines = ["The heart of the heart", "the  heart"]
     assert found(BagReader(tokenizer), lines) == expected(tokenizer, lines)
     assert tokenizer.token_to_id("the heart") in found(BagReader(tokenizer), lines)[0]
+
+
+@pytest.mark.parametrize(
+    ("token", "lines"),
+    [
+        (AddedToken("river", single_word=True, normalized=False), ["river中 river2飷 river", "a river"]),
+        (AddedToken("中文", normalized=False), ["中文句子", "中 文"]),
+        (AddedToken("Café", normalized=True), ["cafe Café CAFÉ", "cafés"]),
+    ],
+)
+def test_added_tokens_that_depend_on_what_is_around_them(token, lines):
+    tokenizer = make_tokenizer()
+    tokenizer.add_tokens([token])
+    assert found(BagReader(tokenizer), lines) == expected(tokenizer, lines)
+
+
+def test_half_of_a_surrogate_pair_is_one_error():
+    for lines in (["a \ud800 b"], ["a", "\udc00"]):
+        with pytest.raises(DataError, match="half of a surrogate pair"):
+            BagReader(make_tokenizer()).read(lines)
+
+
+def test_runs_divide_long_texts_only():
+    bags = BagReader(make_tokenizer()).read(["a", "", "the heart of the matter", "one two"])
+    runs, firsts = bags.runs(2)
+    assert runs.lengths.max() <= 2
+    assert runs.ids is bags.ids
+    np.testing.assert_array_equal(np.add.reduceat(runs.lengths, firsts), bags.lengths)
+    np.testing.assert_array_equal(runs.offsets[firsts], bags.offsets[:-1])
+    whole, each = bags.runs(100)
+    assert whole is bags
+    assert each.tolist() == [0, 1, 2, 3]
 
 
 def test_a_tokenizer_of_characters_without_splitting_reads_whole_texts():

@@ -20,7 +20,7 @@ TEXTS = [
     "",
     "   ",
     "unknown ☃ words 🫀 zzz",
-    "a " * 3000,
+    "a " * 300,
     "\x0bodd\x0c\u00a0 spaces\u3000here\tand\nthere",
 ]
 
@@ -79,28 +79,64 @@ def test_model2vecs_own_layout_gives_its_vectors(tmp_path, quantised, normalize)
     }
     theirs = model2vec.StaticModel(table, tokenizer, normalize=normalize, **more)
     theirs.save_pretrained(tmp_path / "out")
-    texts = [
-        text for text in TEXTS if not text.startswith("a a")
-    ]  # model2vec also cuts long texts by letters
     from sentence_transformers import SentenceTransformer
 
-    listed = SentenceTransformer(str(tmp_path / "out"), device="cpu").encode(texts, show_progress_bar=False)
-    assert largest_difference(load(str(tmp_path / "out")).encode(texts), listed) < 1e-5
+    listed = SentenceTransformer(str(tmp_path / "out"), device="cpu").encode(TEXTS, show_progress_bar=False)
+    assert largest_difference(load(str(tmp_path / "out")).encode(TEXTS), listed) < 1e-5
     (tmp_path / "out" / "modules.json").unlink()
-    expected = theirs.encode(texts)
-    assert largest_difference(load(str(tmp_path / "out")).encode(texts), expected) < 1e-5
+    expected = theirs.encode(TEXTS)
+    assert largest_difference(load(str(tmp_path / "out")).encode(TEXTS), expected) < 1e-5
+
+
+def test_model2vecs_unigram_leaves_out_its_unknown_token(tmp_path):
+    model2vec = pytest.importorskip("model2vec")
+    tokenizer = make_tokenizer("unigram")
+    table = np.random.default_rng(3).standard_normal((tokenizer.get_vocab_size(), 8)).astype(np.float32)
+    theirs = model2vec.StaticModel(table, tokenizer)
+    theirs.save_pretrained(tmp_path / "out")
+    (tmp_path / "out" / "modules.json").unlink()
+    texts = ["the heart ☃ of 🫀 the matter", "the air " * 900]
+    assert largest_difference(load(str(tmp_path / "out")).encode(texts), theirs.encode(texts)) < 1e-5
+
+
+def test_a_token_beyond_the_table_is_an_error(static_folder):
+    folder = static_folder()
+    parts = json.loads((folder / "tokenizer.json").read_text())
+    vocabulary = parts["model"]["vocab"]
+    vocabulary["gap"] = len(vocabulary) + 7
+    del vocabulary[
+        "##s" if "##s" in vocabulary else next(word for word in vocabulary if word.startswith("##"))
+    ]
+    (folder / "tokenizer.json").write_text(json.dumps(parts))
+    for texts in (["gap"], ["gap"] * 3000):
+        with pytest.raises(ModelError, match="gives the token"):
+            load(str(folder)).encode(texts)
+
+
+def test_a_long_text_has_an_exact_mean(static_folder):
+    folder = static_folder(normalize=False)
+    table = load_file(folder / "model.safetensors")["embedding.weight"].astype(np.float64)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    text = " ".join(LINES * 3000)
+    expected = table[tokenizer.encode(text, add_special_tokens=False).ids].mean(axis=0)
+    for texts in ([text], [text, "", *LINES * 20, text]):
+        found = load(str(folder)).encode(texts)
+        np.testing.assert_allclose(found[0], expected, rtol=0, atol=3e-7)
+        np.testing.assert_allclose(found[-1], expected, rtol=0, atol=3e-7)
 
 
 def test_model2vecs_own_layout_is_cut_at_its_length(tmp_path):
     model2vec = pytest.importorskip("model2vec")
     tokenizer = make_tokenizer()
     table = np.random.default_rng(3).standard_normal((tokenizer.get_vocab_size(), 8)).astype(np.float32)
-    model2vec.StaticModel(table, tokenizer, max_length=5).save_pretrained(tmp_path / "out")
+    theirs = model2vec.StaticModel(table, tokenizer, max_length=5)
+    theirs.save_pretrained(tmp_path / "out")
     (tmp_path / "out" / "modules.json").unlink()
     encoder = load(str(tmp_path / "out"))
-    ids = tokenizer.encode(LINES[0], add_special_tokens=False).ids[:5]
     assert encoder.identity.max_length == 5
-    np.testing.assert_allclose(encoder.encode(LINES[:1])[0], table[ids].mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(encoder.encode(LINES), theirs.encode(LINES), atol=1e-6)
+    whole = model2vec.StaticModel(table, tokenizer, max_length=None).encode(LINES)
+    assert largest_difference(encoder.encode(LINES), whole) > 0.1
 
 
 def test_half_precision_tables_are_summed_in_full(static_folder):
