@@ -71,7 +71,7 @@ def load_sides(folder: Path) -> dict[str, Encode]:
     from tokenizers import Tokenizer
 
     from embedkit.embedding.loading import load
-    from embedkit.training.distillation.folder import write_encoder
+    from embedkit.training.distillation.output_folder import write_encoder
 
     model = Path(package).parent / "model"
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))

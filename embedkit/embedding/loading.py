@@ -28,7 +28,7 @@ def load(model: str | EncoderSettings = DEFAULT_MODEL, **settings: Any) -> Encod
 
     folder = find_model(wanted.model, allow_pickle=wanted.allow_pickle)
     if folder.is_static:
-        from embedkit.embedding.static.encoder import StaticEncoder
+        from embedkit.embedding.static.static_encoder import StaticEncoder
 
         return StaticEncoder(folder, wanted)
     from embedkit.embedding.transformer import Transformer

@@ -92,7 +92,7 @@ def test_a_failure_in_the_last_steps_is_resumed_to_the_same_bytes(folder, monkey
 
     finish("whole.vec")
     with monkeypatch.context() as patch:
-        patch.setattr(f"embedkit.data.vectors.vector_set.{step}", fail)
+        patch.setattr(f"embedkit.data.vectors.vector_set_writing.{step}", fail)
         with pytest.raises(StopError):
             finish()
     if not is_complete(Path("x.vec")):

@@ -17,8 +17,8 @@ from embedkit.cli.options import Common
 from embedkit.data.names import readable_name
 
 if TYPE_CHECKING:
-    from embedkit.training.distillation.distill import Distilled
-    from embedkit.training.distillation.settings import DistillSettings
+    from embedkit.training.distillation.distill_settings import DistillSettings
+    from embedkit.training.distillation.distillation import Distilled
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class DistillOptions:
 
     def settings(self, names: list[str], model: str, seed: int) -> DistillSettings:
         """Return the library's settings."""
-        from embedkit.training.distillation.settings import DistillSettings
+        from embedkit.training.distillation.distill_settings import DistillSettings
 
         inputs, dim = tuple(map(readable_name, names)), self.dim or None
         return DistillSettings(inputs, model, dim, self.vocabulary, self.whole, self.refine, self.eval, seed)
@@ -68,7 +68,7 @@ def distill(
     """Distil an encoder into a static one, which needs no network, on your own texts."""
     from embedkit.data.inputs import open_text
     from embedkit.data.vectors.vector_set import VectorSet
-    from embedkit.training.distillation.distill import Distillation
+    from embedkit.training.distillation.distillation import Distillation
 
     relay_warnings(common.quiet)
     names = inputs.names
@@ -88,7 +88,7 @@ def distill(
 
 
 def _close(common: Common, found: Distilled, output: Path, progress: Progress, reader: object) -> None:
-    from embedkit.training.distillation.distill import story_of
+    from embedkit.training.distillation.distillation import story_of
 
     facts = {"output": readable_name(output), "fingerprint": found.fingerprint, **story_of(found)}
     facts |= {"seconds": round(progress.seconds, 3), **skipped_counts(reader)}

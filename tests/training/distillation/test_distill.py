@@ -12,9 +12,9 @@ from embedkit.data.text.records import Record
 from embedkit.embedding.encoder import Mapped, unit_length
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError, ExistsError, FormatError, ModelError, UsageError
-from embedkit.training.distillation import corpus as corpus_module
-from embedkit.training.distillation.distill import Distillation
-from embedkit.training.distillation.settings import DistillSettings
+from embedkit.training.distillation import teacher_vectors as corpus_module
+from embedkit.training.distillation.distill_settings import DistillSettings
+from embedkit.training.distillation.distillation import Distillation
 from tests.training.distillation.conftest import DIM, Planted, random_texts
 
 SETTINGS = DistillSettings(model="planted", dim=None)
@@ -60,7 +60,7 @@ def test_both_libraries_give_the_same_vectors(tmp_path, planted):
 
     out = str(tmp_path / "out")
     distil(tmp_path / "out", planted, random_texts(500), DistillSettings(model="planted", dim=8))
-    texts = [*random_texts(50, seed=5), "w1 unknown words w2", "", "nothing known", "w3 " * 2000]
+    texts = [*random_texts(50, seed=5), "w1 unknown words w2", "", "nothing known", "w3 " * 200]
     vectors = load(out).encode(texts)
     plain = SentenceTransformer(out, device="cpu")
     np.testing.assert_allclose(plain.encode(texts, show_progress_bar=False), vectors, atol=1e-5)
@@ -99,7 +99,7 @@ def test_nothing_is_fitted_on_the_held_out_rows(tmp_path, planted, monkeypatch):
         return vectors
 
     monkeypatch.setattr(planted, "encode", other)
-    monkeypatch.setattr("embedkit.training.distillation.distill._PENALTIES", (0.3,))
+    monkeypatch.setattr("embedkit.training.distillation.fitting_tokens._PENALTIES", (0.3,))
     distil(tmp_path / "c", planted, texts, DistillSettings(model="planted", dim=None, refine=False))
     monkeypatch.setattr(planted, "encode", encode)
     distil(tmp_path / "b", planted, texts, DistillSettings(model="planted", dim=None, refine=False))
@@ -118,7 +118,7 @@ def test_refinement_is_kept_only_if_it_finds_more_neighbours(tmp_path, monkeypat
     assert tried.agreement.overlap >= plain.agreement.overlap
     assert tried.refined == (tried.agreement.overlap > plain.agreement.overlap)
     monkeypatch.setattr(
-        "embedkit.training.distillation.distill.refine", lambda table, *_, **__: -table[:, ::-1]
+        "embedkit.training.distillation.fitting_tokens.refine", lambda table, *_, **__: -table[:, ::-1]
     )
     worse = distil(tmp_path / "worse", teacher, texts, DistillSettings(model="p", dim=None))
     assert not worse.refined
@@ -163,7 +163,7 @@ def test_texts_are_divided_into_sentences(tmp_path, planted):
 
 
 def test_an_interrupted_run_resumes_to_the_same_bytes(tmp_path, planted, monkeypatch):
-    monkeypatch.setattr("embedkit.training.distillation.distill.SHARD_ROWS", 256)
+    monkeypatch.setattr("embedkit.training.distillation.distillation.SHARD_ROWS", 256)
     texts = random_texts(1000)
     distil(tmp_path / "whole", planted, texts)
     with Distillation(tmp_path / "cut", planted, SETTINGS) as run:
@@ -182,7 +182,7 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(tmp_path, planted, monkeyp
 def test_a_run_that_stopped_while_fitting_encodes_nothing_again(tmp_path, planted, monkeypatch):
     texts = random_texts(600)
     with monkeypatch.context() as patch:
-        patch.setattr("embedkit.training.distillation.distill._fit_ridge", lambda *_: 1 / 0)
+        patch.setattr("embedkit.training.distillation.fitting_tokens._fit_ridge", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             distil(tmp_path / "out", planted, texts)
     assert not (tmp_path / "out").exists()
@@ -244,7 +244,7 @@ def test_new_words_are_learnt(tmp_path, planted):
 
 
 def test_vectors_lie_at_their_rows_across_shards(tmp_path, planted, monkeypatch):
-    monkeypatch.setattr("embedkit.training.distillation.distill.SHARD_ROWS", 100)
+    monkeypatch.setattr("embedkit.training.distillation.distillation.SHARD_ROWS", 100)
     texts = random_texts(450)
     with Distillation(tmp_path / "out", planted, SETTINGS) as run:
         for _ in run.encode(records(texts)):

@@ -14,7 +14,7 @@ from embedkit.embedding.encoder import EncoderSettings, Role, Vectors, unit_leng
 from embedkit.embedding.model_folder import ModelFolder
 from embedkit.embedding.model_reading import identify
 from embedkit.embedding.static.bags import BagReader, Bags
-from embedkit.embedding.static.folder import StaticTable, dimension, read_table
+from embedkit.embedding.static.static_table import StaticTable, dimension, read_table
 from embedkit.errors import ModelError, UsageError
 
 _FEW_TEXTS = 8  # for fewer, finding out how the tokenizer reads takes longer than reading

@@ -14,7 +14,7 @@ from embedkit.data.atomic import write_whole
 from embedkit.data.identity import Identity
 from embedkit.embedding.export.model_card import model_card
 from embedkit.embedding.export.sentence_transformers import FORMAT, STORY, VERSION
-from embedkit.training.distillation.settings import DistillSettings
+from embedkit.training.distillation.distill_settings import DistillSettings
 from embedkit.version import __version__
 
 if TYPE_CHECKING:
