@@ -16,6 +16,7 @@ import orjson
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+_REMEMBERED = 1 << 18  # words, tokens included
 _PARTS = re.compile(r"[0-9A-Za-z]+|[^0-9A-Za-z]")
 
 
@@ -29,6 +30,9 @@ class WordPieces:
         self._vocabulary: dict[str, int] = model["vocab"]
         self._unknown = [self._vocabulary[model["unk_token"]]]
         self._longest = max(map(len, self._vocabulary))
+        self._whole = {word: [number] for word, number in self._vocabulary.items() if len(word) <= self._most}
+        self._known = dict(self._whole)
+        self._words_added = any(token["content"].isalnum() for token in parts["added_tokens"])
         added = [re.escape(token["content"].lower()) for token in parts["added_tokens"]]
         self._added = re.compile("|".join(added) or "(?!)")
 
@@ -44,19 +48,23 @@ class WordPieces:
 
     def cut(self, chunk: str) -> list[int] | None:
         """Return the ids of a chunk without spaces; None if it is not plain."""
-        if not (chunk.isascii() and chunk.isprintable()):
+        if not chunk.isascii():
             return None
         lower = chunk.lower()
-        if self._added.search(lower):
+        text = lower if self._lower else chunk
+        if chunk.isalnum() and not self._words_added:
+            return self._word(text)
+        if not chunk.isprintable() or self._added.search(lower):
             return None
-        text, ids = lower if self._lower else chunk, []
-        for word in _PARTS.findall(text):
-            whole = self._vocabulary.get(word)
-            if whole is None or len(word) > self._most:
-                ids += self._pieces(word)
-            else:
-                ids.append(whole)
-        return ids
+        return [number for word in _PARTS.findall(text) for number in self._word(word)]
+
+    def _word(self, word: str) -> list[int]:
+        """Return the ids of a word; those of words that are no tokens are remembered."""
+        if (found := self._known.get(word)) is None:
+            if len(self._known) > _REMEMBERED:
+                self._known = dict(self._whole)
+            found = self._known[word] = self._pieces(word)
+        return found
 
     def _pieces(self, word: str) -> list[int]:
         """Return the ids of the longest pieces from left to right, or of the unknown token."""
