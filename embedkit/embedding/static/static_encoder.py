@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from embedkit.errors import ModelError, UsageError
 
 _FEW_TEXTS = 8  # for fewer, finding out how the tokenizer reads takes longer than reading
 _FEW = 2048  # tokens; for fewer, importing scipy takes longer than the sum
-_BLOCK = 1024  # rows per task of a thread
+_BLOCK = 1024  # texts that a thread sums at a time
 _RUN = 256  # tokens that are summed in float32
 _STEPS = ("StaticEmbedding", "Normalize")
 
@@ -52,18 +53,29 @@ class StaticEncoder:
             texts = [prompt + text for text in texts]
         if table.characters is not None:
             texts = [text[: table.characters] for text in texts]
+        if len(texts) <= _BLOCK:
+            return self._means(self._bags(reader, texts, table), table)
+        blocks = (texts[start : start + _BLOCK] for start in range(0, len(texts), _BLOCK))
+        with ThreadPoolExecutor(int(os.environ.get("EMBEDKIT_THREADS", os.cpu_count() or 1))) as pool:
+            bags = (self._bags(reader, block, table) for block in blocks)  # read here, while threads add
+            return np.concatenate(list(pool.map(self._means, bags, repeat(table))))
+
+    def _bags(self, reader: BagReader, texts: Sequence[str], table: StaticTable) -> Bags:
+        """Return the bags of the tokens that count; raises ModelError for a token without a vector."""
         bags = reader.read_whole(texts) if len(texts) < _FEW_TEXTS else reader.read(texts)
         if bags.ids.max(initial=-1) >= len(table.vectors):
             raise ModelError(
                 f"its tokenizer gives the token {bags.ids.max()}, its table has {len(table.vectors)} vectors",
                 where=self.folder.name,
             )
-        if identity.max_length is not None and bags.lengths.max(initial=0) > identity.max_length:
-            bags = bags.first(identity.max_length)
-        if table.skipped is not None:
-            bags = bags.without(table.skipped)
+        most = self._identity.max_length
+        if most is not None and bags.lengths.max(initial=0) > most:
+            bags = bags.first(most)
+        return bags if table.skipped is None else bags.without(table.skipped)
+
+    def _means(self, bags: Bags, table: StaticTable) -> Vectors:
         vectors = means(bags, table.vectors)
-        return unit_length(vectors) if identity.normalized else vectors
+        return unit_length(vectors) if self._identity.normalized else vectors
 
     def _load(self) -> tuple[BagReader, StaticTable]:
         with self._loading:
@@ -82,9 +94,11 @@ def means(bags: Bags, table: Vectors) -> Vectors:
     """
     runs, firsts = bags.runs(_RUN)
     sums = _sum_few(runs, table) if len(runs.ids) <= _FEW else _sum_many(runs, table)
-    if len(sums) > len(bags.lengths):
-        sums = np.add.reduceat(sums, firsts, axis=0, dtype=np.float64)
-    return np.asarray(sums / np.maximum(bags.lengths, 1)[:, None], dtype=np.float32)
+    lengths = np.maximum(bags.lengths, 1)[:, None]
+    if len(sums) > len(lengths):
+        return (np.add.reduceat(sums, firsts, axis=0, dtype=np.float64) / lengths).astype(np.float32)
+    sums /= lengths.astype(np.float32)
+    return sums
 
 
 def _sum_few(bags: Bags, table: Vectors) -> Vectors:
@@ -95,19 +109,12 @@ def _sum_few(bags: Bags, table: Vectors) -> Vectors:
 
 
 def _sum_many(bags: Bags, table: Vectors) -> Vectors:
-    """Sum by blocks of rows, in threads: scipy's product releases the interpreter's lock."""
+    """Sum by a sparse product, which releases the interpreter's lock."""
     from scipy.sparse import csr_array
 
     ones = np.ones(len(bags.ids), dtype=np.float32)
     rows = csr_array((ones, bags.ids, bags.offsets), shape=(len(bags.lengths), len(table)))
-    sums = np.empty((rows.shape[0], table.shape[1]), dtype=np.float32)
-
-    def add(start: int) -> None:
-        sums[start : start + _BLOCK] = rows[start : start + _BLOCK] @ table
-
-    with ThreadPoolExecutor(int(os.environ.get("EMBEDKIT_THREADS", os.cpu_count() or 1))) as pool:
-        list(pool.map(add, range(0, len(sums), _BLOCK)))
-    return sums
+    return np.asarray(rows @ table)
 
 
 def _check(folder: ModelFolder, settings: EncoderSettings) -> None:
