@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -122,6 +123,16 @@ def unit_length(vectors: Vectors) -> Vectors:
         rows /= np.maximum(np.abs(rows).max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
         unit[extreme] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1)
     return unit
+
+
+def thread_count() -> int:
+    """Return the number of threads to add vectors with: EMBEDKIT_THREADS, or else one per processor."""
+    given = os.environ.get("EMBEDKIT_THREADS")
+    if given is None:
+        return os.cpu_count() or 1
+    if not given.isdecimal() or int(given) < 1:
+        raise UsageError(f"must be a number of threads, got {given!r}", where="EMBEDKIT_THREADS")
+    return int(given)
 
 
 def require_finite(vectors: Vectors, texts: Sequence[str]) -> None:

@@ -31,7 +31,7 @@ _REDUCE = ("pca", "gaussian", "truncate")
 
 @dataclass(frozen=True)
 class AdviceOptions:
-    """Options that set what is measured, and what the map must keep."""
+    """Options of the measurement, and the share that the map must keep."""
 
     pairs: Annotated[
         str | None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from embedkit.cli.closing import close, passed_over, skipped_counts
+from embedkit.cli.closing import after_semicolon, close, passed_over, skipped_counts
 from embedkit.cli.command import command_app
 from embedkit.cli.console import Progress, kept_when_interrupted, relay_warnings, say
 from embedkit.cli.figures import print_table
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DistillOptions:
-    """Options that set what is fitted."""
+    """Options of the fit: its size, its texts, and its steps."""
 
     panel: ClassVar = "Distillation"
 
@@ -104,7 +104,7 @@ def _close(common: Common, found: Distilled, output: Path, progress: Progress, r
         print_table([f"{found.held_out:,} held-out texts", "teacher", "static"], rows)
     size = f"{found.tokens:,} tokens x {found.dimension} dimensions"
     how = f"penalty {found.penalty:g}, {'refined' if found.refined else 'not refined'}"
-    over = f"; {line}" if (line := passed_over(reader)) else ""
+    over = after_semicolon(passed_over(reader))
     close(
         common,
         facts,

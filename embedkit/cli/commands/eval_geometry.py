@@ -30,7 +30,7 @@ from embedkit.errors import UsageError
 
 @dataclass(frozen=True)
 class GeometryOptions:
-    """Options that set what is measured of vectors."""
+    """Options of the measures of vectors."""
 
     compare: Annotated[
         str | None,

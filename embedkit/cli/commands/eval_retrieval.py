@@ -22,7 +22,7 @@ from embedkit.cli.options import Common
 
 @dataclass(frozen=True)
 class JudgingOptions:
-    """Options that set what is relevant, and what is measured."""
+    """Options of the judgements and of the measures."""
 
     qrels: Annotated[
         str,

@@ -26,7 +26,7 @@ TUNE_EPILOG = "Example: embedkit index tune docs.idx --queries questions.txt --r
 
 @dataclass(frozen=True)
 class TuneOptions:
-    """Options that set what is measured of an index, and the recall to search at."""
+    """Options of the measurement of an index, and the recall to reach."""
 
     queries: Queries = None
     qrels: Annotated[

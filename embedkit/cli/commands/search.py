@@ -76,25 +76,25 @@ def _answer_questions(
     words, cluster = settings.words, settings.clustering.cluster
     typed = questions.query is not None
     with spread_indexes(cluster, [index]) as (opened,), ThreadPoolExecutor(2) as pool:
-        beside = [pool.submit(opened.warm)] if cluster is None else []
-        encoder = None if words.lexical else _encoder(opened, texts.encoding, pool, beside)
+        background = [pool.submit(opened.warm)] if cluster is None else []
+        encoder = None if words.lexical else _encoder(opened, texts.encoding, pool, background)
         asked = settings.narrowing.query(opened, questions.k, fusion=fusion, explain=words.explain)
         windows = _windows(questions, texts.reading)
         answers = answer(opened, encoder, windows, asked, format, words.reader(opened, typed=typed))
         analysis = opened.lexical.settings if words.given else None
         write_hits(answers, format, named=not typed, analysis=analysis)
-        for work in beside:
+        for work in background:
             work.result()
 
 
 def _encoder(
-    index: Index, encoding: EncoderOptions, pool: ThreadPoolExecutor, beside: list[Future[None]]
+    index: Index, encoding: EncoderOptions, pool: ThreadPoolExecutor, background: list[Future[None]]
 ) -> Encoder:
     """Return the encoder of the queries; the files that it reads are opened in the pool."""
     from embedkit.embedding.loading import prepare
 
     if index.identity is not None:
-        beside.append(pool.submit(prepare, encoding.settings_like(index.identity)))
+        background.append(pool.submit(prepare, encoding.settings_like(index.identity)))
     encoder = encoding.load_for(index.identity, index.map, where=str(index.path))
     index.require_encoder(encoder)
     return encoder

@@ -61,11 +61,11 @@ def index_protocol(opened: Index, path: Path, asked: QuerySet, k: int, seed: int
 
     import faiss
 
-    told = (
+    description = (
         f"{path} ({opened.kind}, {opened.metric}, {opened.rows:,} documents, {opened.dimension} dimensions)"
     )
     threads = f"{faiss.omp_get_max_threads()} threads on {os.cpu_count()} processors"
-    facts = {"index": told, "queries": f"{len(asked.vectors):,} from {asked.source}"}
+    facts = {"index": description, "queries": f"{len(asked.vectors):,} from {asked.source}"}
     facts |= {"truth": f"the {k:,} nearest by exact search of the stored vectors; equal scores count as one"}
     if asked.copies is not None:
         facts |= {"recall@1": "for queries made from documents: of the source document"}

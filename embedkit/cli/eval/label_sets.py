@@ -56,12 +56,12 @@ def choose_labels(systems: Sequence[System], *, holdout: bool, seen: bool) -> tu
     if not holdout and not seen:
         return (lambda texts: texts), {}
     trained = _trained(systems)
-    told = " and ".join(f"{model} ({len(names):,} labels)" for model, names in trained.items())
+    named_models = " and ".join(f"{model} ({len(names):,} labels)" for model, names in trained.items())
     if holdout:
         names = frozenset[str]().union(*trained.values())
         words = (
-            f"not trained on by {told}"
-            if told
+            f"not trained on by {named_models}"
+            if named_models
             else "that no model was trained on; no model lists its labels, so these are all"
         )
         return (lambda texts: held_out(texts, names)), {"holdout": f"only texts of labels {words}"}
@@ -70,7 +70,9 @@ def choose_labels(systems: Sequence[System], *, holdout: bool, seen: bool) -> tu
         what = f"the training labels of {models} are unknown"
         raise UsageError(what, where="--seen", hint="name a folder with labels.safetensors")
     names = frozenset.intersection(*trained.values())
-    return (lambda texts: seen_only(texts, names)), {"seen": f"only texts of labels trained on by {told}"}
+    return (lambda texts: seen_only(texts, names)), {
+        "seen": f"only texts of labels trained on by {named_models}"
+    }
 
 
 def _trained(systems: Sequence[System]) -> dict[str, frozenset[str]]:

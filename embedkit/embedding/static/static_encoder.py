@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ from itertools import repeat
 import numpy as np
 
 from embedkit.data.identity import Identity
-from embedkit.embedding.encoder import EncoderSettings, Role, Vectors, unit_length
+from embedkit.embedding.encoder import EncoderSettings, Role, Vectors, thread_count, unit_length
 from embedkit.embedding.model_folder import ModelFolder
 from embedkit.embedding.model_reading import identify
 from embedkit.embedding.static.bags import BagReader, Bags
@@ -56,7 +55,7 @@ class StaticEncoder:
         if len(texts) <= _BLOCK:
             return self._means(self._bags(reader, texts, table), table)
         blocks = (texts[start : start + _BLOCK] for start in range(0, len(texts), _BLOCK))
-        with ThreadPoolExecutor(int(os.environ.get("EMBEDKIT_THREADS", os.cpu_count() or 1))) as pool:
+        with ThreadPoolExecutor(thread_count()) as pool:
             bags = (self._bags(reader, block, table) for block in blocks)  # read here, while threads add
             return np.concatenate(list(pool.map(self._means, bags, repeat(table))))
 

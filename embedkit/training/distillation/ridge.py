@@ -23,7 +23,6 @@ size of the corpus.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -31,6 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from embedkit.data.arrays import Float32
+from embedkit.embedding.encoder import thread_count
 from embedkit.embedding.static.bags import Bags
 
 _BLOCK = 16384  # rows of B that are built at a time
@@ -79,7 +79,7 @@ def ridge(rows: WeightedBags, cross: Float32, start: Float32, penalty: float, gu
     `cross` is B^T Y, `start` is E0, and `guess` is where the iterations begin, all `(tokens, dim)`.
     """
     diagonal = rows.diagonal()[:, None] + np.float32(penalty)
-    threads = int(os.environ.get("EMBEDKIT_THREADS", os.cpu_count() or 1))
+    threads = thread_count()
     parts = [part for part in np.array_split(np.arange(cross.shape[1]), threads) if len(part)]
 
     def solve(columns: Any) -> Float32:

@@ -99,6 +99,17 @@ def test_model2vecs_unigram_leaves_out_its_unknown_token(tmp_path):
     assert largest_difference(load(str(tmp_path / "out")).encode(texts), theirs.encode(texts)) < 1e-5
 
 
+def test_threads_are_a_number(static_folder, monkeypatch):
+    encoder = load(str(static_folder()))
+    expected = encoder.encode(LINES * 300)
+    monkeypatch.setenv("EMBEDKIT_THREADS", "1")
+    np.testing.assert_array_equal(encoder.encode(LINES * 300), expected)
+    for wrong in ("x", "0", "-1", ""):
+        monkeypatch.setenv("EMBEDKIT_THREADS", wrong)
+        with pytest.raises(UsageError, match="EMBEDKIT_THREADS: must be a number of threads"):
+            encoder.encode(LINES * 300)
+
+
 def test_a_token_beyond_the_table_is_an_error(static_folder):
     folder = static_folder()
     parts = json.loads((folder / "tokenizer.json").read_text())
