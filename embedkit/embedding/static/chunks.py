@@ -11,6 +11,9 @@ returns a division only for tokenizers whose parts are all known to allow it:
 
 Chunks end only at the four characters that all of these treat as a border: space, tab, line feed and carriage
 return. BertNormalizer also puts spaces around every Chinese character, so each is a chunk of its own.
+
+BertPreTokenizer also divides at every punctuation mark. After it, the words and the marks of plain text
+(printable ASCII without added tokens) are chunks of their own: there are fewer distinct ones, and they are short.
 """
 
 from __future__ import annotations
@@ -30,11 +33,12 @@ _NORMALIZERS = ("BertNormalizer", "Lowercase", "StripAccents", "NFC", "NFD", "NF
 _FIRST_SPLITTERS = ("BertPreTokenizer", "Whitespace", "WhitespaceSplit")
 _OTHER_SPLITTERS = (*_FIRST_SPLITTERS, "Punctuation", "Digits")
 
-_BORDER = re.compile(r"[ \t\n\r]+")
-_HAN = re.compile(  # the characters that BERT puts spaces around
-    "[\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f"
-    "\U0002b920-\U0002ceaf\uf900-\ufaff\U0002f800-\U0002fa1f]"
+_BORDER = " \t\n\r"
+_HAN = (  # the characters that BERT puts spaces around
+    "\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f"
+    "\U0002b920-\U0002ceaf\uf900-\ufaff\U0002f800-\U0002fa1f"
 )
+_WORDS_AND_MARKS = re.compile("[0-9A-Za-z]+|[^0-9A-Za-z ]")
 
 
 def chunker(tokenizer: Tokenizer) -> Chunker | None:
@@ -47,25 +51,35 @@ def chunker(tokenizer: Tokenizer) -> Chunker | None:
         or not kinds
         or kinds[0] not in _FIRST_SPLITTERS
         or any(kind not in _OTHER_SPLITTERS for kind in kinds)
-        or not all(map(_is_plain, parts["added_tokens"]))
+        or not all(map(_is_independent, parts["added_tokens"]))
     ):
         return None
-    first = normalizers[0] if normalizers else {}
-    return _split_han if first.get("handle_chinese_chars") else split
+    han = any(part.get("handle_chinese_chars") for part in normalizers)
+    coarse = re.compile(f"[{_HAN}]|[^{_BORDER}{_HAN}]+" if han else f"[^{_BORDER}]+").findall
+    if kinds[0] != "BertPreTokenizer":
+        return coarse
+    return _finer(coarse, [token["content"] for token in parts["added_tokens"]])
 
 
-def split(text: str) -> list[str]:
-    """Return the chunks between spaces, tabs and line ends."""
-    if text.isprintable():  # it then has no whitespace but spaces
-        return text.split()
-    return [chunk for chunk in _BORDER.split(text) if chunk]
+def _finer(coarse: Chunker, added: list[str]) -> Chunker:
+    """Return the chunker that also divides plain text at marks."""
+    has_added = re.compile("|".join(map(re.escape, added)) or "(?!)").search
+
+    def is_plain(text: str) -> bool:
+        return text.isascii() and text.isprintable() and not has_added(text)
+
+    def divide(text: str) -> list[str]:
+        if is_plain(text):
+            return _WORDS_AND_MARKS.findall(text)
+        chunks = []
+        for chunk in coarse(text):
+            chunks += _WORDS_AND_MARKS.findall(chunk) if is_plain(chunk) else [chunk]
+        return chunks
+
+    return divide
 
 
-def _split_han(text: str) -> list[str]:
-    return split(text if text.isascii() else _HAN.sub(r" \g<0> ", text))
-
-
-def _is_plain(token: dict[str, Any]) -> bool:
+def _is_independent(token: dict[str, Any]) -> bool:
     """Return whether an added token is found in a chunk exactly where it is found in the whole text."""
     content = token["content"]
     return (

@@ -19,7 +19,8 @@ from embedkit.errors import ModelError, UsageError
 
 _FEW_TEXTS = 8  # for fewer, finding out how the tokenizer reads takes longer than reading
 _FEW = 2048  # tokens; for fewer, importing scipy takes longer than the sum
-_BLOCK = 1024  # texts that a thread sums at a time
+_BLOCK = 1024  # texts that are read at a time, while a thread sums the ones before
+_CHARACTERS = 1 << 20  # of a block, as the strings of its words take many times the memory of its texts
 _RUN = 256  # tokens that are summed in float32
 _STEPS = ("StaticEmbedding", "Normalize")
 
@@ -52,9 +53,8 @@ class StaticEncoder:
             texts = [prompt + text for text in texts]
         if table.characters is not None:
             texts = [text[: table.characters] for text in texts]
-        if len(texts) <= _BLOCK:
+        if len(blocks := _blocks(texts)) == 1:
             return self._means(self._bags(reader, texts, table), table)
-        blocks = (texts[start : start + _BLOCK] for start in range(0, len(texts), _BLOCK))
         with ThreadPoolExecutor(thread_count()) as pool:
             bags = (self._bags(reader, block, table) for block in blocks)  # read here, while threads add
             return np.concatenate(list(pool.map(self._means, bags, repeat(table))))
@@ -83,6 +83,17 @@ class StaticEncoder:
                 kept = np.ascontiguousarray(table.vectors[:, : self._identity.dimension])
                 self._loaded = BagReader(table.tokenizer), table._replace(vectors=kept)
             return self._loaded
+
+
+def _blocks(texts: Sequence[str]) -> list[Sequence[str]]:
+    """Return the texts in blocks of limited texts and characters; a longer text is a block by itself."""
+    borders, characters = [0], 0
+    for place, text in enumerate(texts):
+        characters += len(text)
+        if place - borders[-1] == _BLOCK or (characters > _CHARACTERS and place > borders[-1]):
+            borders.append(place)
+            characters = len(text)
+    return [texts[start:end] for start, end in zip(borders, [*borders[1:], len(texts)], strict=True)]
 
 
 def means(bags: Bags, table: Vectors) -> Vectors:

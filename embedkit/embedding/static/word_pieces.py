@@ -1,9 +1,8 @@
 """Word pieces of plain chunks, in Python: for short strings this takes less time than calling a tokenizer.
 
-Only BERT's own parts (BertNormalizer, BertPreTokenizer, WordPiece) are covered, and of their input only
-printable ASCII without added tokens. Such a chunk is changed by the normalizer in its case alone, and divided
-into words and single marks. A word is cut into the longest pieces from left to right (Wu et al. 2016, arXiv
-1609.08144, section 4.1).
+Only BERT's own parts (BertNormalizer, BertPreTokenizer, WordPiece) are covered, and of their input only words
+and single marks in ASCII without added tokens, of which the normalizer changes nothing but the case. They are
+cut into the longest pieces from left to right (Wu et al. 2016, arXiv 1609.08144, section 4.1).
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ import orjson
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_REMEMBERED = 1 << 18  # words, tokens included
-_PARTS = re.compile(r"[0-9A-Za-z]+|[^0-9A-Za-z]")
+_PLAIN = re.compile("[0-9A-Za-z]+|[!-~]").fullmatch
 
 
 class WordPieces:
@@ -30,11 +28,9 @@ class WordPieces:
         self._vocabulary: dict[str, int] = model["vocab"]
         self._unknown = [self._vocabulary[model["unk_token"]]]
         self._longest = max(map(len, self._vocabulary))
-        self._whole = {word: [number] for word, number in self._vocabulary.items() if len(word) <= self._most}
-        self._known = dict(self._whole)
-        self._words_added = any(token["content"].isalnum() for token in parts["added_tokens"])
-        added = [re.escape(token["content"].lower()) for token in parts["added_tokens"]]
-        self._added = re.compile("|".join(added) or "(?!)")
+        self._added = re.compile(
+            "|".join(re.escape(token["content"]) for token in parts["added_tokens"]) or "(?!)"
+        )
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> WordPieces | None:
@@ -47,29 +43,17 @@ class WordPieces:
         return cls(parts) if parts["model"]["unk_token"] in parts["model"]["vocab"] else None
 
     def cut(self, chunk: str) -> list[int] | None:
-        """Return the ids of a chunk without spaces; None if it is not plain."""
-        if not chunk.isascii():
+        """Return the ids of a word or mark; None if it is neither, or not plain."""
+        if not _PLAIN(chunk) or self._added.search(chunk):
             return None
-        lower = chunk.lower()
-        text = lower if self._lower else chunk
-        if chunk.isalnum() and not self._words_added:
-            return self._word(text)
-        if not chunk.isprintable() or self._added.search(lower):
-            return None
-        return [number for word in _PARTS.findall(text) for number in self._word(word)]
-
-    def _word(self, word: str) -> list[int]:
-        """Return the ids of a word; those of words that are no tokens are remembered."""
-        if (found := self._known.get(word)) is None:
-            if len(self._known) > _REMEMBERED:
-                self._known = dict(self._whole)
-            found = self._known[word] = self._pieces(word)
-        return found
+        word = chunk.lower() if self._lower else chunk
+        if len(word) > self._most:
+            return self._unknown
+        whole = self._vocabulary.get(word)
+        return self._pieces(word) if whole is None else [whole]
 
     def _pieces(self, word: str) -> list[int]:
         """Return the ids of the longest pieces from left to right, or of the unknown token."""
-        if len(word) > self._most:
-            return self._unknown
         ids, start, before = [], 0, ""
         while start < len(word):
             for end in range(min(len(word), start + self._longest), start, -1):

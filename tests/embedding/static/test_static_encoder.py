@@ -8,10 +8,13 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
 from embedkit.embedding.loading import load
+from embedkit.embedding.static import static_encoder
 from embedkit.errors import ModelError, UsageError
 from tests.embedding.static.conftest import LINES, make_tokenizer
 
@@ -237,3 +240,15 @@ def test_no_network_library_is_imported(static_folder):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@given(lengths=st.lists(st.integers(0, 30), max_size=30))
+def test_blocks_are_small_and_hold_every_text_once(lengths):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(static_encoder, "_BLOCK", 4)
+        patch.setattr(static_encoder, "_CHARACTERS", 20)
+        blocks = static_encoder._blocks([str(place % 10) * length for place, length in enumerate(lengths)])
+    assert [len(text) for block in blocks for text in block] == lengths
+    for block in blocks:
+        assert len(block) <= 4
+        assert sum(map(len, block)) <= 20 or len(block) == 1
