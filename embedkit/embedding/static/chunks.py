@@ -13,7 +13,7 @@ Chunks end only at the four characters that all of these treat as a border: spac
 return. BertNormalizer also puts spaces around every Chinese character, so each is a chunk of its own.
 
 BertPreTokenizer also divides at every punctuation mark. After it, the words and the marks of plain text
-(printable ASCII without added tokens) are chunks of their own: there are fewer distinct ones, and they are short.
+(printable ASCII without added tokens) are chunks of their own, of which fewer are distinct.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _finer(coarse: Chunker, added: list[str]) -> Chunker:
     def divide(text: str) -> list[str]:
         if is_plain(text):
             return _WORDS_AND_MARKS.findall(text)
-        chunks = []
+        chunks: list[str] = []
         for chunk in coarse(text):
             chunks += _WORDS_AND_MARKS.findall(chunk) if is_plain(chunk) else [chunk]
         return chunks
