@@ -6,7 +6,7 @@ import logging
 import re
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from embedkit.embedding.telemetry import silence
 from embedkit.embedding.tokens import FastTokenizer, SlowTokenizer, TokenBatch, Tokenize, Tokens, pad
 from embedkit.embedding.weights import Report, loading_report, require_loaded
 from embedkit.errors import ModelError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 _PROBE = "A quick brown fox jumps over the lazy dog."
 _LONGEST_START = 16  # tokens: a model that cannot run with this many is taken to be broken
@@ -117,7 +120,7 @@ class TorchRuntime:
 class Loaded(NamedTuple):
     """A loaded model of sentence-transformers, and the report on its weights."""
 
-    model: Any
+    model: SentenceTransformer
     report: Report
 
 
@@ -169,7 +172,7 @@ def _load(
     return Loaded(model.eval().float(), report())
 
 
-def tokenizer_of(model: Any, max_length: int | None, *, typed: bool = False) -> Tokenize:
+def tokenizer_of(model: SentenceTransformer, max_length: int | None, *, typed: bool = False) -> Tokenize:
     """Return the tokenizer of a loaded model, truncating to `max_length`; the fast one if the model has it.
 
     With `typed`, it returns the types of tokens too.
@@ -189,12 +192,12 @@ def tokenizer_of(model: Any, max_length: int | None, *, typed: bool = False) -> 
     return FastTokenizer(copy, typed=typed)
 
 
-def _gives_types(model: Any) -> bool:
+def _gives_types(model: SentenceTransformer) -> bool:
     """Return whether the tokenizer of a loaded model passes types of tokens to the model."""
     return "token_type_ids" in model.tokenizer.model_input_names
 
 
-def require_room(model: Any, max_length: int, *, where: str) -> None:
+def require_room(model: SentenceTransformer, max_length: int, *, where: str) -> None:
     """Raise ModelError when the special tokens of a text leave no room for the text itself.
 
     Tokenizers do not truncate to fewer tokens than the special ones, but read everything.
@@ -206,7 +209,7 @@ def require_room(model: Any, max_length: int, *, where: str) -> None:
         raise ModelError(f"{what} for the text", where=where, hint=f"allow at least {special + 1}")
 
 
-def known_ids(model: Any) -> int | None:
+def known_ids(model: SentenceTransformer) -> int | None:
     """Return the number of token embeddings of a model; None if its tokenizer returns no other token."""
     try:
         rows = int(model[0].auto_model.get_input_embeddings().weight.shape[0])

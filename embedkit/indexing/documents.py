@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from embedkit.data.vectors import tables
 from embedkit.data.vectors.shards import Shard, check_shard, read_table
 from embedkit.errors import FormatError
 from embedkit.indexing.kind import Rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 DOCUMENTS = "documents"
 _FEW = 16  # maximum rows that are validated one by one; for more, the whole file is validated
@@ -32,7 +35,7 @@ class Documents:
     folder: Path
     shards: tuple[Shard, ...]
 
-    def tables(self) -> Iterator[Any]:
+    def tables(self) -> Iterator[pa.Table]:
         """Yield all documents, one table per file; raises FormatError when one is damaged."""
         for place in range(len(self.shards)):
             yield self._sound(place)
@@ -62,7 +65,7 @@ class Documents:
                 table.slice(row, 1).validate(full=True)
             return tables.rows_at(table, local, columns)
 
-    def _sound(self, place: int) -> Any:
+    def _sound(self, place: int) -> pa.Table:
         """Return the documents of a file after validating all of them."""
         if place not in self._validated:
             with self._damage_of(place):
@@ -70,7 +73,7 @@ class Documents:
             self._validated.add(place)
         return self._table(place)
 
-    def _table(self, place: int) -> Any:
+    def _table(self, place: int) -> pa.Table:
         if place not in self._open:
             self._open[place] = read_table(self.folder / self.shards[place].file)
         return self._open[place]

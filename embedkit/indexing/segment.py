@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from embedkit.indexing.kind import Floats, IndexKind, Mask, Rows
 from embedkit.indexing.lexical.postings import POSTINGS, Postings
 from embedkit.indexing.stored_files import StoredFile
 from embedkit.indexing.tombstones import read_tombstones
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ class Segment:
                 yield Batch(schemas.plain(table).filter(kept), self.vectors(rows[kept], dimension))
             start += table.num_rows
 
-    def documents(self) -> Iterator[Any]:
+    def documents(self) -> Iterator[pa.Table]:
         """Yield the documents of all rows, one table per shard."""
         return self._documents.tables()
 

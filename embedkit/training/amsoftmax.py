@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -32,6 +32,9 @@ from embedkit.training.settings import AMSoftmaxSettings
 from embedkit.training.start import LABEL, LoadedModel, Start
 from embedkit.training.trained import Trained
 from embedkit.training.trainer import Additions
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ class AMSoftmaxRecipe:
         """Vectors per class."""
         return 1 if self.tags else int(self.loss.centres)
 
-    def _classified(self, model: Any, vectors: torch.Tensor) -> Classified:
+    def _classified(self, model: SentenceTransformer, vectors: torch.Tensor) -> Classified:
         weights = class_weights(self._places) if self.settings.class_balance == "loss" else None
         return Classified(
             model, self.loss, vectors,
@@ -121,7 +124,7 @@ class AMSoftmaxRecipe:
             seed=self.settings.seed,
         )  # fmt: skip
 
-    def _tagged(self, model: Any, vectors: torch.Tensor) -> Tagged:
+    def _tagged(self, model: SentenceTransformer, vectors: torch.Tensor) -> Tagged:
         weights = [row.weights for row in self.parts.train]
         targets = Targets.of(list(zip(self.parts.classes_of(self.parts.train), weights, strict=True)))
         offset = first_offset(vectors)

@@ -6,12 +6,15 @@ ordinary model.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from embedkit.errors import MissingPackageError
 
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
-def add_lora(model: Any, rank: int) -> None:
+
+def add_lora(model: SentenceTransformer, rank: int) -> None:
     """Freeze a SentenceTransformer and add matrices of a rank to the linear layers of its transformer.
 
     Raises MissingPackageError without peft.
@@ -25,7 +28,7 @@ def add_lora(model: Any, rank: int) -> None:
     inject_adapter_in_model(config, model[0].auto_model)
 
 
-def merge_lora(model: Any) -> None:
+def merge_lora(model: SentenceTransformer) -> None:
     """Add the products of the trained matrices to the weights, and restore the original layers."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 import torch
@@ -20,6 +20,9 @@ from embedkit.errors import MismatchError, ModelError
 from embedkit.training.divergence import require_finite
 from embedkit.training.dropout import quicken_dropout
 from embedkit.training.settings import RunSettings
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 # Names of dropout in the configurations of transformers: hidden layers, and attention.
 HIDDEN = (
@@ -98,7 +101,7 @@ def load_trainable(folder: Path, settings: RunSettings) -> tuple[Any, Dropout]:
     return model.train(), Dropout({name: float((values | changed)[name]) for name in names})
 
 
-def _require_length(model: Any, folder: ModelFolder, settings: RunSettings) -> None:
+def _require_length(model: SentenceTransformer, folder: ModelFolder, settings: RunSettings) -> None:
     """Raise ModelError when `max_length` exceeds the model's positions, or leaves no room for text."""
     length, limit = settings.max_length, folder.position_limit
     if length is None:
@@ -110,7 +113,7 @@ def _require_length(model: Any, folder: ModelFolder, settings: RunSettings) -> N
     require_room(model, length, where=settings.model)
 
 
-def _refuse_unknown_tokens(model: Any, *, where: str) -> None:
+def _refuse_unknown_tokens(model: SentenceTransformer, *, where: str) -> None:
     """Make the model's `preprocess` raise ModelError for a text with a token that has no embedding."""
     known, preprocess = known_ids(model), model.preprocess
     if known is None:

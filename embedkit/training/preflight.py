@@ -6,7 +6,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from embedkit.data.text.examples import Examples
 from embedkit.data.text.labelled import Labelled
@@ -18,6 +18,9 @@ from embedkit.training.gather import processes
 from embedkit.training.labels.split import Split
 from embedkit.training.model import Dropout
 from embedkit.training.settings import AMSoftmaxSettings, RunSettings
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 logger = logging.getLogger("embedkit")
 
@@ -120,7 +123,7 @@ def about_data(examples: Examples, pairs: Sequence[Pair], settings: RunSettings)
         )
 
 
-def about_run(model: Any, dropout: Dropout, plan: ChunkPlan, *, bf16: bool) -> None:
+def about_run(model: SentenceTransformer, dropout: Dropout, plan: ChunkPlan, *, bf16: bool) -> None:
     """Log the device, precision, passes and dropout of the run."""
     passes = (
         "in one pass" if plan.passes == 1 else f"in two passes over chunks of {plan.chunk_tokens:,} tokens"

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -27,6 +27,9 @@ from embedkit.training.model import make_base, require_same_base
 from embedkit.training.settings import AnySettings, RunSettings, located
 from embedkit.training.toml import read_toml, to_toml
 from embedkit.version import __version__
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 SETTINGS, LOG, BASE = "train.toml", "log.jsonl", "base"
 
@@ -76,7 +79,7 @@ class RunFolder:
 
     def finish(
         self,
-        model: Any,
+        model: SentenceTransformer,
         story: dict[str, Any],
         card: dict[str, str],
         *,

@@ -5,7 +5,7 @@ texts by label, as in `eval labels`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from embedkit.evaluation.labels.label_retrieval import label_figures
 from embedkit.evaluation.sts import pearson, spearman
 from embedkit.training.gradcache import cut, in_order
 
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
 
 class PairScore(SentenceEvaluator):  # type: ignore[misc]
     """Spearman and Pearson correlation of cosines with the scores of pairs."""
@@ -30,7 +33,7 @@ class PairScore(SentenceEvaluator):  # type: ignore[misc]
         self.pairs, self.chunk_tokens, self.bf16 = list(pairs), chunk_tokens, bf16
 
     def __call__(
-        self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1
+        self, model: SentenceTransformer, output_path: str | None = None, epoch: int = -1, steps: int = -1
     ) -> dict[str, float]:
         """Return the values by name."""
         texts = list(dict.fromkeys(text for pair in self.pairs for text in pair[:2]))
@@ -51,7 +54,7 @@ class LabelScore(SentenceEvaluator):  # type: ignore[misc]
         self.rows, self.chunk_tokens, self.bf16 = list(rows), chunk_tokens, bf16
 
     def __call__(
-        self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1
+        self, model: SentenceTransformer, output_path: str | None = None, epoch: int = -1, steps: int = -1
     ) -> dict[str, float]:
         """Return the values by name."""
         texts = [row.text for row in self.rows]
@@ -64,7 +67,9 @@ class LabelScore(SentenceEvaluator):  # type: ignore[misc]
         }
 
 
-def encode(model: Any, texts: Sequence[str], *, chunk_tokens: int, bf16: bool) -> NDArray[np.float64]:
+def encode(
+    model: SentenceTransformer, texts: Sequence[str], *, chunk_tokens: int, bf16: bool
+) -> NDArray[np.float64]:
     """Return the vectors `(len(texts), dim)` of a SentenceTransformer that is being trained.
 
     Raises DataError for a text whose vector is not finite.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from datasets import Dataset
@@ -17,6 +17,9 @@ from embedkit.training.model import Dropout, bf16_is_fast, load_trainable
 from embedkit.training.objective import Objective
 from embedkit.training.settings import RunSettings
 
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
 LABEL = "label"  # the column of training rows that contains no text
 _SAMPLE = 512  # rows that are tokenised to measure their length
 
@@ -24,7 +27,7 @@ _SAMPLE = 512  # rows that are tokenised to measure their length
 class LoadedModel(NamedTuple):
     """The model to start from, and how it computes."""
 
-    model: Any  # a SentenceTransformer
+    model: SentenceTransformer
     dropout: Dropout
     bf16: bool
 
@@ -32,7 +35,7 @@ class LoadedModel(NamedTuple):
 class Start(NamedTuple):
     """What a run starts from; training changes the model and the objective."""
 
-    model: Any  # a SentenceTransformer
+    model: SentenceTransformer
     objective: Objective  # around the model
     bf16: bool
     settings: RunSettings  # complete: chunk sizes, number of passes
@@ -80,7 +83,7 @@ def texts_of(rows: dict[str, list[Any]]) -> list[list[str]]:
 def _features(objective: Objective, columns: list[list[str]], max_length: int | None) -> Features:
     """Return the tokens of every view of some rows as one batch."""
     longest = {} if max_length is None else {"max_length": max_length}
-    model: Any = objective.model
+    model: SentenceTransformer = objective.model
     features = stacked(objective.views([model.preprocess(texts, **longest) for texts in columns]))
     return {
         name: value.to(model.device) if isinstance(value, torch.Tensor) else value

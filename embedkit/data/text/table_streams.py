@@ -9,13 +9,15 @@ from embedkit.data.text.read_errors import readable
 from embedkit.errors import DataError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from embedkit.data.text.streams import Stream
 
 
 class Table(NamedTuple):
     """The schema of an opened parquet or arrow input, its record batches, and the rows per row group."""
 
-    schema: Any
+    schema: pa.Schema
     batches: Iterator[Any]
     group_rows: tuple[int, ...] = ()  # of all row groups of a parquet file
 

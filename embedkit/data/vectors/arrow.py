@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
@@ -19,6 +19,9 @@ from embedkit.data.vectors.columns import VECTOR, vectors_of
 from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
 from embedkit.data.vectors.vector_set_writing import stored
 from embedkit.errors import DataError, FormatError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _META_KEY, _MAP_KEY = b"embedkit", b"embedkit-map"
 
@@ -57,7 +60,7 @@ def _table_batches(stream: Stream, dimension: int | None) -> Iterator[Batch]:
         number += batch.num_rows
 
 
-def _with_ids(table: Any, where: str, before: int) -> Any:
+def _with_ids(table: pa.Table, where: str, before: int) -> pa.Table:
     """Return the table with id and text first, as plain strings; without an id column, rows are numbered."""
     import pyarrow as pa
 
@@ -81,7 +84,7 @@ _NAMES = (
 )  # our name and the input's name; the last match wins
 
 
-def _strings(column: Any, name: str, where: str, before: int) -> Any:
+def _strings(column: pa.ChunkedArray, name: str, where: str, before: int) -> pa.Array:
     import pyarrow as pa
 
     if pa.types.is_dictionary(column.type):

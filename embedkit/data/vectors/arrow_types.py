@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _FINEST_FIRST = ("us", "ms", "s", "ns")
 
 
-def plain(type: Any) -> Any:
+def plain(type: pa.DataType) -> pa.DataType:
     """Return a type without dictionaries, run-end encoding, views and extensions, at any depth."""
     import pyarrow as pa
 
@@ -21,7 +24,7 @@ def plain(type: Any) -> Any:
     return _inside(views.get(type, type), plain)
 
 
-def common(one: Any, other: Any) -> Any | None:
+def common(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
     """Return the type that Arrow promotes two plain types to, or one that loses less; None when no type can
     hold the values of both.
     """
@@ -34,7 +37,7 @@ def common(one: Any, other: Any) -> Any | None:
     return _exact(one, other) or _exact(other, one) or _promoted(one, other)
 
 
-def in_sql(type: Any, *, wide: Any = None) -> Any:
+def in_sql(type: pa.DataType, *, wide: pa.DataType | None = None) -> pa.DataType:
     """Return the nearest type that DuckDB has, at any depth.
 
     `wide` is the type for 256-bit decimals, which otherwise become decimals of 38 digits, or float64 where
@@ -49,7 +52,7 @@ def in_sql(type: Any, *, wide: Any = None) -> Any:
     return _inside(type, partial(in_sql, wide=wide))
 
 
-def is_list(type: Any) -> bool:
+def is_list(type: pa.DataType) -> bool:
     """Return whether a type is a list type, list views included."""
     import pyarrow as pa
 
@@ -58,14 +61,14 @@ def is_list(type: Any) -> bool:
     )
 
 
-def is_large_list(type: Any) -> bool:
+def is_large_list(type: pa.DataType) -> bool:
     """Return whether a type is a list type with 64-bit offsets."""
     import pyarrow as pa
 
     return bool(pa.types.is_large_list(type) or pa.types.is_large_list_view(type))
 
 
-def _inside(type: Any, change: Callable[[Any], Any]) -> Any:
+def _inside(type: pa.DataType, change: Callable[[pa.DataType], pa.DataType]) -> pa.DataType:
     """Return a type with its inner types replaced by `change`; list views become lists."""
     import pyarrow as pa
 
@@ -80,7 +83,7 @@ def _inside(type: Any, change: Callable[[Any], Any]) -> Any:
     return type
 
 
-def _common_nested(one: Any, other: Any) -> Any | None:
+def _common_nested(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
     import pyarrow as pa
 
     if is_list(one) and is_list(other):
@@ -98,7 +101,7 @@ def _common_nested(one: Any, other: Any) -> Any | None:
     return None if None in found.values() else pa.struct(list(found.items()))
 
 
-def _exact(one: Any, other: Any) -> Any | None:
+def _exact(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
     """Return the common type of two types for which Arrow has none, or has one that loses values; else
     None.
     """
@@ -119,7 +122,7 @@ def _exact(one: Any, other: Any) -> Any | None:
     return None
 
 
-def _promoted(one: Any, other: Any) -> Any | None:
+def _promoted(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
     import pyarrow as pa
 
     types = pa.types

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from embedkit.data.vectors.arrow_types import is_list, plain
 from embedkit.data.vectors.codes import CodeName, Codes
 from embedkit.errors import DataError, FormatError, MismatchError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 VECTOR = "vector"
 
@@ -19,13 +22,13 @@ DType = FloatName | CodeName
 _CODES = b"embedkit-codes"  # metadata key that marks a column as codes, not numbers
 
 
-def with_vectors(table: Any, vectors: NDArray[np.float32], dtype: FloatName = "float32") -> Any:
+def with_vectors(table: pa.Table, vectors: NDArray[np.float32], dtype: FloatName = "float32") -> pa.Table:
     """Return a table with a fixed-size-list column `vector` appended; raises DataError as `halves` does."""
     rows = halves(table, vectors) if dtype == "float16" else vectors
     return _with_column(table, np.ascontiguousarray(rows, dtype=dtype), None)
 
 
-def halves(table: Any, vectors: NDArray[np.float32]) -> NDArray[np.float16]:
+def halves(table: pa.Table, vectors: NDArray[np.float32]) -> NDArray[np.float16]:
     """Return the vectors of a table's rows as float16; raises DataError naming the first id whose vector has
     a number too large for float16.
     """
@@ -39,14 +42,14 @@ def halves(table: Any, vectors: NDArray[np.float32]) -> NDArray[np.float16]:
     return rounded
 
 
-def with_codes(table: Any, vectors: NDArray[np.float32], codes: Codes) -> Any:
+def with_codes(table: pa.Table, vectors: NDArray[np.float32], codes: Codes) -> pa.Table:
     """Return a table with a column `vector` of the vectors' codes appended, marked as codes in its
     metadata.
     """
     return _with_column(table, codes.encode(vectors), {_CODES: codes.name.encode()})
 
 
-def vectors_of(table: Any, dimension: int | None, *, where: str, before: int = 0) -> NDArray[np.float32]:
+def vectors_of(table: pa.Table, dimension: int | None, *, where: str, before: int = 0) -> NDArray[np.float32]:
     """Return the `vector` column as float32 `(rows, dimension)`, without a copy when it is float32 already.
 
     Raises DataError naming the row (`before` rows came earlier) of a null, NaN or infinite vector, and
@@ -59,7 +62,7 @@ def vectors_of(table: Any, dimension: int | None, *, where: str, before: int = 0
     return vectors
 
 
-def codes_in(table: Any, codes: Codes, *, where: str) -> NDArray[Any]:
+def codes_in(table: pa.Table, codes: Codes, *, where: str) -> NDArray[Any]:
     """Return the `vector` column as codes `(rows, width)`, without copying.
 
     Raises FormatError when it holds anything else.
@@ -74,13 +77,13 @@ def codes_in(table: Any, codes: Codes, *, where: str) -> NDArray[Any]:
     return _numbers(table, codes.width, where=where, before=0)
 
 
-def holds_codes(field: Any, name: CodeName | None = None) -> bool:
+def holds_codes(field: pa.Field, name: CodeName | None = None) -> bool:
     """Return whether a column's metadata marks it as codes (of the kind `name`, if given), not numbers."""
     said = (field.metadata or {}).get(_CODES)
     return said is not None if name is None else said == name.encode()
 
 
-def require_vectors(schema: Any, *, where: str) -> bool:
+def require_vectors(schema: pa.Schema, *, where: str) -> bool:
     """Return whether a table has a column `vector` of numbers; raises DataError when it holds anything else,
     codes included.
     """
@@ -91,7 +94,7 @@ def require_vectors(schema: Any, *, where: str) -> bool:
     return True
 
 
-def has_vectors(schema: Any, *, where: str) -> bool:
+def has_vectors(schema: pa.Schema, *, where: str) -> bool:
     """Return whether a table has a column `vector` of numbers or codes; a column of nulls does not count.
 
     Raises DataError unless it is one column, of lists of numbers.
@@ -131,14 +134,14 @@ def require_finite(vectors: NDArray[np.float32], *, where: str, before: int = 0)
         raise DataError("the vector is not finite", where=f"{where}:{before + int(np.argmin(finite)) + 1}")
 
 
-def _with_column(table: Any, rows: NDArray[Any], metadata: dict[bytes, bytes] | None) -> Any:
+def _with_column(table: pa.Table, rows: NDArray[Any], metadata: dict[bytes, bytes] | None) -> pa.Table:
     import pyarrow as pa
 
     column = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
     return table.append_column(pa.field(VECTOR, column.type, metadata=metadata), column)
 
 
-def _numbers(table: Any, dimension: int | None, *, where: str, before: int) -> NDArray[Any]:
+def _numbers(table: pa.Table, dimension: int | None, *, where: str, before: int) -> NDArray[Any]:
     """Return the lists of the `vector` column as one matrix, with numbers of any type."""
     import pyarrow as pa
 
@@ -156,7 +159,7 @@ def _numbers(table: Any, dimension: int | None, *, where: str, before: int) -> N
     return numbers.reshape(len(column), width)
 
 
-def _width(column: Any, dimension: int | None, where: str, before: int) -> int:
+def _width(column: pa.ChunkedArray, dimension: int | None, where: str, before: int) -> int:
     """Return the one length of all lists; raises MismatchError when lengths differ, DataError for length
     0.
     """

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 JSON = {b"embedkit": b"json"}  # metadata of such a column
 
 
-def json_texts(values: Iterable[Any]) -> Any:
+def json_texts(values: Iterable[Any]) -> pa.Array:
     """Return values as an Arrow array of JSON texts; None stays null."""
     import pyarrow as pa
 
@@ -46,12 +49,12 @@ def _word(value: Any) -> str:
     return str(value)
 
 
-def is_json(field: Any) -> bool:
+def is_json(field: pa.Field) -> bool:
     """Return whether a field holds JSON text."""
     return bool(field.metadata and field.metadata.get(b"embedkit") == b"json")
 
 
-def without_quotes(column: Any) -> Any:
+def without_quotes(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return JSON texts in which each JSON string is replaced by the string itself."""
     import pyarrow as pa
     from pyarrow import compute
@@ -64,7 +67,7 @@ def without_quotes(column: Any) -> Any:
     return compute.replace_with_mask(texts, mask, pa.array(strings, texts.type))
 
 
-def values_of(column: Any) -> list[Any]:
+def values_of(column: pa.ChunkedArray) -> list[Any]:
     """Return a column as Python values."""
     try:
         values: list[Any] = column.to_pylist()
@@ -73,7 +76,7 @@ def values_of(column: Any) -> list[Any]:
     return values
 
 
-def value_of(scalar: Any) -> Any:
+def value_of(scalar: pa.Scalar) -> Any:
     """Return an Arrow scalar as a Python value, or as text for a time that Python cannot represent."""
     import pyarrow as pa
 

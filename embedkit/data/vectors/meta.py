@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import numpy as np
 import orjson
@@ -19,6 +19,9 @@ from embedkit.data.vectors.codes import CodeName, Codes, Int8Codes, SignCodes
 from embedkit.data.vectors.columns import DType, FloatName
 from embedkit.data.vectors.shards import Shard
 from embedkit.errors import FormatError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FORMAT = "embedkit-vectors"
 VERSIONS = (1, 2)  # a set states the lowest version that its reader must support: 2 with codes, else 1
@@ -34,7 +37,7 @@ class Batch(NamedTuple):
     dimension)`.
     """
 
-    table: Any
+    table: pa.Table
     vectors: NDArray[np.float32]
 
     @property

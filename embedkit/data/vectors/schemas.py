@@ -10,15 +10,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING
 
 from embedkit.data.vectors import arrow_types
 from embedkit.data.vectors.json_columns import JSON, is_json, json_texts, values_of
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 logger = logging.getLogger("embedkit")
 
 
-def unify(schemas: Iterable[Any]) -> Any:
+def unify(schemas: Iterable[pa.Schema]) -> pa.Schema:
     """Return one Arrow schema with every field of all, in order of first appearance, in plain types:
     dictionaries decoded.
 
@@ -26,14 +29,14 @@ def unify(schemas: Iterable[Any]) -> Any:
     """
     import pyarrow as pa
 
-    fields: dict[str, Any] = {}
+    fields: dict[str, pa.Field] = {}
     for field in (_plain_field(field) for schema in schemas for field in schema):
         known = fields.get(field.name)
         fields[field.name] = field if known is None else _wider(known, field)
     return pa.schema(list(fields.values()))
 
 
-def conform(table: Any, schema: Any) -> Any:
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Convert a table to a schema that `unify` made: missing fields become nulls, other types are
     converted.
     """
@@ -49,12 +52,12 @@ def conform(table: Any, schema: Any) -> Any:
     return pa.table(columns, schema=schema)
 
 
-def plain(table: Any) -> Any:
+def plain(table: pa.Table) -> pa.Table:
     """Return a table in plain types: dictionaries decoded, at any depth."""
     return conform(table, unify([table.schema]))
 
 
-def join(tables: Sequence[Any]) -> Any:
+def join(tables: Sequence[pa.Table]) -> pa.Table:
     """Concatenate tables whose fields may differ, in plain types."""
     import pyarrow as pa
 
@@ -64,7 +67,7 @@ def join(tables: Sequence[Any]) -> Any:
     return pa.concat_tables([conform(table, schema) for table in tables])
 
 
-def _plain_field(field: Any) -> Any:
+def _plain_field(field: pa.Field) -> pa.Field:
     """Return a nullable field of a plain type; only embedkit's own metadata stays."""
     import pyarrow as pa
 
@@ -72,7 +75,7 @@ def _plain_field(field: Any) -> Any:
     return pa.field(field.name, arrow_types.plain(field.type), metadata=metadata or None)
 
 
-def _wider(one: Any, other: Any) -> Any:
+def _wider(one: pa.Field, other: pa.Field) -> pa.Field:
     import pyarrow as pa
 
     if is_json(one) or is_json(other):
@@ -87,7 +90,7 @@ def _wider(one: Any, other: Any) -> Any:
     return pa.field(one.name, pa.string(), metadata=JSON)
 
 
-def _convert(column: Any, have: Any, want: Any) -> Any:
+def _convert(column: pa.ChunkedArray, have: pa.DataType, want: pa.DataType) -> pa.ChunkedArray:
     if have.type == want.type and is_json(have) == is_json(want):
         return column
     if is_json(want):
@@ -95,7 +98,7 @@ def _convert(column: Any, have: Any, want: Any) -> Any:
     return cast(column, want.type)
 
 
-def cast(column: Any, type: Any) -> Any:
+def cast(column: pa.ChunkedArray, type: pa.DataType) -> pa.ChunkedArray:
     """Return a column in a type that holds its values, rounded if necessary."""
     import pyarrow as pa
 

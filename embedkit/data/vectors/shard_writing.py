@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -18,6 +18,9 @@ from embedkit.data.atomic import whole_file
 from embedkit.data.vectors import schemas
 from embedkit.data.vectors.shards import SHARD_ROWS, Shard, check_shard, write_shard
 from embedkit.errors import DataError, FormatError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 JOURNAL = "journal.jsonl"
 
@@ -35,7 +38,7 @@ class ShardWriter:
     ) -> None:
         self.folder, self.shard_rows = folder, shard_rows
         self.sealed: list[Shard] = []
-        self._tables: list[Any] = []
+        self._tables: list[pa.Table] = []
         self._rows = 0
         self._source = hashlib.sha256()
         folder.mkdir(exist_ok=True)
@@ -53,7 +56,7 @@ class ShardWriter:
         """Return the number of rows in sealed shards, including shards of an earlier run."""
         return sum(shard.rows for shard in self.sealed)
 
-    def replay(self, tables: Iterator[Any]) -> None:
+    def replay(self, tables: Iterator[pa.Table]) -> None:
         """Consume the `sealed_rows` rows of an earlier run, in its windows; raises DataError unless they are
         the same.
         """
@@ -77,7 +80,7 @@ class ShardWriter:
                 raise self._changed(f"in records {first} to {first + expected.rows - 1}")
             first += expected.rows
 
-    def append_table(self, table: Any) -> None:
+    def append_table(self, table: pa.Table) -> None:
         """Add rows; a full shard is sealed at once. A column `vector`, if present, is not part of the source
         digest.
         """
@@ -118,12 +121,12 @@ class ShardWriter:
             hint="start again with `force=True`",
         )
 
-    def _shape(self, table: Any) -> Any:
+    def _shape(self, table: pa.Table) -> pa.Table:
         """Return a full shard's table in its final form before it is written; a hook for subclasses."""
         return table
 
 
-def source_digest(tables: Iterable[Any]) -> str:
+def source_digest(tables: Iterable[pa.Table]) -> str:
     """Return the digest of the records in these tables, one window per table; vectors are not part of it."""
     source = hashlib.sha256()
     for table in tables:
@@ -166,7 +169,7 @@ def _journal_lines(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
             return
 
 
-def _serialised(table: Any) -> bytes:
+def _serialised(table: pa.Table) -> bytes:
     import pyarrow as pa
 
     names = [name for name in table.schema.names if name != "vector"]

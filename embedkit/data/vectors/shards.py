@@ -8,10 +8,13 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 from embedkit.data.atomic import whole_file
 from embedkit.errors import FormatError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SHARD_ROWS = 16384
 _BLOCK = 1 << 20
@@ -33,7 +36,7 @@ def shard_name(place: int) -> str:
     return f"part-{place:05d}.arrow"
 
 
-def write_shard(folder: Path, place: int, table: Any, source: str) -> Shard:
+def write_shard(folder: Path, place: int, table: pa.Table, source: str) -> Shard:
     """Write a table as the shard at a place of a set; `source` is the digest of the records it was made
     from.
     """
@@ -42,7 +45,7 @@ def write_shard(folder: Path, place: int, table: Any, source: str) -> Shard:
     return Shard(file, table.num_rows, size, digest, source)
 
 
-def write_table(path: Path, table: Any) -> tuple[int, str]:
+def write_table(path: Path, table: pa.Table) -> tuple[int, str]:
     """Write one Arrow IPC file, whole or not at all; return its size in bytes and its SHA-256."""
     import pyarrow as pa
 
@@ -53,7 +56,7 @@ def write_table(path: Path, table: Any) -> tuple[int, str]:
     return hashing.size, hashing.digest.hexdigest()
 
 
-def write_tables(path: Path, tables: Iterable[Any]) -> None:
+def write_tables(path: Path, tables: Iterable[pa.Table]) -> None:
     """Write tables, whose columns may differ, as one Arrow IPC stream after the other, whole or not at
     all.
     """
@@ -65,7 +68,7 @@ def write_tables(path: Path, tables: Iterable[Any]) -> None:
                 writer.write_table(table)
 
 
-def read_tables(path: Path) -> Iterator[Any]:
+def read_tables(path: Path) -> Iterator[pa.Table]:
     """Yield the tables that `write_tables` wrote."""
     import pyarrow as pa
 
@@ -75,7 +78,7 @@ def read_tables(path: Path) -> Iterator[Any]:
                 yield stream.read_all()
 
 
-def read_table(path: Path) -> Any:
+def read_table(path: Path) -> pa.Table:
     """Memory-map one Arrow IPC file as a table; raises FormatError when it is cut short or its structure is
     damaged.
     """
@@ -119,7 +122,7 @@ class _HashingFile(io.RawIOBase):
         """Return True: bytes can be written."""
         return True
 
-    def write(self, block: Any) -> int:
+    def write(self, block: pa.Table) -> int:
         """Write and hash a block; return its size in bytes."""
         view = memoryview(block)
         self.digest.update(view)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from embedkit.data.vectors import arrow_types
 from embedkit.data.vectors.json_columns import is_json, json_texts, values_of, without_quotes
 from embedkit.data.vectors.schemas import cast
 
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-def comparable(table: Any) -> Any:
+
+def comparable(table: pa.Table) -> pa.Table:
     """Return a table in plain types that SQL can compare: JSON text of a string becomes that string, and
     numbers of types that DuckDB lacks become the nearest type that it has.
     """
@@ -21,7 +24,7 @@ def comparable(table: Any) -> Any:
     return table
 
 
-def _known_to_sql(column: Any) -> Any:
+def _known_to_sql(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column in a type that DuckDB has."""
     import pyarrow as pa
 

@@ -10,15 +10,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from embedkit.data.text.records import Record
 from embedkit.data.vectors.json_columns import JSON, is_json, json_texts, value_of, values_of
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 RESERVED = ("id", "text", "vector")
 
 
-def to_table(records: Sequence[Record], *, with_text: bool = True) -> Any:
+def to_table(records: Sequence[Record], *, with_text: bool = True) -> pa.Table:
     """Return records as a pyarrow Table; a field named like one of our own columns gets a `_` after its
     name.
     """
@@ -37,7 +40,7 @@ def to_table(records: Sequence[Record], *, with_text: bool = True) -> Any:
     return pa.table([column for _, column in columns], schema=pa.schema([field for field, _ in columns]))
 
 
-def texts(table: Any) -> list[str | None]:
+def texts(table: pa.Table) -> list[str | None]:
     """Return the texts of a table's rows; None where there is no text."""
     if "text" not in table.schema.names:
         return [None] * table.num_rows
@@ -45,7 +48,7 @@ def texts(table: Any) -> list[str | None]:
     return found
 
 
-def to_rows(table: Any) -> list[dict[str, Any]]:
+def to_rows(table: pa.Table) -> list[dict[str, Any]]:
     """Return a table's rows as Python values, with JSON columns decoded."""
     try:
         rows: list[dict[str, Any]] = table.to_pylist()
@@ -60,7 +63,9 @@ def to_rows(table: Any) -> list[dict[str, Any]]:
     return rows
 
 
-def rows_at(table: Any, places: Sequence[int], names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+def rows_at(
+    table: pa.Table, places: Sequence[int], names: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
     """Return the rows at `places` as `to_rows` would, without reading other rows; `names` limits the columns.
 
     Values are read one by one, because `Table.take` of a numpy array loads pandas where it is installed.

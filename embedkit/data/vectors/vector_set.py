@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from embedkit.data.vectors.columns import VECTOR, DType, codes_in, vectors_of
 from embedkit.data.vectors.meta import META, Batch, VectorMeta, read_meta
 from embedkit.data.vectors.shards import Shard, check_shard, read_table
 from embedkit.errors import DataError, FormatError, MismatchError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["META", "Batch", "DType", "VectorMeta", "VectorSet", "checked"]
 
@@ -29,7 +32,9 @@ class VectorSet:
     path: Path
     meta: VectorMeta
     shards: tuple[Shard, ...] = field(repr=False)
-    known_schema: Any = field(default=None, repr=False, compare=False)  # `schema`, where it is known already
+    known_schema: pa.Schema = field(
+        default=None, repr=False, compare=False
+    )  # `schema`, where it is known already
 
     @classmethod
     def open(cls, path: str | Path) -> VectorSet:
@@ -45,7 +50,7 @@ class VectorSet:
         return sum(shard.rows for shard in self.shards)
 
     @cached_property
-    def schema(self) -> Any:
+    def schema(self) -> pa.Schema:
         """Return one Arrow schema for the id, text and fields of all shards."""
         return self.known_schema or schemas.unify(
             schema.remove(schema.get_field_index(VECTOR))
@@ -74,7 +79,7 @@ class VectorSet:
     def __iter__(self) -> Iterator[Batch]:
         return self.batches()
 
-    def column(self, name: str, shard: int) -> Any:
+    def column(self, name: str, shard: int) -> pa.ChunkedArray:
         """Return one column of one shard, by memory map."""
         return self.table(shard).column(name)
 
@@ -89,19 +94,19 @@ class VectorSet:
         for shard in self.shards:
             check_shard(self.path, shard)
 
-    def _vectors(self, table: Any, before: int = 0) -> NDArray[np.float32]:
+    def _vectors(self, table: pa.Table, before: int = 0) -> NDArray[np.float32]:
         where, codes = str(self.path), self.meta.codes
         if codes is not None:
             return codes.decode(codes_in(table, codes, where=where))
         return vectors_of(table, self.meta.dimension, where=where, before=before)
 
-    def _documents(self, table: Any) -> Any:
+    def _documents(self, table: pa.Table) -> pa.Table:
         return schemas.conform(table.drop_columns([VECTOR]), self.schema)
 
-    def _tables(self) -> Iterator[Any]:
+    def _tables(self) -> Iterator[pa.Table]:
         return map(self.table, range(len(self.shards)))
 
-    def table(self, place: int) -> Any:
+    def table(self, place: int) -> pa.Table:
         """Return one shard with its vectors, by memory map; raises FormatError when it has changed."""
         shard = self.shards[place]
         table = read_table(self.path / shard.file)

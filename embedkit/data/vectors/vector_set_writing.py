@@ -6,7 +6,7 @@ import os
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from embedkit.data.vectors.shard_writing import JOURNAL, ShardWriter, drop_journ
 from embedkit.data.vectors.shards import SHARD_ROWS, write_table
 from embedkit.data.vectors.vector_set import VectorSet, checked
 from embedkit.errors import ExistsError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class VectorSetWriter(ShardWriter):
@@ -113,16 +116,16 @@ class VectorSetWriter(ShardWriter):
             self._lock.close()
             self._lock = None
 
-    def _shape(self, table: Any) -> Any:
+    def _shape(self, table: pa.Table) -> pa.Table:
         return kept(table, self.meta)
 
 
-def kept(table: Any, meta: VectorMeta) -> Any:
+def kept(table: pa.Table, meta: VectorMeta) -> pa.Table:
     """Return a table, without its texts when `meta` keeps none."""
     return table if meta.has_text or "text" not in table.schema.names else table.drop_columns(["text"])
 
 
-def stored(table: Any, vectors: NDArray[np.float32], meta: VectorMeta) -> Any:
+def stored(table: pa.Table, vectors: NDArray[np.float32], meta: VectorMeta) -> pa.Table:
     """Return a table with a column of vectors appended, as numbers or codes by `meta`; vectors that become
     int8 codes stay float32 until the ranges are known.
     """

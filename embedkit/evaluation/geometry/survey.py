@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import DataError
 from embedkit.transforms.moments import Moments
 from embedkit.transforms.streaming import moments_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Norms(NamedTuple):
@@ -96,7 +99,7 @@ def _some(blocks: Iterator[Float32]) -> Iterable[Float32]:
     return chain([first], blocks)
 
 
-def _column(table: Any, name: str) -> Any:
+def _column(table: pa.Table, name: str) -> Any:
     if name not in table.column_names:
         there = ", ".join(column for column in table.column_names if column not in ("id", "text"))
         raise DataError(f"the vectors have no field {name!r}", hint=f"fields: {there or 'none'}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from transformers import TrainerCallback
@@ -15,6 +15,9 @@ from embedkit.training.labels.diameter import LARGEST_CLASS, Diameter, class_dia
 from embedkit.training.labels.objectives import Classified
 from embedkit.training.run_log import Event, Watch
 from embedkit.training.scoring import encode
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 logger = logging.getLogger("embedkit")
 
@@ -30,7 +33,9 @@ class AutoMargin(TrainerCallback):  # type: ignore[misc]
         self.objective: Classified = objective
         self.rows, self.after, self.bf16, self.watch = rows, after, bf16, watch
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, *, model: Any, **kwargs: Any) -> None:
+    def on_step_begin(
+        self, args: Any, state: Any, control: Any, *, model: SentenceTransformer, **kwargs: Any
+    ) -> None:
         """Set the margin, once, at its step."""
         if state.global_step < round(self.after * state.max_steps) or not self.objective.margin_is_open:
             return
@@ -41,7 +46,7 @@ class AutoMargin(TrainerCallback):  # type: ignore[misc]
             figures = {"margin": found.margin, "class_diameter": found.diameter}
             self.watch(Event(state.global_step, state.max_steps, figures))
 
-    def measure(self, model: Any) -> Diameter:
+    def measure(self, model: SentenceTransformer) -> Diameter:
         """Encode some texts of some classes, and estimate the diameter."""
         texts: dict[int, list[str]] = defaultdict(list)
         for text, place in self.rows:
