@@ -64,7 +64,7 @@ class RankingOptions(NamedTuple):
         first = LEXICAL if self.words.lexical else DENSE if fusion is None else _fused(fusion)
         rules = [first, *(_compared(name, index) for name in self.compare)]
         if any(rule.uses_words for rule in rules):
-            _ = index.lexical  # raises if it has none
+            index.require_lexical()
         return rules
 
 

@@ -39,7 +39,7 @@ def tune_and_keep_weight(
     if str(queries) == qrels == "-":
         raise UsageError("standard input can be read only once", where="-")
     index, task = Index.open(path), read_task(qrels)
-    _ = index.lexical  # raises if it has none, before the queries are encoded
+    index.require_lexical()  # before the queries are encoded
     given = read_queries([str(queries)], task, texts.reading)
     lacking(index, task, where=str(path))
     encoder = texts.encoding.load_for(index.identity, index.map, where=str(path))

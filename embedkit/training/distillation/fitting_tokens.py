@@ -18,7 +18,7 @@ from embedkit.training.distillation.quality import agreement, mean_cosine
 from embedkit.training.distillation.refinement import refine
 from embedkit.training.distillation.ridge import WeightedBags, cross_products, ridge, root_weights
 from embedkit.training.distillation.teacher_vectors import Corpus
-from embedkit.training.distillation.tokens import add_words, frequent_words, surfaces
+from embedkit.training.distillation.static_tokens import add_words, frequent_words, surfaces
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embedkit.errors import ModelError, UsageError
-from embedkit.training.distillation.tokens import add_words, frequent_words, read_tokenizer, surfaces
+from embedkit.training.distillation.static_tokens import add_words, frequent_words, read_tokenizer, surfaces
 from tests.embedding.static.conftest import LINES, make_tokenizer
 
 
