@@ -201,6 +201,10 @@ class Index:
             raise UsageError("its documents have no text to search by words", where=where)
         return Lexical(settings, parts, self.rows)
 
+    def require_lexical(self) -> Lexical:
+        """Return the lexical parts; raises UsageError when the index cannot be searched by words."""
+        return self.lexical
+
     @property
     def weight(self) -> float:
         """Return the share of the similarities in a fused search: as it was tuned, or else the default."""

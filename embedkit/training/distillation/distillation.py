@@ -41,8 +41,8 @@ from embedkit.training.distillation.distill_settings import FEWEST_TEXTS, Distil
 from embedkit.training.distillation.fitting_tokens import Fitted, fit_table
 from embedkit.training.distillation.output_folder import write_encoder, write_story
 from embedkit.training.distillation.quality import Agreement, agreement
-from embedkit.training.distillation.teacher_vectors import Corpus, teacher_of
 from embedkit.training.distillation.static_tokens import read_tokenizer
+from embedkit.training.distillation.teacher_vectors import Corpus, teacher_of
 
 if TYPE_CHECKING:
     pass

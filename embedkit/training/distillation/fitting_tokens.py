@@ -17,8 +17,8 @@ from embedkit.training.distillation.distill_settings import DistillSettings
 from embedkit.training.distillation.quality import agreement, mean_cosine
 from embedkit.training.distillation.refinement import refine
 from embedkit.training.distillation.ridge import WeightedBags, cross_products, ridge, root_weights
-from embedkit.training.distillation.teacher_vectors import Corpus
 from embedkit.training.distillation.static_tokens import add_words, frequent_words, surfaces
+from embedkit.training.distillation.teacher_vectors import Corpus
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
