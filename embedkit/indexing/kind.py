@@ -89,7 +89,9 @@ class IndexKind:
         raise NotImplementedError
 
     def limits(self, k: int) -> Mapping[str, tuple[int, int]]:
-        """Return the least and the greatest value of each per-query setting, for the nearest `k`."""
+        """Return the least and the greatest value of the per-query setting that plans and measurements vary,
+        for the nearest `k`; empty without one.
+        """
         return {}
 
     @classmethod

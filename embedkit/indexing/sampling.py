@@ -12,6 +12,7 @@ from embedkit.indexing.kind import Blocks, Floats, Rows
 from embedkit.indexing.rescoring import read_rows, write_rows
 
 SAMPLE_ROWS = 65536
+ROWS_A_LIST = 39  # minimum sampled rows per list, which k-means in FAISS requires
 SPOOL = "spool.npy"
 
 
@@ -34,9 +35,22 @@ def draw(blocks: Blocks, seed: int, size: int) -> tuple[Floats, Rows]:
     Rows with the smallest random keys, one key per row, are drawn, so that the sample does not depend on the
     blocks.
     """
-    chance, reservoir = np.random.default_rng(seed), Reservoir(size)
+    reservoir = Reservoir(size)
+    for _ in drawing(blocks, seed, reservoir):
+        pass
+    return drawn(reservoir)
+
+
+def drawing(blocks: Blocks, seed: int, reservoir: Reservoir) -> Iterator[Floats]:
+    """Yield the blocks while the reservoir draws rows from them."""
+    chance = np.random.default_rng(seed)
     for block in blocks:
         reservoir.add(chance.random(len(block)), block)
+        yield block
+
+
+def drawn(reservoir: Reservoir) -> tuple[Floats, Rows]:
+    """Return the rows that a reservoir has drawn, `(size, dimension)`, and their numbers, in row order."""
     numbers, columns = reservoir.by_row()
     return columns[0] if columns else np.empty((0, 0), np.float32), numbers
 

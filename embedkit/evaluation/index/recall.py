@@ -105,16 +105,16 @@ def curve(index: Searchable, truth: ExactNeighbours, *, seed: int = 0) -> Iterat
     """Yield the measured search settings, the fastest first, until the recall reaches `ENOUGH` or three more
     steps do not raise it. A kind without such settings yields one point.
     """
-    names = sorted(index.settings.per_query)
-    if not names:
+    varied = list(index.settings.limits(truth.searched).items())
+    if not varied:
         yield measure(index, truth, {}, seed=seed)
         return
     best: list[float] = []
-    least, _ = index.settings.limits(truth.searched)[names[0]]
+    name, (least, _) = varied[0]
     for value in ladder():
         if value < least:
             continue
-        point = measure(index, truth, {names[0]: value}, seed=seed)
+        point = measure(index, truth, {name: value}, seed=seed)
         yield point
         best.append(point.recall.value)
         if best[-1] >= ENOUGH or (len(best) > 3 and best[-1] <= best[-4]):

@@ -21,16 +21,16 @@ from embedkit.indexing.planning.costs import (
     Cost,
     Term,
     blocks_in_memory,
+    lists_recall,
     sample_in_memory,
 )
 from embedkit.indexing.planning.machine import Machine
-from embedkit.indexing.sampling import SAMPLE_ROWS, sampled
+from embedkit.indexing.sampling import ROWS_A_LIST, SAMPLE_ROWS, sampled
 
 if TYPE_CHECKING:
     from typing import Self
 
 FILE = "lists.faiss"
-ROWS_A_LIST = 39  # minimum sampled rows per list, which k-means in FAISS requires
 OPQ_ROWS = 16384  # sampled rows from which a rotation is learnt
 OPQ_ROUNDS = 20
 Storage = Literal["flat", "sq8", "pq"]
@@ -151,7 +151,7 @@ class Ivf(IndexKind):
         sample = sample_in_memory(rows, sampled, dimension)
         building = (codes, centroids, learnt, sample, *blocks_in_memory(rows, dimension))
         seconds = work / machine.products + 2 * 4 * rows * dimension / WRITTEN
-        recall = ivf_recall(self.probes, self.lists) * stored
+        recall = lists_recall(self.probes, self.lists) * stored
         return Cost((codes, centroids, learnt), (), building, seconds, query, recall)
 
     def _codes(self, rows: int, dimension: int) -> tuple[Term, Term]:
@@ -249,12 +249,6 @@ def numbers_a_row(m: int | None, dimension: int, *, opq: bool) -> int:
         )
         raise UsageError(f"m={m} {fault}", where="storage=pq", hint=f"m={max(1, dimension // 4)}")
     return m
-
-
-def ivf_recall(probes: float, lists: int) -> float:
-    """Return the expected recall of lists: 1 if a search reads all of them."""
-    rate = 0.754 * (lists / 316) ** -0.243
-    return 1.0 if probes >= lists else 1 - math.exp(-rate * probes**0.4)
 
 
 def pq_recall(m: int, dimension: int) -> float:

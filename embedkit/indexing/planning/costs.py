@@ -8,6 +8,7 @@ minilm, with other sentences as queries (nearest 10), and is extrapolated to oth
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple, Protocol
 
 from embedkit.indexing.planning.machine import Machine
@@ -89,6 +90,14 @@ def blocks_in_memory(rows: int, dimension: int) -> tuple[Term, ...]:
 def sample_in_memory(rows: int, sampled: int, dimension: int) -> Term:
     """Return the memory of a random sample of `sampled` rows while it is drawn."""
     return Term("rows of a sample, twice", min(rows, sampled), 2 * 4 * dimension)
+
+
+def lists_recall(probes: float, lists: int) -> float:
+    """Return the expected share of the nearest rows that lie in the `probes` nearest of `lists` lists by
+    k-means; 1 if a search reads all of them.
+    """
+    rate = 0.754 * (lists / 316) ** -0.243
+    return 1.0 if probes >= lists else 1 - math.exp(-rate * probes**0.4)
 
 
 def rescored_rows(rescore: str | None, rows: int, dimension: int) -> tuple[Term, ...]:

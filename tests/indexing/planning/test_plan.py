@@ -12,8 +12,8 @@ from embedkit.errors import EmbedkitError, UsageError
 from embedkit.indexing.building import build_index
 from embedkit.indexing.kinds.binary import binary_recall
 from embedkit.indexing.kinds.hnsw import hnsw_recall
-from embedkit.indexing.kinds.ivf import ivf_recall, pq_recall
-from embedkit.indexing.planning.costs import cost_of, expected_recall
+from embedkit.indexing.kinds.ivf import pq_recall
+from embedkit.indexing.planning.costs import cost_of, expected_recall, lists_recall
 from embedkit.indexing.planning.machine import Machine
 from embedkit.indexing.planning.plan import Wishes, plan_index
 
@@ -44,12 +44,9 @@ def test_few_rows_are_compared_one_by_one():
     assert planned(1000, 384).chosen.spec == "flat"
 
 
-def test_many_rows_get_a_graph_while_memory_lasts_then_lists_then_codes():
-    kinds = [planned(10**6, 384, max_memory=size).chosen.spec for size in (math.inf, 1.2e9, 4e8)]
-    assert kinds[0].startswith(("hnsw:", "ivf:"))
-    assert "storage" not in kinds[0]
-    assert "storage=" in kinds[1]
-    assert kinds[2].startswith("binary:")
+def test_many_rows_get_lists_of_codes_while_memory_lasts_then_signs():
+    kinds = [planned(10**6, 384, max_memory=size).chosen.spec for size in (math.inf, 7e8, 4e8)]
+    assert [kind.partition(":")[0] for kind in kinds] == ["fastscan", "fastscan", "binary"]
 
 
 @pytest.mark.parametrize("memory", [4e8, 1e9, 2e9, 4e9, math.inf])
@@ -96,8 +93,8 @@ def test_a_named_kind_is_kept_and_its_settings_for_search_are_chosen():
     [
         (hnsw_recall(10, 99_000, 32, 40), 0.8203), (hnsw_recall(32, 99_000, 32, 40), 0.9343),
         (hnsw_recall(64, 99_000, 32, 40), 0.9673), (hnsw_recall(128, 99_000, 32, 40), 0.9854),
-        (hnsw_recall(32, 10_000, 32, 40), 0.9725), (ivf_recall(4, 316), 0.719), (ivf_recall(32, 316), 0.9517),
-        (ivf_recall(64, 1264), 0.9432), (ivf_recall(128, 1264), 0.9719),
+        (hnsw_recall(32, 10_000, 32, 40), 0.9725), (lists_recall(4, 316), 0.719), (lists_recall(32, 316), 0.9517),
+        (lists_recall(64, 1264), 0.9432), (lists_recall(128, 1264), 0.9719),
         (binary_recall(100, 99_000, 384), 0.9043),
         (binary_recall(400, 99_000, 384), 0.981), (pq_recall(96, 384), 0.8173), (pq_recall(48, 384), 0.705),
         (pq_recall(192, 384), 0.9427),
