@@ -14,7 +14,11 @@ from typer.core import TyperCommand
 from embedkit.cli.option_groups import spread
 from embedkit.errors import UsageError
 
-CONTEXT = {"help_option_names": ["-h", "--help"], "color": False if os.environ.get("NO_COLOR") else None}
+CONTEXT = {
+    "help_option_names": ["-h", "--help"],
+    "color": False if os.environ.get("NO_COLOR") else None,
+    "max_content_width": 100,  # columns of help, on a terminal that has as many
+}
 
 
 OMITTED = "auto"  # the value of an option that is given without its optional value
