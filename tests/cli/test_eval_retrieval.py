@@ -169,10 +169,10 @@ def test_the_protocol_of_a_model_and_of_an_index(evaluate, index):
     facts = json.loads(evaluate(*CORPUS, "--json").out)["protocol"]
     assert facts["queries"] == "queries.jsonl (30 queries, 6 of them left out as above or not judged)"
     assert facts["corpus"] == "corpus.jsonl (120 documents)"
-    assert facts["search"] == "exact, by cosine, 1,000 hits a query"
+    assert facts["search"] == "exact, by cosine, 1,000 hits per query"
     assert facts["model"] == f"hash:dim=8 {load('hash:dim=8').identity.fingerprint}, unit length"
     facts = json.loads(evaluate("--index", index, "--queries", "queries.jsonl", "--json").out)["protocol"]
-    assert facts["index"] == "docs.idx (flat, cosine, 120 documents), 1,000 hits a query"
+    assert facts["index"] == "docs.idx (flat, cosine, 120 documents), 1,000 hits per query"
     assert facts["model"].startswith("hash:dim=8 ")
 
 
@@ -444,7 +444,7 @@ def test_a_query_whose_vector_is_not_finite_is_named(evaluate, index, monkeypatc
         (
             [*CORPUS, "-k", "50"],
             2,
-            "-k: R@100 looks at 100 hits a query, 50 are asked for; -k 100, or another",
+            "-k: R@100 looks at 100 hits per query, 50 are asked for; -k 100, or another",
         ),
         (["--run", "no.trec"], 1, "no.trec: no such file"),
         (["--run", "twice.trec"], 1, "twice.trec:2: has document 'd' for query 'q0' again"),

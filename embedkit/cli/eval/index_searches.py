@@ -66,7 +66,7 @@ def of_indexes(
             searches.append(search._replace(name=_ruled_name(search.name, rule, len(own), len(names))))
             described.append(rule.described(index))
         about = f"{name} ({index.kind}, {index.metric}, {index.rows:,} documents{absent})"
-        about += f", {asked.depth:,} hits a query"
+        about += f", {asked.depth:,} hits per query"
         found = {"index": about} | ({} if encoder is None else _encoder_facts(encoder, index, encoding))
         number = f" {place}" if len(names) > 1 else ""
         facts |= {f"{key}{number}": fact for key, fact in found.items()}

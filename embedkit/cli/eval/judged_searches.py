@@ -118,7 +118,7 @@ class SearchOptions:
         """Return the number of hits per query; raise UsageError if a measure needs more."""
         deepest = max(measures, key=lambda measure: measure.cutoff)
         if self.k and self.k < deepest.cutoff:
-            what = f"{deepest.name} looks at {deepest.cutoff:,} hits a query, {self.k:,} are asked for"
+            what = f"{deepest.name} looks at {deepest.cutoff:,} hits per query, {self.k:,} are asked for"
             raise UsageError(what, where="-k", hint=f"-k {deepest.cutoff}, or another --measure")
         return self.k or max(DEPTH, deepest.cutoff)
 

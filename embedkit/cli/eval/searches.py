@@ -101,7 +101,7 @@ def of_models(
     facts = {
         "queries": queries.told,
         "corpus": f"{name} ({len(found.ids):,} documents{over}{absent})",
-        "search": f"exact, by cosine, {asked.depth:,} hits a query",
+        "search": f"exact, by cosine, {asked.depth:,} hits per query",
         **system_facts(systems, encoders),
     }
     return SystemRun(searches, facts, [system.settings.model for system in systems])
