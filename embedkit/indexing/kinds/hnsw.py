@@ -153,5 +153,5 @@ def _reserve(index: Any, rows: int) -> None:
 def hnsw_recall(ef: float, rows: int, m: int, ef_construction: int) -> float:
     """Return the expected recall of a graph: misses decrease with `ef` and increase with the rows."""
     missed = 0.18 * (ef / 10) ** -0.93 * (rows / 1e5) ** 0.38
-    missed *= (40 / ef_construction) ** 0.4 * (32 / m) ** 1.5
+    missed *= (40 / ef_construction) ** 0.2 * (32 / m) ** 1.5
     return float(1 - min(1.0, missed))

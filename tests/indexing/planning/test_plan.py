@@ -11,6 +11,7 @@ from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.errors import EmbedkitError, UsageError
 from embedkit.indexing.building import build_index
 from embedkit.indexing.kinds.binary import binary_recall
+from embedkit.indexing.kinds.fastscan import codes_recall
 from embedkit.indexing.kinds.hnsw import hnsw_recall
 from embedkit.indexing.kinds.ivf import pq_recall
 from embedkit.indexing.planning.costs import cost_of, expected_recall, lists_recall
@@ -93,6 +94,8 @@ def test_a_named_kind_is_kept_and_its_settings_for_search_are_chosen():
     [
         (hnsw_recall(10, 99_000, 32, 40), 0.8203), (hnsw_recall(32, 99_000, 32, 40), 0.9343),
         (hnsw_recall(64, 99_000, 32, 40), 0.9673), (hnsw_recall(128, 99_000, 32, 40), 0.9854),
+        (hnsw_recall(64, 99_000, 32, 100), 0.9758), (hnsw_recall(96, 99_000, 32, 100), 0.9861),
+        (lists_recall(24, 512), 0.8985), (lists_recall(32, 256), 0.9512), (codes_recall(96, 384, 99_000), 0.9945),
         (hnsw_recall(32, 10_000, 32, 40), 0.9725), (lists_recall(4, 316), 0.719), (lists_recall(32, 316), 0.9517),
         (lists_recall(64, 1264), 0.9432), (lists_recall(128, 1264), 0.9719),
         (binary_recall(100, 99_000, 384), 0.9043),
