@@ -6,9 +6,9 @@
 
 Every side builds an index of 99,000 sentences of Wikipedia by all-MiniLM-L6-v2, with two threads, and
 searches for 1,000 other sentences with the first setting that finds .95 of their nearest 10. embedkit's side
-includes the files of its vectors. Claims: embedkit builds 2.5 times as fast as FAISS HNSW with construction 40,
-answers twice as many queries at once as the best peer, and 1.1 times as many one by one. Prints one JSON line
-per side; a peer that is not installed is skipped, visibly.
+includes the files of its vectors. Claims: embedkit builds 2.5 times as fast as FAISS HNSW with construction
+40, answers twice as many queries at once as the best peer, and 1.1 times as many one by one. Prints one JSON
+line per side; a peer that is not installed is skipped, visibly.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -53,16 +53,16 @@ def hits(
     by words alone has no vectors.
     """
     if query.dedupe is None:
-        rankings = _rankings(index, vectors, texts, query, query.k)
+        found = rankings(index, vectors, query, texts)
     else:
-        rankings = [
+        found = [
             _distinct(index, vectors, texts, query, place)
             for place in range(len(texts) if vectors is None else len(vectors))
         ]
     if query.min_score is not None:
-        rankings = [each.taken(each.scores >= query.min_score) for each in rankings]
-    found = index.ranked(rankings, columns)
-    return found if not query.explain else _explained(index, texts, rankings, found)
+        found = [each.taken(each.scores >= query.min_score) for each in found]
+    ranked = index.ranked(found, columns)
+    return ranked if not query.explain else _explained(index, texts, found, ranked)
 
 
 def _explained(
@@ -77,17 +77,19 @@ def _explained(
     ]
 
 
-def _rankings(
-    index: Index, vectors: Floats | None, texts: Sequence[LexicalQuery], query: Query, k: int
+def rankings(
+    index: Index, vectors: Floats | None, query: Query, texts: Sequence[LexicalQuery] = ()
 ) -> list[Ranking]:
-    """Return the best `k` rows of each query, by vectors, by words, or by both."""
+    """Return the best `query.k` rows of each query, by vectors, by words, or by both; near-duplicates and low
+    scores are not left out.
+    """
     if vectors is None:
-        return [lexical_ranking(index.lexical, text, k, query.passing) for text in texts]
+        return [lexical_ranking(index.lexical, text, query.k, query.passing) for text in texts]
     search = partial(exact_search, index) if query.exact else index.search
     if query.fusion is None:
-        return [Ranking(*pair) for pair in zip(*search(vectors, k, query.passing), strict=True)]
+        return [Ranking(*pair) for pair in zip(*search(vectors, query.k, query.passing), strict=True)]
     fused = FusedSearch(index, index.lexical, query.fusion, search, query.passing)
-    return fused.rankings(vectors, texts, k)
+    return fused.rankings(vectors, texts, query.k)
 
 
 def exact_search(index: Index, vectors: Floats, k: int, passing: Mask | None = None) -> tuple[Floats, Rows]:
@@ -110,7 +112,7 @@ def _distinct(
     wanted = 2 * query.k
     while True:
         one = None if vectors is None else vectors[place : place + 1]
-        (found,) = _rankings(index, one, texts[place : place + 1], query, wanted)
+        (found,) = rankings(index, one, replace(query, k=wanted), texts[place : place + 1])
         kept = distinct(index.vectors(found.rows), query.dedupe)[: query.k]
         if len(kept) == query.k or len(found.rows) < wanted:
             return found.taken(kept)
