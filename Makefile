@@ -73,6 +73,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) torch
 	$(PIP) -e '.[offline]'
+	$(BIN)/python -m compileall -q embedkit  # commands start sooner, also where Python may not write bytecode itself
 	touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed
