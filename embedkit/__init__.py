@@ -19,7 +19,7 @@ _PUBLIC = {
     "describe": "embedkit.embedding.encoding",
     "Record": "embedkit.data.text.records",
     "TextFormat": "embedkit.data.text.records",
-    "open_records": "embedkit.data.text.records",
+    "open_records": "embedkit.data.inputs",
     "open_input": "embedkit.data.inputs",
     "VectorSet": "embedkit.data.vectors.vector_set",
     "VectorSetWriter": "embedkit.data.vectors.vector_set_writing",

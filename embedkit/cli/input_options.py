@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
@@ -11,12 +11,15 @@ from embedkit.cli.console import input_names
 from embedkit.cli.encoder_options import EncoderOptions
 
 if TYPE_CHECKING:
+    from embedkit.data.folders.folder_settings import FolderSettings
     from embedkit.data.text.records import TextFormat
 
 InputFormat = Literal["text", "jsonl", "csv", "tsv", "parquet", "arrow"]
 Files = Annotated[
     list[str] | None,
-    typer.Argument(metavar="FILE", help="Paths, URLs or -; standard input when piped.", show_default=False),
+    typer.Argument(
+        metavar="FILE", help="Paths, folders, URLs or -; standard input when piped.", show_default=False
+    ),
 ]
 
 
@@ -42,6 +45,56 @@ class TextOptions:
         return TextFormat(self.input_format, self.id_field, self.text_field, self.on_error)
 
 
+@dataclass(frozen=True)
+class FolderOptions:
+    """Options that set which files of a folder are read, and how they are divided into passages."""
+
+    panel: ClassVar = "Folders"
+
+    chunk: Annotated[
+        int | None, typer.Option(metavar="TOKENS", help="Most tokens per passage. [200]", show_default=False)
+    ] = None
+    overlap: Annotated[
+        int | None,
+        typer.Option(
+            metavar="TOKENS", help="Tokens repeated from the passage before. [0]", show_default=False
+        ),
+    ] = None
+    headings: Annotated[
+        bool | None,
+        typer.Option(
+            "--headings/--no-headings",
+            help="Whether a passage is embedded with the headings above it. [headings]",
+            show_default=False,
+        ),
+    ] = None
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Read only these files, for example '*.md'; repeatable."),
+    ] = None
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Skip these files, as .gitignore would; repeatable."),
+    ] = None
+
+    def settings(self) -> FolderSettings:
+        """Return the library's settings."""
+        from embedkit.data.folders.folder_settings import FolderSettings
+
+        return FolderSettings(**self.given())
+
+    def given(self) -> dict[str, Any]:
+        """Return the settings that were given, by their names in the library."""
+        values = {
+            "chunk": self.chunk,
+            "overlap": self.overlap,
+            "headings": self.headings,
+            "only": tuple(self.only) if self.only else None,
+            "ignore": tuple(self.ignore) if self.ignore else None,
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+
 @dataclass(frozen=True, kw_only=True)
 class TextFiles:
     """Options that name files of text, and set how they are read."""
@@ -59,7 +112,12 @@ class TextFiles:
 class Inputs(TextFiles):
     """Options that name files of vectors, or of text and the encoder that encodes it."""
 
+    folders: FolderOptions
     encoding: EncoderOptions
+
+    def format(self) -> TextFormat:
+        """Return the library's settings for reading the inputs."""
+        return replace(self.reading.format(), folders=self.folders.settings())
 
 
 @dataclass(frozen=True)

@@ -48,11 +48,13 @@ def open_as_vectors(
     from embedkit.data.text.records import RecordReader
     from embedkit.data.vectors.shards import SHARD_ROWS
     from embedkit.embedding.encoding import describe, encode_batches, map_batches, require_some
+    from embedkit.embedding.token_places import token_places
 
     encoding = inputs.encoding
-    with open_input(inputs.names, inputs.reading.format()) as source:
+    with open_input(inputs.names, inputs.format()) as source:
         if isinstance(source, RecordReader):
             encoder = (load or encoding.load)()
+            source.count_tokens_by(token_places(encoder))
             meta = describe(encoder, with_text=with_text)
             progress = Progress(common.quiet, source)
             batches: Iterable[Batch] = require_some(

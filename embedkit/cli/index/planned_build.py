@@ -43,7 +43,7 @@ def dry_run(target: NewIndex, wishing: WishOptions, inputs: Inputs, common: Comm
     from embedkit.data.text.records import RecordReader
 
     names, encoding = inputs.names, inputs.encoding
-    with open_input(names, inputs.reading.format()) as source:
+    with open_input(names, inputs.format()) as source:
         if isinstance(source, RecordReader):
             rows, dimension = sum(1 for _ in source), encoding.load().identity.dimension
         else:

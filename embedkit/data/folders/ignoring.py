@@ -1,0 +1,97 @@
+"""Patterns of `.gitignore` files: which files and folders below a folder Git would ignore."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from embedkit.data.folders.regular_files import read_start
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+GITIGNORE = ".gitignore"
+_LARGEST = 1 << 20  # bytes of a file of patterns
+
+
+@dataclass(frozen=True)
+class IgnoreRules:
+    """The patterns that apply in one folder: pairs of a folder and its patterns, the innermost first.
+
+    Folders and paths are relative to the top of the repository, in which `here` is the place of the walk.
+    Both `here` and the folders end in a slash, unless they are empty.
+    """
+
+    here: str
+    patterns: tuple[tuple[str, GitIgnoreSpec], ...] = ()
+
+    def ignores(self, path: str, *, folder: bool) -> bool:
+        """Return whether the patterns ignore a path relative to the place of the walk; the last pattern that
+        matches decides, in the innermost folder that has one.
+        """
+        whole = self.here + path + "/" * folder
+        for base, spec in self.patterns:
+            verdict = spec.check_file(whole[len(base) :]).include
+            if verdict is not None:
+                return verdict
+        return False
+
+    def inside(self, path: str, folder: Path) -> IgnoreRules:
+        """Return the rules inside a folder, whose own `.gitignore` comes first."""
+        spec = read_patterns(folder / GITIGNORE)
+        if spec is None:
+            return self
+        return IgnoreRules(self.here, ((self.here + path, spec), *self.patterns))
+
+
+def rules_above(root: Path) -> IgnoreRules:
+    """Return the rules of the repository around a folder: of the folders above it, and of the repository's
+    `info/exclude`. A folder that the repository ignores was named on purpose: it has no rules from above.
+    """
+    top = next((place for place in (root, *root.parents) if (place / ".git").exists()), root)
+    rules = IgnoreRules("")
+    if (spec := read_patterns(top / ".git" / "info" / "exclude")) is not None:
+        rules = IgnoreRules("", (("", spec),))
+    path = ""
+    for place in _between(top, root):
+        rules = rules.inside(path, top / path)
+        path += f"{place}/"
+        if rules.ignores(path.rstrip("/"), folder=True):
+            return IgnoreRules("")
+    return IgnoreRules(path, rules.patterns)
+
+
+def spec_of(lines: Iterable[str]) -> GitIgnoreSpec:
+    """Return the compiled patterns; an invalid one is passed over, as Git does."""
+    from pathspec import GitIgnoreSpec
+
+    try:
+        return GitIgnoreSpec.from_lines(lines)
+    except ValueError:
+        return GitIgnoreSpec.from_lines(_valid(lines))
+
+
+def read_patterns(file: Path) -> GitIgnoreSpec | None:
+    """Return the patterns in a file, or None if there is no such file."""
+    try:
+        content = read_start(file, _LARGEST)
+    except OSError:
+        return None
+    return spec_of(content.decode("utf-8-sig", "surrogateescape").splitlines())
+
+
+def _valid(lines: Iterable[str]) -> Iterator[str]:
+    from pathspec import GitIgnoreSpec
+
+    for line in lines:
+        try:
+            GitIgnoreSpec.from_lines([line])
+        except ValueError:
+            continue
+        yield line
+
+
+def _between(top: Path, root: Path) -> tuple[str, ...]:
+    return root.relative_to(top).parts
