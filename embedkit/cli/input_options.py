@@ -68,13 +68,13 @@ class FolderOptions:
             show_default=False,
         ),
     ] = None
-    only: Annotated[
+    include: Annotated[
         list[str] | None,
         typer.Option(metavar="PATTERN", help="Read only these files, for example '*.md'; repeatable."),
     ] = None
-    ignore: Annotated[
+    exclude: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATTERN", help="Skip these files, as .gitignore would; repeatable."),
+        typer.Option(metavar="PATTERN", help="Skip these files; repeatable."),
     ] = None
 
     def settings(self) -> FolderSettings:
@@ -89,8 +89,8 @@ class FolderOptions:
             "chunk": self.chunk,
             "overlap": self.overlap,
             "headings": self.headings,
-            "only": tuple(self.only) if self.only else None,
-            "ignore": tuple(self.ignore) if self.ignore else None,
+            "include": tuple(self.include) if self.include else None,
+            "exclude": tuple(self.exclude) if self.exclude else None,
         }
         return {name: value for name, value in values.items() if value is not None}
 

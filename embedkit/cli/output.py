@@ -118,11 +118,12 @@ def _table(answer: Answer, analysis: Analysis | None) -> None:
     fused = any(hit.dense is not None for hit in answer.hits)
     for name in ("dense", "lexical") if fused else ():
         table.add_column(name, justify="right", style="dim")
-    table.add_column("id", style="cyan")
+    table.add_column("id", style="cyan", no_wrap=True)
     table.add_column("text", no_wrap=True)
     ids = [Text(printable(hit.document["id"])) for hit in answer.hits]
-    for id in ids:
-        id.truncate(_ID_WIDTH, overflow="ellipsis")
+    for hit, id in zip(answer.hits, ids, strict=True):
+        if "line" not in hit.document:  # a place in a file is printed whole, so that editors can open it
+            id.truncate(_ID_WIDTH, overflow="ellipsis")
     numbers = len("rank") + len("0.1234") + fused * (len("0.1234") + len("lexical") + 4)
     room = console.width - numbers - max((id.cell_len for id in ids), default=2) - 6
     terms = frozenset(answer.terms)

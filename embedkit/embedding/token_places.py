@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from embedkit.data.folders.token_places import Places, TokenPlaces, divided, in_blocks, rule_places
+from embedkit.data.text.records import RecordReader
 from embedkit.embedding.encoder import Encoder
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _TOKENIZER = "tokenizer.json"
+_SPECIAL = 2  # tokens that most models add to a text
+
+_log = logging.getLogger("embedkit")
 
 
 def token_places(encoder: Encoder) -> TokenPlaces:
@@ -29,6 +34,15 @@ def token_places(encoder: Encoder) -> TokenPlaces:
         if place is not None and (Path(place) / _TOKENIZER).is_file():
             return _TokenizerPlaces(Path(place) / _TOKENIZER)
     return rule_places
+
+
+def divide_by_tokens(reader: RecordReader, encoder: Encoder) -> None:
+    """Let a reader divide files by the tokens of an encoder; warn if it reads fewer than a passage has."""
+    reader.count_tokens_by(token_places(encoder))
+    most, chunk = encoder.identity.max_length, reader.format.folders.chunk
+    if reader.folders is not None and most is not None and chunk + _SPECIAL > most:
+        what = "passages have up to %d tokens, and %s reads %d, special ones included; set `chunk=%d` or less"
+        _log.warning(what, chunk, encoder.identity, most, max(1, most - _SPECIAL))
 
 
 class _TokenizerPlaces:

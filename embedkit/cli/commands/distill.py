@@ -68,7 +68,7 @@ def distill(
     """Distil an encoder into a static one, which needs no network, on your own texts."""
     from embedkit.data.inputs import open_text
     from embedkit.data.vectors.vector_set import VectorSet
-    from embedkit.embedding.token_places import token_places
+    from embedkit.embedding.token_places import divide_by_tokens
     from embedkit.training.distillation.distillation import Distillation
 
     relay_warnings(common.quiet)
@@ -77,7 +77,7 @@ def distill(
     old = None if distilling.reuse is None else VectorSet.open(distilling.reuse)
     with open_text(names, inputs.format()) as reader, kept_when_interrupted(output, common.quiet):
         encoder = inputs.encoding.load()
-        reader.count_tokens_by(token_places(encoder))
+        divide_by_tokens(reader, encoder)
         with Distillation(
             output, encoder, settings, reuse=old, resume=distilling.resume, force=common.force
         ) as run:

@@ -102,10 +102,10 @@ def _load(storage: StorageOptions, inputs: Inputs, reader: RecordReader) -> Enco
     """
     from embedkit.data.vectors.vector_set import VectorSet
     from embedkit.embedding.reuse import Reusing
-    from embedkit.embedding.token_places import token_places
+    from embedkit.embedding.token_places import divide_by_tokens
 
     encoder = inputs.encoding.load()
-    reader.count_tokens_by(token_places(encoder))
+    divide_by_tokens(reader, encoder)
     if storage.reuse is None:
         return encoder
     if reader.folders is not None:  # a vector is also of the headings, which the old set does not record

@@ -15,10 +15,11 @@ _MARKDOWN = ".md .markdown .mdown .mkd .mdx .qmd .rmd"
 _HTML = ".html .htm .xhtml"
 _RESTRUCTURED = ".rst .rest"
 _SOURCE = """
-    .py .pyi .pyx .js .mjs .cjs .jsx .ts .tsx .vue .svelte .java .kt .kts .scala .groovy .go .rs .c .h .cc .cpp
-    .cxx .hpp .hh .cs .m .mm .swift .rb .php .pl .pm .lua .r .jl .sh .bash .zsh .fish .ps1 .sql .hs .ml .mli .ex
-    .exs .erl .clj .lisp .el .dart .zig .nim .v .f90 .f .pas .asm .s .css .scss .less .json .jsonl .yaml .yml
-    .toml .ini .cfg .xml .csv .tsv .proto .graphql .tf .gradle .cmake .bat .vim .sol .cu .d .ada .adb .ads
+    .py .pyi .pyx .js .mjs .cjs .jsx .ts .tsx .vue .svelte .java .kt .kts .scala .groovy .go .rs .c
+    .h .cc .cpp .cxx .hpp .hh .cs .m .mm .swift .rb .php .pl .pm .lua .r .jl .sh .bash .zsh .fish
+    .ps1 .sql .hs .ml .mli .ex .exs .erl .clj .lisp .el .dart .zig .nim .v .f90 .f .pas .asm .s .css
+    .scss .less .json .jsonl .yaml .yml .toml .ini .cfg .xml .csv .tsv .proto .graphql .tf .gradle
+    .cmake .bat .vim .sol .cu .d .ada .adb .ads
 """
 _SUFFIXES = {
     name: frozenset(suffixes.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,12 +57,23 @@ class FileStates:
         if len(self._waiting) >= _BLOCK:
             self._pack()
 
+    def add_table(self, table: Any) -> None:
+        """Add the states in a table that `table` returned, of files in the same folders."""
+        self._tables.append(table.cast(_schema()))
+
+    def at(self, roots: tuple[Root, ...]) -> FileStates:
+        """Return the states with other places of the folders."""
+        return FileStates(self.settings, roots, [self.table()])
+
     def __iter__(self) -> Iterator[FileState]:
-        self._pack()
-        for table in self._tables:
-            for start in range(0, table.num_rows, _BLOCK):
-                for row in table.slice(start, _BLOCK).to_pylist():
-                    yield FileState(**{**row, "passages": tuple(row["passages"])})
+        yield from states_of(self.table())
+
+    def passed_over(self) -> Iterator[FileState]:
+        """Yield the states of the files without passages for which there is a reason."""
+        import pyarrow.compute as pc
+
+        table = self.table()
+        yield from states_of(table.filter(pc.is_valid(table.column("passed_over"))))
 
     def __len__(self) -> int:
         return int(sum(table.num_rows for table in self._tables)) + len(self._waiting)
@@ -82,10 +94,15 @@ class FileStates:
             self._waiting = []
 
 
+def states_of(table: Any) -> Iterator[FileState]:
+    """Yield the states in a table."""
+    for start in range(0, table.num_rows, _BLOCK):
+        for row in table.slice(start, _BLOCK).to_pylist():
+            yield FileState(**{**row, "passages": tuple(row["passages"])})
+
+
 def write_states(path: Path, states: FileStates) -> None:
     """Write states to a file, flushed to the disk."""
-    import os
-
     import pyarrow as pa
 
     table = states.table()
@@ -110,7 +127,7 @@ def read_states(path: Path) -> FileStates:
         states = FileStates(FolderSettings.from_json(header["settings"]), roots)
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise FormatError(f"is damaged: {error}", where=str(path)) from None
-    states._tables.append(table.cast(_schema()))
+    states.add_table(table)
     return states
 
 

@@ -41,14 +41,14 @@ class FolderCounts(WalkCounts):
         return {**counts, "unsupported": self.unsupported, "failed": failed}
 
     def __str__(self) -> str:
-        """Return the counts in words: the files read, then what was skipped."""
+        """Return the counts in words: the files, then what was skipped."""
         skipped = {
             "hidden": self.hidden, "ignored": self.ignored, "binary": self.binary, "links": self.links,
             "pipes or devices": self.special, f"over {LARGEST >> 20} MB": self.large,
             "PDF": len(self.unsupported), "unreadable": len(self.failed),
         }  # fmt: skip
         parts = [f"{count:,} {what}" for what, count in skipped.items() if count]
-        words = f"{self.files:,} file{'s' * (self.files != 1)} read"
+        words = f"{self.files:,} file{'s' * (self.files != 1)}"
         return f"{words}, skipped {', '.join(parts)}" if parts else words
 
     def warnings(self) -> list[str]:

@@ -12,14 +12,14 @@ from embedkit.errors import UsageError
 class FolderSettings:
     """Which files of a folder are read, and how they are divided into passages.
 
-    `only` and `ignore` are patterns as in `.gitignore`; `only` without any means every file.
+    `include` and `exclude` are patterns as in `.gitignore`; without any `include`, every file is read.
     """
 
     chunk: int = 200  # most tokens per passage, the overlap included, the headings not
     overlap: int = 0  # tokens that a passage repeats from the end of the passage before it
     headings: bool = True  # whether the headings above a passage are embedded with it
-    only: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.chunk < 1:
@@ -31,7 +31,7 @@ class FolderSettings:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> FolderSettings:
         """Read the JSON values of `to_json`."""
-        lists = {name: tuple(value[name]) for name in ("only", "ignore")}
+        lists = {name: tuple(value[name]) for name in ("include", "exclude")}
         return cls(**{**value, **lists})
 
     def to_json(self) -> dict[str, Any]:

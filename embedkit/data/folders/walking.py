@@ -73,13 +73,13 @@ class _Chosen:
     """The choice of files by the settings."""
 
     def __init__(self, settings: FolderSettings) -> None:
-        self._only = spec_of(settings.only) if settings.only else None
-        self._ignore = spec_of(settings.ignore) if settings.ignore else None
+        self._include = spec_of(settings.include) if settings.include else None
+        self._exclude = spec_of(settings.exclude) if settings.exclude else None
 
     def leaves_out(self, path: str, *, folder: bool) -> bool:
-        if self._ignore is not None and self._ignore.check_file(path + "/" * folder).include:
+        if self._exclude is not None and self._exclude.check_file(path + "/" * folder).include:
             return True
-        return self._only is not None and not folder and not self._only.check_file(path).include
+        return self._include is not None and not folder and not self._include.check_file(path).include
 
 
 def _kind(
