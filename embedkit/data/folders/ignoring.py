@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embedkit.data.folders.regular_files import read_start
+from embedkit.data.text.lines import BOM
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 GITIGNORE = ".gitignore"
+_FOLDER_MARK = "ps_d"  # the group in which pathspec matches the slash behind a folder
 _LARGEST = 1 << 20  # bytes of a file of patterns
 
 
@@ -33,7 +36,7 @@ class IgnoreRules:
         """
         whole = self.here + path + "/" * folder
         for base, spec in self.patterns:
-            verdict = spec.check_file(whole[len(base) :]).include
+            verdict = _verdict(spec, _bytewise(whole[len(base) :]))
             if verdict is not None:
                 return verdict
         return False
@@ -79,7 +82,27 @@ def read_patterns(file: Path) -> GitIgnoreSpec | None:
         content = read_start(file, _LARGEST)
     except OSError:
         return None
-    return spec_of(content.decode("utf-8-sig", "surrogateescape").splitlines())
+    return spec_of(content.removeprefix(BOM).decode("latin-1").splitlines())
+
+
+def _verdict(spec: GitIgnoreSpec, path: str) -> bool | None:
+    """Return whether the last pattern that matches a path ignores it; None if no pattern matches.
+
+    A pattern that matches only a folder around the path does not count: the walk does not enter a folder that
+    is ignored, and one that is not ignored says nothing of its files.
+    """
+    for pattern in reversed(list(spec.patterns)):
+        if pattern.include is not None and any(
+            not match.groupdict().get(_FOLDER_MARK) or match.end(_FOLDER_MARK) == len(path)
+            for match in pattern.regex.finditer(path)
+        ):
+            return bool(pattern.include)
+    return None
+
+
+def _bytewise(path: str) -> str:
+    """Return a path with a character per byte, as Git matches it."""
+    return path if path.isascii() else os.fsencode(path).decode("latin-1")
 
 
 def _valid(lines: Iterable[str]) -> Iterator[str]:

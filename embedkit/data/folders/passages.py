@@ -27,13 +27,14 @@ def passages(
 ) -> Iterator[Record]:
     """Yield the passages of a document as records; parts without a letter or digit are left out.
 
-    The id is `path:line`, or `path:line:column` where a passage begins within a line. The text is a part of
+    The id is `path:line`, or `path:line:column` where a passage begins within a line or is not its first. The text is a part of
     the document without blank lines around it. The fields are the path, the first and the last line in the
     file, the trail of headings, and the page where the document has pages.
     """
     trails = _Trails(document)
     starts = np.flatnonzero(np.frombuffer(document.text.encode("utf-32-le", "replace"), "<u4") == ord("\n"))
     starts = np.concatenate([[0], starts + 1])
+    before = 0  # the line at which the last passage begins
     for span in spans(document, settings.chunk, settings.overlap, token_places):
         start, end = _trimmed(document.text, span)
         if not _WRITTEN.search(document.text, start, end):
@@ -41,7 +42,8 @@ def passages(
         first, last = (np.searchsorted(starts, [start, end - 1], side="right") - 1).tolist()
         column = start - int(starts[first])
         line, line_to = _line(document.lines, first), _line(document.lines, last)
-        within = bool(document.text[starts[first] : start].strip())
+        within = column > 0 and (before == line or document.text[start - column : start].strip())
+        before = line
         trail = trails.of(start, end)
         fields = {PATH: path, LINE: line, LAST_LINE: line_to, HEADINGS: trail or None}
         if document.pages:

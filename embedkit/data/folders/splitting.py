@@ -16,6 +16,8 @@ from typing import NamedTuple
 from embedkit.data.folders.document import Document, FindPlaces
 from embedkit.data.folders.token_places import Places, TokenPlaces
 
+_LITTLE = 8  # a text of at most this part of a chunk is no passage of its own if the next one is divided
+
 
 class Span(NamedTuple):
     """A part of a text, from one character up to another."""
@@ -76,7 +78,9 @@ class _Splitter:
         for part in map(Span._make, pairwise([whole.start, *inner, whole.end])):
             if self.count(start, part.end) <= self.size:
                 continue
-            if start < part.start:
+            if self.count(*part) > self.size and self._joins(start, part, levels[level]):
+                part = Span(start, part.end)
+            elif start < part.start:
                 yield Span(start, part.start)
             start = part.start
             if self.count(*part) > self.size:
@@ -84,6 +88,12 @@ class _Splitter:
                 start = part.end
         if start < whole.end:
             yield Span(start, whole.end)
+
+    def _joins(self, start: int, part: Span, find: FindPlaces) -> bool:
+        """Return whether what comes before a part is divided together with it: within a section, or if it is
+        little more than a heading.
+        """
+        return find in self.document.levels or self.count(start, part.start) <= self.size // _LITTLE
 
     def _cut(self, whole: Span) -> Iterator[Span]:
         """Yield the spans of a part that has no places, cut between tokens."""

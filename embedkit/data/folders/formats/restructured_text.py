@@ -8,6 +8,7 @@ from embedkit.data.folders.document import Document, Heading
 from embedkit.data.folders.places import PROSE
 
 _ADORNED = re.compile(r"([!-/:-@\[-`{-~])\1*[ \t]*$")  # a line of one punctuation character
+_LONGEST = 500  # characters of a title that are looked at
 _ROLE = re.compile(r":[\w:.-]+:`([^`<]*?)\s*(?:<[^>]*>)?`")
 
 
@@ -42,5 +43,5 @@ def _is_title(title: str, under: str) -> bool:
 
 
 def _plain(title: str) -> str:
-    title = _ROLE.sub(r"\1", title)
+    title = _ROLE.sub(r"\1", title[:_LONGEST])
     return re.sub(r"[*`]+", "", title).strip()

@@ -12,7 +12,7 @@ _DEFINITION = re.compile(
     r"(?:(?:export|default|public|private|protected|internal|static|final|abstract|sealed|override|async|unsafe"
     r"|pub(?:\([a-z]+\))?|inline|virtual|open|data|partial) +)*"
     r"(?:class|def|function\*?|fn|func|fun|struct|interface|trait|impl|enum|module|namespace|protocol|object|record)"
-    r" +(?:<[^>]{0,80}> *)?(?:\([^)]{0,80}\) *)?([\w.$:]+[?!]?)"
+    r"(?:<[^>]{0,80}>)? +(?:\([^)]{0,80}\) *)?(\w+(?:(?:::|[.$])\w+)*[?!]?)"
     r"(?=\s*(?:[({:<=;\[]|extends\b|implements\b|for\b|where\b|$))"
 )
 _ATTACHED = ("@", "#", "//", "/*", "*", "--", '"""')  # decorators and comments above a definition
