@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from embedkit.data.folders.file_formats import read_document
 from embedkit.errors import DataError
 
 BLOCKS = [
-    "# One", "### Three ###", "#no heading", "####### seven", "Title\n===", "Other\n---", "text", "- item", "> quote",
-    "```\n# code\n```", "~~~py\n# code\n\n# more\n~~~", "    # indented", "---", "| a |\n|---|", "1. one", "#", "## *A* `b`",
+    "# One", "### Three ###", "#no heading", "####### seven", "Title\n===", "Other\n---", "text", "- item",
+    "> quote", "```\n# code\n```", "~~~py\n# code\n\n# more\n~~~", "    # indented", "---",
+    "| a |\n|---|", "1. one", "#", "## *A* `b`",
 ]  # fmt: skip
 
 
@@ -30,7 +32,7 @@ def test_headings_of_markdown_are_those_of_commonmark(blocks):
     tokens = MarkdownIt().parse(text)
     headings = [
         (token.map[0], int(token.tag[1]), after.content)
-        for token, after in zip(tokens, tokens[1:], strict=False)
+        for token, after in pairwise(tokens)
         if token.type == "heading_open" and token.level == 0
     ]
     document = read_document("a.md", text.encode())
@@ -51,7 +53,7 @@ def test_settings_above_markdown_give_its_title_and_are_no_text():
 
 def test_html_is_its_visible_text_at_the_lines_of_the_file():
     page = (
-        "<!doctype html>\n<html><head><title>The &amp; title</title>\n<style>p { color: red }</style></head>\n"
+        "<!doctype html>\n<html><head><title>The &amp; title</title>\n<style>p { top: 1 }</style></head>\n"
         "<body>\n<h1>Head <b>bold</b></h1>\n<p>One   two\nthree<br>four</p>\n<script>if (a < b) {}</script>\n"
         "<ul><li>item</li></ul><pre>a\n  b</pre></body></html>\n"
     )
