@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from embedkit.data.folders.file_reading import read_passages
 from embedkit.data.folders.file_states import UNSURE, FileState, FileStates, states_of
@@ -87,7 +88,7 @@ def find_changes(before: FileStates) -> Changes:
     """
     table = before.table()
     rows = {path: row for row, path in enumerate(table.column("path").to_pylist())}
-    sizes, times = (table.column(name).to_numpy() for name in ("size", "mtime_ns"))
+    sizes, times = (_numbers(table.column(name)) for name in ("size", "mtime_ns"))
     seen, same = np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=bool)
     candidates, counts = [], FolderCounts()
     for number in range(len(before.roots)):
@@ -99,13 +100,26 @@ def find_changes(before: FileStates) -> Changes:
             if row is None or not same[row]:
                 candidates.append(Candidate(path, number, found, None if row is None else _state(table, row)))
     after = FileStates(before.settings, before.roots)
-    after.add_table(table.filter(same))
+    after.add_table(table if same.all() else table.filter(_mask(same)))
     over = list(after.passed_over())
     for state in over:
         counts.add(state)
     counts.files += len(after) - len(over)
     vanished = [_state(table, row) for row in np.flatnonzero(~seen).tolist()]
     return Changes(after, candidates, vanished, counts)
+
+
+def _numbers(column: Any) -> NDArray[np.int64]:
+    """Return a column of whole numbers as an array; by DLPack, because `to_numpy` imports pandas."""
+    return np.concatenate([np.empty(0, dtype=np.int64), *map(np.from_dlpack, column.chunks)])
+
+
+def _mask(values: NDArray[np.bool_]) -> Any:
+    """Return booleans as an Arrow array; made of their bits, because `pyarrow.array` may import pandas."""
+    import pyarrow as pa
+
+    bits = pa.py_buffer(np.packbits(values, bitorder="little").tobytes())
+    return pa.BooleanArray.from_buffers(pa.bool_(), len(values), [None, bits])
 
 
 def _state(table: Any, row: int) -> FileState:

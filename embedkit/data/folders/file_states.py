@@ -59,7 +59,7 @@ class FileStates:
 
     def add_table(self, table: Any) -> None:
         """Add the states in a table that `table` returned, of files in the same folders."""
-        self._tables.append(table.cast(_schema()))
+        self._tables.append(table.replace_schema_metadata(None))
 
     def at(self, roots: tuple[Root, ...]) -> FileStates:
         """Return the states with other places of the folders."""
@@ -70,10 +70,10 @@ class FileStates:
 
     def passed_over(self) -> Iterator[FileState]:
         """Yield the states of the files without passages for which there is a reason."""
-        import pyarrow.compute as pc
-
         table = self.table()
-        yield from states_of(table.filter(pc.is_valid(table.column("passed_over"))))
+        reasons = table.column("passed_over")
+        if reasons.null_count < table.num_rows:
+            yield from states_of(table.filter(reasons.is_valid()))
 
     def __len__(self) -> int:
         return int(sum(table.num_rows for table in self._tables)) + len(self._waiting)
@@ -85,8 +85,8 @@ class FileStates:
         self._pack()
         header = {"format": FORMAT, "version": VERSION, "settings": self.settings.to_json()}
         header["roots"] = [root._asdict() for root in self.roots]
-        schema = _schema().with_metadata({b"embedkit": orjson.dumps(header)})
-        return pa.concat_tables([_schema().empty_table(), *self._tables]).cast(schema)
+        whole = pa.concat_tables(self._tables) if self._tables else _schema().empty_table()
+        return whole.replace_schema_metadata({b"embedkit": orjson.dumps(header)})
 
     def _pack(self) -> None:
         if self._waiting:
@@ -127,6 +127,8 @@ def read_states(path: Path) -> FileStates:
         states = FileStates(FolderSettings.from_json(header["settings"]), roots)
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise FormatError(f"is damaged: {error}", where=str(path)) from None
+    if table.schema.remove_metadata() != _schema():
+        raise FormatError("has other columns than it should", where=str(path))
     states.add_table(table)
     return states
 

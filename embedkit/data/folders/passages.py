@@ -27,9 +27,9 @@ def passages(
 ) -> Iterator[Record]:
     """Yield the passages of a document as records; parts without a letter or digit are left out.
 
-    The id is `path:line`, or `path:line:column` where a passage begins within a line or is not its first. The text is a part of
-    the document without blank lines around it. The fields are the path, the first and the last line in the
-    file, the trail of headings, and the page where the document has pages.
+    The id is `path:line`, or `path:line:column` where a passage begins within a line or is not its first. The
+    text is a part of the document without blank lines around it. The fields are the path, the first and the
+    last line in the file, the trail of headings, and the page where the document has pages.
     """
     trails = _Trails(document)
     starts = np.flatnonzero(np.frombuffer(document.text.encode("utf-32-le", "replace"), "<u4") == ord("\n"))

@@ -19,9 +19,10 @@ from embedkit.data.folders.walking import FoundFile
 from embedkit.errors import UsageError
 
 LINES = [
-    "", "", " ", "# Top", "## Inner *one*", "Title", "=====", "-----", "```", "中文的第一句。第二句！", "- an item",
-    "Some words of a sentence. And another one!", "1. first", "def f(x):", "    return x", "class A:", "}",
-    "    def g(self): pass", "\tx = 1", "| a | b |", "word " * 40, "x" * 200, "<p>Hello &amp; <b>bold</b>",
+    "", "", " ", "# Top", "## Inner *one*", "Title", "=====", "-----", "```", "- an item",
+    "中文的第一句。第二句！", "Some words of a sentence. And another one!", "1. first", "def f(x):",
+    "    return x", "class A:", "}", "    def g(self): pass", "\tx = 1", "| a | b |", "word " * 40,
+    "x" * 200, "<p>Hello &amp; <b>bold</b>",
     "</p><h2>Head</h2>", "---", "title: T", "é", "a\fb", "l1\u2028l2", "\vtab",
 ]  # fmt: skip
 texts = st.lists(st.sampled_from(LINES), max_size=40).flatmap(
@@ -116,7 +117,8 @@ def test_a_passage_has_the_headings_under_which_all_of_it_lies(folder):
 def test_code_is_divided_at_definitions_and_their_names_are_its_headings(folder):
     text = (
         "import os\n\n\nclass A:\n    '''About A.'''\n\n    @staticmethod\n    def first():\n"
-        "        return 1\n\n    def second(self):\n        return 2\n\n\nasync def third():\n    pass\n\n\nx = 4 + 5 + 6 + 7\n"
+        "        return 1\n\n    def second(self):\n        return 2\n\n\nasync def third():\n    pass\n"
+        "\n\nx = 4 + 5 + 6 + 7\n"
     )
     records = read(text, "a.py", chunk=13).records
     found = [(record.id, record.fields["headings"]) for record in records]
