@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from embedkit.indexing.lexical.analysis import Analysis
 
 RUN_NAME = "embedkit"
-_ID_WIDTH = 40  # cells of an id in a table; longer ids are cut
+_ID_WIDTH = 40  # cells of an id in a table; longer ids are cut, except places in files
+_LEAST_TEXT = 10  # cells of a text in a table
 
 
 class Answer(NamedTuple):
@@ -125,14 +126,16 @@ def _table(answer: Answer, analysis: Analysis | None) -> None:
         if "line" not in hit.document:  # a place in a file is printed whole, so that editors can open it
             id.truncate(_ID_WIDTH, overflow="ellipsis")
     numbers = len("rank") + len("0.1234") + fused * (len("0.1234") + len("lexical") + 4)
-    room = console.width - numbers - max((id.cell_len for id in ids), default=2) - 6
+    others = numbers + max((id.cell_len for id in ids), default=2) + 6
+    console.width = max(console.width, others + _LEAST_TEXT)  # so that no place in a file is cut
+    room = console.width - others
     terms = frozenset(answer.terms)
     for hit, id in zip(answer.hits, ids, strict=True):
         lines = (hit.document.get("text") or "").splitlines()
         text = Text(printable(next((line.strip() for line in lines if line.strip()), "")))
         for start, end in analysis.matches(text.plain, terms) if analysis is not None else ():
             text.stylize("bold yellow", start, end)
-        text.truncate(max(room, 10), overflow="ellipsis")
+        text.truncate(max(room, _LEAST_TEXT), overflow="ellipsis")
         parts = (f"{hit.dense:.4f}", f"{hit.lexical:.3f}") if fused else ()
         table.add_row(str(hit.rank), f"{hit.score:.4f}", *parts, id, text)
         if hit.terms is not None:

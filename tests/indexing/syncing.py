@@ -7,12 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from embedkit.data.folders.folder_settings import FolderSettings
-from embedkit.data.inputs import open_input
-from embedkit.data.text.records import TextFormat
-from embedkit.embedding.encoding import describe, encode_batches
 from embedkit.embedding.loading import load
-from embedkit.embedding.token_places import divide_by_tokens
-from embedkit.indexing.building import build_index
+from embedkit.indexing.folder_building import index_folders
 from embedkit.indexing.store import Index
 from embedkit.indexing.syncing import sync
 
@@ -35,11 +31,8 @@ class Counting:
 
 
 def build(path, *names, kind=None, settings=SETTINGS):
-    """Build an index of folders as the command does."""
-    with open_input(list(names) or ["in"], TextFormat(folders=settings)) as reader:
-        divide_by_tokens(reader, ENCODER)
-        batches = encode_batches(ENCODER, reader)
-        return build_index(path, describe(ENCODER), batches, kind=kind, states=reader.folders.states)
+    """Build an index of folders."""
+    return index_folders(path, names or ["in"], ENCODER, settings, kind=kind)
 
 
 def synced(path="x.idx", **options):
