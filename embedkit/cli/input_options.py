@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -9,6 +10,7 @@ import typer
 
 from embedkit.cli.console import input_names
 from embedkit.cli.encoder_options import EncoderOptions
+from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
     from embedkit.data.folders.folder_settings import FolderSettings
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
 
 InputFormat = Literal["text", "jsonl", "csv", "tsv", "parquet", "arrow"]
 Files = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="FILE", help="Paths, URLs or -; standard input when piped.", show_default=False),
+]
+
+FilesOrFolders = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="FILE", help="Paths, folders, URLs or -; standard input when piped.", show_default=False
@@ -110,13 +117,19 @@ class TextFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(TextFiles):
-    """Options that name files of vectors, or of text and the encoder that encodes it."""
+    """Options that name files of vectors, or files and folders of text and the encoder that encodes it."""
 
+    files: FilesOrFolders = None
     folders: FolderOptions
     encoding: EncoderOptions
 
     def format(self) -> TextFormat:
-        """Return the library's settings for reading the inputs."""
+        """Return the library's settings for reading the inputs; raise UsageError for a setting of folders if
+        no input is a folder.
+        """
+        given = self.folders.given()
+        if given and not any(map(os.path.isdir, self.names)):
+            raise UsageError("applies only to folders", where=f"`{next(iter(given))}`")
         return replace(self.reading.format(), folders=self.folders.settings())
 
 

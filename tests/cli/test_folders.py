@@ -120,6 +120,7 @@ def test_a_sync_says_what_it_did(run, notes):
             2,
             "notes/sub: has files in common with notes; name the outer one only",
         ),
+        (["encode", "docs.jsonl", "-o", "y.vec", "--chunk", "9"], 2, "--chunk: applies only to folders"),
         (["index", "notes", "-o", "y.idx", "--chunk", "0"], 2, "--chunk: must be at least 1, got 0"),
         (
             ["index", "notes", "-o", "y.idx", "--overlap", "150"],

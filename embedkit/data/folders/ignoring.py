@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,7 @@ def _verdict(spec: GitIgnoreSpec, path: str) -> bool | None:
     for pattern in reversed(list(spec.patterns)):
         if pattern.include is not None and any(
             not match.groupdict().get(_FOLDER_MARK) or match.end(_FOLDER_MARK) == len(path)
-            for match in pattern.regex.finditer(path)
+            for match in re.finditer(pattern.regex or "(?!)", path)
         ):
             return bool(pattern.include)
     return None
