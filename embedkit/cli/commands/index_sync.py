@@ -62,24 +62,30 @@ def sync(
     """
     from embedkit.indexing.store import Index
     from embedkit.indexing.syncing import sync
+    from embedkit.indexing.watching import changes_of, require_watching
 
     relay_warnings(common.quiet)
+    if syncing.watch:
+        require_watching()
     load = _loading(Index.open(path), encoding, str(path))
     names, settings = syncing.folders or [], folders.given()
-    done = sync(path, load, folders=names, settings=settings, moved=syncing.moved)
-    _close(common, path, done)
+    _close(common, path, sync(path, load, folders=names, settings=settings, moved=syncing.moved))
     if not syncing.watch:
         return
-    from embedkit.indexing.watching import changes_of
-
     for _ in changes_of(path):
         try:
-            done = sync(path, load)
+            _sync_again(common, path, load)
         except EmbedkitError as error:  # another writer, or a folder that is away for a while
             say(str(error))
-            continue
-        if done.new or done.changed or done.vanished:
-            _close(common, path, done)
+
+
+def _sync_again(common: Common, path: Path, load: Callable[[], Encoder]) -> None:
+    """Sync, and print a line if anything has changed."""
+    from embedkit.indexing.syncing import sync
+
+    done = sync(path, load)
+    if done.new or done.changed or done.vanished:
+        _close(common, path, done)
 
 
 def _loading(index: Index, encoding: EncoderOptions, where: str) -> Callable[[], Encoder]:

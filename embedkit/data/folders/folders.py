@@ -46,13 +46,12 @@ class FolderSource:
     def records(self, token_places: TokenPlaces) -> Iterator[Record]:
         """Yield the passages of all files; files that cannot be read are counted and named in warnings."""
         states, counts = self.folders.states, self.folders.counts
-        known = len(counts.failed)
         for content in contents(self.number, states, counts):
             state, records = read_passages(content, states.settings, token_places)
             counts.add(state)
             yield from records
             states.add(state)
-        if self.number == len(states.roots) - 1 or len(counts.failed) > known:
+        if self.number == len(states.roots) - 1:
             warn_of(counts)
 
     def tell(self) -> int:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 GITIGNORE = ".gitignore"
 _FOLDER_MARK = "ps_d"  # the group in which pathspec matches the slash behind a folder
+Patterns = tuple[
+    tuple[bool, re.Pattern[str]], ...
+]  # whether each ignores what it matches, the last one first
 _LARGEST = 1 << 20  # bytes of a file of patterns
 
 
@@ -29,25 +32,25 @@ class IgnoreRules:
     """
 
     here: str
-    patterns: tuple[tuple[str, GitIgnoreSpec], ...] = ()
+    patterns: tuple[tuple[str, Patterns], ...] = ()
 
     def ignores(self, path: str, *, folder: bool) -> bool:
         """Return whether the patterns ignore a path relative to the place of the walk; the last pattern that
         matches decides, in the innermost folder that has one.
         """
         whole = self.here + path + "/" * folder
-        for base, spec in self.patterns:
-            verdict = _verdict(spec, _bytewise(whole[len(base) :]))
+        for base, patterns in self.patterns:
+            verdict = _verdict(patterns, _bytewise(whole[len(base) :]))
             if verdict is not None:
                 return verdict
         return False
 
     def inside(self, path: str, folder: Path) -> IgnoreRules:
         """Return the rules inside a folder, whose own `.gitignore` comes first."""
-        spec = read_patterns(folder / GITIGNORE)
-        if spec is None:
+        patterns = read_patterns(folder / GITIGNORE)
+        if not patterns:
             return self
-        return IgnoreRules(self.here, ((self.here + path, spec), *self.patterns))
+        return IgnoreRules(self.here, ((self.here + path, patterns), *self.patterns))
 
 
 def rules_above(root: Path) -> IgnoreRules:
@@ -56,8 +59,8 @@ def rules_above(root: Path) -> IgnoreRules:
     """
     top = next((place for place in (root, *root.parents) if (place / ".git").exists()), root)
     rules = IgnoreRules("")
-    if (spec := read_patterns(top / ".git" / "info" / "exclude")) is not None:
-        rules = IgnoreRules("", (("", spec),))
+    if patterns := read_patterns(top / ".git" / "info" / "exclude"):
+        rules = IgnoreRules("", (("", patterns),))
     path = ""
     for place in _between(top, root):
         rules = rules.inside(path, top / path)
@@ -77,27 +80,28 @@ def spec_of(lines: Iterable[str]) -> GitIgnoreSpec:
         return GitIgnoreSpec.from_lines(_valid(lines))
 
 
-def read_patterns(file: Path) -> GitIgnoreSpec | None:
-    """Return the patterns in a file, or None if there is no such file."""
+def read_patterns(file: Path) -> Patterns:
+    """Return the patterns in a file, the last one first; none if there is no such file."""
     try:
         content = read_start(file, _LARGEST)
     except OSError:
-        return None
-    return spec_of(content.removeprefix(BOM).decode("latin-1").splitlines())
+        return ()
+    patterns = spec_of(content.removeprefix(BOM).decode("latin-1").splitlines()).patterns
+    return tuple((bool(one.include), one.regex) for one in patterns if one.regex is not None)[::-1]
 
 
-def _verdict(spec: GitIgnoreSpec, path: str) -> bool | None:
+def _verdict(patterns: Patterns, path: str) -> bool | None:
     """Return whether the last pattern that matches a path ignores it; None if no pattern matches.
 
     A pattern that matches only a folder around the path does not count: the walk does not enter a folder that
     is ignored, and one that is not ignored says nothing of its files.
     """
-    for pattern in reversed(list(spec.patterns)):
-        if pattern.include is not None and any(
+    for ignores, regex in patterns:
+        if regex.search(path) and any(
             not match.groupdict().get(_FOLDER_MARK) or match.end(_FOLDER_MARK) == len(path)
-            for match in re.finditer(pattern.regex or "(?!)", path)
+            for match in regex.finditer(path)
         ):
-            return bool(pattern.include)
+            return ignores
     return None
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -36,7 +37,10 @@ def spans(document: Document, chunk: int, overlap: int, token_places: TokenPlace
     if whole.end - whole.start <= chunk:  # a token has at least one character
         yield whole
         return
-    splitter = _Splitter(document, token_places(document.text), chunk - overlap)
+    tokens = token_places(document.text)
+    if not len(tokens):
+        return
+    splitter = _Splitter(document, tokens, chunk - overlap)
     before = -1
     for span in splitter.divide(whole, 0):
         start = splitter.earlier(span.start, overlap, before + 1) if overlap else span.start
@@ -49,6 +53,10 @@ class _Splitter:
     document: Document
     tokens: Places
     size: int  # most tokens per span
+
+    @cached_property
+    def _places(self) -> list[int]:
+        return [heading.place for heading in self.document.headings]
 
     @property
     def _levels(self) -> list[FindPlaces]:
@@ -103,8 +111,8 @@ class _Splitter:
 
     def earlier(self, start: int, overlap: int, least: int) -> int:
         """Return the place, up to `overlap` tokens before `start`, at which a span begins instead."""
-        places = [heading.place for heading in self.document.headings]
-        section = places[number - 1] if (number := bisect_right(places, start)) else 0
+        number = bisect_right(self._places, start)
+        section = self._places[number - 1] if number else 0
         token = int(self.tokens[max(0, int(self.tokens.searchsorted(start)) - overlap)])
         least = max(least, section, self.document.start)
         if least >= start or token >= start:

@@ -1,7 +1,10 @@
 """Every format is read into the text that it shows, with its headings at their places."""
 
 import io
+import time
 import zipfile
+from html import unescape
+from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +15,10 @@ from markdown_it import MarkdownIt
 
 from embedkit.data.folders.decoding import BinaryFileError, decode
 from embedkit.data.folders.file_formats import read_document
+from embedkit.data.folders.folder_settings import FolderSettings
+from embedkit.data.folders.formats.html_tokens import tokens
+from embedkit.data.folders.passages import passages
+from embedkit.data.folders.token_places import rule_places
 from embedkit.errors import DataError
 
 BLOCKS = [
@@ -64,6 +71,60 @@ def test_html_is_its_visible_text_at_the_lines_of_the_file():
     ]  # fmt: skip
     assert document.title == "The & title"
     assert outline("a.html", page) == [(1, "Head bold")]
+
+
+TAGS = [
+    "<p>", "a b", "<b>", "</b>", "<br/>", "<i t='>'>", "&lt;", "<!-- <x> -->", "\n", "</p>",
+    "<!doctype html>", "<script>if (a<b) </script>", '<a href="x">',
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(TAGS), max_size=20))
+def test_tags_and_texts_are_those_of_the_standard_library(parts):
+    class Oracle(HTMLParser):
+        found = ()
+
+        def handle_starttag(self, tag, attrs):
+            self.found += (tag,)
+
+        def handle_endtag(self, tag):
+            self.found += (f"/{tag}",)
+
+        def handle_startendtag(self, tag, attrs):
+            self.found += (tag,)
+
+        def handle_data(self, data):
+            self.found += tuple(data)
+
+    page, oracle = "".join(parts), Oracle()
+    oracle.feed(page)
+    oracle.close()
+    found = ()
+    for kind, value, place in tokens(page):
+        assert (
+            page[place:]
+            .lower()
+            .startswith(value if kind == "text" else ("</" if kind == "end" else "<") + value)
+        )
+        found += tuple(unescape(value)) if kind == "text" else (f"/{value}" if kind == "end" else value,)
+    assert found == oracle.found
+
+
+DAMAGED = [
+    "<!", "<?", "</", "<![CDATA[", "<a ", "<a b='", "<", "<!--", "</script", "<script>", "<a b=\"'>", "<pre>\n",
+    "&#", "# ", "[", "[a](", "```\n", " \n", ":a", "a\n=\n", "def ", "class a(", "export ", ".\"", "。", "😀",
+    "\n \t", "---\na: b\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("part", DAMAGED)
+@pytest.mark.parametrize("suffix", ["html", "md", "rst", "py", "txt"])
+def test_a_damaged_file_is_read_in_time_that_grows_with_its_length(part, suffix):
+    started = time.process_time()
+    document = read_document(f"a.{suffix}", (part * (100_000 // len(part))).encode())
+    for _ in passages(document, "a", FolderSettings(overlap=20), rule_places):
+        pass
+    assert time.process_time() - started < 20  # a second or less; minutes if it were quadratic
 
 
 def test_sections_of_restructured_text_have_the_level_of_their_adornment():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
+from html import unescape
 
 import numpy as np
 
 from embedkit.data.folders.document import Document, Heading
+from embedkit.data.folders.formats.html_tokens import tokens
 from embedkit.data.folders.places import PROSE
 
 _HIDDEN = frozenset({"script", "style", "template", "svg"})
@@ -23,16 +24,22 @@ _CELLS = frozenset({"td", "th"})
 def read_html(text: str) -> Document:
     """Return the document of a page: its title, headings and text; scripts and styles are left out."""
     page = _Page()
-    page.feed(text)
-    page.close()
+    line, before = 1, 0
+    for kind, value, place in tokens(text):
+        line, before = line + text.count("\n", before, place), place
+        if kind == "text":
+            page.add(value, line)
+        elif kind == "end":
+            page.end(value)
+        else:
+            page.start(value, line, empty=kind == "empty")
     return page.document()
 
 
-class _Page(HTMLParser):
+class _Page:
     """The visible text of a page, line by line; a line of the text has words of one line of the file."""
 
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
         self._lines: list[tuple[int, str]] = []  # the line of the file, and the text
         self._parts: list[str] = []  # of the line under way
         self._line = 1
@@ -42,18 +49,18 @@ class _Page(HTMLParser):
         self._headings: list[tuple[int, int, list[str]]] = []  # line of the text, level, parts of the title
         self._heading: list[str] | None = None
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:
+    def start(self, tag: str, line: int, *, empty: bool) -> None:
         """Begin a block, a heading, or a part that is not shown."""
-        self._hidden += tag in _HIDDEN
-        if tag == "title" and self._title is None and not self._hidden:
-            self._in_title, self._title = True, []
-        self._break(tag)
+        self._hidden += tag in _HIDDEN and not empty
+        if tag == "title" and not self._hidden:
+            self._in_title, self._title = True, self._title or []
+        self._break(tag, line)
         self._preformatted += tag == "pre"
         if tag in _HEADINGS:
             self._heading = []
             self._headings.append((len(self._lines), int(tag[1]), self._heading))
 
-    def handle_endtag(self, tag: str) -> None:
+    def end(self, tag: str) -> None:
         """End a block, a heading, or a part that is not shown."""
         self._hidden = max(0, self._hidden - (tag in _HIDDEN))
         self._preformatted = max(0, self._preformatted - (tag == "pre"))
@@ -61,26 +68,21 @@ class _Page(HTMLParser):
             self._in_title = False
         if tag in _HEADINGS:
             self._heading = None
-        self._break(tag)
+        self._break(tag, self._line)
 
-    def handle_startendtag(self, tag: str, attrs: object) -> None:
-        """Take an element without content as a break only."""
-        self._break(tag)
-
-    def handle_data(self, data: str) -> None:
+    def add(self, data: str, line: int) -> None:
         """Add text, of which each line of the file begins a new line."""
+        if self._hidden:
+            return
         if self._in_title and self._title is not None:
-            self._title.append(data)
-        if self._hidden or self._in_title:
+            self._title.append(unescape(data))
             return
         if self._heading is not None:
-            self._heading.append(data)
-        first, *others = data.split("\n")
-        line = self.getpos()[0]
-        self._add(first, line)
-        for number, other in enumerate(others, line + 1):
-            self._end_line()
-            self._add(other, number)
+            self._heading.append(unescape(data))
+        for number, part in enumerate(data.split("\n"), line):
+            if number > line:
+                self._end_line()
+            self._add(unescape(part), number)
 
     def document(self) -> Document:
         """Return what was read."""
@@ -97,17 +99,17 @@ class _Page(HTMLParser):
             self._line = line
         self._parts.append(part)
 
-    def _break(self, tag: str) -> None:
+    def _break(self, tag: str, line: int) -> None:
         if tag in _APART or tag in _LINES:
             self._end_line()
             if tag in _APART and self._lines and self._lines[-1][1]:
                 self._lines.append((self._lines[-1][0], ""))
         elif tag in _CELLS:
-            self._add(" ", self.getpos()[0])
+            self._add(" ", line)
 
     def _end_line(self) -> None:
         whole = "".join(self._parts)
-        shown = whole.rstrip() if self._preformatted else _joined([whole])
+        shown = whole.replace("\n", " ").rstrip() if self._preformatted else _joined([whole])
         if shown or (self._preformatted and self._parts):
             self._lines.append((self._line, shown))
         self._parts = []
