@@ -21,6 +21,7 @@ _SOURCE = """
     .scss .less .json .jsonl .yaml .yml .toml .ini .cfg .xml .csv .tsv .proto .graphql .tf .gradle
     .cmake .bat .vim .sol .cu .d .ada .adb .ads
 """
+_PICTURES = (".svg", ".map")
 _SUFFIXES = {
     name: frozenset(suffixes.split())
     for name, suffixes in {
@@ -38,6 +39,11 @@ def read_document(path: str, content: bytes) -> Document:
     if suffix in _DOCUMENTS:
         return _DOCUMENTS[suffix](content)
     return _reader_of(suffix)(decode(content))
+
+
+def is_picture(path: str) -> bool:
+    """Return whether a file is text that is not meant to be read: a drawing, or the map of generated code."""
+    return PurePosixPath(path).suffix.lower() in _PICTURES
 
 
 def needs_package(path: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from embedkit.data.folders.decoding import BinaryFileError
-from embedkit.data.folders.file_formats import is_archive, read_document
+from embedkit.data.folders.file_formats import is_archive, is_picture, read_document
 from embedkit.data.folders.file_states import UNSURE, FileState
 from embedkit.data.folders.folder_settings import FolderSettings
 from embedkit.data.folders.passages import passages
@@ -52,6 +52,8 @@ def read_content(place: Path, path: str, root: int, found: FoundFile) -> Content
         state = state._replace(size=before.st_size, mtime_ns=before.st_mtime_ns)
         if before.st_size > LARGEST:
             return Content(state._replace(passed_over=LARGE), b"")
+        if is_picture(path):
+            return Content(state._replace(passed_over=BINARY), b"")
         data = file.read(_BEGINNING)
         if b"\0" in data and not data.startswith(_WIDE) and not is_archive(path):
             return Content(state._replace(passed_over=BINARY), b"")

@@ -74,7 +74,8 @@ class _Trails:
         """Return the headings of the sections around the place behind the first `number` headings."""
         around: list[Heading] = []
         level = 99
-        for heading in reversed(self._headings[:number]):
+        for place in range(number - 1, -1, -1):
+            heading = self._headings[place]
             if heading.level < level:
                 around.append(heading)
                 level = heading.level

@@ -111,9 +111,9 @@ def test_tags_and_texts_are_those_of_the_standard_library(parts):
 
 
 DAMAGED = [
-    "<!", "<?", "</", "<![CDATA[", "<a ", "<a b='", "<", "<!--", "</script", "<script>", "<a b=\"'>", "<pre>\n",
-    "&#", "# ", "[", "[a](", "```\n", " \n", ":a", "a\n=\n", "def ", "class a(", "export ", ".\"", "。", "😀",
-    "\n \t", "---\na: b\n",
+    "<!", "<?", "</", "<![CDATA[", "<a ", "<a b='", "<", "<!--", "</script", "<script>", "<a b=\"'>",
+    "<pre>\n", "&#", "# ", "[", "[a](", "```\n", " \n", ":a", "a\n=\n", "def ", "class a(", "export ",
+    ".\"", "。", "😀", "\n \t", "---\na: b\n",
 ]  # fmt: skip
 
 

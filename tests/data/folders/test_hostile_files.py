@@ -34,6 +34,7 @@ def put(folder):
 def test_files_without_text_are_counted_and_the_others_read(put):
     put("nul.txt", b"abc\0def")
     put("late-nul.txt", b"a" * 9000 + b"\0")
+    put("picture.svg", b"<svg><text>no</text></svg>")
     put("empty.md", b"")
     put("blank.md", b"\n \n\t\n")
     put("broken.docx", b"PK\3\4 broken")
@@ -43,7 +44,7 @@ def test_files_without_text_are_counted_and_the_others_read(put):
     os.symlink("/dev/zero", "in/zero.md")
     texts, counts = read()
     assert texts == {"in/good.md:1": "# Good\n\ntext"}
-    assert (counts.files, counts.binary, counts.special, counts.links) == (3, 2, 1, 2)
+    assert (counts.files, counts.binary, counts.special, counts.links) == (3, 3, 1, 2)
     assert [path for path, _ in counts.failed] == ["in/broken.docx", "in/noise.txt"]
 
 
