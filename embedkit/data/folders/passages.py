@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,7 @@ class _Trails:
     def __init__(self, document: Document) -> None:
         self._headings, self._title = document.headings, document.title
         self._places = [heading.place for heading in document.headings]
+        self._parents = _parents(document.headings)
 
     def of(self, start: int, end: int) -> str:
         """Return the headings that a part of the text lies under, from the title on; only those under which
@@ -73,15 +74,23 @@ class _Trails:
     def _around(self, number: int) -> list[Heading]:
         """Return the headings of the sections around the place behind the first `number` headings."""
         around: list[Heading] = []
-        level = 99
-        for place in range(number - 1, -1, -1):
-            heading = self._headings[place]
-            if heading.level < level:
-                around.append(heading)
-                level = heading.level
-            if level == 1:
-                break
+        place = number - 1
+        while place >= 0:
+            around.append(self._headings[place])
+            place = self._parents[place]
         return around[::-1]
+
+
+def _parents(headings: Sequence[Heading]) -> list[int]:
+    """Return the number of the heading above each heading, -1 for those at the top."""
+    parents: list[int] = []
+    around: list[int] = []
+    for number, heading in enumerate(headings):
+        while around and headings[around[-1]].level >= heading.level:
+            around.pop()
+        parents.append(around[-1] if around else -1)
+        around.append(number)
+    return parents
 
 
 def _trimmed(text: str, span: Span) -> Span:
