@@ -57,7 +57,7 @@ def build(
     inputs: Inputs,
     common: Common,
 ) -> None:
-    """Build an index from text, which is encoded first, or from vectors.
+    """Build an index from text, which is encoded first, from vectors, or from folders of files.
 
     With a recall, memory or latency to keep, the kind is chosen as `index plan` does; a recall is measured
     once the index is there.

@@ -34,12 +34,6 @@ class SyncOptions:
 
     panel: ClassVar = "Sync"
 
-    folders: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[FOLDER]...", help="The folders of the index [all of them].", show_default=False
-        ),
-    ] = None
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and sync whenever a file changes.")] = False
     moved: Annotated[
         bool, typer.Option("--moved", help="The folders of the index are now where FOLDER names them.")
@@ -48,6 +42,10 @@ class SyncOptions:
 
 def sync(
     path: IndexPath,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FOLDER", help="The folders of the index, all of them.", show_default=False),
+    ] = None,
     *,
     syncing: SyncOptions,
     folders: FolderOptions,
@@ -57,8 +55,8 @@ def sync(
     """Make an index equal to its folders again: only what changed is read and encoded.
 
     New and changed files are read, passages of vanished files are deleted, and renamed files keep their
-    vectors. All of it is one commit; when nothing changed, nothing is written. The settings of the first
-    build are kept.
+    vectors. All of it is one commit; when nothing changed, nothing is written. The index keeps its folders
+    and settings; options that differ from them are refused.
     """
     from embedkit.indexing.store import Index
     from embedkit.indexing.syncing import sync
@@ -68,8 +66,7 @@ def sync(
     if syncing.watch:
         require_watching()
     load = _loading(Index.open(path), encoding, str(path))
-    names, settings = syncing.folders or [], folders.given()
-    _close(common, path, sync(path, load, folders=names, settings=settings, moved=syncing.moved))
+    _close(common, path, sync(path, load, folders=names or (), settings=folders.given(), moved=syncing.moved))
     if not syncing.watch:
         return
     for _ in changes_of(path):
