@@ -44,7 +44,9 @@ def sync(
     path: IndexPath,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FOLDER", help="The folders of the index, all of them.", show_default=False),
+        typer.Argument(
+            metavar="FOLDER", help="Folders that the index must follow; all are synced.", show_default=False
+        ),
     ] = None,
     *,
     syncing: SyncOptions,
