@@ -60,7 +60,7 @@ class _TokenizerPlaces:
             for (start, _), encoding in zip(blocks, encodings, strict=True)
         ]
         both = np.concatenate(places)
-        return divided(both[:, 0], both[:, 1])
+        return divided(np.maximum.accumulate(both[:, 0]), both[:, 1])
 
     def _loaded(self) -> Tokenizer:
         if self._tokenizer is None:

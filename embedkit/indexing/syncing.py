@@ -167,7 +167,7 @@ def _require_settings(states: FileStates, settings: Mapping[str, Any], path: str
         if known != value:
             shown = " ".join(known) if isinstance(known, tuple) else known
             what = f"the index was built with {shown if shown != '' else 'none'}"
-            hint = "omit it, or build the index anew with --force"
+            hint = "omit it, or build the index anew with `force=True`"
             raise UsageError(what, where=f"{path}: `{name}`", hint=hint)
 
 

@@ -55,7 +55,7 @@ class FolderCounts(WalkCounts):
         """Return a line per file that could not be read, and one that names a missing package."""
         lines = [f"{printable(path)}: {reason}; skipped" for path, reason in self.failed[:_LISTED]]
         if (more := len(self.failed) - _LISTED) > 0:
-            lines.append(f"{more:,} more files could not be read; --json lists them all")
+            lines.append(f"{more:,} more files could not be read")
         if self.unsupported:
             count = len(self.unsupported)
             what = f"{count:,} PDF file{'s' * (count != 1)} skipped, {self.unsupported[0]} first"

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from embedkit.data.folders.document import Document, FindPlaces
 from embedkit.data.folders.token_places import Places, TokenPlaces
 
+_WORD = 16  # tokens within which a cut looks for the beginning of a word
 _LITTLE = 8  # a text of at most this part of a chunk is no passage of its own if the next one is divided
 
 
@@ -104,19 +105,38 @@ class _Splitter:
         return find in self.document.levels or self.count(start, part.start) <= self.size // _LITTLE
 
     def _cut(self, whole: Span) -> Iterator[Span]:
-        """Yield the spans of a part that has no places, cut between tokens."""
+        """Yield the spans of a part that has no places, cut between words, or else between tokens."""
         first, last = self.tokens.searchsorted(whole).tolist()
-        cuts = self.tokens[first + self.size : last : self.size].tolist()
-        yield from map(Span._make, pairwise([whole.start, *cuts, whole.end]))
+        start = whole.start
+        while last - first > self.size:
+            most = first + self.size
+            nearest = range(most, max(first, most - _WORD), -1)
+            first = next((token for token in nearest if self._begins_a_word(token)), most)
+            end = int(self.tokens[first])
+            yield Span(start, end)
+            start = end
+        yield Span(start, whole.end)
+
+    def _begins_a_word(self, token: int) -> bool:
+        place = int(self.tokens[token])
+        return place > 0 and self.document.text[place - 1].isspace()
 
     def earlier(self, start: int, overlap: int, least: int) -> int:
-        """Return the place, up to `overlap` tokens before `start`, at which a span begins instead."""
+        """Return the place, up to `overlap` tokens before `start`, at which a span begins: at a sentence,
+        a line or a paragraph, else a word; in a text without words, a token.
+        """
         number = bisect_right(self._places, start)
         section = self._places[number - 1] if number else 0
-        token = int(self.tokens[max(0, int(self.tokens.searchsorted(start)) - overlap)])
         least = max(least, section, self.document.start)
-        if least >= start or token >= start:
+        last = int(self.tokens.searchsorted(start))
+        first = max(int(self.tokens.searchsorted(least)), last - overlap)
+        if first >= last:
             return start
-        least = max(least, token)
+        least = int(self.tokens[first])
         found = (next(find(self.document.text, least, start), start) for find in self.document.levels)
-        return min([place for place in found if place < start], default=least)
+        place = min(found, default=start)
+        if place < start:
+            return place
+        words = range(first, min(first + _WORD, last))
+        otherwise = start if self.document.text[start - 1].isspace() else least
+        return next((int(self.tokens[word]) for word in words if self._begins_a_word(word)), otherwise)

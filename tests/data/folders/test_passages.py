@@ -114,6 +114,19 @@ def test_a_passage_has_the_headings_under_which_all_of_it_lies(folder):
     assert read(text, "a.md", chunk=6, headings=False).records[1].embedded == "## Two\n\nd e f"
 
 
+def test_settings_above_a_text_are_never_repeated(folder):
+    text = "---\ntitle: Guide\n---\n" + "one two three. " * 20
+    for record in read(text, "a.md", chunk=8, overlap=4).records:
+        assert record.text.replace(".", "").split()[0] in ("one", "two", "three")
+        assert "Guide" not in record.text
+
+
+def test_words_are_not_cut(folder):
+    words = "antidisestablishment " * 30
+    for record in read(words, chunk=10, overlap=3).records:
+        assert set(record.text.split()) == {"antidisestablishment"}
+
+
 def test_code_is_divided_at_definitions_and_their_names_are_its_headings(folder):
     text = (
         "import os\n\n\nclass A:\n    '''About A.'''\n\n    @staticmethod\n    def first():\n"
