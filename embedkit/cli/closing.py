@@ -45,10 +45,12 @@ def close_rows(
 
 def passed_over(reader: object) -> str:
     """Return the numbers of skipped lines and records as words for the closing line; empty if none were."""
-    blank, skipped = skipped_counts(reader).values()
+    blank, skipped = getattr(reader, "blank", 0), getattr(reader, "skipped", 0)
     parts = [f"{blank:,} blank line{'s' * (blank != 1)}"] if blank else []
     parts += [f"{skipped:,} unreadable record{'s' * (skipped != 1)}"] if skipped else []
-    return f"{' and '.join(parts)} skipped" if parts else ""
+    lines = [f"{' and '.join(parts)} skipped"] if parts else []
+    folders = getattr(reader, "folders", None)
+    return "; ".join([*lines, str(folders.counts)] if folders is not None else lines)
 
 
 def say_passed_over(reader: object, common: Common) -> None:
@@ -57,9 +59,13 @@ def say_passed_over(reader: object, common: Common) -> None:
         say(line)
 
 
-def skipped_counts(reader: object) -> dict[str, int]:
-    """Return the numbers of blank lines and unreadable records that a reader skipped; 0 for vectors."""
-    return {"blank": getattr(reader, "blank", 0), "skipped": getattr(reader, "skipped", 0)}
+def skipped_counts(reader: object) -> dict[str, Any]:
+    """Return the numbers of blank lines and unreadable records that a reader skipped, 0 for vectors, and the
+    counts of folders.
+    """
+    counts = {"blank": getattr(reader, "blank", 0), "skipped": getattr(reader, "skipped", 0)}
+    folders = getattr(reader, "folders", None)
+    return counts if folders is None else {**counts, "folders": folders.counts.to_json()}
 
 
 def after_semicolon(words: str) -> str:

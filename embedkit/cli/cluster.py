@@ -42,7 +42,7 @@ def encode_spread(address: str, output: Path, inputs: Inputs, common: Common, ho
     recipe = recipe_of(inputs.encoding)
     dimension = recipe.load().identity.dimension
     with connected(address) as cluster:
-        texts = survey_texts(cluster, inputs.names, inputs.reading.format())
+        texts = survey_texts(cluster, inputs.names, inputs.format())
         progress = Progress(common.quiet, total=texts.corpus.records)
         with kept_when_interrupted(output, common.quiet):
             progress.run(encode_on(cluster, output, recipe, texts, **how))
@@ -65,7 +65,7 @@ def fit_spread(
         if shards is not None:
             spread, source, total = of_vectors(cluster, shards), shards.source, shards.source.rows
         else:
-            texts = survey_texts(cluster, inputs.names, inputs.reading.format())
+            texts = survey_texts(cluster, inputs.names, inputs.format())
             spread, source = of_texts(cluster, recipe_of(inputs.encoding), texts), texts.corpus
             total = texts.corpus.records
         with Progress(common.quiet, total=total) as progress:
@@ -117,8 +117,13 @@ def spread_indexes(address: str | None, indexes: Sequence[Index]) -> Iterator[Se
 
 
 def _no_pipe(names: list[str]) -> None:
+    from embedkit.data.folders.folders import is_folder
+
     if "-" in names:
         raise UsageError("standard input can be read by only one process", where="-", hint="name files")
+    for name in filter(is_folder, names):
+        hint = f"omit --cluster, or encode {name} first: embedkit encode {name} -o docs.vec"
+        raise UsageError("a folder is read by one process", where=name, hint=hint)
 
 
 def _shards(inputs: Inputs) -> MappedShards | None:
@@ -133,7 +138,7 @@ def _shards(inputs: Inputs) -> MappedShards | None:
 
     names, encoding = inputs.names, inputs.encoding
     _no_pipe(names)
-    with open_input(names, inputs.reading.format()) as source:
+    with open_input(names, inputs.format()) as source:
         if isinstance(source, RecordReader):
             return None
         if not isinstance(source, VectorSet):

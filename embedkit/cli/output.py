@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from embedkit.indexing.lexical.analysis import Analysis
 
 RUN_NAME = "embedkit"
-_ID_WIDTH = 40  # cells of an id in a table; longer ids are cut
+_ID_WIDTH = 40  # cells of an id in a table; longer ids are cut, except places in files
+_LEAST_TEXT = 10  # cells of a text in a table
 
 
 class Answer(NamedTuple):
@@ -118,20 +119,23 @@ def _table(answer: Answer, analysis: Analysis | None) -> None:
     fused = any(hit.dense is not None for hit in answer.hits)
     for name in ("dense", "lexical") if fused else ():
         table.add_column(name, justify="right", style="dim")
-    table.add_column("id", style="cyan")
+    table.add_column("id", style="cyan", no_wrap=True)
     table.add_column("text", no_wrap=True)
     ids = [Text(printable(hit.document["id"])) for hit in answer.hits]
-    for id in ids:
-        id.truncate(_ID_WIDTH, overflow="ellipsis")
+    for hit, id in zip(answer.hits, ids, strict=True):
+        if "line" not in hit.document:  # a place in a file is printed whole, so that editors can open it
+            id.truncate(_ID_WIDTH, overflow="ellipsis")
     numbers = len("rank") + len("0.1234") + fused * (len("0.1234") + len("lexical") + 4)
-    room = console.width - numbers - max((id.cell_len for id in ids), default=2) - 6
+    others = numbers + max((id.cell_len for id in ids), default=2) + 6
+    console.width = max(console.width, others + _LEAST_TEXT)  # so that no place in a file is cut
+    room = console.width - others
     terms = frozenset(answer.terms)
     for hit, id in zip(answer.hits, ids, strict=True):
         lines = (hit.document.get("text") or "").splitlines()
         text = Text(printable(next((line.strip() for line in lines if line.strip()), "")))
         for start, end in analysis.matches(text.plain, terms) if analysis is not None else ():
             text.stylize("bold yellow", start, end)
-        text.truncate(max(room, 10), overflow="ellipsis")
+        text.truncate(max(room, _LEAST_TEXT), overflow="ellipsis")
         parts = (f"{hit.dense:.4f}", f"{hit.lexical:.3f}") if fused else ()
         table.add_row(str(hit.rank), f"{hit.score:.4f}", *parts, id, text)
         if hit.terms is not None:

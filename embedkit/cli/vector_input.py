@@ -15,6 +15,7 @@ from embedkit.cli.input_options import Inputs
 from embedkit.cli.options import Common
 
 if TYPE_CHECKING:
+    from embedkit.data.folders.file_states import FileStates
     from embedkit.data.text.records import RecordReader
     from embedkit.data.vectors.vector_files import VectorFile
     from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
@@ -29,6 +30,12 @@ class VectorInput:
     batches: Iterable[Batch]
     progress: Progress
     source: RecordReader | VectorSet | VectorFile
+
+    @property
+    def states(self) -> FileStates | None:
+        """The states of the files of folders among the inputs, complete once the batches have been read."""
+        folders = getattr(self.source, "folders", None)
+        return None if folders is None else folders.states
 
     def close(self, output: Path, common: Common) -> None:
         """Close a command that wrote all the vectors to `output`."""
@@ -48,11 +55,13 @@ def open_as_vectors(
     from embedkit.data.text.records import RecordReader
     from embedkit.data.vectors.shards import SHARD_ROWS
     from embedkit.embedding.encoding import describe, encode_batches, map_batches, require_some
+    from embedkit.embedding.token_places import divide_by_tokens
 
     encoding = inputs.encoding
-    with open_input(inputs.names, inputs.reading.format()) as source:
+    with open_input(inputs.names, inputs.format()) as source:
         if isinstance(source, RecordReader):
             encoder = (load or encoding.load)()
+            divide_by_tokens(source, encoder)
             meta = describe(encoder, with_text=with_text)
             progress = Progress(common.quiet, source)
             batches: Iterable[Batch] = require_some(

@@ -9,14 +9,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from embedkit.data.folders.folders import Folders, is_folder
 from embedkit.data.label_input import read_labels
-from embedkit.data.text.records import RecordReader, TextFormat
+from embedkit.data.text.records import RecordReader, RecordSource, TextFormat
 from embedkit.data.text.streams import Stream, open_stream
 from embedkit.data.vectors.vector_files import VectorFile, holds_vectors, read_vectors
 from embedkit.data.vectors.vector_set import META, VectorSet
 from embedkit.errors import DataError, UsageError
 
 VectorSource = VectorSet | VectorFile
+_FORMAT = TextFormat()
 
 
 @contextmanager
@@ -38,14 +40,15 @@ def open_input(names: Sequence[str], format: TextFormat) -> Iterator[RecordReade
             _no_text_fields(format, names[0])
             yield read_labels(first)
             return
-        stream = stack.enter_context(open_stream(names[0], format.input_format))
-        if holds_vectors(stream):
+        folders = _folders(names, format)
+        stream = stack.enter_context(_opened(names[0], format, folders))
+        if isinstance(stream, Stream) and holds_vectors(stream):
             _one_only(names)
             _no_text_fields(format, names[0])
             yield read_vectors(stream)
         else:
-            streams = _texts(_streams(stream, names[1:], format), names)
-            yield RecordReader(streams, format, names=names, size=_size(names, stream))
+            streams = _texts(_streams(stream, names[1:], format, folders), names)
+            yield RecordReader(streams, format, names=names, size=_size(names, stream), folders=folders)
 
 
 @contextmanager
@@ -65,9 +68,26 @@ def open_text(names: Sequence[str], format: TextFormat) -> Iterator[RecordReader
     """
     files, format = text_files(names, format)
     with ExitStack() as stack:
-        stream = stack.enter_context(open_stream(files[0], format.input_format))
-        size = _size(files, stream)
-        yield RecordReader(_streams(stream, files[1:], format), format, names=names, size=size)
+        folders = _folders(files, format)
+        stream = stack.enter_context(_opened(files[0], format, folders))
+        streams, size = _streams(stream, files[1:], format, folders), _size(files, stream)
+        yield RecordReader(streams, format, names=names, size=size, folders=folders)
+
+
+def open_records(names: Sequence[str], format: TextFormat = _FORMAT) -> RecordReader:
+    """Read records from paths, folders, URLs or `-`.
+
+    >>> for record in open_records(["corpus.jsonl"]): print(record.id, record.text)
+    """
+    folders = _folders(names, format)
+
+    def streams() -> Iterator[Stream | RecordSource]:
+        """Yield the opened inputs, one after the other."""
+        for name in names:
+            with _opened(name, format, folders) as stream:
+                yield stream
+
+    return RecordReader(streams(), format, names=names, folders=folders)
 
 
 def text_files(names: Sequence[str], format: TextFormat) -> tuple[list[str], TextFormat]:
@@ -91,7 +111,23 @@ def _shard_files(name: str) -> list[str]:
     return [str(vectors.path / shard.file) for shard in vectors.shards]
 
 
-def _size(names: Sequence[str], first: Stream) -> int | None:
+def _folders(names: Sequence[str], format: TextFormat) -> Folders | None:
+    """Return the folders of files among the inputs; None if there is none."""
+    named = [name for name in names if is_folder(name)]
+    return Folders(named, format.folders) if named else None
+
+
+@contextmanager
+def _opened(name: str, format: TextFormat, folders: Folders | None) -> Iterator[Stream | RecordSource]:
+    """Open an input of text: a folder of files, or a stream."""
+    if folders is not None and is_folder(name):
+        yield folders.source(name)
+        return
+    with open_stream(name, format.input_format) as stream:
+        yield stream
+
+
+def _size(names: Sequence[str], first: Stream | RecordSource) -> int | None:
     """Return the total bytes of all inputs, or None when the total is unknown before reading."""
     if len(names) == 1:
         return first.size
@@ -102,17 +138,19 @@ def _size(names: Sequence[str], first: Stream) -> int | None:
     )
 
 
-def _streams(first: Stream, others: Sequence[str], format: TextFormat) -> Iterator[Stream]:
+def _streams(
+    first: Stream | RecordSource, others: Sequence[str], format: TextFormat, folders: Folders | None
+) -> Iterator[Stream | RecordSource]:
     yield first
     for name in others:
-        with open_stream(name, format.input_format) as stream:
+        with _opened(name, format, folders) as stream:
             yield stream
 
 
-def _texts(streams: Iterator[Stream], names: Sequence[str]) -> Iterator[Stream]:
+def _texts(streams: Iterator[Stream | RecordSource], names: Sequence[str]) -> Iterator[Stream | RecordSource]:
     """Yield streams of text; raises UsageError for one that holds vectors."""
     for stream in streams:
-        if holds_vectors(stream):
+        if isinstance(stream, Stream) and holds_vectors(stream):
             hint = f"{names[0]} holds text; give them to two commands"
             raise UsageError("holds vectors, expected text", where=stream.name, hint=hint)
         yield stream

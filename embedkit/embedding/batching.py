@@ -50,7 +50,7 @@ def encode_windows(
         try:
             for window in cut:
                 under_way.append(
-                    (window, pool.submit(encoder.encode, [record.text for record in window], role))
+                    (window, pool.submit(encoder.encode, [record.embedded for record in window], role))
                 )
                 if len(under_way) == 2:
                     yield _finish(*under_way.popleft())

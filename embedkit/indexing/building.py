@@ -10,9 +10,11 @@ from typing import get_args
 import numpy as np
 
 from embedkit import spec
+from embedkit.data.folders.file_states import FileStates
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.encoder import unit_length
 from embedkit.errors import UsageError
+from embedkit.indexing.followed_files import store_states
 from embedkit.indexing.kind import Layout, Metric, Rehearsal
 from embedkit.indexing.lexical.lexical_settings import LexicalSettings
 from embedkit.indexing.manifest import SEGMENTS, Manifest, write_manifest
@@ -36,6 +38,7 @@ def build_index(
     rows: int | None = None,
     rehearsal: Rehearsal | None = None,
     lexical: LexicalSettings | None = DEFAULT_LEXICAL,
+    states: FileStates | None = None,
 ) -> Index:
     """Build an index folder of all batches; it appears complete or not at all, and memory holds one batch at
     a time.
@@ -43,7 +46,8 @@ def build_index(
     `kind` defaults to `flat`, or to the kind of the codes if `meta` describes a set of codes. With `coded`
     (see `takes_codes`) batches hold stored codes, and nothing else is kept. `rows`, the number of rows to
     come if known, saves memory; `rehearsal` is for kinds that rehearse. With `lexical`, documents that have
-    text can also be searched by words. Raises UnknownNameError for the kind, DataError when there is nothing
+    text can also be searched by words. `states`, complete once the batches have been read, are of the files
+    that `sync` follows. Raises UnknownNameError for the kind, DataError when there is nothing
     to index or an id occurs twice.
     """
     path = Path(path)
@@ -62,7 +66,9 @@ def build_index(
             meta.map.save(folder / MAP)
         kept_map = stored(folder / MAP) if meta.map is not None else None
         manifest = Manifest(settings, metric, meta.dimension, meta.identity, (segment,), kept_map, number)
-        write_manifest(folder, replace(manifest, lexical=lexical, without_lexical=lexical is None))
+        files = store_states(folder, number, states) if states is not None else None
+        manifest = replace(manifest, lexical=lexical, without_lexical=lexical is None, files=files)
+        write_manifest(folder, manifest)
     return Index.open(path)
 
 

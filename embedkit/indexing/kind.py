@@ -80,6 +80,11 @@ class IndexKind:
         raise NotImplementedError
 
     @property
+    def keeps_vectors(self) -> bool:
+        """Return whether `vectors` returns the rows exactly as `build` received them."""
+        return False
+
+    @property
     def sample_rows(self) -> int:
         """Return the rows of the sample that `learn` needs; 0 for a kind that learns nothing."""
         return 0

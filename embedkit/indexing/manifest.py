@@ -44,6 +44,7 @@ class Manifest:
     lexical: LexicalSettings | None = None  # None if documents are not searched by words
     without_lexical: bool = False  # whether the lexical part was left out on purpose
     weight: TunedWeight | None = None  # of fused searches; None for the default
+    files: StoredFile | None = None  # states of the files whose passages are documents, for `index sync`
 
     @property
     def rows(self) -> int:
@@ -73,6 +74,7 @@ class Manifest:
                 **({"tuning": self.tuning.to_json()} if self.tuning else {}),
                 **({"numbered": self.numbered} if self.numbered else {}),
                 **({"fusion": self.weight.to_json()} if self.weight else {}),
+                **({"files": self.files.to_json()} if self.files else {}),
             }
         )
 
@@ -120,6 +122,7 @@ def _manifest(path: Path, value: dict[str, Any]) -> Manifest:
         LexicalSettings(**value["lexical"]) if value.get("lexical") else None,
         value.get("lexical") is False,
         TunedWeight(**value["fusion"]) if value.get("fusion") else None,
+        StoredFile(**value["files"]) if value.get("files") else None,
     )
     if manifest.rows != value["rows"]:
         raise ValueError(f"{manifest.rows} documents in its segments, {value['rows']} in all")

@@ -13,6 +13,7 @@ import numpy as np
 from embedkit.data.atomic import flush_folder
 from embedkit.errors import DataError, MismatchError
 from embedkit.indexing.documents import DOCUMENTS
+from embedkit.indexing.followed_files import joined_states, store_states
 from embedkit.indexing.kind import Rows
 from embedkit.indexing.manifest import SEGMENTS, write_manifest
 from embedkit.indexing.segment import Segment, warn_of_mixed_fields
@@ -35,6 +36,7 @@ def merge(paths: Sequence[str | Path], output: str | Path, *, replaces: bool = F
         index.verify()
     warn_of_mixed_fields(segment for index in indexes for segment in index.segments)
     buried = _buried(indexes, replaces=replaces)
+    states = joined_states([index.states for index in indexes], output)
     with replacing(output) as (folder, number):
         copies = [
             _copied(segment, folder / SEGMENTS / f"{place:05d}")
@@ -48,6 +50,8 @@ def merge(paths: Sequence[str | Path], output: str | Path, *, replaces: bool = F
         manifest = replace(first.manifest, segments=(), map=kept_map, generation=generation - 1, tuning=None)
         numbered = max(index.manifest.numbered for index in indexes)
         manifest = replace(manifest, numbered=numbered, weight=None)  # tuned on the documents of one
+        files = store_states(folder, generation, states) if states is not None else None
+        manifest = replace(manifest, files=files)
         writer = Writer(Index(folder, manifest))
         segments = [writer.bury(copy, rows) for copy, rows in zip(copies, buried, strict=True)]
         write_manifest(folder, replace(manifest, segments=tuple(segments), generation=generation))

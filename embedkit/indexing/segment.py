@@ -165,9 +165,13 @@ class Segment:
         """Return the rows, not deleted, whose ids are among `ids`, an Arrow array of strings."""
         import pyarrow.compute as pc
 
-        found = [pc.is_in(table.column("id"), value_set=ids).to_numpy() for table in self.documents()]
-        hits = np.concatenate(found) if found else np.zeros(0, dtype=bool)
-        return np.flatnonzero(hits if self.live is None else hits & self.live)
+        found, start = [np.zeros(0, dtype=np.int64)], 0
+        for table in self.documents():
+            places = pc.indices_nonzero(pc.is_in(table.column("id"), value_set=ids))
+            found.append(np.from_dlpack(places).astype(np.int64) + start)  # `to_numpy` imports pandas
+            start += table.num_rows
+        rows = np.concatenate(found)
+        return rows if self.live is None else rows[self.live[rows]]
 
     def ids(self) -> Any:
         """Return the ids of all rows that are not deleted, as an Arrow array."""

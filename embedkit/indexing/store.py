@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 
 from embedkit import spec
 from embedkit.data.affine import AffineMap
+from embedkit.data.folders.file_states import FileStates
 from embedkit.data.identity import Identity
 from embedkit.embedding.encoder import STATIC, Encoder, is_hashed, unit_length
 from embedkit.errors import DataError, FormatError, MismatchError, UsageError
+from embedkit.indexing.followed_files import load_states
 from embedkit.indexing.hits import Hit, ranked_hits
 from embedkit.indexing.kind import Floats, IndexKind, Mask, Metric, Rows
 from embedkit.indexing.lexical.bm25 import Lexical, Part
@@ -292,6 +294,23 @@ class Index:
             segment.verify()
         if self.manifest.map is not None:
             self.manifest.map.require_whole(self.path)
+        self._verify_states()
+
+    @cached_property
+    def states(self) -> FileStates | None:
+        """Return the states of the files whose passages are documents; None if the index follows no folder.
+
+        Raises FormatError when they differ from what was written.
+        """
+        return load_states(self.path, self.manifest.files) if self.manifest.files is not None else None
+
+    def _verify_states(self) -> None:
+        try:
+            if self.manifest.files is not None:
+                self.manifest.files.require_whole(self.path)
+        except FormatError:
+            if read_manifest(self.path) == self.manifest:
+                raise  # otherwise a writer replaced them, and no search reads them
 
     @cached_property
     def _checked(self) -> bool:

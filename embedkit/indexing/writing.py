@@ -11,7 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from embedkit.data.atomic import discard, flush_folder, whole_folder
+from embedkit.data.folders.file_states import FileStates
 from embedkit.errors import FormatError
+from embedkit.indexing.followed_files import STATES, store_states
 from embedkit.indexing.kind import Rows
 from embedkit.indexing.lock import discard_unread, writer_lock
 from embedkit.indexing.manifest import MANIFEST, SEGMENTS, read_manifest, write_manifest
@@ -44,15 +46,20 @@ class Writer:
         file = write_tombstones(segment.folder, deleted, self.generation)
         return replace(segment, tombstones=file, deleted=int(deleted.sum()))
 
-    def commit(self, segments: Iterable[Segment]) -> Index:
-        """Replace the manifest with one that names these segments, and return the resulting index."""
+    def commit(self, segments: Iterable[Segment], states: FileStates | None = None) -> Index:
+        """Replace the manifest with one that names these segments, and new states of files if they are given;
+        return the resulting index.
+        """
         old, path = self.index.manifest, self.index.path
         kept_map = stored(path / MAP) if (path / MAP).is_file() else None
         flush_folder(path / SEGMENTS)
         living = tuple(segment for segment in segments if segment.live_rows)
         dropped = {one.folder.name for one in old.segments} - {one.folder.name for one in living}
         numbered = first_free_number(self.index) - 1 if dropped else old.numbered
-        new = replace(old, segments=living, map=kept_map, generation=self.generation, numbered=numbered)
+        files = old.files if states is None else store_states(path, self.generation, states)
+        new = replace(
+            old, segments=living, map=kept_map, generation=self.generation, numbered=numbered, files=files
+        )
         write_manifest(path, new)
         self.index = Index(path, read_manifest(path))
         return Index.open(path)
@@ -135,3 +142,6 @@ def clear(index: Index) -> None:
             discard(left)
     for left in index.path.glob(f".{MANIFEST}.*.tmp"):
         discard(left)
+    for file in index.path.glob(f"{STATES}*"):
+        if index.manifest.files is None or file.name != index.manifest.files.name:
+            discard(file)

@@ -84,7 +84,6 @@ def test_a_map_is_applied(run, docs):
     ("args", "code", "message"),
     [
         (["no.txt"], 1, "no.txt: no such file"),
-        (["."], 1, ".: is a folder, not a file"),
         (["empty.txt"], 1, "empty.txt: the input contains no text"),
         (
             ["bad.jsonl"],

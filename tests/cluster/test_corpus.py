@@ -14,7 +14,8 @@ from pyarrow import parquet
 from embedkit.cluster import corpus_reading
 from embedkit.cluster.corpus import Corpus, CorpusSurvey
 from embedkit.cluster.corpus_reading import records_of, survey
-from embedkit.data.text.records import TextFormat, open_records
+from embedkit.data.inputs import open_records
+from embedkit.data.text.records import TextFormat
 from embedkit.errors import DataError
 
 COUNTS = st.lists(st.integers(0, 40), min_size=1, max_size=6)

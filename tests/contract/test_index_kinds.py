@@ -9,6 +9,7 @@ import pytest
 
 from embedkit import spec
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
+from embedkit.embedding.encoder import unit_length
 from embedkit.errors import FormatError, UsageError
 from embedkit.indexing.building import build_index
 from embedkit.indexing.edit import add, compact, delete
@@ -252,6 +253,12 @@ def test_it_answers_after_it_was_added_to_and_compacted(folder, example, metric,
         assert (np.take_along_axis(oracle, np.array(found), axis=1) >= tenth).mean() >= floor - 0.02
         index.verify()
     assert (len(index.segments), index.stored_rows) == (1, 499)
+
+
+def test_vectors_are_kept_exactly_where_a_kind_says_so(folder, example):
+    index = built(ROWS, example.spec, "cosine")
+    kept = index.vectors(np.arange(len(ROWS)))
+    assert (kept == unit_length(ROWS)).all() or not index.settings.keeps_vectors
 
 
 def test_its_spec_reads_back(example):

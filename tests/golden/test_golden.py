@@ -9,6 +9,8 @@ import orjson
 import pytest
 
 from embedkit.data.affine import AffineMap
+from embedkit.data.folders.file_states import FileState, Root, read_states
+from embedkit.data.folders.folder_settings import FolderSettings
 from embedkit.data.text.records import Record
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.label_vectors import Calibration, LabelVectors, read_names
@@ -27,6 +29,7 @@ TODAY = {
     "int8": "int8-v2",
     "index": "index-v4",
     "deleted": "index-v4-deleted",
+    "files.arrow": "files-v1.arrow",
     "map.safetensors": "map-v1.safetensors",
     "labels.safetensors": "labels-v1.safetensors",
 }
@@ -151,6 +154,33 @@ def test_what_is_added_to_an_earlier_index_has_no_lexical_part_before_it_is_comp
 
 def files(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_states_of_files_of_version_1_are_read():
+    states = read_states(GOLDEN / "files-v1.arrow")
+    assert states.settings == FolderSettings(chunk=9, include=("*.md",))
+    assert states.roots == (Root("docs", "/docs"),)
+    assert list(states) == [
+        FileState("docs/二.md", 0, 7, 5, "ab", ("docs/二.md:1", "docs/二.md:3")),
+        FileState("docs/b.png", 0, 9, -1, "", (), "binary"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b'"version":1', b'"version":9', "is a file of states of version 9, this embedkit reads version 1"),
+        (b'"embedkit-files"', b'"embedkit-other"', "is not a file of states"),
+        (b"ARROW1", b"XRROW1", "is damaged"),
+        (b"passages", b"passagez", "has other columns"),
+    ],
+)
+def test_other_states_of_files_are_refused(folder, old, new, message):
+    content = (GOLDEN / "files-v1.arrow").read_bytes()
+    assert old in content
+    Path("copy").write_bytes(content.replace(old, new))
+    with pytest.raises(FormatError, match=rf"^copy: {message}"):
+        read_states(Path("copy"))
 
 
 def test_the_same_content_is_written_as_the_same_bytes(folder):

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from embedkit.data.affine import AffineMap
+from embedkit.data.folders.file_states import FileState, FileStates, Root, write_states
+from embedkit.data.folders.folder_settings import FolderSettings
 from embedkit.data.text.records import Record
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.label_vectors import Calibration, LabelVectors
@@ -23,7 +25,7 @@ RECORDS = [Record("a", "one", {"n": 1}), Record("b", "二", {"n": 2, "tags": ["x
 
 
 def write_all(folder: Path) -> None:
-    """Write a vector set, a map, an index and label vectors into `folder`."""
+    """Write a vector set, a map, an index, states of files and label vectors into `folder`."""
     encoder = load("hash:dim=2")
     vectors = encoder.encode([record.text for record in RECORDS])
     writer = VectorSetWriter(folder / "vectors", VectorMeta(2, encoder.identity))
@@ -38,6 +40,10 @@ def write_all(folder: Path) -> None:
     for name in ("index", "deleted"):
         build_index(folder / name, made.meta, made)
     delete(folder / "deleted", ["a"])
+    states = FileStates(FolderSettings(chunk=9, include=("*.md",)), (Root("docs", "/docs"),))
+    states.add(FileState("docs/二.md", 0, 7, 5, "ab", ("docs/二.md:1", "docs/二.md:3")))
+    states.add(FileState("docs/b.png", 0, 9, -1, "", (), "binary"))
+    write_states(folder / "files.arrow", states)
     LabelVectors(
         ("one", "二"),
         np.array([[1, 0], [0.6, 0.8], [0, 1], [0, -1]], dtype=np.float32),

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from embedkit.data.text.records import open_records
+from embedkit.data.inputs import open_records
 from embedkit.data.text.streams import open_stream
 from embedkit.data.vectors.vector_files import read_vectors
 from embedkit.data.vectors.vector_set import Batch, VectorMeta

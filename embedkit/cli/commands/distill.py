@@ -68,14 +68,16 @@ def distill(
     """Distil an encoder into a static one, which needs no network, on your own texts."""
     from embedkit.data.inputs import open_text
     from embedkit.data.vectors.vector_set import VectorSet
+    from embedkit.embedding.token_places import divide_by_tokens
     from embedkit.training.distillation.distillation import Distillation
 
     relay_warnings(common.quiet)
     names = inputs.names
     settings = distilling.settings(names, inputs.encoding.settings().model, common.seed)
     old = None if distilling.reuse is None else VectorSet.open(distilling.reuse)
-    with open_text(names, inputs.reading.format()) as reader, kept_when_interrupted(output, common.quiet):
+    with open_text(names, inputs.format()) as reader, kept_when_interrupted(output, common.quiet):
         encoder = inputs.encoding.load()
+        divide_by_tokens(reader, encoder)
         with Distillation(
             output, encoder, settings, reuse=old, resume=distilling.resume, force=common.force
         ) as run:

@@ -12,8 +12,10 @@ from embedkit.cli.input_options import Inputs
 from embedkit.cli.options import ClusterOptions, Common, named
 from embedkit.cli.vector_output import DestinationOptions, StorageOptions
 from embedkit.data.names import readable_name
+from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
+    from embedkit.data.text.records import RecordReader
     from embedkit.embedding.encoder import Encoder
 
 
@@ -67,8 +69,8 @@ def _encode_to_file(
     from embedkit.embedding.encoding import encode_to
     from embedkit.embedding.reuse import Reusing
 
-    with open_text(inputs.names, inputs.reading.format()) as reader:
-        encoder = _load(storage, inputs)
+    with open_text(inputs.names, inputs.format()) as reader:
+        encoder = _load(storage, inputs, reader)
         progress = Progress(common.quiet, reader)
         with kept_when_interrupted(output, common.quiet):
             progress.run(encode_to(output, encoder, reader, part=storage.shard, **how))
@@ -86,23 +88,30 @@ def _encode_to_standard_output(
     from embedkit.data.inputs import open_text
     from embedkit.embedding.encoding import describe, encode_batches, require_some
 
-    with open_text(inputs.names, inputs.reading.format()) as reader:
-        encoder = _load(storage, inputs)
+    with open_text(inputs.names, inputs.format()) as reader:
+        encoder = _load(storage, inputs, reader)
         meta = describe(encoder, dtype=storage.dtype, with_text=storage.text)
         batches = encode_batches(encoder, reader, first=256, with_text=storage.text)
         destination.write_to_standard_output(meta, require_some(batches, reader))
         say_passed_over(reader, common)
 
 
-def _load(storage: StorageOptions, inputs: Inputs) -> Encoder:
-    """Load the encoder; with `--reuse`, it copies the vectors of texts that were encoded before."""
+def _load(storage: StorageOptions, inputs: Inputs, reader: RecordReader) -> Encoder:
+    """Load the encoder, by whose tokens the reader divides files; with `--reuse`, it copies the vectors of
+    texts that were encoded before.
+    """
     from embedkit.data.vectors.vector_set import VectorSet
     from embedkit.embedding.reuse import Reusing
+    from embedkit.embedding.token_places import divide_by_tokens
 
     encoder = inputs.encoding.load()
-    return (
-        encoder if storage.reuse is None else Reusing(encoder, VectorSet.open(storage.reuse), storage.dtype)
-    )
+    divide_by_tokens(reader, encoder)
+    if storage.reuse is None:
+        return encoder
+    if reader.folders is not None:  # a vector is also of the headings, which the old set does not record
+        hint = "index the folder; embedkit index sync keeps its vectors"
+        raise UsageError("cannot be used with a folder", where="--reuse", hint=hint)
+    return Reusing(encoder, VectorSet.open(storage.reuse), storage.dtype)
 
 
 def _tidy(output: Path, common: Common) -> None:

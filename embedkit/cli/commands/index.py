@@ -14,6 +14,7 @@ from embedkit.cli.closing import close_rows
 from embedkit.cli.command import CONTEXT, GroupedHelp
 from embedkit.cli.commands import index_edit
 from embedkit.cli.commands.index_plan import PLAN_EPILOG, plan
+from embedkit.cli.commands.index_sync import SYNC_EPILOG, sync
 from embedkit.cli.commands.index_tune import TUNE_EPILOG, tune
 from embedkit.cli.console import relay_warnings, say
 from embedkit.cli.index.build_options import NewIndex, PlanningOptions
@@ -56,7 +57,7 @@ def build(
     inputs: Inputs,
     common: Common,
 ) -> None:
-    """Build an index from text, which is encoded first, or from vectors.
+    """Build an index from text, which is encoded first, from vectors, or from folders of files.
 
     With a recall, memory or latency to keep, the kind is chosen as `index plan` does; a recall is measured
     once the index is there.
@@ -97,7 +98,7 @@ def _build(target: NewIndex, lexical: LexicalSettings | None, inputs: Inputs, co
             batches, coded = vectors.progress.track(source.coded_batches()), True
         index = build_index(
             target.output, vectors.meta, batches,
-            kind=target.kind, metric=target.metric, coded=coded, lexical=lexical,
+            kind=target.kind, metric=target.metric, coded=coded, lexical=lexical, states=vectors.states,
         )  # fmt: skip
         rows, dimension = index.rows, index.dimension
         close_rows(common, vectors.progress, target.output, rows=rows, dimension=dimension, reader=source)
@@ -139,8 +140,13 @@ app = typer.Typer(
     "`index FILE -o DIR` is short for `index build`.",
     epilog=EPILOG,
 )
-_functions: tuple[Callable[..., None], ...] = (build, plan, tune, *index_edit.COMMANDS, verify, info)
-_EXAMPLES: dict[Callable[..., None], str] = {**index_edit.EXAMPLES, plan: PLAN_EPILOG, tune: TUNE_EPILOG}
+_functions: tuple[Callable[..., None], ...] = (build, sync, plan, tune, *index_edit.COMMANDS, verify, info)
+_EXAMPLES: dict[Callable[..., None], str] = {
+    **index_edit.EXAMPLES,
+    plan: PLAN_EPILOG,
+    tune: TUNE_EPILOG,
+    sync: SYNC_EPILOG,
+}
 for _function in _functions:
     _example = _EXAMPLES.get(_function, EPILOG)
     app.command(cls=GroupedHelp, context_settings=CONTEXT, epilog=_example)(spread(_function))

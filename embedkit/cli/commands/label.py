@@ -30,6 +30,7 @@ def label(*, labelling: LabellingOptions, inputs: Inputs, common: Common) -> Non
     from embedkit.data.atomic import refuse_existing
     from embedkit.data.inputs import open_text
     from embedkit.embedding.labelling import Labeller, label_records, load_labels
+    from embedkit.embedding.token_places import divide_by_tokens
 
     relay_warnings(common.quiet)
     encoding, output, k = inputs.encoding, labelling.output, labelling.k
@@ -39,8 +40,9 @@ def label(*, labelling: LabellingOptions, inputs: Inputs, common: Common) -> Non
         refuse_existing(output, force=common.force)
     labels = load_labels(encoding.settings().model)
     labeller = Labeller(labels, k, labelling.least(labels))
-    with open_text(names, inputs.reading.format()) as reader, _destination(output) as out:
-        predicted = label_records(encoding.load(), reader, labeller, first=256)
+    with open_text(names, inputs.format()) as reader, _destination(output) as out:
+        divide_by_tokens(reader, encoder := encoding.load())
+        predicted = label_records(encoder, reader, labeller, first=256)
         format, lists = labelling.line_format(common), labels.multiple or (k or 1) > 1
         with Progress(common.quiet or output is None, reader) as progress:
             none = write_predictions(predicted, out, format, progress.add, lists=lists)

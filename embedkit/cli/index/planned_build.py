@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from embedkit.cli.closing import close
 from embedkit.cli.console import Progress
@@ -29,6 +29,7 @@ from embedkit.evaluation.index.tuning import (
 )
 
 if TYPE_CHECKING:
+    from embedkit.data.folders.file_states import FileStates
     from embedkit.data.vectors.vector_set import VectorSet
     from embedkit.evaluation.index.truth import Corpus
     from embedkit.indexing.lexical.lexical_settings import LexicalSettings
@@ -37,13 +38,20 @@ if TYPE_CHECKING:
     from embedkit.indexing.store import Index
 
 
+class Spooled(NamedTuple):
+    """Inputs as a vector set, and the states of the files that they come from."""
+
+    vectors: VectorSet
+    states: FileStates | None = None
+
+
 def dry_run(target: NewIndex, wishing: WishOptions, inputs: Inputs, common: Common) -> None:
     """Count the rows of the inputs, and print the plan for them, without encoding or writing."""
     from embedkit.data.inputs import open_input
     from embedkit.data.text.records import RecordReader
 
     names, encoding = inputs.names, inputs.encoding
-    with open_input(names, inputs.reading.format()) as source:
+    with open_input(names, inputs.format()) as source:
         if isinstance(source, RecordReader):
             rows, dimension = sum(1 for _ in source), encoding.load().identity.dimension
         else:
@@ -65,14 +73,15 @@ def build_planned(
     """Build the index that a plan chooses; with a recall, measure which settings reach it."""
     wishing = planning.wishing
     wishing.wishes()  # raises before anything is encoded
-    with _as_vector_set(target.output, inputs, common) as vectors:
+    with _as_vector_set(target.output, inputs, common) as spooled:
+        vectors = spooled.vectors
         plan = planned(vectors.rows, vectors.meta.dimension, wishing, target.kind)
         tell_plan(plan, quiet=common.quiet)
         progress = Progress(common.quiet, total=vectors.rows)
         corpus, unseen = corpus_of(vectors, target.metric), None
         if wishing.recall is not None and planning.queries is None and plan.chosen.kind.rehearses:
             unseen = Unseen.drawn(corpus, vectors.rows, plan.chosen.kind, common.seed)
-        index = _built(target, plan, vectors, unseen, lexical, progress)
+        index = _built(target, plan, spooled, unseen, lexical, progress)
         found, point = None, None
         if wishing.recall is not None and index.kind != "flat":
             if unseen is not None:
@@ -89,7 +98,7 @@ def build_planned(
 def _built(
     target: NewIndex,
     plan: Plan,
-    vectors: VectorSet,
+    spooled: Spooled,
     unseen: Unseen | None,
     lexical: LexicalSettings | None,
     progress: Progress,
@@ -97,6 +106,7 @@ def _built(
     """Build the index of the chosen kind; rows that are held out to measure its recall come last."""
     from embedkit.indexing.building import build_index
 
+    vectors = spooled.vectors
     batches = vectors.batches() if unseen is None else held_last(vectors, unseen.held.rows)
     return build_index(
         target.output,
@@ -107,11 +117,12 @@ def _built(
         rows=vectors.rows,
         rehearsal=None if unseen is None else unseen.rehearsal,
         lexical=lexical,
+        states=spooled.states,
     )
 
 
 @contextmanager
-def _as_vector_set(output: Path, inputs: Inputs, common: Common) -> Iterator[VectorSet]:
+def _as_vector_set(output: Path, inputs: Inputs, common: Common) -> Iterator[Spooled]:
     """Yield inputs as a vector set: the input itself, or a temporary copy next to the output."""
     from embedkit.data.atomic import scratch_folder
     from embedkit.data.vectors.vector_files import write_to
@@ -120,11 +131,11 @@ def _as_vector_set(output: Path, inputs: Inputs, common: Common) -> Iterator[Vec
     encoding = inputs.encoding
     with open_as_vectors(inputs, common) as vectors:
         if isinstance(vectors.source, VectorSet) and not encoding.transform and encoding.model is None:
-            yield vectors.source
+            yield Spooled(vectors.source)
             return
         with scratch_folder(output) as folder:
             write_to(folder / "spool.vec", vectors.meta, vectors.batches)
-            yield VectorSet.open(folder / "spool.vec")
+            yield Spooled(VectorSet.open(folder / "spool.vec"), vectors.states)
 
 
 def _tuning(index: Index, corpus: Corpus, queries: Path | None, inputs: Inputs, seed: int) -> Tuning:

@@ -61,6 +61,7 @@ def _index(path: Path, name: str) -> Thing:
         "lexical part": str(index.manifest.lexical or "none"),
         "segments": len(index.segments),
         "generation": index.manifest.generation,
+        **_followed(index),
         **_tuning(index),
         **({"weight of vectors": str(index.manifest.weight)} if index.manifest.weight else {}),
         **_bytes_a_vector(index),
@@ -181,6 +182,22 @@ def _codes(meta: Any) -> dict[str, Any]:
         meta.dtype
     ]
     return {"codes": what, "bytes a vector": meta.vector_bytes}
+
+
+def _followed(index: Any) -> dict[str, Any]:
+    """Return the folders that an index follows, and how their files are divided; empty if it follows none."""
+    if (states := index.states) is None:
+        return {}
+    settings = states.settings.to_json()
+    return {
+        "folders": [root.path for root in states.roots],
+        "files": len(states),
+        **{
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in settings.items()
+            if value
+        },
+    }
 
 
 def _tuning(index: Any) -> dict[str, Any]:

@@ -3,29 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import NoneType
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
+from embedkit.data.folders.folder_settings import FolderSettings
+from embedkit.data.folders.token_places import TokenPlaces, rule_places
 from embedkit.data.names import readable_name
 from embedkit.data.text.headers import require_header
 from embedkit.data.text.input_kinds import InputKind
 from embedkit.data.text.json_lines import Row, json_type
 from embedkit.data.text.read_errors import readable
 from embedkit.data.text.rows import has_vectors_beside, row_parsers
-from embedkit.data.text.streams import Stream, open_stream
+from embedkit.data.text.streams import Stream
 from embedkit.data.vectors.columns import VECTOR
 from embedkit.errors import DataError
+
+if TYPE_CHECKING:
+    from embedkit.data.folders.folders import Folders
 
 ID_FIELDS = ("_id", "id")
 
 
 class Record(NamedTuple):
-    """One passage: its id, the text to embed, and all other fields."""
+    """One passage: its id, its text, all other fields, and the headings that are embedded with the text."""
 
     id: str
     text: str
     fields: Row
+    context: str = ""
+
+    @property
+    def embedded(self) -> str:
+        """The text that is embedded: the context, if there is any, and the text."""
+        return embedded(self.context, self.text)
+
+
+def embedded(context: str, text: str) -> str:
+    """Return a text with its context in front, as it is embedded."""
+    return f"{context}\n\n{text}" if context else text
+
+
+class RecordSource(Protocol):
+    """An input that yields records by itself, such as a folder of files."""
+
+    name: str
+    size: int | None
+
+    def records(self, token_places: TokenPlaces) -> Iterator[Record]:
+        """Yield the records; `token_places` counts the tokens by which texts are divided."""
+
+    def tell(self) -> int:
+        """Return how many of the `size` bytes have been read."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +65,7 @@ class TextFormat:
     id_field: str | None = None
     text_field: str | None = None
     on_error: Literal["stop", "skip"] = "stop"
+    folders: FolderSettings = field(default_factory=FolderSettings)
 
 
 class RecordReader:
@@ -47,18 +77,24 @@ class RecordReader:
 
     def __init__(
         self,
-        streams: Iterable[Stream],
+        streams: Iterable[Stream | RecordSource],
         format: TextFormat,
         *,
         names: Sequence[str] = (),
         size: int | None = None,
+        folders: Folders | None = None,
     ) -> None:
-        self.format, self.name = format, ", ".join(names) or None
+        self.format, self.name, self.folders = format, ", ".join(names) or None, folders
         self.read = self.blank = self.skipped = 0
         self.bytes_read, self.size = 0, size  # bytes as stored; size is None when unknown
         self._streams, self._several = streams, len(names) > 1
         self._first: int | None = None
         self._numbered = 0
+        self._token_places: TokenPlaces = rule_places
+
+    def count_tokens_by(self, token_places: TokenPlaces) -> None:
+        """Divide the files of folders into passages by these tokens, those of an encoder."""
+        self._token_places = token_places
 
     def number_from(self, first: int) -> None:
         """Number records without ids from `first` on."""
@@ -83,7 +119,10 @@ class RecordReader:
             done += stream.size or 0
             self.bytes_read = done
 
-    def _records(self, stream: Stream, prefix: str) -> Iterator[Record]:
+    def _records(self, stream: Stream | RecordSource, prefix: str) -> Iterator[Record]:
+        if not isinstance(stream, Stream):
+            yield from stream.records(self._token_places)
+            return
         if stream.kind in ("csv", "tsv") and self.format.text_field is None:
             require_header(stream)
         composed = has_vectors_beside(stream)
@@ -156,21 +195,6 @@ class RecordReader:
             raise DataError(f"field {name!r} is not text but {json_type(text)}")
         title = None if composed or self.format.text_field else fields.get("title")
         return f"{title} {text}".strip() if isinstance(title, str) and title else text
-
-
-def open_records(names: Sequence[str], format: TextFormat = TextFormat()) -> RecordReader:
-    """Read records from paths, URLs or `-`.
-
-    >>> for record in open_records(["corpus.jsonl"]): print(record.id, record.text)
-    """
-
-    def streams() -> Iterator[Stream]:
-        """Yield the opened inputs, one after the other."""
-        for name in names:
-            with open_stream(name, format.input_format) as stream:
-                yield stream
-
-    return RecordReader(streams(), format, names=names)
 
 
 def _columns(fields: Row) -> str:

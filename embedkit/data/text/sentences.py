@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from embedkit.data.text.records import Record
 
 _SHORTEST = 20  # bytes of UTF-8 (20 letters, 7 Chinese characters); shorter ones join the sentence before
-_END = re.compile(
-    r"""
+_MARKED = r"""
     (?<=[.!?…]) ["'”’)\]]* (\s+)      # Latin: an end, closing marks, space
     | (?<=[。！？；]) [”’」』）]* (\s*)  # Chinese and Japanese: no space follows
-    | \s*\n\s*
-    """,
-    re.VERBOSE,
-)
+"""
+_END = re.compile(_MARKED + r"| \s*\n\s*", re.VERBOSE)
+_MARKED_END = re.compile(_MARKED, re.VERBOSE)
 
 
 def sentences(text: str) -> Iterator[str]:
@@ -26,7 +25,7 @@ def sentences(text: str) -> Iterator[str]:
     sentences are samples of a text.
     """
     start = before = 0  # of the sentence, and of its last part
-    for end in _ends(text):
+    for end in chain(_ends(_END, text, 0, len(text)), [len(text)]):
         if before > start and len(text[before:end].strip().encode(errors="replace")) >= _SHORTEST:
             yield text[start:before].strip()
             start = before
@@ -38,13 +37,19 @@ def sentences(text: str) -> Iterator[str]:
         yield rest
 
 
-def _ends(text: str) -> Iterator[int]:
-    """Yield the places where a sentence may end, and the end of the text."""
-    for end in _END.finditer(text):
-        after = text[end.end() : end.end() + 1]
-        if end.group(1) is None or not (after.islower() or after.isdigit()):
-            yield end.end()
-    yield len(text)
+def sentence_ends(text: str, start: int, end: int) -> Iterator[int]:
+    """Yield the places in a part of a text where a sentence ends by its punctuation; a line may end anywhere
+    in a sentence.
+    """
+    return _ends(_MARKED_END, text, start, end)
+
+
+def _ends(pattern: re.Pattern[str], text: str, start: int, end: int) -> Iterator[int]:
+    """Yield the ends of the matches of a pattern after which a sentence may begin."""
+    for found in pattern.finditer(text, start, end):
+        after = text[found.end() : found.end() + 1]
+        if found.group(1) is None or not (after.islower() or after.isdigit()):
+            yield found.end()
 
 
 def in_sentences(records: Iterable[Record]) -> Iterator[Record]:

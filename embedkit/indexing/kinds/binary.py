@@ -89,6 +89,11 @@ class Binary(IndexKind):
         agreement = 1 - 2 * distances / signs.dimension
         return cosine_from_agreement(agreement).astype(np.float32), rows
 
+    @property
+    def keeps_vectors(self) -> bool:
+        """Return True if vectors are kept in float32."""
+        return self.rescore == "float32"
+
     def vectors(self, opened: TwoPass, rows: Rows, dimension: int) -> Floats:
         """Return stored rows, `(len(rows), dimension)`; with signs alone, entries are +-1/sqrt(dimension)."""
         if opened.vectors is not None:

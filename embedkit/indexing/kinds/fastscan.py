@@ -141,6 +141,11 @@ class FastScan(IndexKind):
         rows[alike] = np.take_along_axis(rows[alike], order, axis=1)
         return scores[:, :k], rows[:, :k]
 
+    @property
+    def keeps_vectors(self) -> bool:
+        """Return True."""
+        return True
+
     def vectors(self, opened: Opened, rows: Rows, dimension: int) -> Floats:
         """Return stored rows, `(len(rows), dimension)`."""
         return np.asarray(opened.vectors.reconstruct_batch(rows), dtype=np.float32)

@@ -42,6 +42,11 @@ class Flat(IndexKind):
         scores, rows = opened.search(queries, k, params=selecting(allowed))
         return scores, rows
 
+    @property
+    def keeps_vectors(self) -> bool:
+        """Return True."""
+        return True
+
     def vectors(self, opened: Any, rows: Rows, dimension: int) -> Floats:
         """Return stored rows, `(len(rows), dimension)`."""
         return np.asarray(opened.reconstruct_batch(rows), dtype=np.float32)

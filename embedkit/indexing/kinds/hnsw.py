@@ -89,6 +89,11 @@ class Hnsw(IndexKind):
         order = np.lexsort((rows, -scores), axis=1)
         return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
 
+    @property
+    def keeps_vectors(self) -> bool:
+        """Return True unless vectors are stored rounded."""
+        return self.storage == "flat"
+
     def vectors(self, opened: Any, rows: Rows, dimension: int) -> Floats:
         """Return stored rows, `(len(rows), dimension)`."""
         return np.asarray(opened.storage.reconstruct_batch(rows), dtype=np.float32)

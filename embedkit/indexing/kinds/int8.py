@@ -82,6 +82,11 @@ class Int8(IndexKind):
         scores, rows = opened.codes.search(queries, first, params=selecting(allowed))
         return (scores, rows) if opened.vectors is None else rescore(opened.vectors, queries, rows, k)
 
+    @property
+    def keeps_vectors(self) -> bool:
+        """Return True if vectors are kept in float32."""
+        return self.rescore == "float32"
+
     def vectors(self, opened: TwoPass, rows: Rows, dimension: int) -> Floats:
         """Return stored rows, `(len(rows), dimension)`, decoded if only codes are kept."""
         kept = opened.codes.reconstruct_batch(rows) if opened.vectors is None else opened.vectors[rows]

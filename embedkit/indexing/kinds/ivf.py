@@ -108,6 +108,11 @@ class Ivf(IndexKind):
         order = np.lexsort((rows, -scores), axis=1)
         return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
 
+    @property
+    def keeps_vectors(self) -> bool:
+        """Return True unless vectors are stored as codes."""
+        return self.storage == "flat"
+
     def vectors(self, opened: Any, rows: Rows, dimension: int) -> Floats:
         """Return stored rows, `(len(rows), dimension)`, decoded if they are codes."""
         _lists_of(opened).make_direct_map()

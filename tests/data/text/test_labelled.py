@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from embedkit.data.inputs import open_records
 from embedkit.data.text.labelled import LabelledText, read_labelled
 from embedkit.data.text.labelled_layouts import LABELS, TEXTS
-from embedkit.data.text.records import TextFormat, open_records
+from embedkit.data.text.records import TextFormat
 from embedkit.errors import DataError
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "labels"

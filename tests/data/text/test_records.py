@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from embedkit.data.inputs import open_vectors
+from embedkit.data.inputs import open_records, open_vectors
 from embedkit.data.text.json_lines import MAX_DEPTH
-from embedkit.data.text.records import Record, TextFormat, open_records
+from embedkit.data.text.records import Record, TextFormat
 from embedkit.data.vectors.tables import to_rows, to_table
 from embedkit.errors import DataError
 

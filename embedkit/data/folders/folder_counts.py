@@ -1,0 +1,63 @@
+"""Counts of a folder's files: how many were read, and how many were passed over for which reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from embedkit.data.folders.file_reading import BINARY, LARGE, LARGEST
+from embedkit.data.folders.file_states import FileState
+from embedkit.data.folders.walking import WalkCounts
+from embedkit.data.text.shown import printable
+
+_LISTED = 20  # files that could not be read and are named in a warning
+
+
+@dataclass
+class FolderCounts(WalkCounts):
+    """The numbers of files that were read and passed over; `failed` names those that could not be read."""
+
+    files: int = 0  # that were read
+    binary: int = 0
+    large: int = 0
+    unsupported: list[str] = field(default_factory=list)  # paths whose format needs a missing package
+
+    def add(self, state: FileState) -> None:
+        """Count a file by its state."""
+        if state.passed_over is None:
+            self.files += 1
+        elif state.passed_over == BINARY:
+            self.binary += 1
+        elif state.passed_over == LARGE:
+            self.large += 1
+        else:
+            self.failed.append((state.path, state.passed_over))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        names = ("files", "hidden", "ignored", "links", "special", "binary", "large")
+        counts: dict[str, Any] = {name: getattr(self, name) for name in names}
+        failed = [{"path": printable(path), "error": reason} for path, reason in self.failed]
+        return {**counts, "unsupported": self.unsupported, "failed": failed}
+
+    def __str__(self) -> str:
+        """Return the counts in words: the files, then what was skipped."""
+        skipped = {
+            "hidden": self.hidden, "ignored": self.ignored, "binary": self.binary, "links": self.links,
+            "pipes or devices": self.special, f"over {LARGEST >> 20} MB": self.large,
+            "PDF": len(self.unsupported), "unreadable": len(self.failed),
+        }  # fmt: skip
+        parts = [f"{count:,} {what}" for what, count in skipped.items() if count]
+        words = f"{self.files:,} file{'s' * (self.files != 1)}"
+        return f"{words}, skipped {', '.join(parts)}" if parts else words
+
+    def warnings(self) -> list[str]:
+        """Return a line per file that could not be read, and one that names a missing package."""
+        lines = [f"{printable(path)}: {reason}; skipped" for path, reason in self.failed[:_LISTED]]
+        if (more := len(self.failed) - _LISTED) > 0:
+            lines.append(f"{more:,} more files could not be read")
+        if self.unsupported:
+            count = len(self.unsupported)
+            what = f"{count:,} PDF file{'s' * (count != 1)} skipped, {self.unsupported[0]} first"
+            lines.append(f"{what}; pip install 'embedkit[files]' to read them")
+        return lines

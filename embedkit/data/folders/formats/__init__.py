@@ -1,0 +1,1 @@
+"""File formats: each file turns the content of one format into a document."""
