@@ -3,8 +3,8 @@
 Rows are poolings and columns are the raw vectors, whitening, and whitening to 256 dimensions, fitted on the
 texts of the task without its labels (kexue.fm 8069, 8321). With --train, SimCSE is trained on 10,000 texts
 of the task with the settings of kexue.fm 8348, and measured for each seed. Figures are Spearman correlations
-times 100 on the test pairs, with 95 % intervals. The last lines are a search of CMRC 2018 by vectors, by words
-and by both.
+times 100 on the test pairs, with 95 % intervals. The last lines are a search of CMRC 2018 by vectors, by
+words and by both.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from measure import data, embedkit, emit, run
 
-from embedkit.data.text.scored_pairs import read_pairs
+from embedkit.data.text.scored_pairs import Pair, read_pairs
 
 TASKS = {
     "ATEC": "sts/atec-zh/ATEC.test.data",
@@ -39,49 +39,53 @@ def main() -> None:
     )
     parser.add_argument("--tasks", nargs="*", default=list(TASKS))
     parser.add_argument("--poolings", nargs="*", default=list(POOLINGS))
+    parser.add_argument("--pairs", type=int, help="use only the first pairs of each task")
     parser.add_argument("--train", nargs="*", default=[], help="tasks to train SimCSE on")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--no-retrieval", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         for task in options.tasks:
+            pairs = read_pairs(data(TASKS[task]))[: options.pairs]
             for pooling in options.poolings:
-                maps(task, pooling, Path(scratch))
+                maps(task, pairs, pooling, Path(scratch))
         for task in options.train:
+            pairs = read_pairs(data(TASKS[task]))[: options.pairs]
             for seed in range(options.seeds):
-                trained(task, seed, Path(scratch))
+                trained(task, pairs, seed, Path(scratch))
         if not options.no_retrieval:
             retrieval(Path(scratch))
 
 
-def maps(task: str, pooling: str, scratch: Path) -> None:
+def maps(task: str, pairs: list[Pair], pooling: str, scratch: Path) -> None:
     """Measure the raw vectors of a pooling, and the maps fitted on the texts of the task."""
-    pairs, model = str(data(TASKS[task])), ["-m", "e5", "--pooling", pooling]
+    model = ["-m", "e5", "--pooling", pooling]
     texts, vectors = scratch / "texts.jsonl", str(scratch / "texts.vec")
-    write_texts(texts, texts_of(task))
+    write(texts, [{"text": text} for text in texts_of(pairs)])
     run(embedkit("encode", str(texts), *model, "-o", vectors, "--force", "-q"))
     compared = []
     for number, settings in enumerate(MAPS.values()):
         map = str(scratch / f"map-{number}.safetensors")
         run(embedkit("whiten", vectors, *settings, "-o", map, "--force", "-q"))
         compared += ["--compare", map]
-    found = evaluate([pairs, *model, *compared])
+    found = evaluate(pairs, scratch, [*model, *compared])
     for system, result in zip(("raw", *MAPS), found, strict=True):
         emit(
             set=task, what=f"{result['pairs']} test pairs", pooling=pooling, system=system, **figures(result)
         )
 
 
-def trained(task: str, seed: int, scratch: Path) -> None:
+def trained(task: str, pairs: list[Pair], seed: int, scratch: Path) -> None:
     """Train SimCSE on texts of the task with the settings of the article, and measure it."""
     texts, model = scratch / "sample.jsonl", str(scratch / f"simcse-{seed}")
-    everything = texts_of(task)
-    write_texts(texts, random.Random(0).sample(everything, min(TRAINING_TEXTS, len(everything))))
+    everything = texts_of(pairs)
+    chosen = random.Random(0).sample(everything, min(TRAINING_TEXTS, len(everything)))
+    write(texts, [{"text": text} for text in chosen])
     command = embedkit(
         "train-simcse", str(texts), "-m", "e5", "--preset", "article-zh", "-o", model, "--force"
     )
     done = run([*command, "--seed", str(seed), "-q"])
-    (result,) = evaluate([str(data(TASKS[task])), "-m", model])
+    (result,) = evaluate(pairs, scratch, ["-m", model])
     facts = {"seed": seed, "seconds": round(done.seconds, 1)}
     emit(
         set=task,
@@ -105,21 +109,21 @@ def retrieval(scratch: Path) -> None:
         emit(set="CMRC 2018", **result)
 
 
-def texts_of(task: str) -> list[str]:
-    """Return the distinct texts of the test pairs."""
-    pairs = read_pairs(data(TASKS[task]))
-    return list(dict.fromkeys(text for pair in pairs for text in pair[:2]))
+def texts_of(pairs: list[Pair]) -> list[str]:
+    """Return the distinct texts of pairs."""
+    return list(dict.fromkeys(text for pair in pairs for text in pair[:2] if text.strip()))
 
 
-def write_texts(path: Path, texts: list[str]) -> None:
-    """Write texts as JSON lines."""
-    lines = (json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts if text.strip())
-    path.write_text("".join(lines), encoding="utf-8")
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write rows as JSON lines."""
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
-def evaluate(given: list[str]) -> list[dict[str, Any]]:
-    """Return the figures of each system."""
-    done = run(embedkit("eval", "sts", *given, "--json", "-q"))
+def evaluate(pairs: list[Pair], scratch: Path, given: list[str]) -> list[dict[str, Any]]:
+    """Return the figures of each system on the pairs."""
+    file = scratch / "pairs.jsonl"
+    write(file, [pair._asdict() for pair in pairs])
+    done = run(embedkit("eval", "sts", str(file), *given, "--json", "-q"))
     found: list[dict[str, Any]] = json.loads(done.output)["results"]
     return found
 
