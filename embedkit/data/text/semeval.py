@@ -56,7 +56,9 @@ def _pairs(path: Path) -> list[Pair]:
         raise DataError(f"has {len(texts):,} lines, {beside.name} has {len(scores):,}", where=str(path))
     rows = zip(texts, scores, strict=True)
     numbered = enumerate(rows, 1)
-    pairs = [_pair(text.split("\t"), score, f"{path}:{row}") for row, (text, score) in numbered if score.strip()]
+    pairs = [
+        _pair(text.split("\t"), score, f"{path}:{row}") for row, (text, score) in numbered if score.strip()
+    ]
     if not pairs:
         raise DataError("has no score", where=str(beside))
     return pairs
