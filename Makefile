@@ -65,7 +65,7 @@ smoke: wheel
 	$(PYTHON) -m venv $(SMOKE)/venv
 	$(SMOKE)/venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(SMOKE)/venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		"$$(echo dist/embedkit-*.whl)[offline,where]" pytest hypothesis
+		"$$(echo dist/embedkit-*.whl)[offline,multilingual,where]" pytest hypothesis
 	cp -r tests docs pyproject.toml README.md README.zh.md $(SMOKE)
 	cd $(SMOKE) && venv/bin/embedkit --help && venv/bin/embedkit doctor && venv/bin/embedkit demo -k 1 && \
 		venv/bin/python -m pytest -q -m "not slow" $(SMOKE_TESTS)

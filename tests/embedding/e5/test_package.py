@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from safetensors import safe_open
+from typer.testing import CliRunner
 
+from embedkit.cli.app import app
 from embedkit.embedding import finding
 from embedkit.embedding.e5 import package
 from embedkit.embedding.e5.packed_file import PackedFile
@@ -133,6 +136,12 @@ def test_the_model_in_the_cache_of_the_hub_comes_first_and_has_the_prompts(
     folder = find_model("e5")
     assert folder.name == E5_HUB_ID
     assert (folder.prompt("query"), folder.prompt("document")) == ("query: ", "passage: ")
+
+
+def test_info_names_the_model_that_was_unpacked(unpacked: Path) -> None:
+    done = CliRunner().invoke(app, ["info", "e5", "--json"])
+    facts = json.loads(done.stdout)
+    assert (facts["model"], facts["hub id"], facts["query prompt"]) == ("e5-4bit", E5_HUB_ID, "query: ")
 
 
 def test_the_unpacked_folder_is_an_ordinary_one(unpacked: Path, tmp_path: Path) -> None:
