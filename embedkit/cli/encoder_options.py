@@ -34,7 +34,7 @@ class EncoderOptions:
         typer.Option(
             "-m",
             "--model",
-            help="minilm, a folder, a hub id, or hash:dim=512 [EMBEDKIT_MODEL, minilm].",
+            help="minilm, e5, a folder, a hub id, or hash:dim=512 [EMBEDKIT_MODEL, minilm].",
             autocompletion=complete_models,
         ),
     ] = None

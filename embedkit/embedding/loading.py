@@ -11,7 +11,7 @@ from embedkit.errors import MissingPackageError
 
 
 def load(model: str | EncoderSettings = DEFAULT_MODEL, **settings: Any) -> Encoder:
-    """Load an encoder: `minilm`, a folder, a hub id, or `hash:dim=512`.
+    """Load an encoder: `minilm`, `e5`, a folder, a hub id, or `hash:dim=512`.
 
     Keyword arguments are fields of `EncoderSettings`. Raises ModelError when the model does not exist or does
     not support a setting. The weights are read at the first text, not before.
@@ -24,7 +24,7 @@ def load(model: str | EncoderSettings = DEFAULT_MODEL, **settings: Any) -> Encod
         from embedkit.embedding.hashed import load_hashed
 
         return load_hashed(wanted)
-    from embedkit.embedding.model_folder import find_model
+    from embedkit.embedding.finding import find_model
 
     folder = find_model(wanted.model, allow_pickle=wanted.allow_pickle)
     if folder.is_static:
@@ -41,7 +41,7 @@ def has_network(settings: EncoderSettings) -> bool:
 
     Raises ModelError when the model does not exist.
     """
-    from embedkit.embedding.model_folder import find_model
+    from embedkit.embedding.finding import find_model
 
     if is_hashed(settings.model):
         return False

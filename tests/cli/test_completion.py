@@ -63,7 +63,7 @@ def files(folder):
         ),
         ("embedkit train-simcse --loss ", ["nt-xent", "two-view"]),
         ("embedkit train-simcse --preset ", list(PRESETS)),
-        ("embedkit encode -m ", ["minilm", "hash:dim=512", "org/model"]),
+        ("embedkit encode -m ", ["minilm", "e5", "hash:dim=512", "org/model"]),
         ("embedkit train-simcse -m org", ["org/model"]),
         ("embedkit encode --pooling f", ["first-last"]),
         ("embedkit encode -t m", ["map.safetensors"]),

@@ -66,3 +66,13 @@ def test_a_folder_of_something_else_is_never_replaced(folder, few):
         done = demo(*words)
         assert done.exit_code == 1
         assert (Path("mine") / "letter").exists()
+
+
+def test_a_model_that_reads_chinese_is_asked_in_chinese(folder, few, monkeypatch):
+    from embedkit.embedding.finding import HUB_IDS
+
+    monkeypatch.setitem(HUB_IDS, "hash:dim=64", HUB_IDS["e5"])
+    done = demo("-o", "d.idx", "-k", "1")
+    assert done.exit_code == 0
+    assert "如何解析命令行选项" in done.stdout
+    assert "copy a whole directory tree" not in done.stdout

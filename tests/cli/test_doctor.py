@@ -97,7 +97,7 @@ def test_models_of_the_hub_are_found_in_its_cache(folder, monkeypatch):
     (folder / "models--BAAI--bge-small-zh/snapshots/abc/config.json").touch()
     (folder / "models--half--fetched/snapshots").mkdir(parents=True)
     (folder / "datasets--a--b/snapshots/abc").mkdir(parents=True)
-    assert installed.hub_models() == ["BAAI/bge-small-zh"]
+    assert installed.cached_models() == ["BAAI/bge-small-zh"]
 
 
 @pytest.mark.parametrize(

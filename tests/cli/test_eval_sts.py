@@ -199,3 +199,15 @@ def test_eval_alone_says_what_it_has(run):
     done = run("eval")
     assert (done.code, done.said) == (0, "")
     assert "sts" in done.out
+
+
+def test_a_folder_of_semeval_is_evaluated_by_file_and_together(run, pairs):
+    Path("STS12").mkdir()
+    rows = [line.rsplit("\t", 1) for line in pairs.read_text().splitlines()]
+    for name, part in (("one", rows[:30]), ("two", rows[30:])):
+        Path(f"STS12/STS.input.{name}.txt").write_text("".join(f"{texts}\n" for texts, _ in part))
+        Path(f"STS12/STS.gs.{name}.txt").write_text("".join(f"{score}\n" for _, score in part))
+    found = json.loads(run("eval", "sts", "STS12", "--json").out)["results"]
+    assert [each["file"] for each in found] == ["STS12/one", "STS12/two", "all", "mean", "wmean"]
+    whole = json.loads(run("eval", "sts", pairs, "--json").out)["results"][0]
+    assert figures(found[2]) == pytest.approx(figures(whole), abs=1e-5)

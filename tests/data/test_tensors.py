@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load
+from safetensors.numpy import load, load_file
 
-from embedkit.data.tensors import metadata_in, metadata_of, read_header, tensor_bytes
+from embedkit.data.tensors import metadata_in, metadata_of, read_header, tensor_bytes, write_tensors
 
 TENSORS = {"b": np.arange(6, dtype=np.float32).reshape(2, 3).T, "a": np.array([1.5])}  # b is no C order
 METADATA = {f"key {n}": f"词 {n}" for n in range(8)}
@@ -56,3 +56,25 @@ def test_anything_else_is_a_value_error(folder, content):
     Path("t").write_bytes(content)
     with pytest.raises(ValueError, match=r"."):
         read_header(Path("t"))
+
+
+def test_tensors_written_in_parts_are_those_that_the_library_reads(folder):
+    rows = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float16)
+    bias = np.arange(4, dtype=np.float16)
+    write_tensors(
+        Path("a.safetensors"),
+        {"rows": (7, 3), "bias": (4,)},
+        np.float16,
+        [rows[:5], rows[5:], bias],
+        {"a": "b"},
+    )
+    found = load_file("a.safetensors")
+    np.testing.assert_array_equal(found["rows"], rows)
+    np.testing.assert_array_equal(found["bias"], bias)
+    assert metadata_of(Path("a.safetensors")) == {"a": "b"}
+
+
+def test_parts_that_do_not_fill_the_tensors_are_refused_and_nothing_is_written(folder):
+    with pytest.raises(ValueError, match="the blocks have 8 bytes, the tensors 12"):
+        write_tensors(Path("a.safetensors"), {"a": (3,)}, np.float32, [np.zeros(2)], {})
+    assert not list(folder.iterdir())

@@ -27,6 +27,13 @@ QUESTIONS = (
     "find the longest common prefix of some paths",
     "wait until one of several threads has finished",
 )
+CHINESE_QUESTIONS = (  # for a model that reads Chinese: the documentation stays English
+    "递归删除一个目录",
+    "在子进程中运行命令并取得输出",
+    "如何解析命令行选项",
+    "求几个路径的最长公共前缀",
+    "比较两个文件是否相同",
+)
 
 
 def demo(
@@ -39,14 +46,17 @@ def demo(
     encoding: EncoderOptions,
     common: Common,
 ) -> None:
-    """Index the documentation of Python's standard library, and answer a few questions from it."""
+    """Index the documentation of Python's standard library, and answer a few questions from it.
+
+    With `-m e5`, the questions are Chinese; the documentation is English.
+    """
     from embedkit.data.text.records import Record
     from embedkit.indexing.query import Query
 
     relay_warnings(common.quiet)
     encoder = encoding.load()
     index = _kept(output or _place(encoder), encoder, common, cached=output is None)
-    for question in QUESTIONS:
+    for question in _questions(encoder):
         record = Record(question, question, {})
         write_hits(
             answer(index, encoder, iter([[record]]), Query(k), "table"),
@@ -57,6 +67,13 @@ def demo(
             print()
     if not common.quiet:
         say(f'ask it yourself: embedkit search {index.path} "your question"')
+
+
+def _questions(encoder: Encoder) -> tuple[str, ...]:
+    from embedkit.embedding.finding import E5_HUB_ID, HUB_IDS
+
+    model = encoder.identity.model
+    return CHINESE_QUESTIONS if HUB_IDS.get(model, model) == E5_HUB_ID else QUESTIONS
 
 
 def _place(encoder: Encoder) -> Path:
@@ -100,4 +117,4 @@ def _build(path: Path, encoder: Encoder, common: Common) -> Index:
     return index
 
 
-app = command_app(demo, epilog="Example: embedkit demo --force")
+app = command_app(demo, epilog="Example: embedkit demo -m e5")

@@ -8,6 +8,7 @@ from embedkit.cli.command import CONTEXT, GroupedHelp
 from embedkit.cli.commands.eval_geometry import geometry
 from embedkit.cli.commands.eval_index import index
 from embedkit.cli.commands.eval_labels import labels
+from embedkit.cli.commands.eval_matching import matching
 from embedkit.cli.commands.eval_retrieval import retrieval
 from embedkit.cli.commands.eval_sts import sts
 from embedkit.cli.option_groups import spread
@@ -15,6 +16,7 @@ from embedkit.cli.option_groups import spread
 EPILOG = "Example: embedkit eval sts sts-dev.tsv -m minilm --compare whiten.safetensors"
 GEOMETRY_EPILOG = "Example: embedkit eval geometry docs.vec --plot map.png --colour lang"
 LABELS_EPILOG = "Example: embedkit eval labels test.csv --gallery train.csv -m minilm --compare trained/"
+MATCHING_EPILOG = "Example: embedkit eval matching csl.tsv --columns title,abstract -m e5"
 RETRIEVAL_EPILOG = (
     "Example: embedkit eval retrieval --qrels qrels.tsv --index docs.idx --queries queries.jsonl"
 )
@@ -40,6 +42,7 @@ def group(ctx: typer.Context) -> None:
 for _function, _epilog in (
     (sts, EPILOG),
     (labels, LABELS_EPILOG),
+    (matching, MATCHING_EPILOG),
     (geometry, GEOMETRY_EPILOG),
     (retrieval, RETRIEVAL_EPILOG),
     (index, INDEX_EPILOG),

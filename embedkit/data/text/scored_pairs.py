@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from embedkit.data.text.cells import cell_rows
 from embedkit.data.text.field_names import usual, usual_pair
 from embedkit.data.text.json_lines import Row, json_rows
+from embedkit.data.text.lines import decoded
 from embedkit.data.text.read_errors import readable
 from embedkit.data.text.shown import it_has, shown
 from embedkit.data.text.streams import Stream, open_stream
@@ -38,9 +39,13 @@ class Columns(NamedTuple):
 TEXTS = (  # in order of preference; spaces, hyphens, underscores and capitals do not count
     ("sentence1", "sentence2"), ("texta", "textb"), ("text1", "text2"), ("question1", "question2"),
     ("s1", "s2"), ("sent1", "sent2"), ("sentencea", "sentenceb"), ("anchor", "positive"),
-    ("premise", "hypothesis"), ("query1", "query2"), ("first", "second"), ("a", "b"),
+    ("premise", "hypothesis"), ("query1", "query2"), ("first", "second"), ("a", "b"), ("q1", "q2"),
+    ("abst", "keyword"),
 )  # fmt: skip
 SCORES = ("score", "label", "similarityscore", "similarity", "isduplicate", "relatednessscore", "goldscore")
+
+
+_BARS = "||"  # between the cells of the Chinese STS-Benchmark
 
 
 class Layout(NamedTuple):
@@ -53,6 +58,7 @@ class Layout(NamedTuple):
 
 
 PLAIN = Layout((0, 1, 2), 3)
+NUMBERED = Layout((1, 2, 3), 4)  # the number of the row, a, b, score, as in ATEC
 STS_BENCHMARK = Layout((5, 6, 4), 7, more=True)  # genre, file, year, id, score, a, b, and sometimes a licence
 
 
@@ -61,9 +67,10 @@ def read_pairs(name: str | Path, columns: Columns | None = None) -> list[Pair]:
     common.
 
     Supported are tab-separated files, in which a quote is an ordinary character: with a header, or without
-    one as first, second, score, or in the seven or more columns of STS-Benchmark (whose `.csv` holds tabs);
-    CSV; JSONL; Parquet and Arrow; all of them compressed too. Raises DataError naming the faulty line, and
-    when there are no pairs.
+    one as first, second, score, with the number of the row before them (ATEC), or in the seven or more
+    columns of STS-Benchmark (whose `.csv` holds tabs); lines with `||` between cells; CSV; JSONL, where a
+    list of keywords counts as one text; Parquet and Arrow; all of them compressed too. Raises DataError
+    naming the faulty line, and when there are no pairs.
 
     >>> read_pairs("sts-dev.tsv")[0]
     Pair(first='A man is dancing.', second='A man dances.', score=5.0)
@@ -84,7 +91,9 @@ def _rows(stream: Stream, columns: Columns | None) -> Iterator[tuple[str, Sequen
     if stream.kind == "jsonl":
         return _named(json_rows(stream.file, stream.name), columns)
     _, first_line = stream.first_line()
-    return _cells(replace(stream, kind="tsv" if b"\t" in first_line else "csv"), columns)
+    if b"\t" not in first_line and first_line.count(_BARS.encode()) in (2, 3):
+        return _cells(_split_at_bars(stream), columns)
+    return _cells(cell_rows(replace(stream, kind="tsv" if b"\t" in first_line else "csv")), columns)
 
 
 def _named(rows: Iterator[tuple[str, Row]], columns: Columns | None) -> Iterator[tuple[str, Sequence[Any]]]:
@@ -95,8 +104,20 @@ def _named(rows: Iterator[tuple[str, Row]], columns: Columns | None) -> Iterator
         yield place, [row[name] for name in columns]
 
 
-def _cells(stream: Stream, columns: Columns | None) -> Iterator[tuple[str, Sequence[Any]]]:
-    rows = cell_rows(stream)
+def _split_at_bars(stream: Stream) -> Iterator[tuple[str, list[str]]]:
+    for number, line in stream.lines():
+        place = f"{stream.name}:{number}"
+        try:
+            text = decoded(line).strip()
+        except DataError as error:
+            raise DataError(error.what, where=place, hint=error.hint) from None
+        if text:
+            yield place, text.split(_BARS)
+
+
+def _cells(
+    rows: Iterator[tuple[str, list[str]]], columns: Columns | None
+) -> Iterator[tuple[str, Sequence[Any]]]:
     head = next(rows, None)
     if head is None:
         return
@@ -113,6 +134,8 @@ def _layout(first: list[str], columns: Columns | None, place: str) -> Layout:
     number.
     """
     layout = {3: PLAIN}.get(len(first), STS_BENCHMARK if len(first) >= STS_BENCHMARK.cells else None)
+    if len(first) == NUMBERED.cells and _is_number(first[0]):
+        layout = NUMBERED
     if columns is None and layout is not None:
         score = first[layout.places[-1]]
         if _is_number(score):
@@ -153,13 +176,20 @@ def _table_rows(stream: Stream) -> Iterator[tuple[str, Row]]:
 
 
 def _pair(place: str, values: Sequence[Any]) -> Pair:
-    first, second, score = values
+    first, second, score = (_joined(value) for value in values)
     for text in (first, second):
         if not isinstance(text, str):
             raise DataError(f"has {shown(text)} where text is expected", where=place)
     if not _is_number(score):
         raise DataError(f"has the score {shown(score)}, which is not a number", where=place)
     return Pair(first, second, float(score))
+
+
+def _joined(value: Any) -> Any:
+    """Return a list of keywords as one text, and any other value as it is."""
+    if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+        return ", ".join(value)
+    return value
 
 
 def _is_number(value: Any) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from embedkit.data.affine import AffineMap
 from embedkit.data.identity import Identity
-from embedkit.embedding.model_folder import MINILM_HUB_ID
+from embedkit.embedding.finding import HUB_IDS
 
 _CARD = """---
 library_name: sentence-transformers
@@ -44,7 +44,7 @@ def model_card(base: Identity, made: Identity, *, how: str, facts: dict[str, str
 
     `how` completes the sentence "It was ..."; `facts` are rows of the table.
     """
-    name = MINILM_HUB_ID if base.model == "minilm" else base.model
+    name = HUB_IDS.get(base.model, base.model)
     shown = Path(name).name if Path(name).is_absolute() else name
     head = "" if Path(name).is_absolute() else f"base_model: {name}\n"
     known = {"base model": shown, "base fingerprint": base.fingerprint, "pooling": made.pooling or "its own"}

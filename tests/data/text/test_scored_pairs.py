@@ -55,6 +55,11 @@ LAYOUTS = {
     "words.json": "".join(json.dumps({**p._asdict(), "score": str(p.score)}) + "\n" for p in PAIRS),
     "plain.tsv.gz": gzip.compress(tabs(*PAIRS).encode(), mtime=0),
     "lines.tsv": tabs(*PAIRS).replace("\n", "\r\n"),
+    "atec.csv": "\ufeff" + tabs(*((row, *pair) for row, pair in enumerate(PAIRS, 1))),
+    "lcqmc.tsv": tabs(("text_a", "text_b", "label"), *PAIRS),
+    "pawsx.tsv": tabs(("id", "sentence1", "sentence2", "label"), *((7, *pair) for pair in PAIRS)),
+    "cnsd.txt": "".join(f"{row}||{a}||{b}||{score}\n" for row, (a, b, score) in enumerate(PAIRS)),
+    "bars.txt": "".join(f"{a}||{b}||{score}\n" for a, b, score in PAIRS),
 }
 
 
@@ -92,6 +97,11 @@ def test_a_label_that_is_true_or_false_is_one_or_nothing(folder):
     assert read_pairs("a.jsonl") == [Pair("a", "b", 1.0)]
 
 
+def test_a_list_of_keywords_is_one_text(folder):
+    put("csl.json", '{"id": 1, "abst": "论文", "keyword": ["向量", "白化"], "label": "1"}\n')
+    assert read_pairs("csl.json") == [Pair("论文", "向量, 白化", 1.0)]
+
+
 def test_columns_that_are_named_win_over_common_ones(folder):
     put("a.tsv", tabs((*HEADER, "left", "grade"), ("a", "b", 1, "c", 2)))
     assert read_pairs("a.tsv", Columns("left", "sentence2", "grade")) == [Pair("c", "b", 2.0)]
@@ -119,6 +129,9 @@ def test_tab_files_give_back_what_was_written_whatever_the_texts(folder, rows):
             "a.tsv:1: has the score 'nan', which is not a number; "
             "name the columns in a first line, such as sentence1, sentence2, score",
         ),
+        ("a.txt", "1||a||b||1\n2||a||b\n", "a.txt:2: has 3 cells, expected 4"),
+        ("a.txt", b"1||a||b||1\n2||\xff||b||1\n", "a.txt:2: is not UTF-8 (byte 4)"),
+        ("a.tsv", "x\tp\tq\t1\n", "a.tsv:1: has no common names for two texts"),
         ("a.tsv", "", "a.tsv: the input contains no pair"),
         ("a.tsv", "sentence1\tsentence2\tscore\n", "a.tsv: the input contains no pair"),
         ("a.jsonl", "\n", "a.jsonl: the input contains no pair"),
