@@ -19,7 +19,7 @@ import numpy as np
 
 from embedkit.data.vectors import schemas
 from embedkit.data.vectors.sql_columns import comparable
-from embedkit.errors import MissingPackageError, UsageError
+from embedkit.errors import MissingPackageError
 from embedkit.indexing.kind import Mask
 from embedkit.indexing.store import Index
 from embedkit.indexing.where_names import FieldNames, column_name

@@ -51,6 +51,6 @@ _JSON = """
 _OTHERS = "coalesce if ifnull nullif typeof try between"
 
 FUNCTIONS = frozenset(" ".join((_OPERATORS, _NUMBERS, _TEXTS, _TIMES, _LISTS, _JSON, _OTHERS)).split())
-TAKE_FUNCTIONS = frozenset(  # with other functions, an arrow reads from JSON
-    "filter list_apply list_filter list_transform array_apply array_filter array_transform".split()
-)
+TAKE_FUNCTIONS = {f"{of}_{how}" for of in ("list", "array") for how in ("apply", "filter", "transform")} | {
+    "filter"
+}  # with other functions, an arrow reads from JSON
