@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import orjson
@@ -71,6 +72,17 @@ class Connection(HttpToolsProtocol):
             self._end_after(READ_SECONDS)
         else:
             self._end_after(self.seconds + READ_SECONDS if following else None)
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        super()._start_asgi_task(cycle, partial(self._answer, cycle, app))
+
+    async def _answer(self, cycle: Any, app: Any, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request; if an answer that has begun fails, its client cannot be told, and is cut off."""
+        try:
+            await app(scope, receive, send)
+        except Exception:  # the application has logged it
+            cycle.disconnected = True
+            self.transport.abort()
 
     def timeout_keep_alive_handler(self) -> None:
         """End an idle connection, even if its client has not read the last answer."""

@@ -21,6 +21,7 @@ from embedkit.errors import EmbedkitError, UsageError, same_error
 from embedkit.indexing.kind import Mask
 from embedkit.indexing.manifest import Manifest
 from embedkit.indexing.store import Index
+from embedkit.serving.faults import BUSY, RequestError
 from embedkit.serving.settings import Limits
 
 _GRACE = 1.0  # seconds that a process has beyond the limit, to say itself that the limit is reached
@@ -66,7 +67,7 @@ class Filters:
     def close(self) -> None:
         """End the processes."""
         for process in self._all:
-            process.end()
+            process.close()
 
     def _keep(self, key: tuple[int, str], manifest: Manifest, mask: Mask) -> None:
         """Keep a mask together with its manifest, whose id stays its own for as long."""
@@ -82,6 +83,7 @@ class _FilterProcess:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._process: subprocess.Popen[bytes] | None = None
+        self._changing, self._closed = threading.Lock(), False
 
     def mask(self, index: Index, condition: str) -> Mask:
         header, content = self._asked(self.start(), index, condition)
@@ -96,12 +98,23 @@ class _FilterProcess:
         return np.unpackbits(np.frombuffer(content, np.uint8), count=header["rows"]).view(bool)
 
     def start(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            self._process = self._started()
-        return self._process
+        with self._changing:
+            if self._closed:
+                raise RequestError(BUSY, "the server is stopping")
+            if self._process is not None:
+                return self._process
+            process = self._process = self._started()
+        _read(process, _START)  # says that it is ready
+        return process
+
+    def close(self) -> None:
+        with self._changing:
+            self._closed = True
+        self.end()
 
     def end(self) -> None:
-        process, self._process = self._process, None
+        with self._changing:
+            process, self._process = self._process, None
         if process is not None:
             process.kill()
             process.wait()
@@ -113,15 +126,13 @@ class _FilterProcess:
         limits = self._limits
         command = [sys.executable, "-m", "embedkit.serving.filter_process"]
         given = [str(limits.where), str(limits.where_seconds), limits.where_memory]
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [*command, *given],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C in the terminal ends the server, which ends its processes
         )
-        _read(process, _START)
-        return process
 
     def _asked(
         self, process: subprocess.Popen[bytes], index: Index, condition: str
@@ -134,7 +145,7 @@ class _FilterProcess:
             process.stdin.write(orjson.dumps(question, option=orjson.OPT_APPEND_NEWLINE))
             process.stdin.flush()
             return _read(process, self._limits.where_seconds + _GRACE)
-        except OSError:
+        except (OSError, ValueError):  # its pipes are closed
             return None, b""
 
 

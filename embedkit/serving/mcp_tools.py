@@ -58,8 +58,9 @@ def make_tools(service: SearchService) -> Any:
         log_level="CRITICAL",  # errors are in our log
     )
     tools = Tools(service)
-    for name, tool in {"search": tools.search, "get": tools.get}.items():
-        server.tool(name=name, description=_description(tool))(_in_one_line(tool))
+    every: list[Callable[..., Awaitable[Any]]] = [tools.search, tools.get]
+    for tool in every:
+        server.tool(name=tool.__name__, description=_description(tool))(_in_one_line(tool))
     return server
 
 

@@ -61,17 +61,18 @@ class Protection:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         exchange = _Exchange(receive, send, self._settings.limits.body)
+        exchange.has_body = headers.keys().isdisjoint((b"content-length", b"transfer-encoding"))
         started = time.perf_counter()
         try:
-            await self._answer(scope, exchange)
+            await self._answer(scope, headers, exchange)
         except Exception as error:
             await exchange.refuse(error)
         finally:
             self._metrics.count(scope["path"], exchange.status, time.perf_counter() - started)
 
-    async def _answer(self, scope: Message, exchange: _Exchange) -> None:
-        headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
+    async def _answer(self, scope: Message, headers: dict[bytes, bytes], exchange: _Exchange) -> None:
         self._check_names(headers)
         self._check_token(scope["path"], headers)
         exchange.check_length(headers.get(b"content-length"))
@@ -122,7 +123,7 @@ class _Exchange:
     def __init__(self, receive: Receive, send: Send, most: int) -> None:
         self._receive, self._send, self._most = receive, send, most
         self._bytes, self.status = 0, 0
-        self.has_body = False  # whether the body was read to its end
+        self.has_body = False  # whether the body was read to its end, or there is none
 
     def check_length(self, length: bytes | None) -> None:
         """Refuse a body that is announced to be too large."""
