@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import threading
@@ -72,8 +73,9 @@ def listening(settings: ServeSettings) -> Iterator[socket.socket]:
         listener = socket.create_server(address[:2], family=family, backlog=1024)
     except (OSError, UnicodeError) as error:
         hint = "choose another `port`, or 0 for any that is free"
-        what = f"cannot listen there ({getattr(error, 'strerror', None) or error})"
-        raise DataError(what.lower(), where=where, hint=hint) from None
+        named = isinstance(error, OSError) and not isinstance(error, socket.gaierror) and error.errno
+        reason = os.strerror(named) if named else getattr(error, "strerror", None) or str(error)
+        raise DataError(f"cannot listen there ({reason.lower()})", where=where, hint=hint) from None
     with listener:
         yield listener
 
