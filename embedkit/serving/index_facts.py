@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from embedkit.data.vectors import schemas
-from embedkit.errors import DataError
 from embedkit.serving.served_index import Generation, ServedIndex, has_words
 
-_ROWS = 200_000  # documents in which values are counted
+_ROWS = 200_000  # documents that are read for fields and values
 _VALUES = 30  # a field with more values is not listed by values
 _LONGEST = 80  # characters of a listed value
 
@@ -44,13 +44,11 @@ def _fields(generation: Generation) -> list[dict[str, Any]]:
     """Return names and types of the fields, and the values of those that have few."""
     tables: list[Any] = []
     rows = 0
-    for segment in generation.index.segments:
-        try:
-            for table in segment.documents():
-                tables.append(table)
-                rows += table.num_rows
-        except DataError:
-            continue
+    for table in chain.from_iterable(segment.documents() for segment in generation.index.segments):
+        tables.append(table)
+        rows += table.num_rows
+        if rows >= _ROWS:
+            break
     if not tables:
         return []
     schema = schemas.unify(table.schema for table in tables)
@@ -80,15 +78,13 @@ def _common(tables: list[Any], field: Any) -> list[Any]:
     if _type(field.type) == "other":
         return []
     counts: dict[Any, int] = {}
-    rows = 0
     for table in tables:
-        if field.name not in table.schema.names or rows >= _ROWS:
+        if field.name not in table.schema.names:
             continue
         column = table.column(field.name)
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
-        rows += len(column)
-        for pair in pc.value_counts(column.slice(0, _ROWS)).to_pylist():
+        for pair in pc.value_counts(column).to_pylist():
             counts[pair["values"]] = counts.get(pair["values"], 0) + pair["counts"]
         if len(counts) > _VALUES + 1:
             return []

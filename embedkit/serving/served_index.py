@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,14 @@ class ServedIndex:
         self.name, self.path = name, path
         self.failure: str | None = None  # why a newer generation could not be opened
         self._encodings, self._opening = encodings, threading.Lock()
-        self.current = self._opened()
+        self._newest: Generation | None = None
+        self._newest = self._opened()
+
+    @property
+    def current(self) -> Generation:
+        """The newest generation that could be opened."""
+        assert self._newest is not None
+        return self._newest
 
     def refresh(self) -> bool:
         """Open the index again if it has changed on disk, and return whether it has.
@@ -50,7 +57,7 @@ class ServedIndex:
                 self.failure = None
                 return False
             try:
-                self.current = self._opened()
+                self._newest = self._opened()
             except (EmbedkitError, OSError) as error:
                 self.failure = str(error)
                 return False
@@ -60,11 +67,20 @@ class ServedIndex:
     def _opened(self) -> Generation:
         stamp = _stamp(self.path)
         index = Index.open(self.path)
+        if self._newest is not None:
+            index = _with_open_segments(index, self._newest.index)
         encoding = self._encodings.of(index)
         index.warm()
         if has_words(index):
             _ = index.sampled_vectors  # read by every hybrid search
         return Generation(index, encoding, stamp)
+
+
+def _with_open_segments(index: Index, before: Index) -> Index:
+    """Return an index with the segments that it shares with an earlier generation, which are open already."""
+    known = {segment: segment for segment in before.segments}
+    segments = tuple(known.get(segment, segment) for segment in index.segments)
+    return replace(index, manifest=replace(index.manifest, segments=segments))
 
 
 def has_words(index: Index) -> bool:

@@ -26,17 +26,18 @@ TEXTS = [
     "the <script>alert('x')</script> of a folder & \"quotes\"",
     "Ǆ 𝔘nicode 𝟙 letters in a folder",
 ]
+COUNT = len(TEXTS)
 ENCODER = "hash:dim=64"
 
 
-def records(count=len(TEXTS), first=0):
+def records(count=COUNT, first=0):
     for number in range(first, first + count):
         text = TEXTS[number] if number < len(TEXTS) else f"document {number} of a folder"
         lang = "zh" if number == 3 else "en"
         yield Record(f"id/{number}", text, {"lang": lang, "year": 2000 + number})
 
 
-def make_index(path, count=len(TEXTS)):
+def make_index(path, count=COUNT):
     encoder = load(ENCODER)
     return build_index(path, describe(encoder), encode_batches(encoder, records(count)))
 

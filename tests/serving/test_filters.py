@@ -16,8 +16,10 @@ from tests.serving.conftest import make_index
 DOUBLING = "text"
 for _ in range(40):
     DOUBLING = f"list_transform([{DOUBLING}], lambda x: x || x)[1]"
-LONG = "len(list_filter({0}, lambda x: len(list_filter({0}, lambda y: len(list_filter({0}, lambda z: x = y || z)) = 1)) = 1)) = 1"
-SLOW = LONG.format("string_split(concat(" + ", ".join(["text"] * 60) + "), '')")
+LETTERS = "string_split(concat(" + ", ".join(["text"] * 60) + "), '')"
+SLOW = "x = y"
+for name in "yx":
+    SLOW = f"len(list_filter({LETTERS}, lambda {name}: {SLOW})) = 1"
 
 
 @pytest.fixture(scope="module")

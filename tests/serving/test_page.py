@@ -1,4 +1,4 @@
-"""The web page in a real browser: typing, filters, keys, themes, narrow screens, and texts that stay texts."""
+"""The web page in a real browser: typing, filters, keys, themes, narrow screens, texts that stay texts."""
 
 import shutil
 import time
