@@ -178,11 +178,15 @@ def _parameters(request: Any) -> dict[str, str]:
 
 async def _body(request: Any) -> dict[str, Any]:
     """Return the JSON object in the body of a request."""
+    from starlette.requests import ClientDisconnect
+
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise RequestError(WRONG_TYPE, f"the body must be application/json, got {kind[:100] or 'no type'}")
     try:
         value = orjson.loads(await request.body())
+    except ClientDisconnect:
+        raise RequestError(BAD, "the client ended before its request did") from None
     except orjson.JSONDecodeError as error:
         raise RequestError(BAD, f"the body is not JSON: {error}") from None
     if not isinstance(value, dict):

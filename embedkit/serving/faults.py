@@ -42,6 +42,7 @@ def request_error(error: BaseException) -> RequestError:
         return RequestError(BAD, str(error))
     if isinstance(error, MissingPackageError):
         return RequestError(NOT_INSTALLED, str(error))
-    _log.error("a request failed: %s", error if isinstance(error, EmbedkitError) else repr(error))
+    shown = error if isinstance(error, EmbedkitError) else repr(error)
+    _log.error("a request failed: %s", shown, exc_info=error)
     what = str(error) if isinstance(error, EmbedkitError) else "the server failed; its log has the reason"
     return RequestError(FAILED, what)

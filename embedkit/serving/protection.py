@@ -78,9 +78,8 @@ class Protection:
         exchange.check_length(headers.get(b"content-length"))
         limits = self._settings.limits
         if self._answering >= limits.requests and scope["path"] != "/health":
-            raise RequestError(
-                BUSY, f"{limits.requests} requests are being answered; try again later", code="busy"
-            )
+            what = f"{limits.requests} requests are being answered; try again later"
+            raise RequestError(BUSY, what, code="busy")
         self._answering += 1
         self._metrics.answering.set(self._answering)
         try:
@@ -92,6 +91,7 @@ class Protection:
             raise RequestError(TIMEOUT, f"the request took longer than {limits.seconds:g} seconds") from None
         finally:
             self._answering -= 1
+            self._metrics.answering.set(self._answering)
 
     def _check_names(self, headers: dict[bytes, bytes]) -> None:
         """Refuse a request that names another server, and one of a page of another origin."""
