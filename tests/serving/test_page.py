@@ -120,7 +120,7 @@ def test_keys_move_open_and_return(page):
     ask(page, "folder")
     page.find_element(By.ID, "query").send_keys(Keys.ARROW_DOWN)
     page.switch_to.active_element.send_keys(Keys.ARROW_DOWN)
-    hits = page.find_elements(By.CSS_SELECTOR, ".hit")
+    hits = page.find_elements(By.CSS_SELECTOR, ".hit .opener")
     assert page.switch_to.active_element == hits[1]
     page.switch_to.active_element.send_keys(Keys.ENTER)
     until(lambda: hits[1].get_attribute("aria-expanded") == "true" and every(page, ".details dd"))

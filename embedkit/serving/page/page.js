@@ -142,9 +142,10 @@ function hitOf(hit) {
   const place = placeOf(hit), title = hit.title || place || hit.id;
   const trail = Array.isArray(hit.headings) ? hit.headings.join(" › ") : hit.headings;
   const scores = hit.dense === undefined ? "" : `similarity ${hit.dense.toFixed(3)}, words ${hit.lexical.toFixed(2)}`;
-  const node = make("li", { className: "hit", tabIndex: -1, "aria-expanded": "false" },
+  const opener = make("button", { type: "button", className: "opener", textContent: String(title), "aria-expanded": "false" });
+  const node = make("li", { className: "hit" },
     make("div", { className: "top" },
-      make("h2", { textContent: String(title) }),
+      make("h2", {}, opener),
       make("span", { className: "score", textContent: hit.score.toFixed(3), title: scores || "score", "aria-label": `score ${hit.score.toFixed(3)}` })));
   if (place && hit.title) node.append(make("p", { className: "place", textContent: place }));
   if (trail && trail !== title) node.append(make("p", { className: "trail", textContent: trail }));
@@ -153,10 +154,8 @@ function hitOf(hit) {
   const chips = fieldChips(hit);
   if (chips.length) node.append(make("div", { className: "fields" }, ...chips));
   node.addEventListener("click", (event) => {
-    if (!event.target.closest("button") && !String(getSelection())) toggle(node, hit, words);
-  });
-  node.addEventListener("keydown", (event) => {
-    if (event.target === node && (event.key === "Enter" || event.key === " ")) { event.preventDefault(); toggle(node, hit, words); }
+    const button = event.target.closest("button");
+    if (button === opener || (!button && !event.target.closest(".whole, .details") && !String(getSelection()))) toggle(node, opener, hit, words);
   });
   return node;
 }
@@ -189,27 +188,25 @@ function fieldChips(hit) {
     const value = hit[field.name];
     if (OWN.has(field.name) || value === undefined || !field.values.includes(value)) continue;
     chips.push(make("button", {
-      type: "button", tabIndex: -1, textContent: `${field.name}: ${value}`, title: `Only ${field.name}: ${value}`,
+      type: "button", textContent: `${field.name}: ${value}`, title: `Only ${field.name}: ${value}`,
       onclick: () => { if (state.canFilter) { setFilter(field.name, { values: [value] }); drawFilters(); } },
     }));
   }
   return chips.slice(0, 6);
 }
 
-async function toggle(node, hit, words) {
-  if (node.getAttribute("aria-expanded") === "true") {
-    node.querySelectorAll(".whole, .details").forEach((each) => each.remove());
-    node.setAttribute("aria-expanded", "false");
-    return;
-  }
-  node.setAttribute("aria-expanded", "true");
+async function toggle(node, opener, hit, words) {
+  const open = opener.getAttribute("aria-expanded") === "true";
+  opener.setAttribute("aria-expanded", String(!open));
+  node.querySelectorAll(".whole, .details").forEach((each) => each.remove());
+  if (open) return;
   try {
     const answer = await ask(`documents?${new URLSearchParams({ id: hit.id, index: state.index })}`);
     const found = answer.documents[0];
-    if (node.getAttribute("aria-expanded") !== "true") return;
+    if (opener.getAttribute("aria-expanded") !== "true") return;
     if (!found) throw new Refusal(404, "This document has been deleted meanwhile.");
     const { id, text, title, path, line_from, line_to, headings, ...fields } = found;
-    if (text && text.length > (hit.text ?? "").length) node.append(make("p", { className: "text whole", tabIndex: 0 }, ...markedWords(text, words)));
+    if (text && text.length > (hit.text ?? "").length) node.insertBefore(make("p", { className: "text whole", tabIndex: 0 }, ...markedWords(text, words)), node.querySelector(".fields"));
     const list = make("dl", { className: "details" }, make("dt", { textContent: "id" }), make("dd", { textContent: id }));
     for (const [name, value] of Object.entries(fields)) {
       if (value === null) continue;
@@ -306,9 +303,10 @@ function move(step) {
   const hits = [...$("hits").children];
   if (!hits.length) return;
   const place = hits.indexOf(document.activeElement?.closest(".hit")) + step;
-  const next = place < 0 ? $("query") : hits[Math.min(place, hits.length - 1)];
-  next.focus({ preventScroll: place < 0 });
-  next.scrollIntoView?.({ block: "nearest" });
+  if (place < 0) { $("query").focus(); return; }
+  const next = hits[Math.min(place, hits.length - 1)];
+  next.querySelector(".opener").focus({ preventScroll: true });
+  next.scrollIntoView({ block: "nearest" });
 }
 
 document.addEventListener("keydown", (event) => {
@@ -360,7 +358,7 @@ function listen() {
   $("modes").addEventListener("change", (event) => setMode(event.target.value));
   $("index").addEventListener("change", (event) => { setIndex(event.target.value); setMode(state.mode !== "dense" && !index().words ? "dense" : state.mode); });
   $("filters-button").addEventListener("click", () => openFilters($("filters").hidden));
-  $("more").addEventListener("click", () => { const first = state.k; state.k = Math.min(MOST, state.k + STEP); search().then(() => $("hits").children[first]?.focus()); });
+  $("more").addEventListener("click", () => { const first = state.k; state.k = Math.min(MOST, state.k + STEP); search().then(() => $("hits").children[first]?.querySelector(".opener").focus()); });
   $("theme").addEventListener("click", () => { const all = Object.keys(THEMES); setTheme(all[(all.indexOf(localStorage.getItem("theme") ?? "auto") + 1) % all.length]); });
   $("login").addEventListener("cancel", (event) => event.preventDefault());
 }
