@@ -42,4 +42,4 @@ def test_few_texts_are_divided_so_that_they_are_computed_at_the_same_time(length
     vectors = compute(runtime, ["x" * length for length in lengths], threading.Lock(), batches)
     assert vectors[:, 0].tolist() == lengths
     assert [len(rows) for rows in runtime.batches] == sizes
-    assert sorted(sum(runtime.batches, [])) == list(range(len(lengths)))
+    assert sorted(row for rows in runtime.batches for row in rows) == list(range(len(lengths)))
