@@ -7,9 +7,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from embedkit.serving.faults import BUSY, RequestError
+
+PAUSE = 0.1  # of the time of a batch
+LONGEST_PAUSE = 0.05  # seconds
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,8 +30,9 @@ class BatchQueue(Generic[Item, Result]):
     """Items that wait are passed to `work` together, in a thread of `pool`, which returns a result per item.
 
     An item that finds a free thread starts at once; those that arrive in the meantime form the next batch. So
-    batches grow with the load, and one request alone waits for no other. If a batch fails, its items are
-    worked on one by one, so that an item fails by its own fault only.
+    batches grow with the load, and one request alone waits for no other. After a batch of several, clients
+    send their next requests: a thread that finds few then waits for a short part of the time that the batch
+    took. If a batch fails, its items are worked on one by one, so that an item fails by its own fault only.
     """
 
     work: Callable[[Sequence[Item]], Sequence[Result]]
@@ -60,7 +65,7 @@ class BatchQueue(Generic[Item, Result]):
                 self._running += 1
                 loop = asyncio.get_running_loop()
                 done = loop.run_in_executor(self.pool, self._results, [each.item for each in batch])
-                done.add_done_callback(lambda results, batch=batch: self._finish(batch, results))  # type: ignore[misc]
+                done.add_done_callback(partial(self._finish, batch, loop.time()))
 
     def _next(self) -> list[_Waiting]:
         """Remove the next batch from the queue, without the items whose requests have ended."""
@@ -80,8 +85,10 @@ class BatchQueue(Generic[Item, Result]):
         except Exception as error:
             return [error] if len(items) == 1 else [self._results([item])[0] for item in items]
 
-    def _finish(self, batch: list[_Waiting], results: asyncio.Future[list[Result | Exception]]) -> None:
-        self._running -= 1
+    def _finish(
+        self, batch: list[_Waiting], started: float, results: asyncio.Future[list[Result | Exception]]
+    ) -> None:
+        """Hand the results back, and free the thread."""
         found = results.result()
         for each, result in zip(batch, found, strict=True):
             if each.future.done():
@@ -90,4 +97,13 @@ class BatchQueue(Generic[Item, Result]):
                 each.future.set_exception(result)
             else:
                 each.future.set_result(result)
+        loop = asyncio.get_running_loop()
+        if len(batch) > 1 and len(self._waiting) < len(batch):
+            loop.call_later(min(PAUSE * (loop.time() - started), LONGEST_PAUSE), self._free)
+        else:
+            self._free()
+
+    def _free(self) -> None:
+        """Let a thread begin its next batch."""
+        self._running -= 1
         self._start()
