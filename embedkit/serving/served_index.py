@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from dataclasses import dataclass, replace
@@ -12,6 +13,8 @@ from embedkit.errors import EmbedkitError, UsageError
 from embedkit.indexing.manifest import MANIFEST
 from embedkit.indexing.store import Index
 from embedkit.serving.encoding import Encoding, Encodings
+
+_log = logging.getLogger("embedkit")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +61,18 @@ class ServedIndex:
                 return False
             try:
                 self._newest = self._opened()
-            except (EmbedkitError, OSError) as error:
-                self.failure = str(error)
+            except Exception as error:  # a fault of a library must not end the following either
+                known = isinstance(error, EmbedkitError | OSError)
+                self._fail(str(error) if known else repr(error))
                 return False
             self.failure = None
             return True
+
+    def _fail(self, why: str) -> None:
+        """Keep the reason, and log it once."""
+        if self.failure != why:
+            _log.warning("%s; the last state of %s keeps answering", why, self.name)
+        self.failure = why
 
     def _opened(self) -> Generation:
         stamp = _stamp(self.path)

@@ -73,11 +73,17 @@ def listening(settings: ServeSettings) -> Iterator[socket.socket]:
         listener = socket.create_server(address[:2], family=family, backlog=1024)
     except (OSError, UnicodeError) as error:
         hint = "choose another `port`, or 0 for any that is free"
-        named = isinstance(error, OSError) and not isinstance(error, socket.gaierror) and error.errno
-        reason = os.strerror(named) if named else getattr(error, "strerror", None) or str(error)
-        raise DataError(f"cannot listen there ({reason.lower()})", where=where, hint=hint) from None
+        raise DataError(f"cannot listen there ({_reason(error)})", where=where, hint=hint) from None
     with listener:
         yield listener
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    """Return in words why an address cannot be listened on."""
+    if isinstance(error, UnicodeError):
+        return "it is not a name of a machine"
+    number = None if isinstance(error, socket.gaierror) else error.errno
+    return (os.strerror(number) if number else str(error.strerror)).lower()
 
 
 def _server(app: Any, settings: ServeSettings) -> Any:

@@ -67,7 +67,7 @@ def test_an_index_that_is_built_anew_is_served_with_its_own_encoder(tmp_path):
         assert client.get("/indexes").json["indexes"][0]["dimension"] == 32
 
 
-def test_an_index_that_is_damaged_or_gone_is_named_and_the_last_state_answers(tmp_path):
+def test_an_index_that_is_damaged_or_gone_is_named_and_the_last_state_answers(tmp_path, caplog):
     path = make_index(tmp_path / "docs.idx", 6).path
     with running([path]) as client:
         before = ids(client)
@@ -75,6 +75,9 @@ def test_an_index_that_is_damaged_or_gone_is_named_and_the_last_state_answers(tm
         (path / "manifest.json").write_bytes(manifest[:-20])
         until(lambda: client.get("/health").json == {"status": "degraded", "failing": ["docs"]})
         assert ids(client) == before
+        time.sleep(1)  # it is looked at again, and logged once
+        assert len(caplog.messages) == 1
+        assert caplog.messages[0].endswith("; the last state of docs keeps answering")
         assert "manifest.json is damaged" in client.get("/indexes").json["indexes"][0]["failure"]
         assert 'embedkit_index_failing{index="docs"} 1.0' in client.get("/metrics").body.decode()
         (path / "manifest.json").unlink()
