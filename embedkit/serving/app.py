@@ -96,8 +96,10 @@ class Handlers:
             )
         texts = [query_of(query, limits) for query in queries]
         search = read_search(values, limits)
-        if search.k * len(texts) > 10 * limits.k:
-            raise UsageError(f"'k' times the number of queries must be at most {10 * limits.k:,}")
+        if (hits := search.k * len(texts)) > limits.hits:
+            raise UsageError(
+                f"'k' for each query asks for {hits:,} hits, at most {limits.hits:,} are allowed"
+            )
         answers = await self._service.search(texts, search)
         facts = {"index": self._service.index(search.index).name, "generation": answers[0].generation}
         return _json(facts | {"results": [_plain(answer) for answer in answers]})

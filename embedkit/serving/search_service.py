@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from embedkit.embedding.encoder import thread_count
 from embedkit.errors import FormatError, UnknownNameError, UsageError
 from embedkit.indexing.hits import Hit, hit_values
 from embedkit.indexing.store import Index
@@ -25,8 +25,8 @@ from embedkit.serving.question import Search
 from embedkit.serving.served_index import Generation, ServedIndex, index_names
 from embedkit.serving.settings import Limits
 
-_TOGETHER = 64  # queries that are searched together
-_WAITING = 4096  # queries that may wait for the search
+_TOGETHER = 1000  # hits that are searched for together
+_WAITING = 100_000  # hits of the queries that may wait for the search
 _FOLLOW = 0.25  # seconds between looks at the manifests
 
 
@@ -51,7 +51,7 @@ class SearchService:
         self.limits = limits or Limits()
         if not paths:
             raise UsageError("no index was named")
-        processors = os.cpu_count() or 1
+        processors = thread_count()
         self._encoders = ThreadPoolExecutor(4, thread_name_prefix="encode")
         self._searchers = ThreadPoolExecutor(processors + 2, thread_name_prefix="search")
         self._opener = ThreadPoolExecutor(1, thread_name_prefix="open")
@@ -146,16 +146,26 @@ class SearchService:
                     passing,
                     None if vectors is None else vectors[place],
                     None if words is None else words[place],
-                )
+                ),
+                search.k,
             )
             for place in range(len(queries))
         ]
         found = await asyncio.gather(*waiting)
+        if search.snippet is None:
+            self._require_small(found)
         if not (search.highlight or search.snippet):
             answers = [[hit_values(hit) for hit in line] for line in found]
         else:
             answers = await self._in(self._searchers, highlighted, index, search, queries, words, found)
         return [Answer(query, line, generation.number) for query, line in zip(queries, answers, strict=True)]
+
+    def _require_small(self, found: Sequence[Sequence[Hit]]) -> None:
+        """Raise UsageError if the texts of all hits are too long for one answer."""
+        size = sum(len(hit.document.get("text") or "") for line in found for hit in line)
+        if size > self.limits.answer:
+            what = f"the hits have {size:,} characters of text, at most {self.limits.answer:,} are allowed"
+            raise UsageError(what, hint="lower 'k', or cut the texts with 'snippet'")
 
     async def _follow(self) -> None:
         while True:

@@ -18,10 +18,12 @@ class Limits:
 
     k: int = 1000  # hits per query
     queries: int = 100  # queries per request
+    hits: int = 10_000  # hits per request
     texts: int = 2048  # texts per request for embeddings
     characters: int = 100_000  # of a query or a text
     ids: int = 100  # documents per request
     body: int = 8_000_000  # bytes
+    answer: int = 50_000_000  # characters of text in the hits of a request
     where: int = 10_000  # characters of a condition
     where_seconds: float = 5
     where_memory: str = "512MB"

@@ -110,7 +110,7 @@ def test_a_port_in_use_is_one_line(run, idx):
         (["docs.idx", "other/docs.idx"], 2, "docs.idx and other/docs.idx would both be served as 'docs'; "),
         (["docs.idx", "--port", "70000"], 2, "--port: must be between 0 and 65535, got 70000"),
         (["docs.idx", "--token", "short"], 2, "--token: must have at least 8 characters and no space"),
-        (["docs.idx", "--limits", "z=1"], 2, "--limits: unknown setting 'z'; known: body, "),
+        (["docs.idx", "--limits", "z=1"], 2, "--limits: unknown setting 'z'; known: answer, body, "),
         (["docs.idx", "--limits", "k=0"], 2, "the limit k: must be above 0, got 0"),
         (["docs.idx", "--mcp", "--port", "80"], 2, "--port: applies to HTTP, which --mcp does not use"),
         (

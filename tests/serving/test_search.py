@@ -172,7 +172,10 @@ def test_a_wrong_parameter_is_one_line(client, path, message):
         ({"queries": "x"}, "'queries' must be a list of texts, and not empty"),
         ({"queries": ["x", 1]}, "a query must be a text, got a number"),
         ({"queries": ["x"] * 101}, "'queries' has 101 queries, at most 100 are allowed"),
-        ({"queries": ["x"] * 100, "k": 1000}, "'k' times the number of queries must be at most 10,000"),
+        (
+            {"queries": ["x"] * 100, "k": 1000},
+            "'k' for each query asks for 100,000 hits, at most 10,000 are allowed",
+        ),
         ({"queries": ["x"], "k": True}, "'k' must be a whole number from 1 to 1,000, got True"),
         ({"queries": ["x"], "where": 1}, "'where' must be a text, got a number"),
         ({"queries": ["\ud800"]}, "the body is not JSON: "),
@@ -233,3 +236,13 @@ def test_the_description_of_the_api_names_every_path(client):
     from embedkit.serving.question import NAMES
 
     assert names == {"q", *NAMES}
+
+
+def test_an_answer_that_would_be_too_large_is_refused(index):
+    with running([index.path], answer=100) as client:
+        refused = client.get("/search?q=folder")
+        assert refused.status == 400
+        assert refused.error.endswith(
+            "of text, at most 100 are allowed; lower 'k', or cut the texts with 'snippet'"
+        )
+        assert len(client.get("/search?q=folder&snippet=9").json["hits"]) == 6
