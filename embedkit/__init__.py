@@ -86,6 +86,9 @@ _PUBLIC = {
     "geometry": "embedkit.evaluation.geometry.vector_measures",
     "MTEBEncoder": "embedkit.evaluation.mteb",
     "report": "embedkit.evaluation.report.page",
+    "serve": "embedkit.serving.server",
+    "ServeSettings": "embedkit.serving.settings",
+    "SearchService": "embedkit.serving.search_service",
     "EmbedkitError": "embedkit.errors",
 }
 

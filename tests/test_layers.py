@@ -15,7 +15,7 @@ LEVELS = [
     {"data"},
     {"embedding", "transforms", "losses"},
     {"training", "indexing", "evaluation"},
-    {"adaptation", "cluster"},
+    {"adaptation", "cluster", "serving"},
     {"cli", "", "__main__"},  # "" is embedkit itself, which names anything, lazily
 ]
 LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}

@@ -30,6 +30,7 @@ GROUPS = {  # a file per command in commands/; its docstring begins with the sam
         "encode": "Turn text into vectors, in order, in constant memory.",
         "index": "Build an index of documents, change it, measure it and check it.",
         "search": "Find the documents that answer one query or many.",
+        "serve": "Answer searches and embed texts over HTTP, on a web page, and as tools of MCP.",
         "dedupe": "Find near-duplicates: documents that are similar enough to an earlier one.",
         "label": "Assign labels to texts, with probabilities; no label where none is probable.",
     },

@@ -50,21 +50,12 @@ def write_hits(
 
 
 def _jsonl(answer: Answer, hit: Hit, named: bool) -> bytes:
+    from embedkit.indexing.hits import hit_values
+
     line: dict[str, Any] = {"query": answer.query}
     if named:
         line["query_id"] = answer.query_id
-    document = dict(hit.document)
-    line |= {
-        "rank": hit.rank,
-        "id": document.pop("id"),
-        "score": _number(hit.score),
-    }
-    for name, value in (("dense", hit.dense), ("lexical", hit.lexical)):
-        if value is not None:
-            line[name] = _number(value)
-    if hit.terms is not None:
-        line["terms"] = {term: _number(score) for term, score in hit.terms.items()}
-    line |= free_names(document, set(line))
+    line |= hit_values(hit, set(line))
     return orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -86,23 +77,6 @@ def _trec(answer: Answer, hit: Hit, named: bool) -> bytes:
 
 def _ids(answer: Answer, hit: Hit, named: bool) -> bytes:
     return f"{require_line(hit.document['id'], format='a line')}\n".encode()
-
-
-def _number(score: float) -> float:
-    """Return a float32 score as a decimal of 9 digits, which reads back to the same float32."""
-    return float(f"{score:.9g}")
-
-
-def free_names(fields: dict[str, Any], taken: set[str]) -> dict[str, Any]:
-    """Return the fields that are not None; a field whose name is in `taken` gets `_` appended."""
-    free = {}
-    for name, value in fields.items():
-        new = name
-        while new in taken or (new != name and new in fields):
-            new += "_"
-        if value is not None:
-            free[new] = value
-    return free
 
 
 def _table(answer: Answer, analysis: Analysis | None) -> None:

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import orjson
 
-from embedkit.cli.output import free_names
+from embedkit.data.free_names import free_names
 from embedkit.data.text.shown import printable
 
 if TYPE_CHECKING:

@@ -110,6 +110,7 @@ class CompiledRuntime:
         self.tokenize, self.pad_id, self.known_ids = tokenizer, pad_id, known_ids
         self.dimension = int(compiled.output(0).partial_shape[1].get_length())
         self._queue = openvino().AsyncInferQueue(compiled, 0)
+        self.at_once = len(self._queue)
 
     def run(self, batches: Iterable[TokenBatch]) -> Iterator[tuple[NDArray[np.intp], Vectors]]:
         """Yield each batch's rows and vectors, in order of completion."""

@@ -22,6 +22,7 @@ class Runtime(Protocol):
     shortest: int  # minimum number of tokens per row
     pads: bool  # False where padding changes the vectors: a batch then has texts of one length
     known_ids: int | None  # ids from here on have no embedding; None where the tokenizer returns no such id
+    at_once: int  # batches that are computed at the same time
 
     @property
     def tokenize(self) -> Tokenize:
@@ -31,10 +32,11 @@ class Runtime(Protocol):
         """Yield each batch's rows and its vectors, in order of completion; only one caller at a time."""
 
 
-def compute(runtime: Runtime, texts: Sequence[str], turn: threading.Lock) -> Vectors:
+def compute(runtime: Runtime, texts: Sequence[str], turn: threading.Lock, batches: int = 1) -> Vectors:
     """Tokenise texts, wait for the lock `turn`, and return the vectors, `(len(texts), runtime.dimension)`.
 
-    Raises ValueError for a token without an embedding in the model.
+    There are at least `batches` batches, if there are as many texts, so that few texts are computed at the
+    same time. Raises ValueError for a token without an embedding in the model.
     """
     tokens = runtime.tokenize(texts)
     if runtime.known_ids is not None:
@@ -42,7 +44,8 @@ def compute(runtime: Runtime, texts: Sequence[str], turn: threading.Lock) -> Vec
         require_known(highest, runtime.known_ids)
     vectors = np.empty((len(texts), runtime.dimension), dtype=np.float32)
     lengths = [max(len(text.ids), runtime.shortest) for text in tokens]
-    cuts = token_batches(lengths, runtime.token_budget, alike=not runtime.pads)
+    budget = min(runtime.token_budget, max(1, -(-sum(lengths) // batches)))
+    cuts = token_batches(lengths, budget, alike=not runtime.pads)
     with turn:
         for rows, part in runtime.run(
             pad([tokens[row] for row in rows], rows, runtime.pad_id, runtime.shortest) for rows in cuts

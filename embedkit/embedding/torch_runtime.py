@@ -49,6 +49,7 @@ class TorchRuntime:
         self.bf16 = settings.precision == "bf16" or (
             settings.precision == "auto" and self.device.type == "cuda"
         )
+        self.at_once = 1
         self.token_budget = 2048 if self.device.type == "cpu" else 65536
         self._torch = torch
         self.pad_id, self.known_ids = int(model.tokenizer.pad_token_id or 0), known_ids(model)

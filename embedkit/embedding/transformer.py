@@ -54,7 +54,9 @@ class Transformer:
         runtime = self._loaded()
         prompt = self.identity.query_prompt if role == "query" else self.identity.document_prompt
         with as_model_error("cannot be run", where=self.folder.name):
-            return compute(runtime, [prompt + text for text in texts] if prompt else texts, self._computing)
+            prompted = [prompt + text for text in texts] if prompt else texts
+            batches = runtime.at_once if role == "query" else 1  # queries are few, and are waited for
+            return compute(runtime, prompted, self._computing, batches)
 
     @property
     def weights_prefix(self) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import repeat
 from typing import Any, NamedTuple
 
+from embedkit.data.free_names import free_names
 from embedkit.indexing.kind import Floats
 from embedkit.indexing.lexical.fusion import Ranking
 
@@ -22,6 +23,25 @@ class Hit(NamedTuple):
     dense: float | None = None  # similarity, in a fused search
     lexical: float | None = None  # BM25 score, in a fused search
     terms: Mapping[str, float] | None = None  # the matched terms, with their parts of `lexical`, if explained
+
+
+def hit_values(hit: Hit, taken: Set[str] = frozenset()) -> dict[str, Any]:
+    """Return a hit as values of JSON: rank, id, scores, and the fields of the document; a field whose name is
+    that of another value, or in `taken`, gets `_` appended.
+    """
+    document = dict(hit.document)
+    values = {"rank": hit.rank, "id": document.pop("id"), "score": _decimal(hit.score)}
+    for name, value in (("dense", hit.dense), ("lexical", hit.lexical)):
+        if value is not None:
+            values[name] = _decimal(value)
+    if hit.terms is not None:
+        values["terms"] = {term: _decimal(score) for term, score in hit.terms.items()}
+    return values | free_names(document, set(values) | taken)
+
+
+def _decimal(score: float) -> float:
+    """Return a float32 score as a decimal of 9 digits, which reads back to the same float32."""
+    return float(f"{score:.9g}")
 
 
 def ranked_hits(rankings: Sequence[Ranking], documents: Iterable[dict[str, Any]]) -> list[list[Hit]]:

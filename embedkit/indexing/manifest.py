@@ -93,7 +93,14 @@ def read_manifest(path: Path) -> Manifest:
         raise FormatError("no such index", where=where)
     if not (path / MANIFEST).is_file():
         raise FormatError(f"is not an index: it has no {MANIFEST}", where=where)
-    content = (path / MANIFEST).read_bytes()
+    return parse_manifest(path, (path / MANIFEST).read_bytes())
+
+
+def parse_manifest(path: Path, content: bytes) -> Manifest:
+    """Return the manifest of the index folder `path` from the content of its file; raises FormatError when it
+    is damaged or of another version.
+    """
+    where = str(path)
     try:
         value = orjson.loads(content)
         require_format(value, FORMAT, READS, thing="an index", where=where)

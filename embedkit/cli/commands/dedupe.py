@@ -13,8 +13,8 @@ from embedkit.cli.command import command_app
 from embedkit.cli.console import relay_warnings, say
 from embedkit.cli.input_options import Inputs
 from embedkit.cli.options import Common
-from embedkit.cli.output import free_names
 from embedkit.cli.vector_input import open_as_vectors
+from embedkit.data.free_names import free_names
 
 
 def dedupe(

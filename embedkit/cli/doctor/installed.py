@@ -23,6 +23,8 @@ EXTRAS = {  # descriptions of the extras for users; extras for developers are no
     "plot": "--plot and --colour: pictures",
     "where": "search --where: SQL over fields",
     "files": "PDF files in folders, and index sync --watch",
+    "serve": "serve: answers over HTTP and a web page",
+    "mcp": "serve --mcp: tools for language models",
     "lora": "train-* --lora: small matrices next to frozen weights",
 }
 

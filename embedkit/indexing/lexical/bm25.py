@@ -90,6 +90,15 @@ class Lexical:
                 found[place][term] = float(scores[rows[place]])
         return [dict(sorted(each.items(), key=lambda pair: -pair[1])) for each in found]
 
+    def count(self, term: str) -> int:
+        """Return how many documents hold a term, deleted ones included."""
+        count = 0
+        for part in self.parts:
+            if part.postings is not None:
+                with _damage_of(part.postings):
+                    count += len(part.postings.occurrences(term).rows)
+        return count
+
     def statistics(self, scores: Floats) -> Statistics:
         """Return mean and standard deviation of scores over all documents."""
         if not self.documents:

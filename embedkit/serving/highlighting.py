@@ -1,0 +1,58 @@
+"""Hits as values of JSON, with snippets of their texts and the places of the words of the query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from embedkit.indexing.hits import Hit, hit_values
+from embedkit.indexing.lexical.analysis import Analysis
+from embedkit.indexing.lexical.operators import LexicalQuery
+from embedkit.indexing.store import Index
+from embedkit.serving.highlights import places_of, snippet_of
+from embedkit.serving.question import Search
+from embedkit.serving.served_index import has_words
+
+_FEW = 100  # documents; in fewer, shares mean little
+_SHARE = 0.5  # of the documents
+_WITHOUT = Analysis("none")  # no stems, where an index has no lexical part
+
+
+def highlighted(
+    index: Index,
+    search: Search,
+    queries: Sequence[str],
+    words: Sequence[LexicalQuery] | None,
+    found: Sequence[Sequence[Hit]],
+) -> list[list[dict[str, Any]]]:
+    """Return the hits of each query as values of JSON, as the search asks for them."""
+    analysis: Analysis = index.manifest.lexical or _WITHOUT
+    answers = []
+    for place, (query, line) in enumerate(zip(queries, found, strict=True)):
+        terms = analysis.query_terms(query) if words is None else words[place].terms
+        telling = _telling(index, frozenset(terms))
+        answers.append([_with_highlights(hit, telling, analysis, search) for hit in line])
+    return answers
+
+
+def _telling(index: Index, terms: frozenset[str]) -> frozenset[str]:
+    """Return the terms that are not in a large share of the documents, as `the` is; all if there is none."""
+    if index.rows < _FEW or not has_words(index):
+        return terms
+    most = _SHARE * index.rows
+    return frozenset(term for term in terms if index.lexical.count(term) <= most) or terms
+
+
+def _with_highlights(hit: Hit, terms: frozenset[str], analysis: Analysis, search: Search) -> dict[str, Any]:
+    text = hit.document.get("text")
+    if not isinstance(text, str):
+        return hit_values(hit)
+    places = places_of(text, terms, analysis)
+    own: dict[str, Any] = {}
+    if search.snippet is not None:
+        part = snippet_of(text, places, search.snippet)
+        own = {"text_start": part.start, "text_length": len(text)}
+        hit, places = hit._replace(document={**hit.document, "text": part.text}), part.places
+    if search.highlight:
+        own["matches"] = places
+    return hit_values(hit, own.keys()) | own

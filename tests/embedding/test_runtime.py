@@ -1,0 +1,45 @@
+"""How texts are divided into batches, on a runtime that only counts tokens."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from embedkit.embedding.runtime import compute
+from embedkit.embedding.tokens import Tokens
+
+
+class Counting:
+    """A vector is the number of a text's tokens; the rows of every batch are kept."""
+
+    pad_id, dimension, token_budget, shortest, pads, known_ids, at_once = 0, 1, 100, 1, True, None, 2
+
+    def __init__(self):
+        self.batches = []
+
+    def tokenize(self, texts):
+        return [Tokens(np.ones(len(text), np.int64)) for text in texts]
+
+    def run(self, batches):
+        for batch in batches:
+            self.batches.append(batch.rows.tolist())
+            yield batch.rows, batch.attention_mask.sum(axis=1, keepdims=True).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "batches", "sizes"),
+    [
+        ([5] * 8, 1, [8]),
+        ([5] * 8, 2, [4, 4]),
+        ([5] * 8, 3, [2, 2, 2, 2]),
+        ([5], 2, [1]),
+        ([9, 1], 2, [1, 1]),
+        ([50] * 8, 2, [2, 2, 2, 2]),  # by the budget of tokens
+    ],
+)
+def test_few_texts_are_divided_so_that_they_are_computed_at_the_same_time(lengths, batches, sizes):
+    runtime = Counting()
+    vectors = compute(runtime, ["x" * length for length in lengths], threading.Lock(), batches)
+    assert vectors[:, 0].tolist() == lengths
+    assert [len(rows) for rows in runtime.batches] == sizes
+    assert sorted(row for rows in runtime.batches for row in rows) == list(range(len(lengths)))
