@@ -181,7 +181,11 @@ def test_what_an_index_follows_is_shown(run, notes):
 def test_watching_syncs_when_a_file_changes(run, notes):
     pytest.importorskip("watchfiles")
     run("index", notes, "-o", "notes/x.idx", "-q")
-    command = [sys.executable, "-m", "embedkit", "index", "sync", "notes/x.idx", "--watch"]
+    program = (  # a suite that runs in the background ignores interrupts, and so would its children
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from embedkit.cli.app import main; main()"
+    )
+    command = [sys.executable, "-c", program, "index", "sync", "notes/x.idx", "--watch"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert "nothing changed" in process.stderr.readline()

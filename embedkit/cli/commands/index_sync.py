@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -62,15 +63,22 @@ def sync(
     """
     from embedkit.indexing.store import Index
     from embedkit.indexing.syncing import sync
-    from embedkit.indexing.watching import changes_of, require_watching
+    from embedkit.indexing.watching import require_watching
 
     relay_warnings(common.quiet)
     if syncing.watch:
         require_watching()
     load = _loading(Index.open(path), encoding, str(path))
     _close(common, path, sync(path, load, folders=names or (), settings=folders.given(), moved=syncing.moved))
-    if not syncing.watch:
-        return
+    if syncing.watch:
+        with suppress(KeyboardInterrupt):  # a sync that is interrupted leaves the index as it was
+            _watch(common, path, load)
+
+
+def _watch(common: Common, path: Path, load: Callable[[], Encoder]) -> None:
+    """Sync after each change of the folders, until the user interrupts."""
+    from embedkit.indexing.watching import changes_of
+
     for _ in changes_of(path):
         try:
             _sync_again(common, path, load)
