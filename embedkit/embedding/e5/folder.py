@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 
 from embedkit.data.atomic import write_whole
 from embedkit.data.tensors import write_tensors
@@ -35,7 +35,7 @@ def write_folder(packed: Path, folder: Path) -> None:
     (folder / "tokenizer.json").write_bytes(tokenizer_json(file))
     for name, content in _settings(file).items():
         (folder / name).parent.mkdir(exist_ok=True)
-        write_whole(folder / name, orjson.dumps(content, option=orjson.OPT_INDENT_2))
+        write_whole(folder / name, json.dumps(content, indent=2).encode())
     names = dict(_names(file.header.layers))
     shapes = {long: _shape(short, file.header) for long, short in names.items()}
     blocks = chain.from_iterable(file.rows(short, shapes[long][-1]) for long, short in names.items())

@@ -20,10 +20,9 @@ has added since the model was trained have no rules.
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping
 from typing import Any
-
-import orjson
 
 from embedkit.embedding.e5.character_map import character_map
 from embedkit.embedding.e5.packed_file import PackedFile
@@ -36,7 +35,10 @@ _SUPERFLUOUS = _APART + "|^ +| +$| +(?= )"
 
 
 def tokenizer_json(file: PackedFile) -> bytes:
-    """Return the content of `tokenizer.json`, the same bytes every time."""
+    """Return the content of `tokenizer.json`, the same bytes every time.
+
+    The standard library writes it, whose numbers look the same in every version.
+    """
     names = [text for text, _ in file.pieces]
     start, end = names[file.special.start], names[file.special.end]
     added = [*sorted(file.special), len(names) - 1]  # the last piece is <mask>
@@ -57,7 +59,7 @@ def tokenizer_json(file: PackedFile) -> bytes:
             "byte_fallback": False,
         },
     }
-    return orjson.dumps(content)
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def normalizers(rules: Mapping[str, str]) -> list[dict[str, Any]]:
