@@ -8,8 +8,8 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from embedkit.data.text.display import printable
 from embedkit.data.text.line_ids import require_line, require_word
-from embedkit.data.text.shown import printable
 
 if TYPE_CHECKING:
     from embedkit.indexing.hits import Hit

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import orjson
 
 from embedkit.data.free_names import free_names
-from embedkit.data.text.shown import printable
+from embedkit.data.text.display import printable
 
 if TYPE_CHECKING:
     from embedkit.data.text.records import Record

@@ -69,7 +69,7 @@ def cached(encoder: Encoder, settings: EncoderSettings, cache: VectorCache) -> E
 
     Encoders without a network are returned unchanged: computing their vectors again is faster than a look-up.
     """
-    from embedkit.embedding.hashed import HashedEncoder
+    from embedkit.embedding.hashed_encoder import HashedEncoder
     from embedkit.embedding.static.static_encoder import StaticEncoder
 
     if isinstance(encoder, Mapped):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.identity import Identity
-from embedkit.data.text.shown import shown
+from embedkit.data.text.display import shown
 from embedkit.errors import DataError, MismatchError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:

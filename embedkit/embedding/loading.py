@@ -21,7 +21,7 @@ def load(model: str | EncoderSettings = DEFAULT_MODEL, **settings: Any) -> Encod
     """
     wanted = model if isinstance(model, EncoderSettings) else EncoderSettings(model, **settings)
     if is_hashed(wanted.model):
-        from embedkit.embedding.hashed import load_hashed
+        from embedkit.embedding.hashed_encoder import load_hashed
 
         return load_hashed(wanted)
     from embedkit.embedding.finding import find_model

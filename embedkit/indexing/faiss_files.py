@@ -11,8 +11,8 @@ import numpy as np
 
 from embedkit.data.atomic import whole_file
 from embedkit.errors import FormatError
+from embedkit.indexing.faiss_checks import faults
 from embedkit.indexing.kind import Blocks, Layout, Mask
-from embedkit.indexing.soundness import faults
 
 _READING = threading.Lock()  # the limit applies to the whole process
 _NO_LIMIT = 1 << 40  # bytes; FAISS's default

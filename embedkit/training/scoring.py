@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 
 from embedkit.data.arrays import unit_vectors
+from embedkit.data.text.display import shown
 from embedkit.data.text.labelled import LabelledText
 from embedkit.data.text.scored_pairs import Pair
-from embedkit.data.text.shown import shown
 from embedkit.errors import DataError
 from embedkit.evaluation.labels.label_retrieval import label_figures
 from embedkit.evaluation.sts import pearson, spearman

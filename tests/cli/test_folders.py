@@ -159,7 +159,7 @@ def test_files_that_cannot_be_read_are_listed_at_the_end(run, notes):
 
 
 def test_passages_longer_than_the_encoder_reads_are_warned_of(run, notes, monkeypatch):
-    from embedkit.embedding.hashed import HashedEncoder
+    from embedkit.embedding.hashed_encoder import HashedEncoder
 
     identity = HashedEncoder.identity.fget
 

@@ -210,7 +210,7 @@ def test_a_run_never_holds_a_query_id_twice(run, idx):
 
 def test_a_query_that_is_not_a_number_is_named(run, idx, monkeypatch):
     """It was reported as damage of the index."""
-    from embedkit.embedding.hashed import HashedEncoder
+    from embedkit.embedding.hashed_encoder import HashedEncoder
 
     real = HashedEncoder.encode
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from embedkit import spec
-from embedkit.data.apart import apart
+from embedkit.data.isolated_call import apart
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.errors import UsageError
 from embedkit.indexing.building import build_index

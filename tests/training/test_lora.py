@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from embedkit.data.text.examples import Examples
 from embedkit.embedding.loading import load
 from embedkit.errors import MissingPackageError
-from embedkit.training.exactness import check_exact
+from embedkit.training.gradient_check import check_exact
 from embedkit.training.settings import SimCSESettings
 from embedkit.training.simcse import SimCSE, train_simcse
 from tests.training.running import Killed, killed_at, same, weights

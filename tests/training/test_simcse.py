@@ -25,7 +25,7 @@ from embedkit.errors import (
     UsageError,
 )
 from embedkit.training import trainer
-from embedkit.training.exactness import check_exact
+from embedkit.training.gradient_check import check_exact
 from embedkit.training.seeds import train_seeds
 from embedkit.training.settings import SimCSESettings
 from embedkit.training.simcse import SimCSE, train_simcse

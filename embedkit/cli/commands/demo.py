@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from embedkit.cli.answering import answer
 from embedkit.cli.command import command_app
 from embedkit.cli.console import Progress, relay_warnings, say
 from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.options import Common
 from embedkit.cli.output import write_hits
+from embedkit.cli.query_answers import answer
 from embedkit.errors import EmbedkitError
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import typer
 from embedkit.cli.closing import after_semicolon, close, passed_over, skipped_counts
 from embedkit.cli.command import command_app
 from embedkit.cli.console import Progress, kept_when_interrupted, relay_warnings, say
-from embedkit.cli.figures import print_table
 from embedkit.cli.input_options import Inputs
 from embedkit.cli.options import Common
+from embedkit.cli.result_tables import print_table
 from embedkit.data.names import readable_name
 
 if TYPE_CHECKING:

@@ -67,7 +67,7 @@ def _encode_to_file(
     from embedkit.data.vectors.slices import parse_part, rows_of_part
     from embedkit.data.vectors.vector_set import VectorSet
     from embedkit.embedding.encoding import encode_to
-    from embedkit.embedding.reuse import Reusing
+    from embedkit.embedding.reused_vectors import Reusing
 
     with open_text(inputs.names, inputs.format()) as reader:
         encoder = _load(storage, inputs, reader)
@@ -101,7 +101,7 @@ def _load(storage: StorageOptions, inputs: Inputs, reader: RecordReader) -> Enco
     texts that were encoded before.
     """
     from embedkit.data.vectors.vector_set import VectorSet
-    from embedkit.embedding.reuse import Reusing
+    from embedkit.embedding.reused_vectors import Reusing
     from embedkit.embedding.token_places import divide_by_tokens
 
     encoder = inputs.encoding.load()

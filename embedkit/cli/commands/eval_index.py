@@ -9,11 +9,11 @@ import typer
 
 from embedkit.cli.console import relay_warnings
 from embedkit.cli.eval.index_table import index_protocol, point_facts, print_points
-from embedkit.cli.figures import print_facts
 from embedkit.cli.index.query_options import Queries, asked_queries
 from embedkit.cli.input_options import TextEncoding
 from embedkit.cli.options import Common, IndexPath
 from embedkit.cli.plot_options import PlotOptions
+from embedkit.cli.result_tables import print_facts
 from embedkit.data.names import with_readable_names
 
 

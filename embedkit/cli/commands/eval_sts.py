@@ -13,10 +13,10 @@ from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.eval.protocol import Facts, interval_facts, version_facts
 from embedkit.cli.eval.result_tables import Row, print_results, print_rows
 from embedkit.cli.eval.systems import Comparison, encode_once, system_facts
-from embedkit.cli.figures import times_100
 from embedkit.cli.options import Common
 from embedkit.cli.pair_options import PairColumns, read_columns
 from embedkit.cli.plot_options import PlotOptions
+from embedkit.cli.result_tables import times_100
 
 if TYPE_CHECKING:
     from embedkit.data.text.scored_pairs import Pair

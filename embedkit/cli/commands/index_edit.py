@@ -15,7 +15,7 @@ from embedkit.cli.input_options import Inputs
 from embedkit.cli.lexical_options import LexicalSpec, parse_lexical
 from embedkit.cli.options import Common, IndexPath
 from embedkit.cli.vector_input import open_as_vectors
-from embedkit.data.text.shown import printable
+from embedkit.data.text.display import printable
 from embedkit.errors import UsageError
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from embedkit.cli.answering import answer, columns_of
 from embedkit.cli.command import TakesText, command_app
 from embedkit.cli.completion import complete_indexes
 from embedkit.cli.console import input_names, relay_warnings
@@ -18,6 +17,7 @@ from embedkit.cli.hit_options import Narrowing, stored_vector
 from embedkit.cli.input_options import TextEncoding, TextOptions
 from embedkit.cli.options import Common
 from embedkit.cli.output import Answer, write_hits
+from embedkit.cli.query_answers import answer, columns_of
 from embedkit.cli.question_options import HitFormat, QuestionOptions, SearchSettings
 from embedkit.errors import DataError
 

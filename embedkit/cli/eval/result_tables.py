@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from embedkit.cli.eval.protocol import Facts
-from embedkit.cli.figures import difference_cells, estimate_cells, print_facts, print_table, times_100
 from embedkit.cli.options import Common
+from embedkit.cli.result_tables import difference_cells, estimate_cells, print_facts, print_table, times_100
 from embedkit.data.names import with_readable_names
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import typer
 
 from embedkit.cli.completion import complete_models
 from embedkit.cli.encoder_options import DEFAULT_MODEL
-from embedkit.cli.figures import print_table
 from embedkit.cli.index.plan_table import arithmetic, plan_facts
 from embedkit.cli.quantities import in_bytes, in_seconds
+from embedkit.cli.result_tables import print_table
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embedkit.cli.console import say
-from embedkit.cli.figures import print_table
 from embedkit.cli.index.query_options import tuned_line
 from embedkit.cli.options import Common
+from embedkit.cli.result_tables import print_table
 from embedkit.data.names import readable_name
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from embedkit import spec
 from embedkit.cli.console import Progress, relay_warnings, say
 from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.eval.systems import load_cached, load_cached_for
-from embedkit.cli.figures import print_facts, print_table
 from embedkit.cli.input_options import Inputs
 from embedkit.cli.maps.tuning_options import TuningOptions
 from embedkit.cli.options import Common
 from embedkit.cli.pair_options import read_columns
+from embedkit.cli.result_tables import print_facts, print_table
 from embedkit.cli.vector_input import VectorInput, open_as_vectors
 from embedkit.data.arrays import Float64
 from embedkit.data.atomic import refuse_existing

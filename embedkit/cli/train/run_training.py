@@ -58,7 +58,7 @@ def is_done(output: Path | None, settings: RunSettings, run: RunOptions, common:
 def run_recipe(output: Path | None, recipe: Recipe, run: RunOptions, common: Common) -> None:
     """Check the gradient if `--check-exact` is given, and train if there is an output."""
     if run.check_exact:
-        from embedkit.training.exactness import check_exact
+        from embedkit.training.gradient_check import check_exact
 
         error = check_exact(recipe)
         if common.json:

@@ -8,7 +8,7 @@ from typing import Any
 from embedkit.data.folders.file_reading import BINARY, LARGE, LARGEST
 from embedkit.data.folders.file_states import FileState
 from embedkit.data.folders.walking import WalkCounts
-from embedkit.data.text.shown import printable
+from embedkit.data.text.display import printable
 
 _LISTED = 20  # files that could not be read and are named in a warning
 

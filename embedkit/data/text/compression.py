@@ -7,7 +7,7 @@ import gzip
 import lzma
 from typing import BinaryIO, cast
 
-from embedkit.data.ahead import Ahead
+from embedkit.data.lookahead import Ahead
 from embedkit.data.names import path_of
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2", ".xz": "xz"}

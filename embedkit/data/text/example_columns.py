@@ -8,10 +8,10 @@ from itertools import islice
 from typing import NamedTuple
 
 from embedkit.data.text import scored_pairs
+from embedkit.data.text.display import it_has, shown
 from embedkit.data.text.field_names import plain, usual, usual_pair
 from embedkit.data.text.json_lines import Row
 from embedkit.data.text.records import ID_FIELDS, TextFormat
-from embedkit.data.text.shown import it_has, shown
 from embedkit.data.text.streams import Stream
 from embedkit.errors import DataError
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from embedkit.data.text.display import it_has, shown
 from embedkit.data.text.example_columns import Choice, PlacedRows, choose
 from embedkit.data.text.json_lines import Row
 from embedkit.data.text.read_errors import readable
 from embedkit.data.text.records import TextFormat
 from embedkit.data.text.rows import row_parsers
-from embedkit.data.text.shown import it_has, shown
 from embedkit.data.text.streams import Stream, open_stream
 from embedkit.errors import DataError
 

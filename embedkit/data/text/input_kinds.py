@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal, cast
 
-from embedkit.data.ahead import Ahead
+from embedkit.data.lookahead import Ahead
 from embedkit.data.names import path_of
 from embedkit.data.text.compression import COMPRESSIONS
 from embedkit.data.text.lines import BOM

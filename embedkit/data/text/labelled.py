@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from embedkit.data.text.display import shown
 from embedkit.data.text.json_lines import Row
 from embedkit.data.text.labelled_layouts import TABLES, Fields, Wanted, fields_of, layout_of, require
 from embedkit.data.text.read_errors import readable
 from embedkit.data.text.records import TextFormat
 from embedkit.data.text.rows import row_parsers
-from embedkit.data.text.shown import shown
 from embedkit.data.text.streams import Stream, open_stream
 from embedkit.errors import DataError
 

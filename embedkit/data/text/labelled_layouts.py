@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from embedkit.data.text.display import it_has
 from embedkit.data.text.field_names import plain, usual
 from embedkit.data.text.records import ID_FIELDS, TextFormat
-from embedkit.data.text.shown import it_has
 from embedkit.data.text.streams import Stream
 from embedkit.errors import DataError
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from embedkit.data.folders.folder_settings import FolderSettings
 from embedkit.data.folders.token_places import TokenPlaces, rule_places
 from embedkit.data.names import readable_name
-from embedkit.data.text.headers import require_header
+from embedkit.data.text.csv_headers import require_header
 from embedkit.data.text.input_kinds import InputKind
 from embedkit.data.text.json_lines import Row, json_type
 from embedkit.data.text.read_errors import readable

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from embedkit.data.text.cells import cells_of, check_columns, named_cells
+from embedkit.data.text.csv_cells import cells_of, check_columns, named_cells
 from embedkit.data.text.json_lines import Row, first_object, json_row
 from embedkit.data.text.lines import decoded, require_more_than_nul
 from embedkit.data.text.streams import Stream

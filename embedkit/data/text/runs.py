@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from embedkit.data.text.cells import cell_rows
+from embedkit.data.text.csv_cells import cell_rows
+from embedkit.data.text.display import shown
 from embedkit.data.text.json_lines import json_rows
 from embedkit.data.text.qrels import DOCUMENT, QUERY, field_of, put, words
 from embedkit.data.text.read_errors import readable
-from embedkit.data.text.shown import shown
 from embedkit.data.text.streams import Stream, open_stream
 from embedkit.errors import DataError
 

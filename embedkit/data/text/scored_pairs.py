@@ -9,12 +9,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from embedkit.data.text.cells import cell_rows
+from embedkit.data.text.csv_cells import cell_rows
+from embedkit.data.text.display import it_has, shown
 from embedkit.data.text.field_names import usual, usual_pair
 from embedkit.data.text.json_lines import Row, json_rows
 from embedkit.data.text.lines import decoded
 from embedkit.data.text.read_errors import readable
-from embedkit.data.text.shown import it_has, shown
 from embedkit.data.text.streams import Stream, open_stream
 from embedkit.data.text.table_streams import require_distinct
 from embedkit.errors import DataError

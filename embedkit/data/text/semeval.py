@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from embedkit.data.text.display import shown
 from embedkit.data.text.lines import decoded
 from embedkit.data.text.read_errors import readable
 from embedkit.data.text.scored_pairs import Columns, Pair, read_pairs
-from embedkit.data.text.shown import shown
 from embedkit.data.text.streams import open_stream
 from embedkit.errors import DataError
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import BinaryIO, cast
 
-from embedkit.data.ahead import Ahead, LineFeeds
+from embedkit.data.lookahead import Ahead, LineFeeds
 from embedkit.data.names import is_url
 from embedkit.data.text.compression import compression_of, decompressed
 from embedkit.data.text.input_kinds import (

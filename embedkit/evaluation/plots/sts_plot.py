@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from embedkit.data.text.shown import printable
+from embedkit.data.text.display import printable
 from embedkit.evaluation.sts import Result, Scored
 
 TITLE = "Scores of pairs by people, and their cosines"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from embedkit.data.text.shown import printable
+from embedkit.data.text.display import printable
 
 _MOST = 1e100
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from embedkit.data.apart import DiedError, apart
+from embedkit.data.isolated_call import DiedError, apart
 from embedkit.errors import FormatError, UsageError
 from embedkit.indexing.faiss_files import map_index, save_index, search_parameters
 from embedkit.indexing.kind import Blocks, Floats, IndexKind, Layout, Mask, Rows

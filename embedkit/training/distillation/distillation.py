@@ -34,7 +34,7 @@ from embedkit.embedding.encoder import Encoder, Mapped
 from embedkit.embedding.encoding import describe, encode_batches
 from embedkit.embedding.export.sentence_transformers import MARKER
 from embedkit.embedding.loading import load
-from embedkit.embedding.reuse import Reusing
+from embedkit.embedding.reused_vectors import Reusing
 from embedkit.errors import DataError, ModelError
 from embedkit.evaluation.sts import cosines, spearman
 from embedkit.training.distillation.distill_settings import FEWEST_TEXTS, DistillSettings

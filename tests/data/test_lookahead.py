@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedkit.data.ahead import Ahead
 from embedkit.data.inputs import open_input, open_vectors
+from embedkit.data.lookahead import Ahead
 from embedkit.data.text.examples import read_examples
 from embedkit.data.text.labelled import read_labelled
 from embedkit.data.text.qrels import read_qrels

@@ -19,7 +19,7 @@ from embedkit import errors
 
 _CHILD = (
     "import json, sys; question = json.load(sys.stdin); sys.path[:] = question[0]; "
-    "from embedkit.data.apart import _answer; _answer(*question[1:])"
+    "from embedkit.data.isolated_call import _answer; _answer(*question[1:])"
 )
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedkit.embedding import hashed
+from embedkit.embedding import hashed_encoder as hashed
 from embedkit.embedding.loading import load
 from embedkit.errors import EmbedkitError
 

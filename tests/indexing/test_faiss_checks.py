@@ -15,7 +15,7 @@ from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.errors import FormatError
 from embedkit.indexing import store
 from embedkit.indexing.building import build_index
-from embedkit.indexing.soundness import faults
+from embedkit.indexing.faiss_checks import faults
 from embedkit.indexing.store import Index
 from embedkit.indexing.stored_files import END
 from embedkit.indexing.where import rows_where

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from itertools import islice, zip_longest
 
-from embedkit.data.text.cells import cells_ahead
+from embedkit.data.text.csv_cells import cells_ahead
 from embedkit.data.text.streams import Stream
 from embedkit.errors import DataError
 

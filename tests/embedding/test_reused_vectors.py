@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import embedkit.embedding.reuse
+import embedkit.embedding.reused_vectors
 from embedkit.data.text.records import Record
 from embedkit.data.vectors.vector_set import VectorSet
 from embedkit.embedding.encoding import encode_to
 from embedkit.embedding.loading import load
-from embedkit.embedding.reuse import Reusing
+from embedkit.embedding.reused_vectors import Reusing
 from embedkit.errors import MismatchError
 
 
@@ -59,7 +59,7 @@ def test_a_set_made_by_reuse_is_the_set_made_without(folder):
 
 def test_texts_that_share_a_digest_are_told_apart(folder, monkeypatch):
     monkeypatch.setattr(
-        embedkit.embedding.reuse, "_digests", lambda texts: np.full(len(texts), 7, dtype=np.uint64)
+        embedkit.embedding.reused_vectors, "_digests", lambda texts: np.full(len(texts), 7, dtype=np.uint64)
     )
     vectors = Reusing(load("hash:dim=16"), write("old", OLD)).encode(NEW)
     np.testing.assert_array_equal(vectors, load("hash:dim=16").encode(NEW))

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from embedkit.data.text.shown import printable
+from embedkit.data.text.display import printable
 
 if TYPE_CHECKING:
     from embedkit.evaluation.bootstrap import Difference, Estimate

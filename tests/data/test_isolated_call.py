@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from embedkit.data.apart import DiedError, apart
+from embedkit.data.isolated_call import DiedError, apart
 from embedkit.errors import DataError
 
 
