@@ -152,7 +152,7 @@ def minilm() -> Any:
     """Return all-MiniLM-L6-v2 as it is trained: with its dropout of .1, at most 256 tokens."""
     from sentence_transformers import SentenceTransformer
 
-    from embedkit.embedding.finding import find_model
+    from embedkit.embedding.model_finding import find_model
 
     torch.manual_seed(0)
     model = SentenceTransformer(str(find_model("minilm").path), device="cpu", local_files_only=True)

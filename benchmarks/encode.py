@@ -117,7 +117,7 @@ def peer(name: str) -> Encode:
     """Return sentence-transformers at its defaults (batches of 32, torch fp32), loaded and warm."""
     from sentence_transformers import SentenceTransformer
 
-    from embedkit.embedding.finding import find_model
+    from embedkit.embedding.model_finding import find_model
 
     model = SentenceTransformer(str(find_model(name).path), device="cpu", local_files_only=True)
     prompt = model.prompts.get("document", "")

@@ -35,7 +35,7 @@ def main() -> None:
     arguments.add_argument("--runs", type=int, default=7)
     options = arguments.parse_args()
     corpus = data("corpus/wiki-en/sentences_100k.txt")
-    from embedkit.embedding.finding import find_model
+    from embedkit.embedding.model_finding import find_model
 
     with tempfile.TemporaryDirectory() as folder:
         index = options.index or Path(folder) / "wiki.idx"

@@ -87,7 +87,7 @@ _PUBLIC = {
     "MTEBEncoder": "embedkit.evaluation.mteb",
     "report": "embedkit.evaluation.report.page",
     "serve": "embedkit.serving.server",
-    "ServeSettings": "embedkit.serving.settings",
+    "ServeSettings": "embedkit.serving.serve_settings",
     "SearchService": "embedkit.serving.search_service",
     "EmbedkitError": "embedkit.errors",
 }

@@ -38,7 +38,7 @@ def plain(sentences):
     os.environ["HF_HUB_OFFLINE"] = "1"
     from sentence_transformers import SentenceTransformer
 
-    from embedkit.embedding.finding import find_model
+    from embedkit.embedding.model_finding import find_model
 
     return SentenceTransformer(str(find_model("minilm").path), device="cpu").encode(sentences)
 

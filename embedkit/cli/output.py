@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -26,7 +26,7 @@ class Answer(NamedTuple):
     query_id: str
     query: str
     hits: list[Hit]
-    terms: Sequence[str] = ()  # those of the query, in a search by words
+    terms: Collection[str] = ()  # of the query, to be marked in a table
 
 
 def write_hits(

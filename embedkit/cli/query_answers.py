@@ -48,7 +48,8 @@ def answer(
             found = hits(index, None if vectors is None else vectors[block], query, columns, words[block])
             for place, line in enumerate(found, start):
                 record = window[place]
-                yield Answer(record.id, record.text, line, words[place].terms if words else ())
+                marked = index.lexical.telling(words[place].terms) if words and format == "table" else ()
+                yield Answer(record.id, record.text, line, marked)
 
 
 def reader_of(analysis: Analysis | None, *, operators: bool) -> Callable[[str], LexicalQuery] | None:

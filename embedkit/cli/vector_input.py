@@ -55,7 +55,7 @@ def open_as_vectors(
     from embedkit.data.text.records import RecordReader
     from embedkit.data.vectors.shards import SHARD_ROWS
     from embedkit.embedding.encoding import describe, encode_batches, map_batches, require_some
-    from embedkit.embedding.token_places import divide_by_tokens
+    from embedkit.embedding.tokenizer_places import divide_by_tokens
 
     encoding = inputs.encoding
     with open_input(inputs.names, inputs.format()) as source:

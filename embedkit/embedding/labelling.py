@@ -79,7 +79,7 @@ def load_labels(model: str) -> LabelVectors:
     """Return the label vectors in a model's folder, given its name; raises FormatError when it has none."""
     if is_hashed(model):
         raise no_labels(model)
-    from embedkit.embedding.finding import find_model
+    from embedkit.embedding.model_finding import find_model
 
     file = find_model(model).path / LABELS
     if not file.is_file():

@@ -24,7 +24,7 @@ def load(model: str | EncoderSettings = DEFAULT_MODEL, **settings: Any) -> Encod
         from embedkit.embedding.hashed_encoder import load_hashed
 
         return load_hashed(wanted)
-    from embedkit.embedding.finding import find_model
+    from embedkit.embedding.model_finding import find_model
 
     folder = find_model(wanted.model, allow_pickle=wanted.allow_pickle)
     if folder.is_static:
@@ -41,7 +41,7 @@ def has_network(settings: EncoderSettings) -> bool:
 
     Raises ModelError when the model does not exist.
     """
-    from embedkit.embedding.finding import find_model
+    from embedkit.embedding.model_finding import find_model
 
     if is_hashed(settings.model):
         return False

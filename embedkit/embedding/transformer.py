@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from embedkit.data.identity import Identity
 from embedkit.embedding.encoder import EncoderSettings, Role, Vectors
 from embedkit.embedding.faults import as_model_error
-from embedkit.embedding.finding import find_model
+from embedkit.embedding.model_finding import find_model
 from embedkit.embedding.model_folder import ModelFolder
 from embedkit.embedding.model_reading import identify, read
 from embedkit.embedding.runtime import Runtime, compute

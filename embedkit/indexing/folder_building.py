@@ -12,7 +12,7 @@ from embedkit.data.text.records import TextFormat
 from embedkit.data.vectors.shards import SHARD_ROWS
 from embedkit.embedding.encoder import Encoder
 from embedkit.embedding.encoding import describe, encode_batches, require_some
-from embedkit.embedding.token_places import divide_by_tokens
+from embedkit.embedding.tokenizer_places import divide_by_tokens
 from embedkit.errors import DataError
 from embedkit.indexing.building import build_index
 from embedkit.indexing.store import Index

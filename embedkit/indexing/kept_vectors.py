@@ -14,7 +14,7 @@ from embedkit.data.folders.token_places import Places, TokenPlaces
 from embedkit.data.identity import Identity
 from embedkit.data.text.records import embedded
 from embedkit.embedding.encoder import Encoder, Role, Vectors
-from embedkit.embedding.token_places import token_places
+from embedkit.embedding.tokenizer_places import token_places
 from embedkit.indexing.kind import Rows
 from embedkit.indexing.store import Index
 

@@ -4,11 +4,11 @@ from importlib import import_module
 from typing import Any
 
 _PUBLIC = {
-    "ServeSettings": "embedkit.serving.settings",
-    "Limits": "embedkit.serving.settings",
+    "ServeSettings": "embedkit.serving.serve_settings",
+    "Limits": "embedkit.serving.serve_settings",
     "Search": "embedkit.serving.question",
     "SearchService": "embedkit.serving.search_service",
-    "make_app": "embedkit.serving.app",
+    "make_app": "embedkit.serving.http_app",
     "serve": "embedkit.serving.server",
 }
 

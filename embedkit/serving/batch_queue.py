@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from embedkit.serving.faults import BUSY, RequestError
+from embedkit.serving.http_errors import BUSY, RequestError
 
 PAUSE = 0.1  # of the time of a batch
 LONGEST_PAUSE = 0.05  # seconds

@@ -11,10 +11,10 @@ import numpy as np
 
 from embedkit.embedding.encoder import Role, Vectors, unit_length
 from embedkit.errors import UnknownNameError, UsageError
-from embedkit.serving.faults import BAD, NOT_FOUND, RequestError
+from embedkit.serving.http_errors import BAD, NOT_FOUND, RequestError
 from embedkit.serving.question import checked_text, number_of
 from embedkit.serving.search_service import SearchService
-from embedkit.serving.settings import Limits
+from embedkit.serving.serve_settings import Limits
 
 _NAMES = ("input", "model", "encoding_format", "dimensions", "input_type", "user")
 _FORMATS = ("float", "base64")

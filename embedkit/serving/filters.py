@@ -21,8 +21,8 @@ from embedkit.errors import EmbedkitError, UsageError, same_error
 from embedkit.indexing.kind import Mask
 from embedkit.indexing.manifest import Manifest
 from embedkit.indexing.store import Index
-from embedkit.serving.faults import BUSY, RequestError
-from embedkit.serving.settings import Limits
+from embedkit.serving.http_errors import BUSY, RequestError
+from embedkit.serving.serve_settings import Limits
 
 _GRACE = 1.0  # seconds that a process has beyond the limit, to say itself that the limit is reached
 _START = 20.0  # seconds for a process to start, on a busy machine

@@ -13,8 +13,6 @@ from embedkit.serving.highlights import places_of, snippet_of
 from embedkit.serving.question import Search
 from embedkit.serving.served_index import has_words
 
-_FEW = 100  # documents; in fewer, shares mean little
-_SHARE = 0.5  # of the documents
 _WITHOUT = Analysis("none")  # no stems, where an index has no lexical part
 
 
@@ -30,17 +28,9 @@ def highlighted(
     answers = []
     for place, (query, line) in enumerate(zip(queries, found, strict=True)):
         terms = analysis.query_terms(query) if words is None else words[place].terms
-        telling = _telling(index, frozenset(terms))
-        answers.append([_with_highlights(hit, telling, analysis, search) for hit in line])
+        marked = index.lexical.telling(terms) if has_words(index) else frozenset(terms)
+        answers.append([_with_highlights(hit, marked, analysis, search) for hit in line])
     return answers
-
-
-def _telling(index: Index, terms: frozenset[str]) -> frozenset[str]:
-    """Return the terms that are not in a large share of the documents, as `the` is; all if there is none."""
-    if index.rows < _FEW or not has_words(index):
-        return terms
-    most = _SHARE * index.rows
-    return frozenset(term for term in terms if index.lexical.count(term) <= most) or terms
 
 
 def _with_highlights(hit: Hit, terms: frozenset[str], analysis: Analysis, search: Search) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from embedkit.errors import DataError, MissingPackageError, UsageError
-from embedkit.serving.encoding import Loader, query_encoder
-from embedkit.serving.faults import request_error
+from embedkit.serving.http_errors import request_error
 from embedkit.serving.index_facts import index_facts
+from embedkit.serving.query_encoding import Loader, query_encoder
 from embedkit.serving.question import checked_text, query_of, read_search
 from embedkit.serving.search_service import SearchService
+from embedkit.serving.serve_settings import Limits
 from embedkit.serving.served_index import has_words
-from embedkit.serving.settings import Limits
 from embedkit.version import __version__
 
 _SNIPPET = 2000  # characters of each hit; `get` returns whole documents

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from embedkit.serving.settings import Limits
+from embedkit.serving.serve_settings import Limits
 from embedkit.version import __version__
 
 Schema = dict[str, Any]

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import anyio
 import orjson
 
-from embedkit.serving.faults import (
+from embedkit.serving.http_errors import (
     BUSY,
     FORBIDDEN,
     TIMEOUT,
@@ -23,7 +23,7 @@ from embedkit.serving.faults import (
     request_error,
 )
 from embedkit.serving.metrics import Metrics
-from embedkit.serving.settings import ServeSettings
+from embedkit.serving.serve_settings import ServeSettings
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

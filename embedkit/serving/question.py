@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from embedkit.errors import UnknownNameError, UsageError
-from embedkit.serving.settings import Limits
+from embedkit.serving.serve_settings import Limits
 
 AUTO: Literal["auto"] = "auto"
 Values = Mapping[str, Any]

@@ -18,12 +18,12 @@ from embedkit.indexing.hits import Hit, hit_values
 from embedkit.indexing.store import Index
 from embedkit.serving.asked import Asked, read_words, search_together
 from embedkit.serving.batch_queue import BatchQueue
-from embedkit.serving.encoding import Counter, Encoding, Encodings, Loader, query_encoder
 from embedkit.serving.filters import Filters
 from embedkit.serving.highlighting import highlighted
+from embedkit.serving.query_encoding import Counter, Encoding, Encodings, Loader, query_encoder
 from embedkit.serving.question import Search
+from embedkit.serving.serve_settings import Limits
 from embedkit.serving.served_index import Generation, ServedIndex, index_names
-from embedkit.serving.settings import Limits
 
 _TOGETHER = 1000  # hits that are searched for together
 _WAITING = 100_000  # hits of the queries that may wait for the search

@@ -12,7 +12,7 @@ from typing import Any
 from embedkit.errors import EmbedkitError, UsageError
 from embedkit.indexing.manifest import MANIFEST
 from embedkit.indexing.store import Index
-from embedkit.serving.encoding import Encoding, Encodings
+from embedkit.serving.query_encoding import Encoding, Encodings
 
 _log = logging.getLogger("embedkit")
 

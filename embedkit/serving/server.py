@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from embedkit.errors import DataError, MissingPackageError
-from embedkit.serving.encoding import Loader, query_encoder
+from embedkit.serving.query_encoding import Loader, query_encoder
 from embedkit.serving.search_service import SearchService
-from embedkit.serving.settings import ServeSettings
+from embedkit.serving.serve_settings import ServeSettings
 
 KEEP_ALIVE = 30  # seconds that an idle connection stays open
 
@@ -37,7 +37,7 @@ def serve(
     """
     settings = settings or ServeSettings()
     require_packages()
-    from embedkit.serving.app import make_app
+    from embedkit.serving.http_app import make_app
 
     with listening(settings) as listener:
         service = SearchService(paths, settings.limits, load)
@@ -89,7 +89,7 @@ def _reason(error: OSError | UnicodeError) -> str:
 def _server(app: Any, settings: ServeSettings) -> Any:
     import uvicorn
 
-    from embedkit.serving.connection import connections
+    from embedkit.serving.client_connection import connections
 
     class Server(uvicorn.Server):
         """uvicorn's server, for which a signal to stop is a normal end."""

@@ -12,7 +12,7 @@ from torch import nn
 from embedkit.embedding.encoder import EncoderSettings, is_hashed
 from embedkit.embedding.export.sentence_transformers import STORY, export_model
 from embedkit.embedding.faults import as_model_error
-from embedkit.embedding.finding import find_model
+from embedkit.embedding.model_finding import find_model
 from embedkit.embedding.model_folder import ModelFolder
 from embedkit.embedding.model_reading import read
 from embedkit.embedding.runtime import require_known

@@ -69,7 +69,7 @@ def test_a_folder_of_something_else_is_never_replaced(folder, few):
 
 
 def test_a_model_that_reads_chinese_is_asked_in_chinese(folder, few, monkeypatch):
-    from embedkit.embedding.finding import HUB_IDS
+    from embedkit.embedding.model_finding import HUB_IDS
 
     monkeypatch.setitem(HUB_IDS, "hash:dim=64", HUB_IDS["e5"])
     done = demo("-o", "d.idx", "-k", "1")

@@ -23,9 +23,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from embedkit.embedding.encoder import EncoderSettings
-from embedkit.embedding.finding import find_model
 from embedkit.embedding.loading import load
 from embedkit.embedding.model_files import HUB_FIRST, hub_patterns
+from embedkit.embedding.model_finding import find_model
 from embedkit.embedding.model_folder import ModelFolder
 from embedkit.embedding.model_reading import identify
 from embedkit.errors import EmbedkitError, ModelError

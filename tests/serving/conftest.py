@@ -13,10 +13,10 @@ pytest.importorskip("uvicorn", reason="the serve extra is not installed")
 
 from embedkit import Index, build_index, describe, encode_batches, load
 from embedkit.data.text.records import Record
-from embedkit.serving.app import make_app
+from embedkit.serving.http_app import make_app
 from embedkit.serving.search_service import SearchService
+from embedkit.serving.serve_settings import Limits, ServeSettings
 from embedkit.serving.server import _server, listening
-from embedkit.serving.settings import Limits, ServeSettings
 
 TEXTS = [
     "copy a whole folder",

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from embedkit.serving.batch_queue import BatchQueue
-from embedkit.serving.faults import RequestError
+from embedkit.serving.http_errors import RequestError
 
 
 class Work:

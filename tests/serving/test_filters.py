@@ -8,9 +8,9 @@ import pytest
 
 from embedkit.errors import UsageError
 from embedkit.indexing.where import rows_where
-from embedkit.serving.faults import RequestError
 from embedkit.serving.filters import Filters
-from embedkit.serving.settings import Limits
+from embedkit.serving.http_errors import RequestError
+from embedkit.serving.serve_settings import Limits
 from tests.serving.conftest import make_index
 
 DOUBLING = "text"

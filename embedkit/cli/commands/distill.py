@@ -13,7 +13,7 @@ from embedkit.cli.command import command_app
 from embedkit.cli.console import Progress, kept_when_interrupted, relay_warnings, say
 from embedkit.cli.input_options import Inputs
 from embedkit.cli.options import Common
-from embedkit.cli.result_tables import print_table
+from embedkit.cli.printed_tables import print_table
 from embedkit.data.names import readable_name
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def distill(
     """Distil an encoder into a static one, which needs no network, on your own texts."""
     from embedkit.data.inputs import open_text
     from embedkit.data.vectors.vector_set import VectorSet
-    from embedkit.embedding.token_places import divide_by_tokens
+    from embedkit.embedding.tokenizer_places import divide_by_tokens
     from embedkit.training.distillation.distillation import Distillation
 
     relay_warnings(common.quiet)

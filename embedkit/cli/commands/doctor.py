@@ -54,7 +54,7 @@ def examine(*, full: bool = False) -> list[Finding]:
 
 
 def _print(findings: Sequence[Finding]) -> None:
-    from embedkit.cli.result_tables import print_table
+    from embedkit.cli.printed_tables import print_table
 
     rows, group = [], ""
     for each in findings:

@@ -102,7 +102,7 @@ def _load(storage: StorageOptions, inputs: Inputs, reader: RecordReader) -> Enco
     """
     from embedkit.data.vectors.vector_set import VectorSet
     from embedkit.embedding.reused_vectors import Reusing
-    from embedkit.embedding.token_places import divide_by_tokens
+    from embedkit.embedding.tokenizer_places import divide_by_tokens
 
     encoder = inputs.encoding.load()
     divide_by_tokens(reader, encoder)

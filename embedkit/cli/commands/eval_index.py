@@ -13,7 +13,7 @@ from embedkit.cli.index.query_options import Queries, asked_queries
 from embedkit.cli.input_options import TextEncoding
 from embedkit.cli.options import Common, IndexPath
 from embedkit.cli.plot_options import PlotOptions
-from embedkit.cli.result_tables import print_facts
+from embedkit.cli.printed_tables import print_facts
 from embedkit.data.names import with_readable_names
 
 

@@ -16,7 +16,7 @@ from embedkit.cli.eval.systems import Comparison, encode_once, system_facts
 from embedkit.cli.options import Common
 from embedkit.cli.pair_options import PairColumns, read_columns
 from embedkit.cli.plot_options import PlotOptions
-from embedkit.cli.result_tables import times_100
+from embedkit.cli.printed_tables import times_100
 
 if TYPE_CHECKING:
     from embedkit.data.text.scored_pairs import Pair

@@ -30,7 +30,7 @@ def label(*, labelling: LabellingOptions, inputs: Inputs, common: Common) -> Non
     from embedkit.data.atomic import refuse_existing
     from embedkit.data.inputs import open_text
     from embedkit.embedding.labelling import Labeller, label_records, load_labels
-    from embedkit.embedding.token_places import divide_by_tokens
+    from embedkit.embedding.tokenizer_places import divide_by_tokens
 
     relay_warnings(common.quiet)
     encoding, output, k = inputs.encoding, labelling.output, labelling.k

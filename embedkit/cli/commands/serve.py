@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from embedkit.embedding.encoder import Encoder
     from embedkit.indexing.store import Index
     from embedkit.serving.search_service import SearchService
-    from embedkit.serving.settings import Limits, ServeSettings
+    from embedkit.serving.serve_settings import Limits, ServeSettings
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class ServerOptions:
 
     def settings(self) -> ServeSettings:
         """Return the library's settings; raise UsageError for options that --mcp does not use."""
-        from embedkit.serving.settings import ServeSettings
+        from embedkit.serving.serve_settings import ServeSettings
 
         http = {"--host": self.host, "--port": self.port, "--allow-host": self.allow_host or None}
         if self.mcp and named(http):
@@ -71,7 +71,7 @@ class ServerOptions:
     def chosen_limits(self) -> Limits:
         """Return the limits of requests."""
         from embedkit import spec
-        from embedkit.serving.settings import Limits
+        from embedkit.serving.serve_settings import Limits
 
         return Limits() if self.limits is None else spec.parse_settings(Limits, self.limits, where="--limits")
 

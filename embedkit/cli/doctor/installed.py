@@ -122,8 +122,8 @@ def models() -> Iterator[Finding]:
 
 def _model(name: str, *, wanted: bool) -> Finding:
     """Return whether a model can be loaded; a failure is wrong if EMBEDKIT_MODEL names the model."""
-    from embedkit.embedding.finding import HUB_IDS, will_be_unpacked
     from embedkit.embedding.loading import load
+    from embedkit.embedding.model_finding import HUB_IDS, will_be_unpacked
 
     try:
         if name in _PACKAGES and not (_is_here(_PACKAGES[name].name) or HUB_IDS[name] in cached_models()):

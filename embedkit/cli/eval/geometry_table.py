@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from embedkit.cli.eval.protocol import Facts, interval_facts, version_facts
-from embedkit.cli.result_tables import print_table
+from embedkit.cli.printed_tables import print_table
 
 if TYPE_CHECKING:
     from embedkit.data.text.scored_pairs import Pair

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embedkit.cli.eval.protocol import Facts, interval_facts
-from embedkit.cli.result_tables import print_table
+from embedkit.cli.printed_tables import print_table
 
 if TYPE_CHECKING:
     from embedkit.evaluation.bootstrap import Estimate

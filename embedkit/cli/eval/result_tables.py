@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from embedkit.cli.eval.protocol import Facts
 from embedkit.cli.options import Common
-from embedkit.cli.result_tables import difference_cells, estimate_cells, print_facts, print_table, times_100
+from embedkit.cli.printed_tables import difference_cells, estimate_cells, print_facts, print_table, times_100
 from embedkit.data.names import with_readable_names
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import typer
 from embedkit.cli.completion import complete_models
 from embedkit.cli.encoder_options import DEFAULT_MODEL
 from embedkit.cli.index.plan_table import arithmetic, plan_facts
+from embedkit.cli.printed_tables import print_table
 from embedkit.cli.quantities import in_bytes, in_seconds
-from embedkit.cli.result_tables import print_table
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from embedkit.cli.console import say
 from embedkit.cli.index.wish_options import WishOptions
 from embedkit.cli.options import Common
+from embedkit.cli.printed_tables import print_table
 from embedkit.cli.quantities import in_bytes, in_seconds
-from embedkit.cli.result_tables import print_table
 
 if TYPE_CHECKING:
     from embedkit.indexing.planning.costs import Term

@@ -12,7 +12,7 @@ from embedkit.cli.eval.index_searches import encoded_queries, lacking
 from embedkit.cli.eval.searches import read_queries, read_task
 from embedkit.cli.input_options import TextEncoding
 from embedkit.cli.options import Common
-from embedkit.cli.result_tables import difference_cells, estimate_cells, print_table, times_100
+from embedkit.cli.printed_tables import difference_cells, estimate_cells, print_table, times_100
 from embedkit.data.names import readable_name
 from embedkit.errors import DataError, UsageError
 

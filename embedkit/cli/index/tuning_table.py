@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from embedkit.cli.console import say
 from embedkit.cli.index.query_options import tuned_line
 from embedkit.cli.options import Common
-from embedkit.cli.result_tables import print_table
+from embedkit.cli.printed_tables import print_table
 from embedkit.data.names import readable_name
 
 if TYPE_CHECKING:

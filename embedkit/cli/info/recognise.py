@@ -164,8 +164,8 @@ def _hits(path: Path, name: str) -> Thing:
 
 def _model(path: Path, name: str) -> Thing:
     from embedkit.data.vectors.label_vectors import LABELS
-    from embedkit.embedding.finding import HUB_IDS
     from embedkit.embedding.loading import load
+    from embedkit.embedding.model_finding import HUB_IDS
 
     identity = load(name).identity
     facts = identity_facts(identity)

@@ -18,7 +18,7 @@ from embedkit.cli.input_options import Inputs
 from embedkit.cli.maps.tuning_options import TuningOptions
 from embedkit.cli.options import Common
 from embedkit.cli.pair_options import read_columns
-from embedkit.cli.result_tables import print_facts, print_table
+from embedkit.cli.printed_tables import print_facts, print_table
 from embedkit.cli.vector_input import VectorInput, open_as_vectors
 from embedkit.data.arrays import Float64
 from embedkit.data.atomic import refuse_existing

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from embedkit.data.affine import AffineMap
 from embedkit.data.identity import Identity
-from embedkit.embedding.finding import HUB_IDS
+from embedkit.embedding.model_finding import HUB_IDS
 
 _CARD = """---
 library_name: sentence-transformers

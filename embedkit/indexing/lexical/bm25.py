@@ -10,7 +10,7 @@ those of the documents that are not deleted, over all segments.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,6 +27,8 @@ from embedkit.indexing.lexical.postings import Occurrences, Postings
 from embedkit.indexing.lexical.postings_writing import SAMPLE_ROWS
 
 _BLOCK = 256  # scores whose maximum is taken at a time
+_COMMON = 0.25  # share of the documents above which a term says little about any of them
+_FEW_DOCUMENTS = 100  # for fewer, shares mean little
 
 
 class Part(NamedTuple):
@@ -98,6 +100,13 @@ class Lexical:
                 with _damage_of(part.postings):
                     count += len(part.postings.occurrences(term).rows)
         return count
+
+    def telling(self, terms: Collection[str]) -> frozenset[str]:
+        """Return the terms that are not in many of the documents, as `the` is; all terms if none is left."""
+        if self.documents < _FEW_DOCUMENTS:
+            return frozenset(terms)
+        most = _COMMON * self.documents
+        return frozenset(term for term in terms if self.count(term) <= most) or frozenset(terms)
 
     def statistics(self, scores: Floats) -> Statistics:
         """Return mean and standard deviation of scores over all documents."""

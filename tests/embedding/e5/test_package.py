@@ -15,11 +15,11 @@ from safetensors import safe_open
 from typer.testing import CliRunner
 
 from embedkit.cli.app import app
-from embedkit.embedding import finding
+from embedkit.embedding import model_finding as finding
 from embedkit.embedding.e5 import package
 from embedkit.embedding.e5.packed_file import PackedFile
-from embedkit.embedding.finding import E5_HUB_ID, find_model
 from embedkit.embedding.loading import load
+from embedkit.embedding.model_finding import E5_HUB_ID, find_model
 from embedkit.errors import ModelError
 from tests.embedding.conftest import TEXTS, ModelMaker, assert_close
 

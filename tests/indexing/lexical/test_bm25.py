@@ -238,3 +238,14 @@ def test_the_best_rows_are_those_of_a_sort(values, k, chance):
     for mask in (None, allowed):
         rows = [row for row in range(len(values)) if values[row] and (mask is None or mask[row])]
         assert best_rows(scores, k, mask).tolist() == sorted(rows, key=lambda row: (-values[row], row))[:k]
+
+
+def test_terms_of_many_documents_tell_little(folder, batch):
+    texts = [f"the {WORDS[row % 2]} {row}" for row in range(120)]
+    index = build_index("docs.idx", META, [batch({str(row): text for row, text in enumerate(texts)})])
+    terms = index.manifest.lexical.query_terms("the cat 7")
+    assert len(terms) == 3
+    assert index.lexical.telling(terms) == {"7"}
+    assert index.lexical.telling(terms[:1]) == set(terms[:1])  # none would be left
+    few = build_index("few.idx", META, [batch({"a": "the cat", "b": "the dog"})])
+    assert few.lexical.telling(["the"]) == {"the"}

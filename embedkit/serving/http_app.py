@@ -12,7 +12,7 @@ import orjson
 
 from embedkit.errors import UnknownNameError, UsageError
 from embedkit.serving.embeddings import embed, models, read_request
-from embedkit.serving.faults import BAD, NOT_ALLOWED, NOT_FOUND, WRONG_TYPE, RequestError
+from embedkit.serving.http_errors import BAD, NOT_ALLOWED, NOT_FOUND, WRONG_TYPE, RequestError
 from embedkit.serving.index_facts import index_facts
 from embedkit.serving.metrics import Metrics
 from embedkit.serving.openapi import PATHS, openapi
@@ -20,7 +20,7 @@ from embedkit.serving.page_files import page_files
 from embedkit.serving.protection import App, Message, Protection, Receive, Send
 from embedkit.serving.question import checked_text, query_of, read_search
 from embedkit.serving.search_service import Answer, SearchService
-from embedkit.serving.settings import ServeSettings
+from embedkit.serving.serve_settings import ServeSettings
 
 Handler = Callable[[Any], Awaitable[Any]]
 
