@@ -243,7 +243,7 @@ def test_the_best_rows_are_those_of_a_sort(values, k, chance):
 def test_terms_of_many_documents_tell_little(folder, batch):
     texts = [f"the {WORDS[row % 2]} {row}" for row in range(120)]
     index = build_index("docs.idx", META, [batch({str(row): text for row, text in enumerate(texts)})])
-    terms = index.manifest.lexical.query_terms("the cat 7")
+    terms = index.manifest.lexical.query_terms("the run 7")
     assert len(terms) == 3
     assert index.lexical.telling(terms) == {"7"}
     assert index.lexical.telling(terms[:1]) == set(terms[:1])  # none would be left
