@@ -21,7 +21,7 @@ KEPT = TunedWeight(0.35, "nDCG@10", 120, 0.71, 0.69, 0.011, 0.03)
 
 
 @pytest.fixture
-def index(docs):
+def index(folder, docs):
     build_index("x.idx", *docs("abcd"))
     return keep_weight("x.idx", KEPT)
 
