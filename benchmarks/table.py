@@ -214,6 +214,17 @@ def searching(lines: Lines) -> Measured:
     return Measured("", f"rows^{exponent:.2f}", None, exponent < 1)
 
 
+def of_peers(what: str, value: str, unit: str) -> Callable[[Lines], Measured]:
+    """Return a reader of `index_peers.py`: one ratio, and the values of both sides."""
+
+    def read(lines: Lines) -> Measured:
+        line, own = last(lines, what=what), last(lines, side="embedkit fastscan")
+        theirs, ours = (f"{side[value]:,} {unit}" for side in (last(lines, side=line["peer"]), own))
+        return Measured(f"{line['peer']}, {theirs}", ours, line["ratio"], line["met"])
+
+    return read
+
+
 def by_wishes(lines: Lines) -> Measured:
     """Read `autotune.py`: time and recall of both."""
     own, other = last(lines, side="embedkit"), last(lines, side="autofaiss")
@@ -262,6 +273,8 @@ FIT, INCREMENTAL, GAUSSIAN = (
 BANKING = "banking77-en"
 ENCODE, CACHED = "sentence-transformers `encode`, torch fp32", "CachedMultipleNegativesRankingLoss"
 M2V = "model2vec, encode"
+HNSW = "FAISS HNSW32, construction 40"
+BEST = "the best of FAISS HNSW, hnswlib, usearch, SVS"
 CLAIMS = (
     Claim("encode 20 000 sentences, bf16", ENCODE, "encode", ">= 5 x", encoding("openvino", "bf16")),
     Claim("the same, fp32", ENCODE, "encode", ">= 2.5 x", encoding("openvino", "fp32")),
@@ -302,6 +315,21 @@ CLAIMS = (
     ),
     Claim("Gaussian projection, 400 000 rows", "numpy's product", "maps", ">= 0.83 x", in_turn(GAUSSIAN)),
     Claim("HNSW index of 99 000 x 384", "faiss: add and write", "index", ">= 0.83 x", building),
+    Claim(
+        "fastscan index of 99 000 x 384",
+        HNSW,
+        "index_peers",
+        ">= 2.5 x",
+        of_peers("build", "build_seconds", "s"),
+    ),
+    Claim(
+        "searches at once at recall .95",
+        BEST,
+        "index_peers",
+        ">= 2 x",
+        of_peers("batch", "queries_per_second", "queries/s"),
+    ),
+    Claim("one by one", BEST, "index_peers", ">= 1.1 x", of_peers("alone", "one_by_one", "queries/s")),
     Claim("search at recall .95, asked and found", "exact search", "index", ">= 0.95, >= 3 x", recalling),
     Claim("time of a search at recall .95 as rows grow", "", "index", "exponent below 1", searching),
     Claim(
