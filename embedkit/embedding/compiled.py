@@ -164,10 +164,25 @@ def open_entry(path: Path, kind: EntryKey, precision: Precision) -> CompiledRunt
         raise ModelError("the processor cannot compute this model in bf16", where="`precision=bf16`")
     with ThreadPoolExecutor(1) as pool:
         digest = pool.submit(file_sha256, path / WEIGHTS)
-        compiled = compile_model(path, choose_precision(precision, entry.bf16_cosine))
+        compiled = _compiled(path, precision, entry)
         tokenizer = FastTokenizer(Tokenizer.from_file(str(path / TOKENIZER)), typed=len(compiled.inputs) == 3)
         intact = digest.result() == entry.files[WEIGHTS].sha256
     return CompiledRuntime(compiled, tokenizer, entry.pad_id, entry.known_ids) if intact else None
+
+
+def _compiled(path: Path, precision: Precision, entry: Entry) -> Any:
+    """Compile a conversion; in fp32 if the precision is `auto` and the processor refuses bf16.
+
+    A processor may do so although it states that it has bf16. Raises ModelError when nothing can be compiled.
+    """
+    chosen = choose_precision(precision, entry.bf16_cosine)
+    try:
+        return compile_model(path, chosen)
+    except RuntimeError as error:
+        if (precision, chosen) == ("auto", "bf16"):
+            return _compiled(path, "fp32", entry)
+        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        raise ModelError(f"cannot be compiled in {chosen} ({reason[0]})", where=str(path)) from None
 
 
 def read_entry(path: Path, kind: EntryKey) -> Entry | None:

@@ -51,7 +51,11 @@ def test_without_a_rate_the_model_is_measured(run):
             "--rate: replaces the measurement that --model sets; omit one of them",
         ),
         (["--machines", "2000", "--rate", "5"], 2, "--machines: must be at most the 1,000 rows, got 2,000"),
-        (["--machines", "2", "-m", "nothing"], 2, "--model: unknown model 'nothing'; known: hash, minilm"),
+        (
+            ["--machines", "2", "-m", "nothing"],
+            2,
+            "--model: unknown model 'nothing'; known: e5, hash, minilm",
+        ),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_one_line(run, args, code, line):

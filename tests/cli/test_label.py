@@ -221,7 +221,7 @@ NO_LABELS = "has no label vectors; train a model with labels.safetensors by embe
         (
             ["-m", "no/where"],
             1,
-            f"no/where: {NO_HUB}; name a local folder, or minilm with the offline extra installed",
+            f"no/where: {NO_HUB}; name a local folder, or minilm or e5 with their packages installed",
         ),
         (["-m", "hash:dim=8"], 1, f"hash:dim=8: {NO_LABELS}"),
         ([], 1, "-: the input contains no text"),

@@ -366,6 +366,31 @@ def test_a_model_that_compiles_only_in_fp32_runs_in_fp32(
         vectors(ready[0], precision="bf16")
 
 
+def test_a_processor_that_refuses_what_it_states_to_have_gets_fp32_or_one_line(
+    ready: tuple[str, Path], entry: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when instructions are limited by the environment, or a cache is shared by machines."""
+    expected, whole = _fp32(ready), compiled.compile_model
+    said = json.loads((entry / "entry.json").read_bytes())
+    (entry / "entry.json").write_text(json.dumps({**said, "bf16_cosine": 1.0}))
+    refused = {"bf16"}
+
+    def compile_some(path: Path, precision: str) -> Any:
+        if precision in refused:
+            raise RuntimeError("Exception from core.cpp:\nno primitive for node: Softmax\n")
+        return whole(path, precision)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(compiled, "compile_model", compile_some)
+    np.testing.assert_array_equal(vectors(ready[0]), expected)
+    message = r"cannot be compiled in bf16 \(no primitive for node: Softmax\)$"
+    with pytest.raises(ModelError, match=message):
+        vectors(ready[0], precision="bf16")
+    refused.add("fp32")
+    close = load(ready[0], device="cpu").encode(TEXTS)
+    np.testing.assert_allclose(close, expected, atol=1e-5 * float(np.abs(expected).max()))
+    assert "cannot be compiled in fp32 (no primitive for node: Softmax); falling back to torch" in caplog.text
+
+
 def test_the_lowest_cosine_is_the_lowest_of_the_rows() -> None:
     some = np.array([[1, 0], [3, 4], [0, 2]], dtype=np.float32)
     others = np.array([[2, 0], [3, 4], [1, 1]], dtype=np.float32)
