@@ -31,7 +31,7 @@ DOCUMENTS = DATA / "retrieval/scifact-en/corpus.jsonl"
 NETWORK_GOAL, PEER_GOAL = 25.0, 1.5
 TURN = 4096  # texts that a side encodes before the next side does
 NETWORK_TEXTS = 1024  # texts that the network encodes: it is the slow side
-WARM_UP = ["A sentence before the clock starts."] * 64
+WARM_UP = ["A sentence before the clock starts."] * 1024  # enough for every side to load all that it uses
 
 Encode = Callable[[list[str]], Any]
 

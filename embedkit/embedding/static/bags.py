@@ -95,12 +95,14 @@ class BagReader:
         """Return the bags of texts."""
         if self._split is None:
             return self.read_whole(texts)
-        chunks = list(map(self._split, texts))
-        every = list(chain.from_iterable(chunks))
+        every: list[str] = []
+        ends = [0]
+        for text in texts:  # few containers live at a time: many would set off the garbage collector
+            every += self._split(text)
+            ends.append(len(every))
         with self._turn:
             slots = self._slots_of(every)
             starts, lengths, ids = self._starts[slots], self._lengths[slots], self._ids
-        ends = np.cumsum([0, *map(len, chunks)])
         return Bags(_offsets(lengths)[ends], ids[_ranges(starts, lengths)])
 
     def _slots_of(self, chunks: list[str]) -> NDArray[np.intp]:
@@ -115,27 +117,22 @@ class BagReader:
         return slots
 
     def _learn(self, chunks: list[str]) -> None:
-        bags = self._cut(chunks)
-        self._slots.update(
-            zip(chunks, range(len(self._starts), len(self._starts) + len(chunks)), strict=True)
-        )
-        self._starts = np.concatenate([self._starts, len(self._ids) + bags.offsets[:-1]])
-        self._lengths = np.concatenate([self._lengths, bags.lengths])
-        self._ids = np.concatenate([self._ids, bags.ids])
+        """Remember the ids of chunks; the tokenizer reads those that are not plain."""
+        plain, others = _bags([]), chunks
+        if self._pieces is not None:
+            cut, others, plain = _cut(chunks, self._pieces)
+            chunks = cut + others
+        for bags in (plain, self.read_whole(others)):
+            self._starts = np.concatenate([self._starts, len(self._ids) + bags.offsets[:-1]])
+            self._lengths = np.concatenate([self._lengths, bags.lengths])
+            self._ids = np.concatenate([self._ids, bags.ids])
+        first = len(self._slots)
+        self._slots.update(zip(chunks, range(first, first + len(chunks)), strict=True))
         self._characters += sum(map(len, chunks))
 
     def _forget(self) -> None:
         self._slots, self._characters = {}, 0
         self._starts, self._lengths, self._ids = _NONE, _NONE, _NONE.astype(np.int32)
-
-    def _cut(self, chunks: list[str]) -> Bags:
-        """Return the bags of chunks; the tokenizer reads those that are not plain."""
-        if self._pieces is None:
-            return self.read_whole(chunks)
-        found = list(map(self._pieces.cut, chunks))
-        rest = [chunk for chunk, ids in zip(chunks, found, strict=True) if ids is None]
-        others = iter(self._ids_of(rest))
-        return _bags([next(others) if ids is None else ids for ids in found])
 
     def read_whole(self, texts: Sequence[str]) -> Bags:
         """Return the bags of texts as the tokenizer reads them, which is quickest for a few."""
@@ -146,6 +143,20 @@ class BagReader:
             return [text.ids for text in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
         except TypeError:  # its only reason here
             raise DataError("a text holds half of a surrogate pair, expected Unicode") from None
+
+
+def _cut(chunks: list[str], pieces: WordPieces) -> tuple[list[str], list[str], Bags]:
+    """Return the plain chunks, the others, and the bags of the plain ones."""
+    plain, others = [], []
+    ids: list[int] = []
+    ends = [0]
+    for chunk in chunks:
+        if pieces.cut(chunk, ids):
+            plain.append(chunk)
+            ends.append(len(ids))
+        else:
+            others.append(chunk)
+    return plain, others, Bags(np.array(ends, dtype=np.int64), np.array(ids, dtype=np.int32))
 
 
 def _bags(found: Sequence[list[int]]) -> Bags:

@@ -54,11 +54,23 @@ def chunker(tokenizer: Tokenizer) -> Chunker | None:
         or not all(map(_is_independent, parts["added_tokens"]))
     ):
         return None
-    han = any(part.get("handle_chinese_chars") for part in normalizers)
-    coarse = re.compile(f"[{_HAN}]|[^{_BORDER}{_HAN}]+" if han else f"[^{_BORDER}]+").findall
+    coarse = _coarse(han=any(part.get("handle_chinese_chars") for part in normalizers))
     if kinds[0] != "BertPreTokenizer":
         return coarse
     return _finer(coarse, [token["content"] for token in parts["added_tokens"]])
+
+
+def _coarse(*, han: bool) -> Chunker:
+    """Return the chunker that divides at borders, and around Chinese characters if `han`."""
+    divide = re.compile(f"[{_HAN}]|[^{_BORDER}{_HAN}]+" if han else f"[^{_BORDER}]+").findall
+    single = re.compile(f"[{_HAN}]" if han else "(?!)").search
+
+    def split(text: str) -> list[str]:
+        if text.isprintable() and not single(text):
+            return text.split()  # it then has no whitespace but spaces; this is quicker
+        return divide(text)
+
+    return split
 
 
 def _finer(coarse: Chunker, added: list[str]) -> Chunker:

@@ -19,7 +19,8 @@ from embedkit.errors import ModelError, UsageError
 
 _FEW_TEXTS = 8  # for fewer, finding out how the tokenizer reads takes longer than reading
 _FEW = 2048  # tokens; for fewer, importing scipy takes longer than the sum
-_BLOCK = 1024  # texts that are read at a time, while a thread sums the ones before
+_BLOCK = 1024  # texts that are read, and then summed by one thread
+_TOGETHER = 8  # blocks that are read before threads sum them
 _CHARACTERS = 1 << 20  # of a block, as the strings of its words take many times the memory of its texts
 _RUN = 256  # tokens that are summed in float32
 _STEPS = ("StaticEmbedding", "Normalize")
@@ -55,9 +56,12 @@ class StaticEncoder:
             texts = [text[: table.characters] for text in texts]
         if len(blocks := _blocks(texts)) == 1:
             return self._means(self._bags(reader, texts, table), table)
-        with ThreadPoolExecutor(thread_count()) as pool:
-            bags = (self._bags(reader, block, table) for block in blocks)  # read here, while threads add
-            return np.concatenate(list(pool.map(self._means, bags, repeat(table))))
+        vectors: list[Vectors] = []
+        with ThreadPoolExecutor(thread_count()) as pool:  # reading holds the interpreter's lock, sums do not
+            for start in range(0, len(blocks), _TOGETHER):
+                bags = [self._bags(reader, block, table) for block in blocks[start : start + _TOGETHER]]
+                vectors += pool.map(self._means, bags, repeat(table))
+        return np.concatenate(vectors)
 
     def _bags(self, reader: BagReader, texts: Sequence[str], table: StaticTable) -> Bags:
         """Return the bags of the tokens that count; raises ModelError for a token without a vector."""

@@ -15,8 +15,6 @@ import orjson
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_PLAIN = re.compile("[0-9A-Za-z]+|[!-~]").fullmatch
-
 
 class WordPieces:
     """Cuts plain chunks into the ids of word pieces; `of` returns None for a tokenizer of another kind."""
@@ -26,11 +24,11 @@ class WordPieces:
         self._lower = parts["normalizer"]["lowercase"]
         self._prefix, self._most = model["continuing_subword_prefix"], model["max_input_chars_per_word"]
         self._vocabulary: dict[str, int] = model["vocab"]
-        self._unknown = [self._vocabulary[model["unk_token"]]]
+        self._unknown = self._vocabulary[model["unk_token"]]
         self._longest = max(map(len, self._vocabulary))
-        self._added = re.compile(
-            "|".join(re.escape(token["content"]) for token in parts["added_tokens"]) or "(?!)"
-        )
+        added = [token["content"] for token in parts["added_tokens"]]
+        inside = [re.escape(token) for token in added if token.isalnum() or len(token) == 1]  # words or marks
+        self._added = re.compile("|".join(inside)).search if inside else None
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> WordPieces | None:
@@ -42,25 +40,31 @@ class WordPieces:
             return None
         return cls(parts) if parts["model"]["unk_token"] in parts["model"]["vocab"] else None
 
-    def cut(self, chunk: str) -> list[int] | None:
-        """Return the ids of a word or mark; None if it is neither, or not plain."""
-        if not _PLAIN(chunk) or self._added.search(chunk):
-            return None
+    def cut(self, chunk: str, ids: list[int]) -> bool:
+        """Append the ids of a word or mark to `ids`; return False if it is neither, or not plain."""
+        if not chunk.isascii() or not (chunk.isalnum() or (len(chunk) == 1 and chunk.isprintable())):
+            return False
+        if self._added is not None and self._added(chunk):
+            return False
         word = chunk.lower() if self._lower else chunk
         if len(word) > self._most:
-            return self._unknown
-        whole = self._vocabulary.get(word)
-        return self._pieces(word) if whole is None else [whole]
+            ids.append(self._unknown)
+        elif (whole := self._vocabulary.get(word)) is not None:
+            ids.append(whole)
+        else:
+            self._append_pieces(word, ids)
+        return True
 
-    def _pieces(self, word: str) -> list[int]:
-        """Return the ids of the longest pieces from left to right, or of the unknown token."""
-        ids, start, before = [], 0, ""
+    def _append_pieces(self, word: str, ids: list[int]) -> None:
+        """Append the ids of the longest pieces from left to right, or of the unknown token."""
+        before = len(ids)
+        start, prefix = 0, ""
         while start < len(word):
             for end in range(min(len(word), start + self._longest), start, -1):
-                if (piece := self._vocabulary.get(before + word[start:end])) is not None:
+                if (piece := self._vocabulary.get(prefix + word[start:end])) is not None:
                     break
             else:
-                return self._unknown
+                ids[before:] = [self._unknown]
+                return
             ids.append(piece)
-            start, before = end, self._prefix
-        return ids
+            start, prefix = end, self._prefix
