@@ -71,6 +71,16 @@ def _search_parameters(limits: Limits) -> dict[str, Schema]:
 
 def openapi(limits: Limits) -> Schema:
     """Return the description of the API as values of JSON."""
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "embedkit serve", "version": __version__},
+        "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "security": [{}, {"token": []}],
+        "paths": {**_search_paths(limits), **_other_paths(limits)},
+    }
+
+
+def _search_paths(limits: Limits) -> Schema:
     parameters = _search_parameters(limits)
     query = {**_TEXT, "maxLength": limits.characters}
     hits = {"query": _TEXT, "hits": {"type": "array", "items": _HIT}}
@@ -79,56 +89,55 @@ def openapi(limits: Limits) -> Schema:
     queries = {"type": "array", "items": query, "minItems": 1, "maxItems": limits.queries}
     ids = {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": limits.ids}
     return {
-        "openapi": "3.1.0",
-        "info": {"title": "embedkit serve", "version": __version__},
-        "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
-        "security": [{}, {"token": []}],
-        "paths": {
-            "/search": {
-                "get": _operation(
-                    "Find the documents that answer a query.",
-                    _object({**found, **hits, "seconds": {"type": "number"}}),
-                    parameters=[
-                        _parameter("q", {**query, "description": "The query."}, required=True),
-                        *(_parameter(name, schema) for name, schema in parameters.items()),
-                    ],
+        "/search": {
+            "get": _operation(
+                "Find the documents that answer a query.",
+                _object({**found, **hits, "seconds": {"type": "number"}}),
+                parameters=[
+                    _parameter("q", {**query, "description": "The query."}, required=True),
+                    *(_parameter(name, schema) for name, schema in parameters.items()),
+                ],
+            ),
+            "post": _operation(
+                "Find the documents that answer each of several queries.",
+                _object({**found, "results": results}),
+                body=_object({"queries": queries, **parameters}, ["queries"]),
+            ),
+        },
+        "/documents": {
+            "get": _operation(
+                "Return documents by their ids; null for an unknown id.",
+                _object(
+                    {
+                        "index": _TEXT,
+                        "documents": {"type": "array", "items": {"type": ["object", "null"]}},
+                    }
                 ),
-                "post": _operation(
-                    "Find the documents that answer each of several queries.",
-                    _object({**found, "results": results}),
-                    body=_object({"queries": queries, **parameters}, ["queries"]),
-                ),
-            },
-            "/documents": {
-                "get": _operation(
-                    "Return documents by their ids; null for an unknown id.",
-                    _object(
-                        {
-                            "index": _TEXT,
-                            "documents": {"type": "array", "items": {"type": ["object", "null"]}},
-                        }
-                    ),
-                    parameters=[
-                        _parameter("id", {**ids, "description": "An id; repeat it for more."}, required=True),
-                        _parameter("index", parameters["index"]),
-                    ],
-                )
-            },
-            "/indexes": {"get": _operation("Describe the indexes and their fields.", {"type": "object"})},
-            "/v1/embeddings": {
-                "post": _operation(
-                    "Return vectors of texts, as OpenAI's clients ask for them.",
-                    {"type": "object"},
-                    body=_embeddings(limits),
-                )
-            },
-            "/v1/models": {"get": _operation("List the models for embeddings.", {"type": "object"})},
-            "/health": {
-                "get": _operation("Tell whether the server is alive; needs no token.", {"type": "object"})
-            },
-            "/metrics": {
-                "get": _operation("Return counters in the text format of Prometheus.", _TEXT, "text/plain")
-            },
+                parameters=[
+                    _parameter("id", {**ids, "description": "An id; repeat it for more."}, required=True),
+                    _parameter("index", parameters["index"]),
+                ],
+            )
+        },
+    }
+
+
+def _other_paths(limits: Limits) -> Schema:
+    return {
+        "/indexes": {"get": _operation("Describe the indexes and their fields.", {"type": "object"})},
+        "/v1/embeddings": {
+            "post": _operation(
+                "Return vectors of texts, as OpenAI's clients ask for them.",
+                {"type": "object"},
+                body=_embeddings(limits),
+            )
+        },
+        "/v1/models": {"get": _operation("List the models for embeddings.", {"type": "object"})},
+        "/health": {
+            "get": _operation("Tell whether the server is alive; needs no token.", {"type": "object"})
+        },
+        "/metrics": {
+            "get": _operation("Return counters in the text format of Prometheus.", _TEXT, "text/plain")
         },
     }
 

@@ -37,12 +37,8 @@ class BuildByDefault(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put `build` in front where no subcommand is named."""
         if args[0] not in {*self.commands, "-h", "--help"} if args else not ctx.resilient_parsing:
-            if (
-                args
-                and not ctx.resilient_parsing
-                and not Path(args[0]).exists()
-                and get_close_matches(args[0], self.commands, n=1, cutoff=0.7)
-            ):
+            is_name = args and not ctx.resilient_parsing and not Path(args[0]).exists()
+            if is_name and get_close_matches(args[0], self.commands, n=1, cutoff=0.7):
                 raise UnknownNameError(args[0], self.commands, what="subcommand or file", where="index")
             args = ["build", *args]
         return super().parse_args(ctx, args)
