@@ -3,7 +3,7 @@
 
 const STEP = 10, MOST = 100, PAUSE = 90; // hits at first and per step; hits at most; milliseconds after a key
 const OWN = new Set(["rank", "id", "score", "dense", "lexical", "terms", "text", "text_start", "text_length", "matches",
-  "path", "line_from", "line_to", "headings", "title"]);
+  "path", "line", "line_to", "headings", "title"]);
 const $ = (id) => document.getElementById(id);
 const state = { k: STEP, mode: null, index: null, filters: new Map(), indexes: [], canFilter: false };
 let timer = 0, running = null, composing = false, searched = "";
@@ -162,8 +162,8 @@ function hitOf(hit) {
 
 function placeOf(hit) {
   if (!hit.path) return "";
-  if (!hit.line_from) return String(hit.path);
-  return `${hit.path}:${hit.line_from}${hit.line_to > hit.line_from ? `–${hit.line_to}` : ""}`;
+  if (!hit.line) return String(hit.path);
+  return `${hit.path}:${hit.line}${hit.line_to > hit.line ? `–${hit.line_to}` : ""}`;
 }
 
 // The places of words count characters, not the 16-bit units of JavaScript.
@@ -205,7 +205,7 @@ async function toggle(node, opener, hit, words) {
     const found = answer.documents[0];
     if (opener.getAttribute("aria-expanded") !== "true") return;
     if (!found) throw new Refusal(404, "This document has been deleted meanwhile.");
-    const { id, text, title, path, line_from, line_to, headings, ...fields } = found;
+    const { id, text, title, path, line, line_to, headings, ...fields } = found;
     if (text && text.length > (hit.text ?? "").length) node.insertBefore(make("p", { className: "text whole", tabIndex: 0 }, ...markedWords(text, words)), node.querySelector(".fields"));
     const list = make("dl", { className: "details" }, make("dt", { textContent: "id" }), make("dd", { textContent: id }));
     for (const [name, value] of Object.entries(fields)) {
@@ -261,7 +261,7 @@ function drawChips() {
   $("filters-button").textContent = chips.length ? `Filters (${chips.length})` : "Filters";
 }
 
-const filterable = () => (state.canFilter ? index().fields.filter((each) => each.type !== "other" && !["line_from", "line_to"].includes(each.name)).slice(0, 12) : []);
+const filterable = () => (state.canFilter ? index().fields.filter((each) => each.type !== "other" && !["line", "line_to"].includes(each.name)).slice(0, 12) : []);
 
 function drawFilters() {
   $("filters").replaceChildren(...filterable().map((field) => {
