@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from queue import LifoQueue
 from typing import Any
 
@@ -120,7 +121,8 @@ class _FilterProcess:
             process.wait()
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
-                    pipe.close()
+                    with suppress(OSError):  # a question that the process did not read
+                        pipe.close()
 
     def _started(self) -> subprocess.Popen[bytes]:
         limits = self._limits
