@@ -1,4 +1,4 @@
-"""Approximate indexes in memory: embedkit's fastscan beside FAISS HNSW, hnswlib, usearch and SVS.
+"""Approximate indexes in memory: embedkit's fastscan against FAISS HNSW, hnswlib, usearch and SVS.
 
     pip install hnswlib usearch scalable-vs toml
     python benchmarks/index_peers.py
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def report(what: str, peer: str, ratio: float) -> None:
-    """Print a ratio to a peer beside its goal."""
+    """Print the ratio to a peer, and its goal."""
     emit(what=what, peer=peer, ratio=round(ratio, 2), goal=GOALS[what], met=ratio >= GOALS[what])
 
 

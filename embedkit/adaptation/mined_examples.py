@@ -59,7 +59,7 @@ def write_examples(
             negatives += sum(len(each.negatives) for each in mined)
             on_window(len(window))
         if not queries and not skipped:
-            raise DataError("there is no query with a known answer in the input")
+            raise DataError("the input has no query with a known answer")
         lines.finish()
     return MinedExamples(queries, without, examples, negatives)
 

@@ -62,7 +62,7 @@ class ResumableLines:
             write_whole(self._folder / _STATE, orjson.dumps(state))
 
     def finish(self) -> None:
-        """Put the lines in place, and delete what is left of the run."""
+        """Rename the lines to `path`, and delete the folder of the run."""
         self._lines.close()
         put_in_place(self._folder / _LINES, self._path)
         discard(self._folder)

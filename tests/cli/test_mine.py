@@ -65,7 +65,7 @@ def test_faults_are_one_line(run, judged):
     assert run("mine", "docs.idx", "-o", "x").said == "embedkit: needs --queries with --qrels, or --pairs\n"
     Path("none.tsv").write_text("other\t0\td1\t1\n")
     done = run(*judged[:4], "--qrels", "none.tsv", "-o", "x.jsonl")
-    assert (done.code, done.said) == (1, "embedkit: there is no query with a known answer in the input\n")
+    assert (done.code, done.said) == (1, "embedkit: the input has no query with a known answer\n")
     assert not Path("x.jsonl").exists()
 
 
