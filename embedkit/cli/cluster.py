@@ -117,7 +117,7 @@ def spread_indexes(address: str | None, indexes: Sequence[Index]) -> Iterator[Se
 
 
 def _no_pipe(names: list[str]) -> None:
-    from embedkit.data.folders.folders import is_folder
+    from embedkit.data.folders.folder_source import is_folder
 
     if "-" in names:
         raise UsageError("standard input can be read by only one process", where="-", hint="name files")

@@ -12,7 +12,7 @@ import numpy as np
 from embedkit.data.folders.changes import Changes, find_changes
 from embedkit.data.folders.file_states import FileStates, Root
 from embedkit.data.folders.folder_counts import FolderCounts
-from embedkit.data.folders.folders import warn_of
+from embedkit.data.folders.folder_source import warn_of
 from embedkit.data.vectors.shards import SHARD_ROWS
 from embedkit.data.vectors.vector_set import Batch
 from embedkit.embedding.encoder import Encoder

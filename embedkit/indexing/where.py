@@ -9,6 +9,7 @@ functions of `where_functions.py`, and is stopped at the limits of `WhereLimits`
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -78,14 +79,25 @@ def rows_where(index: Index, condition: str, limits: WhereLimits = LIMITS) -> Ma
             found = connection.execute(sql).fetchnumpy()
         except duckdb.InterruptException:
             raise names.fault(f"takes longer than {limits.seconds:g} seconds") from None
-        except duckdb.OutOfMemoryException:
+        except MemoryError:
             raise names.fault(f"needs more memory than {limits.memory}") from None
         except duckdb.Error as error:
+            if _is_out_of_memory(str(error)):
+                raise names.fault(f"needs more memory than {limits.memory}") from None
             raise names.fault(names.in_words(str(error).strip().partition("\n")[0])) from None
         except RecursionError:
             raise names.fault("is nested too deeply") from None
     mask[found[_ROW]] = True
     return mask
+
+
+def _is_out_of_memory(message: str) -> bool:
+    """Return whether an error of DuckDB means that memory ran out, at its own limit or in a library below it.
+
+    DuckDB reports the latter under several names. Values of documents, which it quotes, do not count.
+    """
+    own_words = re.sub(r"'[^']*'", "", message)
+    return re.search(r"^Out of Memory|MemoryError|std::bad_alloc", own_words) is not None
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 """Documents chosen by SQL: against loops over the same rows, whatever DuckDB makes of the fields' names."""
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.errors import UsageError
+from embedkit.indexing import where
 from embedkit.indexing.building import build_index
 from embedkit.indexing.where import rows_where
 
@@ -104,3 +106,28 @@ def test_anything_but_an_expression_over_fields_is_one_line(index, condition):
     with pytest.raises(UsageError, match=r"^`where`: .*; fields: id, lang, Lang, Title, year, ") as caught:
         rows_where(index, condition)
     assert "\n" not in str(caught.value)
+
+
+EXPORT = "exporting a stream from the object registered as 'documents' failed: MemoryError:"
+CONVERSION = "Conversion Error: Could not convert string 'std::bad_alloc' to INT32"
+TOO_MUCH = "needs more memory than 1GB"
+
+
+@pytest.mark.parametrize(
+    ("raised", "says"),
+    [
+        (MemoryError(), TOO_MUCH),
+        (duckdb.OutOfMemoryException("Out of Memory Error: failed to pin block"), TOO_MUCH),
+        (duckdb.InvalidInputException(f"Invalid Input Error: {EXPORT}"), TOO_MUCH),
+        (duckdb.IOException("std::bad_alloc"), TOO_MUCH),
+        (duckdb.ConversionException(CONVERSION), CONVERSION),
+    ],
+)
+def test_memory_that_ran_out_anywhere_is_the_limit_in_words(index, monkeypatch, raised, says):
+    def fails(*_):
+        raise raised
+
+    monkeypatch.setattr(where, "_answer", fails)
+    with pytest.raises(UsageError) as found:
+        rows_where(index, "year > 2000")
+    assert found.value.what == says

@@ -53,7 +53,7 @@ def test_a_condition_that_uses_too_much_ends_with_its_process_and_the_next_is_an
 ):
     filters.mask(index, "true")
     started = time.monotonic()
-    with pytest.raises(UsageError, match=r"^`where`: (takes longer|needs more memory|.*[Oo]ut of)"):
+    with pytest.raises(UsageError, match=r"^`where`: (takes longer|needs more memory)"):
         filters.mask(index, condition)
     assert time.monotonic() - started < 30
     assert filters.mask(index, "lang = 'zh'").sum() == 1

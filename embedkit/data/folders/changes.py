@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from embedkit.data.folders.file_reading import read_passages
 from embedkit.data.folders.file_states import UNSURE, FileState, FileStates, states_of
 from embedkit.data.folders.folder_counts import FolderCounts
-from embedkit.data.folders.folders import content_of, found_files
+from embedkit.data.folders.folder_source import content_of, found_files
 from embedkit.data.folders.token_places import TokenPlaces
 from embedkit.data.folders.walking import FoundFile
 from embedkit.data.text.records import Record

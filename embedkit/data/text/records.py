@@ -20,7 +20,7 @@ from embedkit.data.vectors.columns import VECTOR
 from embedkit.errors import DataError
 
 if TYPE_CHECKING:
-    from embedkit.data.folders.folders import Folders
+    from embedkit.data.folders.file_states import FileStates
 
 ID_FIELDS = ("_id", "id")
 
@@ -82,9 +82,9 @@ class RecordReader:
         *,
         names: Sequence[str] = (),
         size: int | None = None,
-        folders: Folders | None = None,
+        states: FileStates | None = None,
     ) -> None:
-        self.format, self.name, self.folders = format, ", ".join(names) or None, folders
+        self.format, self.name, self.states = format, ", ".join(names) or None, states
         self.read = self.blank = self.skipped = 0
         self.bytes_read, self.size = 0, size  # bytes as stored; size is None when unknown
         self._streams, self._several = streams, len(names) > 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 from embedkit.data.text.read_errors import readable
 from embedkit.errors import DataError
@@ -11,7 +11,18 @@ from embedkit.errors import DataError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from embedkit.data.text.streams import Stream
+    from embedkit.data.lookahead import Ahead
+    from embedkit.data.text.input_kinds import InputKind
+
+
+class TableInput(Protocol):
+    """What is needed of an open input to read tables from it; `Stream` has it."""
+
+    name: str
+    kind: InputKind
+    file: BinaryIO
+    ahead: Ahead
+    first_group: int
 
 
 class Table(NamedTuple):
@@ -29,7 +40,7 @@ def require_distinct(names: Sequence[str], where: str) -> None:
         raise DataError(f"has more than one column {', '.join(map(repr, repeated))}", where=where)
 
 
-def open_table(stream: Stream) -> Table:
+def open_table(stream: TableInput) -> Table:
     """Open a parquet or arrow input; raises DataError when it is incomplete or its kind needs a file."""
     import pyarrow as pa
 
@@ -85,13 +96,13 @@ class _LastRead:
         """Leave the file open; its opener closes it."""
 
 
-def _batches(stream: Stream, start: Callable[[], Any]) -> Iterator[Any]:
+def _batches(stream: TableInput, start: Callable[[], Any]) -> Iterator[Any]:
     batches = _arrow_errors(stream, lambda: iter(start()))
     while (batch := _arrow_errors(stream, lambda: next(batches, None))) is not None:
         yield batch
 
 
-def _arrow_errors(stream: Stream, read: Callable[[], Any]) -> Any:
+def _arrow_errors(stream: TableInput, read: Callable[[], Any]) -> Any:
     import pyarrow as pa
 
     with readable(stream.name):

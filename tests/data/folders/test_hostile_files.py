@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from embedkit.data.folders import folders
+from embedkit.data.folders import folder_source
 from embedkit.data.inputs import open_records
 
 LONG = "word 字 " * 800_000  # 5 MB and more, in one line
@@ -73,14 +73,14 @@ def test_encodings_and_ends_of_lines_give_the_same_passages(put):
 def test_a_file_that_cannot_be_opened_is_named(put, monkeypatch, caplog):
     put("shut.md", "text")
     put("z.md", "more")
-    reading = folders.read_content
+    reading = folder_source.read_content
 
     def refusing(place, path, *rest):
         if path.endswith("shut.md"):
             raise PermissionError(13, "Permission denied", str(place))
         return reading(place, path, *rest)
 
-    monkeypatch.setattr(folders, "read_content", refusing)
+    monkeypatch.setattr(folder_source, "read_content", refusing)
     texts, counts = read()
     assert list(texts) == ["in/good.md:1", "in/z.md:1"]
     assert counts.failed == [("in/shut.md", "permission denied")]
@@ -100,7 +100,7 @@ def test_files_that_vanish_or_become_pipes_during_the_walk_are_not_there(put, mo
                 os.mkfifo("in/piped.md")
             yield found
 
-    monkeypatch.setattr(folders, "walk", vanishing)
+    monkeypatch.setattr(folder_source, "walk", vanishing)
     alarm = threading.Timer(60, os._exit, [1])  # a pipe that is opened would wait for ever
     alarm.start()
     texts, counts = read()
