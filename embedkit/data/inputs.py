@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from embedkit.data.folders.file_states import FileStates
 from embedkit.data.folders.folder_source import Folders, is_folder
 from embedkit.data.label_input import read_labels
 from embedkit.data.text.records import RecordReader, RecordSource, TextFormat
@@ -49,9 +48,7 @@ def open_input(names: Sequence[str], format: TextFormat) -> Iterator[RecordReade
             yield read_vectors(stream)
         else:
             streams = _texts(_streams(stream, names[1:], format, folders), names)
-            yield RecordReader(
-                streams, format, names=names, size=_size(names, stream), states=_states(folders)
-            )
+            yield RecordReader(streams, format, names=names, size=_size(names, stream), folders=folders)
 
 
 @contextmanager
@@ -74,7 +71,7 @@ def open_text(names: Sequence[str], format: TextFormat) -> Iterator[RecordReader
         folders = _folders(files, format)
         stream = stack.enter_context(_opened(files[0], format, folders))
         streams, size = _streams(stream, files[1:], format, folders), _size(files, stream)
-        yield RecordReader(streams, format, names=names, size=size, states=_states(folders))
+        yield RecordReader(streams, format, names=names, size=size, folders=folders)
 
 
 def open_records(names: Sequence[str], format: TextFormat = _FORMAT) -> RecordReader:
@@ -90,7 +87,7 @@ def open_records(names: Sequence[str], format: TextFormat = _FORMAT) -> RecordRe
             with _opened(name, format, folders) as stream:
                 yield stream
 
-    return RecordReader(streams(), format, names=names, states=_states(folders))
+    return RecordReader(streams(), format, names=names, folders=folders)
 
 
 def text_files(names: Sequence[str], format: TextFormat) -> tuple[list[str], TextFormat]:
@@ -118,10 +115,6 @@ def _folders(names: Sequence[str], format: TextFormat) -> Folders | None:
     """Return the folders of files among the inputs; None if there is none."""
     named = [name for name in names if is_folder(name)]
     return Folders(named, format.folders) if named else None
-
-
-def _states(folders: Folders | None) -> FileStates | None:
-    return folders.states if folders is not None else None
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def divide_by_tokens(reader: RecordReader, encoder: Encoder) -> None:
     """Let a reader divide files by the tokens of an encoder; warn if it reads fewer than a passage has."""
     reader.count_tokens_by(token_places(encoder))
     most, chunk = encoder.identity.max_length, reader.format.folders.chunk
-    if reader.states is not None and most is not None and chunk + _SPECIAL > most:
+    if reader.folders is not None and most is not None and chunk + _SPECIAL > most:
         what = "passages have up to %d tokens, and %s reads %d, special ones included; set `chunk=%d` or less"
         _log.warning(what, chunk, encoder.identity, most, max(1, most - _SPECIAL))
 

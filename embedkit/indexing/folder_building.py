@@ -36,7 +36,7 @@ def index_folders(
         if not Path(folder).is_dir():
             raise DataError("no such folder", where=folder)
     with open_text(list(folders), TextFormat(folders=settings or FolderSettings())) as reader:
-        assert reader.states is not None
+        assert reader.folders is not None
         divide_by_tokens(reader, encoder)
         batches = require_some(encode_batches(encoder, reader, block=SHARD_ROWS), reader)
-        return build_index(path, describe(encoder), batches, states=reader.states, **how)
+        return build_index(path, describe(encoder), batches, states=reader.folders.states, **how)

@@ -108,7 +108,7 @@ def _load(storage: StorageOptions, inputs: Inputs, reader: RecordReader) -> Enco
     divide_by_tokens(reader, encoder)
     if storage.reuse is None:
         return encoder
-    if reader.states is not None:  # a vector is also of the headings, which the old set does not record
+    if reader.folders is not None:  # a vector is also of the headings, which the old set does not record
         hint = "index the folder; embedkit index sync keeps its vectors"
         raise UsageError("cannot be used with a folder", where="--reuse", hint=hint)
     return Reusing(encoder, VectorSet.open(storage.reuse), storage.dtype)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from embedkit.data.folders.decoding import BinaryFileError
 from embedkit.data.folders.file_formats import is_archive, is_picture, read_document
-from embedkit.data.folders.file_states import UNSURE, FileState
+from embedkit.data.folders.file_states import BINARY, LARGE, LARGEST, UNSURE, FileState
 from embedkit.data.folders.folder_settings import FolderSettings
 from embedkit.data.folders.passages import passages
 from embedkit.data.folders.regular_files import open_regular
@@ -19,8 +19,6 @@ from embedkit.data.folders.walking import FoundFile
 from embedkit.data.text.records import Record
 from embedkit.errors import DataError
 
-BINARY, LARGE = "binary", "large"
-LARGEST = 32 << 20  # bytes of a file that is read
 _BEGINNING = 8192  # bytes in which NUL shows a binary file, as for Git
 _WIDE = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")  # byte order marks of text that has NUL bytes
 _RECENT = 2_000_000_000  # nanoseconds within which a file may change again and keep its time

@@ -16,6 +16,8 @@ from embedkit.errors import FormatError
 
 FORMAT, VERSION = "embedkit-files", 1
 UNSURE = -1  # the time of a file that changed so recently that an equal time would prove nothing
+BINARY, LARGE = "binary", "large"  # why a file was passed over
+LARGEST = 32 << 20  # bytes of a file that is read
 _BLOCK = 4096  # files that are held as Python values at a time
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from embedkit.data.folders.file_reading import BINARY, LARGE, LARGEST
-from embedkit.data.folders.file_states import FileState
+from embedkit.data.folders.file_states import BINARY, LARGE, LARGEST, FileState
 from embedkit.data.folders.walking import WalkCounts
 from embedkit.data.text.display import printable
 

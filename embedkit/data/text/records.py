@@ -21,6 +21,7 @@ from embedkit.errors import DataError
 
 if TYPE_CHECKING:
     from embedkit.data.folders.file_states import FileStates
+    from embedkit.data.folders.folder_counts import FolderCounts
 
 ID_FIELDS = ("_id", "id")
 
@@ -68,6 +69,13 @@ class TextFormat:
     folders: FolderSettings = field(default_factory=FolderSettings)
 
 
+class ReadFolders(Protocol):
+    """The folders among the inputs, as far as they have been read; `Folders` implements it."""
+
+    states: FileStates
+    counts: FolderCounts
+
+
 class RecordReader:
     """The records of one or more open inputs, in order, with counts of the records passed over.
 
@@ -82,9 +90,9 @@ class RecordReader:
         *,
         names: Sequence[str] = (),
         size: int | None = None,
-        states: FileStates | None = None,
+        folders: ReadFolders | None = None,
     ) -> None:
-        self.format, self.name, self.states = format, ", ".join(names) or None, states
+        self.format, self.name, self.folders = format, ", ".join(names) or None, folders
         self.read = self.blank = self.skipped = 0
         self.bytes_read, self.size = 0, size  # bytes as stored; size is None when unknown
         self._streams, self._several = streams, len(names) > 1

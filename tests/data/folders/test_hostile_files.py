@@ -90,7 +90,7 @@ def test_a_file_that_cannot_be_opened_is_named(put, monkeypatch, caplog):
 def test_files_that_vanish_or_become_pipes_during_the_walk_are_not_there(put, monkeypatch):
     put("gone.md", "text")
     put("piped.md", "text")
-    walking = folders.walk
+    walking = folder_source.walk
 
     def vanishing(*args):
         for found in walking(*args):
