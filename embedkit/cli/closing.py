@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from embedkit.cli.console import say
 from embedkit.data.names import readable_name
+from embedkit.data.text.display import counted
 
 if TYPE_CHECKING:
     from embedkit.cli.console import Progress
@@ -39,15 +40,15 @@ def close_rows(
         **skipped_counts(reader),
     }
     speed = f"{progress.seconds:.1f} s ({progress.speed:,.0f} rows/s)"
-    size = f"{rows:,} row{'s' * (rows != 1)} of {dimension} dimensions"
+    size = f"{counted(rows, 'row')} of {dimension} dimensions"
     close(common, facts, f"{size} in {speed} -> {output}{after_semicolon(passed_over(reader))}")
 
 
 def passed_over(reader: object) -> str:
     """Return the numbers of skipped lines and records as words for the closing line; empty if none were."""
     blank, skipped = getattr(reader, "blank", 0), getattr(reader, "skipped", 0)
-    parts = [f"{blank:,} blank line{'s' * (blank != 1)}"] if blank else []
-    parts += [f"{skipped:,} unreadable record{'s' * (skipped != 1)}"] if skipped else []
+    parts = [f"{counted(blank, 'blank line')}"] if blank else []
+    parts += [f"{counted(skipped, 'unreadable record')}"] if skipped else []
     lines = [f"{' and '.join(parts)} skipped"] if parts else []
     folders = getattr(reader, "folders", None)
     return "; ".join([*lines, str(folders.counts)] if folders is not None else lines)

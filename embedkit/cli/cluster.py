@@ -106,12 +106,12 @@ def build_spread(
 @contextmanager
 def spread_indexes(address: str | None, indexes: Sequence[Index]) -> Iterator[Sequence[Index]]:
     """Yield indexes that the workers of a cluster search, or the given indexes if there is no address."""
-    from embedkit.cluster.connection import connected
-    from embedkit.cluster.search_workers import spread_index
-
     if address is None:
         yield indexes
         return
+    from embedkit.cluster.connection import connected
+    from embedkit.cluster.search_workers import spread_index
+
     with connected(address) as cluster:
         yield [spread_index(cluster, index) for index in indexes]
 

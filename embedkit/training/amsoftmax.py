@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from embedkit import spec
 from embedkit.data.identity import Identity
+from embedkit.data.text.display import counted
 from embedkit.data.text.labelled import Labelled
 from embedkit.training.input_digests import Source, source
 from embedkit.training.labels.auto_margin import AutoMargin
@@ -153,9 +154,9 @@ class AMSoftmaxRecipe:
     def provenance(self) -> Provenance:
         """Return the numbers of texts and labels, the held-out labels, and the loss."""
         texts, labels, held_out = len(self.parts.train), len(self.parts.names), self.parts.held_out
-        held = f", {len(held_out):,} labels held out" if held_out else ""
+        held = f", {counted(len(held_out), 'label')} held out" if held_out else ""
         card = {
-            "trained on": f"{texts:,} texts of {labels:,} labels{held}",
+            "trained on": f"{counted(texts, 'text')} of {counted(labels, 'label')}{held}",
             "loss": spec.render(self.loss) + (", margin auto" if self.settings.margin == "auto" else ""),
         }
         calibrated_on = len(self.parts.calibrate)

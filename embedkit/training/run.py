@@ -12,6 +12,7 @@ from pathlib import Path
 from accelerate import PartialState
 from datasets import Dataset
 
+from embedkit.data.text.display import counted
 from embedkit.training.checkpoints import last_checkpoint, processes_of
 from embedkit.training.distributed import is_first, join, one_fate
 from embedkit.training.gather import processes
@@ -123,7 +124,7 @@ def _save(run: RunFolder, recipe: Recipe, trained: Trained, start: Start) -> Non
         "figures": trained.figures(), "settings": settings,
     }  # fmt: skip
     batch = start.settings.batch_size * start.settings.accumulate
-    card = {**provenance.card, "batches": f"{trained.steps:,} steps of {batch:,} examples"}
+    card = {**provenance.card, "batches": f"{counted(trained.steps, 'step')} of {counted(batch, 'example')}"}
     if trained.before is not None and trained.best is not None:
         before, best = (f"{100 * value:.2f}" for value in (trained.before, trained.best))
         card[f"{trained.measure} {recipe.measure.of} by which it was chosen"] = (

@@ -12,6 +12,7 @@ import orjson
 
 from embedkit.data.atomic import discard, require_name, whole_folder, write_whole
 from embedkit.data.names import readable_name
+from embedkit.data.text.display import counted
 from embedkit.embedding.export.sentence_transformers import STORY
 from embedkit.embedding.foreign_json import read_object
 from embedkit.errors import FormatError, ModelError, UsageError
@@ -63,11 +64,10 @@ class Runs:
 
 
 def _line(seed: int, run: Trained) -> str:
-    passes = (
-        "one pass" if run.plan.passes == 1 else f"two passes over chunks of {run.plan.chunk_tokens:,} tokens"
-    )
+    chunks = f"two passes over chunks of {counted(run.plan.chunk_tokens, 'token')}"
+    passes = "one pass" if run.plan.passes == 1 else chunks
     found = "".join(f", {name} {value:.3g}" for name, value in run.found.items())
-    told = f"seed {seed}: {run.steps:,} steps in {run.seconds:.0f} s, {passes}{found}"
+    told = f"seed {seed}: {counted(run.steps, 'step')} in {run.seconds:.0f} s, {passes}{found}"
     if run.best is None or run.before is None:
         return told
     after = f"{100 * run.best:.2f} at step {run.best_step:,}, which is kept"

@@ -13,6 +13,7 @@ from typing import ClassVar
 from datasets import Dataset
 
 from embedkit.data.identity import Identity
+from embedkit.data.text.display import counted
 from embedkit.data.text.examples import Examples
 from embedkit.data.text.scored_pairs import Pair
 from embedkit.training.input_digests import Source, source
@@ -96,7 +97,7 @@ class SimCSE:
         """Return the examples, their columns, and the loss."""
         count, columns = len(self.examples), self.examples.columns
         card = {
-            "trained on": f"{count:,} examples of {' + '.join(columns)}",
+            "trained on": f"{counted(count, 'example')} of {' + '.join(columns)}",
             "loss": f"{self.settings.loss}, temperature {self.settings.temperature:g}",
         }
         return Provenance(card, {"examples": count, "columns": list(columns)})

@@ -15,6 +15,7 @@ from embedkit.cli.input_options import Inputs
 from embedkit.cli.options import Common
 from embedkit.cli.vector_input import open_as_vectors
 from embedkit.data.free_names import free_names
+from embedkit.data.text.display import counted
 
 
 def dedupe(
@@ -55,7 +56,7 @@ def dedupe(
             sys.stdout.buffer.write(orjson.dumps(line | fields, default=str) + b"\n")
         if not common.quiet:
             what = f"have a cosine of at least {threshold:g} to an earlier one"
-            say(f"{found:,} of {index.rows:,} documents {what}")
+            say(f"{found:,} of {counted(index.rows, 'document')} {what}")
 
 
 app = command_app(dedupe, epilog="Example: embedkit dedupe docs.jsonl --threshold .95 > copies.jsonl")

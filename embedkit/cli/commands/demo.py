@@ -14,6 +14,7 @@ from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.options import Common
 from embedkit.cli.output import write_hits
 from embedkit.cli.query_answers import answer
+from embedkit.data.text.display import counted
 from embedkit.errors import EmbedkitError
 
 if TYPE_CHECKING:
@@ -113,7 +114,8 @@ def _build(path: Path, encoder: Encoder, common: Common) -> Index:
     batches = progress.track(encode_batches(encoder, standard_library(), first=256))
     index = build_index(path, describe(encoder), batches)
     if not common.quiet:
-        say(f"{index.rows:,} passages in {progress.seconds:.1f} s ({progress.speed:,.0f} passages/s)")
+        speed = f"{progress.seconds:.1f} s ({progress.speed:,.0f} passages/s)"
+        say(f"{counted(index.rows, 'passage')} in {speed}")
     return index
 
 

@@ -15,6 +15,7 @@ from embedkit.cli.input_options import Inputs
 from embedkit.cli.options import Common
 from embedkit.cli.printed_tables import print_table
 from embedkit.data.names import readable_name
+from embedkit.data.text.display import counted
 
 if TYPE_CHECKING:
     from embedkit.training.distillation.distill_settings import DistillSettings
@@ -84,7 +85,7 @@ def distill(
             progress = Progress(common.quiet, reader)
             progress.run(run.encode(reader))
             if not common.quiet:
-                say(f"{progress.rows:,} texts encoded in {progress.seconds:.1f} s")
+                say(f"{counted(progress.rows, 'text')} encoded in {progress.seconds:.1f} s")
             found = run.fit(lambda step: None if common.quiet else say(f"{step} ..."))
     _close(common, found, output, progress, reader)
 
@@ -103,14 +104,14 @@ def _close(common: Common, found: Distilled, output: Path, progress: Progress, r
         if found.scores is not None:
             teacher, student = found.scores
             rows.append(("Spearman on the pairs", f"{100 * teacher:.2f}", f"{100 * student:.2f}"))
-        print_table([f"{found.held_out:,} held-out texts", "teacher", "static"], rows)
+        print_table([f"{counted(found.held_out, 'held-out text')}", "teacher", "static"], rows)
     size = f"{found.tokens:,} tokens x {found.dimension} dimensions"
     how = f"penalty {found.penalty:g}, {'refined' if found.refined else 'not refined'}"
     over = after_semicolon(passed_over(reader))
     close(
         common,
         facts,
-        f"{size} from {found.texts:,} texts ({how}) in {progress.seconds:.1f} s -> {output}{over}",
+        f"{size} from {counted(found.texts, 'text')} ({how}) in {progress.seconds:.1f} s -> {output}{over}",
     )
 
 

@@ -12,6 +12,7 @@ from embedkit.cli.input_options import Inputs
 from embedkit.cli.options import ClusterOptions, Common, named
 from embedkit.cli.vector_output import DestinationOptions, StorageOptions
 from embedkit.data.names import readable_name
+from embedkit.data.text.display import counted
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _encode_to_file(
         with kept_when_interrupted(output, common.quiet):
             progress.run(encode_to(output, encoder, reader, part=storage.shard, **how))
         if isinstance(encoder, Reusing) and not common.quiet:
-            say(f"{encoder.reused:,} vector{'s' * (encoder.reused != 1)} copied from {storage.reuse}")
+            say(f"{counted(encoder.reused, 'vector')} copied from {storage.reuse}")
         rows = VectorSet.open(output).rows if output.is_dir() else reader.read
         if storage.shard is not None:
             rows = rows_of_part(reader.read, *parse_part(storage.shard))

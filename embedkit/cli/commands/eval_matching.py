@@ -13,6 +13,7 @@ from embedkit.cli.eval.result_tables import mean_facts, print_means, print_resul
 from embedkit.cli.eval.systems import Comparison, encode_once, system_facts
 from embedkit.cli.input_options import TextOptions
 from embedkit.cli.options import Common
+from embedkit.data.text.display import counted
 from embedkit.errors import DataError, UsageError
 
 RULE = "the assignment of second to first texts with the largest sum of cosines"
@@ -53,7 +54,7 @@ def matching(
     encoders = encode_once(systems, texts, common, no_cache=comparison.no_cache)
     values = [matches(encoder, pairs) for encoder in encoders]
     results = evaluate_matching(values, resamples=comparison.resamples, seed=common.seed)
-    protocol = {"files": f"{', '.join(names)} ({len(pairs):,} pairs)", "one to one": RULE}
+    protocol = {"files": f"{', '.join(names)} ({counted(len(pairs), 'pair')})", "one to one": RULE}
     protocol |= system_facts(systems, encoders)
     protocol |= interval_facts(comparison.resamples, common.seed, over="pairs")
     protocol |= version_facts(system.settings.model for system in systems)

@@ -17,6 +17,7 @@ from embedkit.cli.options import Common
 from embedkit.cli.pair_options import PairColumns, read_columns
 from embedkit.cli.plot_options import PlotOptions
 from embedkit.cli.printed_tables import times_100
+from embedkit.data.text.display import counted
 
 if TYPE_CHECKING:
     from embedkit.data.text.scored_pairs import Pair
@@ -93,5 +94,5 @@ def _facts(result: Result, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _files(sets: Sequence[tuple[str, list[Pair]]]) -> Facts:
-    facts = {"files": ", ".join(f"{name} ({len(pairs):,} pairs)" for name, pairs in sets)}
+    facts = {"files": ", ".join(f"{name} ({counted(len(pairs), 'pair')})" for name, pairs in sets)}
     return facts | ({"aggregation": AGGREGATION} if len(sets) > 1 else {})

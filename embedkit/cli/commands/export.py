@@ -13,6 +13,7 @@ from embedkit.cli.console import relay_warnings, say
 from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.options import Common
 from embedkit.data.names import readable_name
+from embedkit.data.text.display import counted
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _export_folder(output: Path, encoding: EncoderOptions, common: Common) -> No
     maps = encoding.maps()
     made = export_model(output, encoding.settings(), maps, force=common.force)
     facts = {"output": readable_name(output), "format": "folder", **made.to_json()}
-    mapped = f" and {len(maps)} map{'s' * (len(maps) != 1)}" if maps else ""
+    mapped = f" and {counted(len(maps), 'map')}" if maps else ""
     _report(
         facts,
         f"the model{mapped}: {made.dimension} dimensions, fingerprint {made.fingerprint}",

@@ -23,6 +23,7 @@ from embedkit.cli.lexical_options import LexicalOptions
 from embedkit.cli.option_groups import spread
 from embedkit.cli.options import ClusterOptions, Common, IndexPath
 from embedkit.cli.vector_input import open_as_vectors
+from embedkit.data.text.display import counted
 from embedkit.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def verify(
     index = Index.open(path)
     index.verify()
     if not common.quiet:
-        say(f"{path}: {index.rows:,} documents, every file as it was written")
+        say(f"{path}: {counted(index.rows, 'document')}, every file as it was written")
 
 
 app = typer.Typer(

@@ -15,7 +15,7 @@ from embedkit.cli.input_options import Inputs
 from embedkit.cli.lexical_options import LexicalSpec, parse_lexical
 from embedkit.cli.options import Common, IndexPath
 from embedkit.cli.vector_input import open_as_vectors
-from embedkit.data.text.display import printable
+from embedkit.data.text.display import counted, printable
 from embedkit.errors import UsageError
 
 
@@ -97,7 +97,7 @@ def compact(path: IndexPath, lexical: LexicalSpec = None, *, common: Common) -> 
     del before  # what it reads would be kept
     index = compact(path, settings)
     facts = {"segments_before": segments, "segments": len(index.segments), "dropped": gone}
-    words = f"{segments} segment{'s' * (segments != 1)} made {len(index.segments)}"
+    words = f"{counted(segments, 'segment')} made {len(index.segments)}"
     close_change(common, path, index, facts, f"{words}, {documents(gone)} dropped")
 
 

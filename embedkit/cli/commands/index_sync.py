@@ -17,6 +17,7 @@ from embedkit.cli.index.change_line import documents
 from embedkit.cli.input_options import FolderOptions
 from embedkit.cli.options import Common, IndexPath
 from embedkit.data.names import readable_name
+from embedkit.data.text.display import counted
 from embedkit.errors import EmbedkitError
 
 if TYPE_CHECKING:
@@ -116,5 +117,6 @@ def _close(common: Common, path: Path, done: Synced) -> None:
     words = "nothing changed"
     if done.new or done.changed or done.vanished:
         files = f"{done.new:,} new, {done.changed:,} changed and {done.vanished:,} vanished files"
-        words = f"{files}; {done.added:,} passages added ({done.encoded:,} encoded), {done.deleted:,} deleted"
+        added = f"{counted(done.added, 'passage')} added ({done.encoded:,} encoded)"
+        words = f"{files}; {added}, {done.deleted:,} deleted"
     close(common, facts, f"{words} -> {path}, {documents(done.after.rows)}; {done.counts}")

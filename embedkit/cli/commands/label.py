@@ -17,6 +17,7 @@ from embedkit.cli.labelling_options import LabellingOptions
 from embedkit.cli.options import Common
 from embedkit.cli.predictions import write_predictions
 from embedkit.data.names import readable_name
+from embedkit.data.text.display import counted
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _close(common: Common, reader: RecordReader, progress: Progress, output: Pat
         return
     facts = {"output": readable_name(output), "rows": progress.rows, "none": none}
     facts |= {"seconds": round(progress.seconds, 3), **skipped_counts(reader)}
-    count = f"{progress.rows:,} text{'s' * (progress.rows != 1)} labelled"
+    count = f"{counted(progress.rows, 'text')} labelled"
     count += f", {none:,} matched none of the labels"
     over = after_semicolon(passed_over(reader))
     close(common, facts, f"{count}, in {progress.seconds:.1f} s -> {output}{over}")

@@ -19,6 +19,7 @@ from embedkit.cli.fusion_options import FusionOptions
 from embedkit.cli.input_options import TextEncoding
 from embedkit.cli.options import Common
 from embedkit.data.names import readable_name
+from embedkit.data.text.display import counted
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -140,7 +141,8 @@ def mine(
     with answers.opened(texts.reading.format()) as questions, kept, progress:
         found = run(output, opened, encoder, questions, settings)
     facts = {"output": readable_name(output), **found._asdict(), "seconds": round(progress.seconds, 3)}
-    size = f"{found.examples:,} examples with {found.negatives:,} negatives for {found.queries:,} queries"
+    size = f"{counted(found.examples, 'example')} with {counted(found.negatives, 'negative')}"
+    size += f" for {counted(found.queries, 'query', 'queries')}"
     without = f"; {found.without:,} had none" if found.without else ""
     close(common, facts, f"{size}{without} -> {output}")
 

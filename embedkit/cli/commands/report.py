@@ -13,6 +13,7 @@ from embedkit.cli.command import command_app
 from embedkit.cli.console import input_names
 from embedkit.cli.options import Common
 from embedkit.data.names import readable_name
+from embedkit.data.text.display import counted
 from embedkit.errors import UsageError
 
 TITLE = "Evaluation report"
@@ -44,7 +45,7 @@ def report(
     documents = [(name, _content(name)) for name in input_names(files)]
     write_whole(output, page.report(documents, title).encode())
     facts = {"output": readable_name(output), "evaluations": len(documents)}
-    close(common, facts, f"{len(documents)} evaluation{'s' * (len(documents) != 1)} -> {output}")
+    close(common, facts, f"{counted(len(documents), 'evaluation')} -> {output}")
 
 
 def _content(name: str) -> bytes:

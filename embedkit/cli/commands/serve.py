@@ -14,6 +14,7 @@ from embedkit.cli.completion import complete_indexes
 from embedkit.cli.console import relay_warnings
 from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.options import Common, named
+from embedkit.data.text.display import counted
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ def serve(
         return
 
     def ready(service: SearchService, address: str) -> None:
-        served = [f"{each.name} ({each.current.index.rows:,} documents)" for each in service.indexes.values()]
+        sizes = {each.name: counted(each.current.index.rows, "document") for each in service.indexes.values()}
+        served = [f"{name} ({size})" for name, size in sizes.items()]
         facts = {"address": address, "indexes": list(service.indexes)}
         close(common, facts, f"serving {', '.join(served)} at {address}; stop with Ctrl-C")
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from embedkit.data.text.display import counted
+
 if TYPE_CHECKING:
     from embedkit.evaluation.dimensions.curves import Choice, CurveProtocol, MeasuredCurves, Point
     from embedkit.evaluation.dimensions.rules import Rules
@@ -45,7 +47,7 @@ def advice_lines(
         yield f"The lemma requires more than the {widest} dimensions of these vectors, so it gives no help."
     yield ""
     yield f"Measured: % of the {protocol.k} nearest neighbours by the full vectors that are kept"
-    held_out = f"{measured.queries:,} held-out rows among {measured.measured:,}"
+    held_out = f"{counted(measured.queries, 'held-out row')} among {measured.measured:,}"
     yield f"({held_out}; fitted on {measured.fitted:,} others)"
     yield from _table(measured.points, "overlap")
     if measured.full_spearman is not None:

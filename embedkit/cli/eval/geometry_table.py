@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from embedkit.cli.eval.protocol import Facts, interval_facts, version_facts
 from embedkit.cli.printed_tables import print_table
+from embedkit.data.text.display import counted
 
 if TYPE_CHECKING:
     from embedkit.data.text.scored_pairs import Pair
@@ -141,20 +142,20 @@ def protocol_of(sets: Sequence[GeometryResult], asked: GeometryRequest, shared: 
     for number, each in enumerate(sets, 1):
         suffix = f" {number}" if len(sets) > 1 else ""
         found, identity = each.geometry, each.meta.identity
-        size = f"{found.rows:,} rows of {found.dimension} dimensions, rank {found.spectrum.rank}"
+        size = f"{counted(found.rows, 'row')} of {found.dimension} dimensions, rank {found.spectrum.rank}"
         facts[f"vectors{suffix}"] = f"{each.name} ({size}; {found.norms.zeros:,} zero vectors)"
         facts[f"model{suffix}"] = "unknown" if identity is None else str(identity)
     first, protocol = sets[0].geometry, asked.protocol
     facts["drawn"] = f"rows by a hash of their ids, seed {protocol.seed}; norms and spectrum are of all rows"
-    facts["pairs"] = f"{first.pairs:,} random pairs of rows, no row in two of them"
+    facts["pairs"] = f"{counted(first.pairs, 'random pair')} of rows, no row in two of them"
     facts["neighbours"] = f"the {protocol.k} nearest by cosine, exact; {_neighbours(first, protocol)}"
     if (positives := asked.positives) is not None:
-        counted = (
-            f"{len(positives.pairs):,} of {positives.total:,} pairs, which score above {positives.above:g}"
-        )
-        facts["alignment"] = f"{positives.name}: {counted}"
+        pairs = f"{len(positives.pairs):,} of {counted(positives.total, 'pair')}"
+        facts["alignment"] = f"{positives.name}: {pairs}, which score above {positives.above:g}"
     if shared is not None:
-        facts["agreement"] = f"of {shared.rows:,} rows drawn that both sets have; intervals by the logit"
+        facts["agreement"] = (
+            f"of {counted(shared.rows, 'row')} drawn that both sets have; intervals by the logit"
+        )
     facts |= interval_facts(protocol.resamples, protocol.seed, over="pairs or rows")
     models = [each.meta.identity.model for each in sets if each.meta.identity is not None]
     return facts | version_facts(models)
@@ -163,4 +164,4 @@ def protocol_of(sets: Sequence[GeometryResult], asked: GeometryRequest, shared: 
 def _neighbours(found: Geometry, protocol: GeometryProtocol) -> str:
     if found.hubness is None:
         return f"too few rows: {protocol.k + 1} that are not zero are needed"
-    return f"hubs and anti-hubs among {found.hubness.rows:,} rows"
+    return f"hubs and anti-hubs among {counted(found.hubness.rows, 'row')}"

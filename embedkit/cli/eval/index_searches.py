@@ -18,6 +18,7 @@ from embedkit.cli.eval.searches import (
     numbered,
 )
 from embedkit.cli.eval.systems import load_cached_for, settings_for
+from embedkit.data.text.display import counted
 from embedkit.data.text.qrels import compared
 from embedkit.errors import UsageError
 
@@ -65,8 +66,8 @@ def of_indexes(
             search = measured(name, names, answers, asked)
             searches.append(search._replace(name=_ruled_name(search.name, rule, len(own), len(names))))
             described.append(rule.described(index))
-        about = f"{name} ({index.kind}, {index.metric}, {index.rows:,} documents{absent})"
-        about += f", {asked.depth:,} hits per query"
+        about = f"{name} ({index.kind}, {index.metric}, {counted(index.rows, 'document')}{absent})"
+        about += f", {counted(asked.depth, 'hit')} per query"
         found = {"index": about} | ({} if encoder is None else _encoder_facts(encoder, index, encoding))
         number = f" {place}" if len(names) > 1 else ""
         facts |= {f"{key}{number}": fact for key, fact in found.items()}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from embedkit.cli.eval.protocol import Facts, interval_facts
 from embedkit.cli.printed_tables import print_table
+from embedkit.data.text.display import counted
 
 if TYPE_CHECKING:
     from embedkit.evaluation.bootstrap import Estimate
@@ -61,9 +62,8 @@ def index_protocol(opened: Index, path: Path, asked: QuerySet, k: int, seed: int
 
     import faiss
 
-    description = (
-        f"{path} ({opened.kind}, {opened.metric}, {opened.rows:,} documents, {opened.dimension} dimensions)"
-    )
+    size = f"{counted(opened.rows, 'document')}, {opened.dimension} dimensions"
+    description = f"{path} ({opened.kind}, {opened.metric}, {size})"
     threads = f"{faiss.omp_get_max_threads()} threads on {os.cpu_count()} processors"
     facts = {"index": description, "queries": f"{len(asked.vectors):,} from {asked.source}"}
     facts |= {"truth": f"the {k:,} nearest by exact search of the stored vectors; equal scores count as one"}

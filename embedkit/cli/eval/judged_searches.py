@@ -24,6 +24,7 @@ from embedkit.cli.eval.systems import Comparison, named_systems
 from embedkit.cli.fusion_options import FusionOptions
 from embedkit.cli.input_options import TextOptions
 from embedkit.cli.options import ClusterOptions, Common, named
+from embedkit.data.text.display import counted
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ class SearchOptions:
         """Return the number of hits per query; raise UsageError if a measure needs more."""
         deepest = max(measures, key=lambda measure: measure.cutoff)
         if self.k and self.k < deepest.cutoff:
-            what = f"{deepest.name} looks at {deepest.cutoff:,} hits per query, {self.k:,} are asked for"
+            looked_at = counted(deepest.cutoff, "hit")
+            what = f"{deepest.name} looks at {looked_at} per query, {self.k:,} are asked for"
             raise UsageError(what, where="-k", hint=f"-k {deepest.cutoff}, or another --measure")
         return self.k or max(DEPTH, deepest.cutoff)
 

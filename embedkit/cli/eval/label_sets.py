@@ -10,6 +10,7 @@ from embedkit.cli.closing import after_semicolon, passed_over
 from embedkit.cli.eval.protocol import Facts
 from embedkit.cli.eval.systems import System
 from embedkit.cli.input_options import TextOptions
+from embedkit.data.text.display import counted
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ def choose_labels(systems: Sequence[System], *, holdout: bool, seen: bool) -> tu
     if not holdout and not seen:
         return (lambda texts: texts), {}
     trained = _trained(systems)
-    named_models = " and ".join(f"{model} ({len(names):,} labels)" for model, names in trained.items())
+    named_models = " and ".join(
+        f"{model} ({counted(len(names), 'label')})" for model, names in trained.items()
+    )
     if holdout:
         names = frozenset[str]().union(*trained.values())
         words = (
@@ -88,7 +91,7 @@ def chosen_texts(each: LabelledSet, choose: Choose) -> LabelledSet:
     """Return the texts of a set that are measured; raises DataError if there are none."""
     texts = choose(each.texts)
     if not len(texts):
-        what = f"none of the {len(each.texts):,} texts has a label that is measured"
+        what = f"none of the {counted(len(each.texts), 'text')} has a label that is measured"
         raise DataError(what, where=", ".join(each.files), hint="omit --holdout or --seen")
     return each._replace(texts=texts)
 
@@ -110,4 +113,4 @@ def label_protocol(sets: Sequence[LabelledSet], left_out: int) -> Facts:
 
 def _named(each: LabelledSet) -> str:
     over = after_semicolon(passed_over(each.texts))
-    return f"{', '.join(each.files)} ({len(each.texts):,} texts{over})"
+    return f"{', '.join(each.files)} ({counted(len(each.texts), 'text')}{over})"

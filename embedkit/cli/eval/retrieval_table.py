@@ -12,6 +12,7 @@ from embedkit.cli.eval.protocol import Facts, version_facts
 from embedkit.cli.eval.result_tables import mean_facts
 from embedkit.cli.eval.searches import RetrievalRequest, Search, SystemRun, numbered
 from embedkit.data.names import readable_name
+from embedkit.data.text.display import counted
 
 if TYPE_CHECKING:
     from embedkit.evaluation.means import Result
@@ -51,10 +52,10 @@ def retrieval_protocol(qrels: str, asked: RetrievalRequest, done: SystemRun) -> 
 
 def _judgements(name: str, task: Task) -> Facts:
     judged = sum(map(len, task.qrels.values()))
-    counted = f"{len(task.qrels):,} queries, {judged:,} judgements, {task.relevant:,} of them relevant"
-    some = "query" if task.left_out == 1 else "queries"
-    left_out = f"{task.left_out:,} {some} left out, to which nothing is relevant"
-    return {"qrels": f"{name} ({counted}; {left_out})", "relevant": RELEVANT}
+    judgements = f"{counted(judged, 'judgement')}, {task.relevant:,} of them relevant"
+    left_out = f"{counted(task.left_out, 'query', 'queries')} left out, to which nothing is relevant"
+    queries = counted(len(task.qrels), "query", "queries")
+    return {"qrels": f"{name} ({queries}, {judgements}; {left_out})", "relevant": RELEVANT}
 
 
 def _answers(searches: Sequence[Search], task: Task) -> Facts:
@@ -63,7 +64,7 @@ def _answers(searches: Sequence[Search], task: Task) -> Facts:
 
 def _told(figures: RunFigures, queries: int) -> str:
     """Say which queries a search answered, and how much of its answers people have judged."""
-    parts = [f"{queries - figures.missing:,} of {queries:,} queries"]
+    parts = [f"{queries - figures.missing:,} of {counted(queries, 'query', 'queries')}"]
     if figures.missing:
         parts.append(f"the other {figures.missing:,} count as if nothing relevant was found")
     if figures.unjudged:

@@ -12,6 +12,7 @@ from embedkit.cli.console import Progress
 from embedkit.cli.eval.protocol import Facts
 from embedkit.cli.eval.systems import System, load_once, system_facts
 from embedkit.cli.input_options import TextOptions
+from embedkit.data.text.display import counted
 from embedkit.data.text.qrels import compared
 from embedkit.errors import DataError
 
@@ -100,8 +101,8 @@ def of_models(
     over = after_semicolon(passed_over(reader))
     facts = {
         "queries": queries.told,
-        "corpus": f"{name} ({len(found.ids):,} documents{over}{absent})",
-        "search": f"exact, by cosine, {asked.depth:,} hits per query",
+        "corpus": f"{name} ({counted(len(found.ids), 'document')}{over}{absent})",
+        "search": f"exact, by cosine, {counted(asked.depth, 'hit')} per query",
         **system_facts(systems, encoders),
     }
     return SystemRun(searches, facts, [system.settings.model for system in systems])
@@ -136,11 +137,13 @@ def read_queries(names: Sequence[str], task: Task, reading: TextOptions) -> Quer
             else:
                 others += 1
     if not kept:
-        judged = f"{len(task.qrels):,} judged queries, such as {next(iter(task.qrels))!r}"
+        judged = counted(len(task.qrels), "judged query", "judged queries")
+        judged += f", such as {next(iter(task.qrels))!r}"
         what = f"has none of {judged}; its first is {first!r}" if first else "there is no query in the input"
         raise DataError(what, where=reader.name, hint="--id-field names the ids" if first else None)
     over = after_semicolon(passed_over(reader))
-    told = f"{len(kept) + others:,} queries, {others:,} of them left out as above or not judged"
+    told = counted(len(kept) + others, "query", "queries")
+    told += f", {others:,} of them left out as above or not judged"
     return Queries(list(kept.values()), f"{', '.join(names)} ({told}{over})")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from embedkit.cli.console import say
 from embedkit.cli.options import Common
 from embedkit.data.names import readable_name
+from embedkit.data.text.display import counted
 
 if TYPE_CHECKING:
     from embedkit.indexing.store import Index
@@ -25,4 +26,4 @@ def close_change(common: Common, path: Path, index: Index, facts: dict[str, Any]
 
 def documents(count: int) -> str:
     """Return a number of documents in words."""
-    return f"{count:,} document{'s' * (count != 1)}"
+    return f"{counted(count, 'document')}"

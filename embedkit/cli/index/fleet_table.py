@@ -13,6 +13,7 @@ from embedkit.cli.encoder_options import DEFAULT_MODEL
 from embedkit.cli.index.plan_table import arithmetic, plan_facts
 from embedkit.cli.printed_tables import print_table
 from embedkit.cli.quantities import in_bytes, in_seconds
+from embedkit.data.text.display import counted
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -111,8 +112,8 @@ def _row(asked: Fleet, each: Fleet) -> list[str]:
 def _lines(fleet: Fleet, rate_from: str) -> Iterator[str]:
     """Yield the arithmetic, one line per sum."""
     rows, machines, cost = fleet.rows, fleet.machines, fleet.segment.chosen.cost
-    hours, share = fleet.encode_hours, f"{fleet.share:,} rows"
-    yield f"{machines:,} machines: {rows:,} rows / {machines:,} = {share} each"
+    hours, share = fleet.encode_hours, f"{counted(fleet.share, 'row')}"
+    yield f"{machines:,} machines: {counted(rows, 'row')} / {machines:,} = {share} each"
     yield f"  rate       {fleet.rate:,.0f} texts per second, {rate_from}"
     yield (
         f"  encoding   {share} / {fleet.rate:,.0f} = {in_seconds(3600 * hours)} per machine = "

@@ -12,6 +12,7 @@ from embedkit.cli.index.wish_options import WishOptions
 from embedkit.cli.options import Common
 from embedkit.cli.printed_tables import print_table
 from embedkit.cli.quantities import in_bytes, in_seconds
+from embedkit.data.text.display import counted
 
 if TYPE_CHECKING:
     from embedkit.indexing.planning.costs import Term
@@ -53,7 +54,7 @@ def print_plan(plan: Plan) -> None:
 def arithmetic(plan: Plan) -> Iterator[str]:
     """Yield the arithmetic of the chosen kind, one line per sum."""
     cost = plan.chosen.cost
-    yield f"{plan.chosen.spec}: for {plan.rows:,} rows of {plan.dimension} dimensions"
+    yield f"{plan.chosen.spec}: for {counted(plan.rows, 'row')} of {plan.dimension} dimensions"
     yield f"  on disk    {_sum((*cost.mapped, *cost.unmapped))}, without the documents"
     yield f"  building   {in_bytes(plan.process)} for the process + {_sum(cost.building)}"
     yield f"  searching  {in_bytes(plan.process)} for the process + {_sum(cost.mapped)}"

@@ -17,6 +17,7 @@ from embedkit.cli.input_options import Inputs
 from embedkit.cli.options import Common
 from embedkit.cli.quantities import in_bytes, in_seconds
 from embedkit.cli.vector_input import open_as_vectors
+from embedkit.data.text.display import counted
 from embedkit.errors import EmbedkitError
 from embedkit.evaluation.index.tuning import (
     Unseen,
@@ -167,7 +168,7 @@ def _close(
 ) -> None:
     facts = {"output": str(index.path), "rows": index.rows, "dimension": index.dimension}
     facts |= {"kind": index.kind, "seconds": round(seconds, 3), "plan": plan_facts(plan)}
-    size = f"{index.rows:,} row{'s' * (index.rows != 1)} of {index.dimension} dimensions"
+    size = f"{counted(index.rows, 'row')} of {index.dimension} dimensions"
     memory = f"{in_bytes(process_bytes())} of memory now"
     lines = [f"{size} in {in_seconds(seconds)} -> {index.path}, {memory}"]
     if found is not None and point is not None:

@@ -14,6 +14,7 @@ from embedkit.cli.input_options import TextEncoding
 from embedkit.cli.options import Common
 from embedkit.cli.printed_tables import difference_cells, estimate_cells, print_table, times_100
 from embedkit.data.names import readable_name
+from embedkit.data.text.display import counted
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -86,4 +87,5 @@ def print_weights(
         measured = (
             f"{name} is {held_out:.2f} with weights chosen on other queries, {before:.2f} with the default"
         )
-        say(f"{path}: {kept}; {measured} {default:g}: {gain} (95 % {interval}; {queries:,} queries)")
+        certainty = f"95 % {interval}; {counted(queries, 'query', 'queries')}"
+        say(f"{path}: {kept}; {measured} {default:g}: {gain} ({certainty})")

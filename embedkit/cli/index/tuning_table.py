@@ -11,6 +11,7 @@ from embedkit.cli.index.query_options import tuned_line
 from embedkit.cli.options import Common
 from embedkit.cli.printed_tables import print_table
 from embedkit.data.names import readable_name
+from embedkit.data.text.display import counted
 
 if TYPE_CHECKING:
     from embedkit.indexing.operating_points import OperatingPoint, Tuning
@@ -25,7 +26,7 @@ def close_tuning(common: Common, path: Path, found: Tuning, point: OperatingPoin
     heads = ["setting", f"recall@{found.k}", "95 %", "per query", "queries/s"]
     print_table(heads, [_cells(each) for each in found.points])
     if not common.quiet:
-        say(f"{path}: {found.queries:,} queries from {found.source}")
+        say(f"{path}: {counted(found.queries, 'query', 'queries')} from {found.source}")
         if point is not None:
             say(tuned_line(path, found, point))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from embedkit.cli.info.details import identity_facts, label_facts, story_facts, unfinished_facts
+from embedkit.data.text.display import counted
 from embedkit.errors import DataError, FormatError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def _tuning(index: Any) -> dict[str, Any]:
     tuning = index.manifest.tuning
     if tuning is None:
         return {}
-    rows = f"{tuning.rows:,} documents then, {index.rows:,} now"
+    rows = f"{counted(tuning.rows, 'document')} then, {index.rows:,} now"
     facts = {"recall measured": f"recall@{tuning.k} of {tuning.queries:,} {tuning.source}; {rows}"}
     return facts | {"operating points": [str(point) for point in tuning.points]}
 

@@ -14,6 +14,7 @@ from embedkit.cli.input_options import Inputs
 from embedkit.cli.options import ClusterOptions, Common, named
 from embedkit.cli.vector_input import VectorInput, open_as_vectors
 from embedkit.data.names import readable_name
+from embedkit.data.text.display import counted
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def close_map(fitted: AffineMap, progress: Progress, source: object, output: Pat
         **skipped_counts(source),
     }
     rank = f", rank {story['rank']}" if "rank" in story else ""
-    seen = f"{story['rows']:,} rows{rank}, in {seconds:.1f} s" if story["rows"] else "no rows needed"
+    seen = f"{counted(story['rows'], 'row')}{rank}, in {seconds:.1f} s" if story["rows"] else "no rows needed"
     width = f"{fitted.input_dimension} -> {fitted.output_dimension} dimensions"
     over = after_semicolon(passed_over(source))
     close(common, facts, f"{story['spec']}: {width}, {seen} -> {output}{over}")

@@ -23,6 +23,7 @@ from embedkit.cli.vector_input import VectorInput, open_as_vectors
 from embedkit.data.arrays import Float64
 from embedkit.data.atomic import refuse_existing
 from embedkit.data.names import readable_name
+from embedkit.data.text.display import counted
 from embedkit.data.text.scored_pairs import read_pairs
 from embedkit.errors import UsageError
 from embedkit.evaluation.sts import remember, texts_of
@@ -64,7 +65,7 @@ def tune_to(
     tuned = tune(moments, X, Y, gold, grid=grid, seed=common.seed, where=pairs_name)
     fitted = tuned_map(tuned, moments, vectors.meta.identity, pairs=pairs_name)
     fitted.save(output)
-    _tell(tuned, fitted, output, f"{pairs_name} ({len(pairs):,} pairs)", common)
+    _tell(tuned, fitted, output, f"{pairs_name} ({counted(len(pairs), 'pair')})", common)
 
 
 def _encoder(vectors: VectorInput, encoding: EncoderOptions, *, where: str, no_cache: bool) -> Encoder:
@@ -87,7 +88,7 @@ def _tell(tuning: TunedWhitening, fitted: AffineMap, output: Path, pairs: str, c
         "held out": f"Spearman {_figure(tuning.held_out)}, gain {_figure(tuning.held_out_gains, '+')}: "
         f"each fold is scored by the choice on the {FOLDS - 1} others",
         "pairs": f"{pairs}, {FOLDS} folds, seed {common.seed}; figures are means over folds, times 100",
-        "fitted on": f"{story['rows']:,} rows",
+        "fitted on": f"{counted(story['rows'], 'row')}",
     }
     if common.json:
         facts = {"output": readable_name(output), "spec": story["spec"], "dimension": fitted.output_dimension}

@@ -7,7 +7,7 @@ from typing import Any
 
 from embedkit.data.folders.file_states import BINARY, LARGE, LARGEST, FileState
 from embedkit.data.folders.walking import WalkCounts
-from embedkit.data.text.display import printable
+from embedkit.data.text.display import counted, printable
 
 _LISTED = 20  # files that could not be read and are named in a warning
 
@@ -47,7 +47,7 @@ class FolderCounts(WalkCounts):
             "PDF": len(self.unsupported), "unreadable": len(self.failed),
         }  # fmt: skip
         parts = [f"{count:,} {what}" for what, count in skipped.items() if count]
-        words = f"{self.files:,} file{'s' * (self.files != 1)}"
+        words = f"{counted(self.files, 'file')}"
         return f"{words}, skipped {', '.join(parts)}" if parts else words
 
     def warnings(self) -> list[str]:
@@ -57,6 +57,6 @@ class FolderCounts(WalkCounts):
             lines.append(f"{more:,} more files could not be read")
         if self.unsupported:
             count = len(self.unsupported)
-            what = f"{count:,} PDF file{'s' * (count != 1)} skipped, {self.unsupported[0]} first"
+            what = f"{counted(count, 'PDF file')} skipped, {self.unsupported[0]} first"
             lines.append(f"{what}; pip install 'embedkit[files]' to read them")
         return lines

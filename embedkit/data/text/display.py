@@ -13,6 +13,11 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return a number and its noun: `1 query`, `1,234 queries`; the plural adds an s unless it is given."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def shown(value: Any) -> str:
     """Return a value as an error shows it, shortened."""
     return "null" if value is None else repr(value) if len(repr(value)) < 40 else f"{value!r:.36}..."

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from embedkit.data.text.display import it_has
+from embedkit.data.text.display import counted, it_has
 from embedkit.data.text.field_names import plain, usual
 from embedkit.data.text.records import ID_FIELDS, TextFormat
 from embedkit.data.text.streams import Stream
@@ -64,7 +64,7 @@ def layout_of(stream: Stream, format: TextFormat, wanted: Wanted) -> Layout:
     if (kind == stream.kind == "csv") or _is_header(cells, wanted):
         return Layout(stream, fields=_named(cells, wanted, place))
     if stream.kind == "csv" or len(cells) != 2:
-        what = f"has {len(cells)} cell{'s' * (len(cells) != 1)}, and none names a field"
+        what = f"has {counted(len(cells), 'cell')}, and none names a field"
         raise DataError(
             what, where=place, hint="write text, tab, label per line, or name the fields in the first line"
         )

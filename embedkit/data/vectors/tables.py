@@ -12,11 +12,12 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from embedkit.data.text.records import Record
 from embedkit.data.vectors.json_columns import JSON, is_json, json_texts, value_of, values_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from embedkit.data.text.records import Record
 
 RESERVED = ("id", "text", "vector")
 

@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 from embedkit.errors import FormatError
 from embedkit.indexing.kind import Floats, Mask, Rows
 from embedkit.indexing.lexical.lexical_settings import LexicalSettings
-from embedkit.indexing.lexical.postings import Occurrences, Postings
-from embedkit.indexing.lexical.postings_writing import SAMPLE_ROWS
+from embedkit.indexing.lexical.postings import SAMPLE_ROWS, Occurrences, Postings
 
 _BLOCK = 256  # scores whose maximum is taken at a time
 _COMMON = 0.25  # share of the documents above which a term says little about any of them

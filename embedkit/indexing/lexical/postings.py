@@ -28,6 +28,7 @@ from embedkit.indexing.lexical.analysis import is_unspaced
 from embedkit.indexing.lexical.tensor_file import open_tensors
 
 POSTINGS = "lexical.safetensors"
+SAMPLE_ROWS = 2048  # rows drawn, on which the spread of a query's similarities is estimated
 FORMAT, VERSION = "embedkit-postings", "1"
 ARRAYS = {
     "terms", "term_ends", "rows", "counts", "posting_ends", "positions", "position_ends", "lengths",

@@ -18,12 +18,11 @@ from embedkit.data.atomic import discard, named_when_full
 from embedkit.data.reservoir import Reservoir
 from embedkit.indexing.lexical.analysis import Analysis
 from embedkit.indexing.lexical.posting_runs import Run, load, merged, merged_terms, save
-from embedkit.indexing.lexical.postings import FORMAT, POSTINGS, VERSION
+from embedkit.indexing.lexical.postings import FORMAT, POSTINGS, SAMPLE_ROWS, VERSION
 from embedkit.indexing.lexical.tensor_file import TensorWriter
 from embedkit.indexing.lexical.vocabulary import Vocabulary
 
 RUN_TERMS = 1 << 20  # occurrences that are sorted in memory
-SAMPLE_ROWS = 2048  # rows drawn, on which the spread of a query's similarities is estimated
 _GROUP = 1 << 20  # characters analysed at a time
 _SPACE = re.compile(r"\s")
 _RUNS = ".runs"  # a folder that exists while postings are written

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from embedkit.data.atomic import refuse_existing, scratch_folder, whole_folder
+from embedkit.data.text.display import counted
 from embedkit.data.text.records import Record
 from embedkit.data.text.scored_pairs import Pair, read_pairs
 from embedkit.data.text.sentences import in_sentences
@@ -201,7 +202,7 @@ def story_of(found: Distilled) -> dict[str, Any]:
 def card_rows(found: Distilled) -> dict[str, str]:
     """Return the measures as rows of the model card."""
     rows = {
-        "distilled from": f"{found.texts:,} texts, {found.held_out:,} of them held out",
+        "distilled from": f"{counted(found.texts, 'text')}, {found.held_out:,} of them held out",
         "the teacher's 10 nearest of held-out texts found": f"{found.agreement.overlap:.1%}",
         "Spearman of similarities to the teacher's": f"{found.agreement.spearman:.3f}",
         "speed": f"{found.student_speed:,.0f} texts/s, the teacher {found.teacher_speed:,.0f}",
