@@ -193,7 +193,7 @@ def test_watching_syncs_when_a_file_changes(run, notes):
             while Index.open("notes/x.idx").rows < 3 and time.monotonic() < end:
                 Path("notes/new.md").write_text(f"written at {time.monotonic()}")
                 time.sleep(2)
-            assert "passages added" in process.stderr.readline()
+            assert "1 passage added" in process.stderr.readline()
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == 0
         finally:
