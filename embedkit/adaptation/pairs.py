@@ -46,7 +46,9 @@ class PairCounts:
         words += f" from {self.documents:,} document{'s' * (self.documents != 1)}"
         if self.without:
             words += f"; {self.without:,} {method.lack}"
-        return words + (f"; {self.repeats:,} exact repeat{'s' * (self.repeats != 1)} left out" if self.repeats else "")
+        if self.repeats:
+            words += f"; {self.repeats:,} exact repeat{'s' * (self.repeats != 1)} left out"
+        return words
 
     def require_pairs(self, method: PairMethod, *, where: str | None) -> None:
         """Raise DataError if no pair was made."""

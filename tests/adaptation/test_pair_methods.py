@@ -75,7 +75,9 @@ def test_gap_sentences_lose_nothing(text, share):
 
 def test_a_rate_of_one_leaves_no_word_of_the_query_in_the_document():
     for text in (" ".join(SENTENCES[:3]), "".join(SENTENCES[3:5])):
-        ((query, positive),) = pairs(GapSentences(drop=1), Passage("T", f"{text} Entirely new words here.", "T "))
+        ((query, positive),) = pairs(
+            GapSentences(drop=1), Passage("T", f"{text} Entirely new words here.", "T ")
+        )
         assert positive.startswith("T ")
         asked = {each.word for each in placed_words(query)}
         assert not asked & {each.word for each in placed_words(positive[2:])}
@@ -86,7 +88,10 @@ def test_words_of_the_query_are_dropped_at_the_rate():
     shared = dropped = 0
     for query, positive in pairs(GapSentences(drop=0.3, pairs=100), passage):
         asked = {each.word for each in placed_words(query)}
-        shared, dropped = shared + 4, dropped + len(set("abcd") - {each.word for each in placed_words(positive)})
+        shared, dropped = (
+            shared + 4,
+            dropped + len(set("abcd") - {each.word for each in placed_words(positive)}),
+        )
         assert set("abcd") <= asked
     assert shared >= 48
     expected, spread = 0.3 * shared, (0.3 * 0.7 * shared) ** 0.5
@@ -126,7 +131,8 @@ def test_neighbours_are_spans_of_the_lengths_asked_for(text, seed, least, more):
 def test_titles_are_fields_or_headings():
     record = Record("a", "Heart The heart pumps.", {"title": "Heart"})
     assert pairs(Title(), passage_of(record)) == [("Heart", "The heart pumps.")]
-    apart = Record("a", "Hearty meals.", {"title": "Heart"})  # the text field was named, so no title is joined
+    # a reader joins no title where the text field was named
+    apart = Record("a", "Hearty meals.", {"title": "Heart"})
     assert passage_of(apart) == Passage("Heart", "Hearty meals.", "")
     below = Record("f.md:3", "It pumps.", {"headings": "Body > Heart"}, "Body > Heart")
     assert passage_of(below) == Passage("Body > Heart", "It pumps.", "Body > Heart\n\n")

@@ -7,7 +7,10 @@ import pytest
 
 from embedkit.data.text.examples import read_examples
 
-TEXTS = ["The heart pumps the blood. The lungs take in the air.", "心脏把血液输送到全身的各个器官里去。肺部从空气里吸收氧气。"]
+TEXTS = [
+    "The heart pumps the blood. The lungs take in the air.",
+    "心脏把血液输送到全身的各个器官里去。肺部从空气里吸收氧气。",
+]
 
 
 @pytest.fixture
@@ -62,9 +65,7 @@ def test_a_document_stands_behind_its_title(run, corpus):
 def test_other_tables_and_plain_text_are_read(run, folder):
     Path("docs.csv").write_text(f'id,title,body\na,Body,"{TEXTS[0]}"\n')
     Path("docs.txt").write_text(f"{TEXTS[0]}\n\n{TEXTS[1]}\n")
-    (named,) = lines(
-        run("pairs", "docs.csv", "--text-field", "body", "--method", "inverse-cloze:keep=0").out
-    )
+    (named,) = lines(run("pairs", "docs.csv", "--text-field", "body", "--method", "inverse-cloze:keep=0").out)
     assert {named["query"], named["positive"]} == {
         "The heart pumps the blood.", "The lungs take in the air.",
     }  # fmt: skip

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import count, islice
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.adaptation.pairs import PairCounts, make_pairs
+from embedkit.adaptation.passage import Passage
 from embedkit.adaptation.words import placed_words
 from embedkit.data.text.records import Record
 from embedkit.spec import kinds, parse
@@ -46,7 +49,8 @@ def test_the_words_of_pairs_are_those_of_their_documents(name, found, seed):
         whole = words(by_id[pair.positive_id].text)
         assert words(pair.query) <= whole
         assert words(pair.positive) <= whole
-        assert pair.query.strip() and pair.positive.strip() and pair.query != pair.positive
+        assert "" not in (pair.query, pair.positive.strip())
+        assert pair.query != pair.positive
         assert pair.query == " ".join(pair.query.split())
     assert len({(pair.query, pair.positive) for pair in made}) == len(made) == counts.pairs
     assert [pair.positive_id for pair in made] == sorted((pair.positive_id for pair in made), key=int)
@@ -65,10 +69,16 @@ def test_pairs_of_a_document_depend_on_the_seed_and_not_on_other_documents(name,
 
 
 @pytest.mark.parametrize("name", kinds("pair"))
+def test_documents_are_read_as_pairs_are_asked_for(name):
+    text = " ".join(SENTENCES[:2])
+    endless = (Record(str(n), f"Number {n}. {text}", {"title": f"Number {n}."}) for n in count())
+    made = list(islice(make_pairs(endless, parse("pair", name)), 20))
+    assert next(endless).id == str(int(made[-1].positive_id) + 1)
+
+
+@pytest.mark.parametrize("name", kinds("pair"))
 def test_a_document_of_no_use_gives_no_pair(name):
     chance = np.random.default_rng(0)
-    from embedkit.adaptation.passage import Passage
-
     assert list(parse("pair", name).pairs_of(Passage("", "One."), chance)) == []
     assert list(parse("pair", name).pairs_of(Passage("A title", ""), chance)) == []
     assert parse("pair", name).lack

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from embedkit.indexing.store import Index
 
 
+SOURCE = "positive_id"  # column of pairs: the document that a positive was made of, as `pairs` writes it
+
+
 @dataclass(frozen=True)
 class AnswerOptions:
     """Options that name the queries and their known answers."""
@@ -57,20 +60,29 @@ class AnswerOptions:
     @contextmanager
     def opened(self, format: TextFormat) -> Iterator[Iterator[Question]]:
         """Yield the questions."""
-        from embedkit.adaptation.questions import judged_questions, paired_questions
+        from embedkit.adaptation.questions import judged_questions
         from embedkit.data.inputs import open_text
-        from embedkit.data.text.examples import read_examples
         from embedkit.data.text.qrels import read_qrels
 
         if self.pairs is not None:
-            examples = read_examples([self.pairs], format)
-            if len(examples.columns) < 2:
-                raise UsageError("has sentences, expected an anchor and its positive", where=self.pairs)
-            yield paired_questions(examples.rows)
+            yield self._pairs(format)
             return
         qrels = read_qrels(str(self.qrels))
         with open_text([str(self.queries)], format) as reader:
             yield judged_questions(reader, qrels)
+
+    def _pairs(self, format: TextFormat) -> Iterator[Question]:
+        """Return the questions of pairs; where a document made a positive, it is never a negative."""
+        from embedkit.adaptation.questions import paired_questions
+        from embedkit.data.text.examples import read_examples
+
+        examples = read_examples([str(self.pairs)], format)
+        if len(examples.columns) < 2:
+            raise UsageError("has sentences, expected an anchor and its positive", where=self.pairs)
+        if not any(SOURCE in choice.others for choice in examples.choices):
+            return paired_questions(examples.rows)
+        examples = read_examples([str(self.pairs)], format, (*examples.columns[:2], SOURCE))
+        return paired_questions(examples.rows, (row[2] if len(row) > 2 else None for row in examples.rows))
 
 
 @dataclass(frozen=True)
