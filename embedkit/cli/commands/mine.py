@@ -152,7 +152,9 @@ def mine(
     with answers.opened(texts.reading.format()) as questions, kept, progress:
         found = run(output, opened, encoder, questions, settings)
     facts = {"output": readable_name(output), **found._asdict(), "seconds": round(progress.seconds, 3)}
-    size = f"{found.examples:,} examples with {found.negatives:,} negatives for {found.queries:,} queries"
+    examples = f"{found.examples:,} example{'s' * (found.examples != 1)}"
+    queries = f"{found.queries:,} {'query' if found.queries == 1 else 'queries'}"
+    size = f"{examples} with {found.negatives:,} negative{'s' * (found.negatives != 1)} for {queries}"
     without = f"; {found.without:,} had none" if found.without else ""
     close(common, facts, f"{size}{without} -> {output}")
 
