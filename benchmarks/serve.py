@@ -3,12 +3,12 @@
     python benchmarks/serve.py
     python benchmarks/serve.py --quick
 
-Serves 100 000 sentences, with minilm and with a static encoder of minilm's token vectors. Claims: a warm
-single query takes at most 8 ms with minilm and 2 ms with the static encoder, as the median of many; 64
-clients at once, which search with one text per request or with 32, reach at least 85 % of the texts per
-second that minilm encodes offline. The clients run on the processors of the server. `--quick` takes 2 000
-documents and few requests: it shows that the benchmark runs, and measures nothing. Prints one JSON line per
-encoder. Needs no network.
+Serves 100 000 sentences, with minilm and with a static encoder of minilm's token vectors, from an exact index
+(flat) and from a graph (hnsw). Claims: a warm single query takes at most 8 ms with minilm and 2 ms with the
+static encoder, as the median of many; 64 clients at once, which search with one text per request or with 32,
+reach at least 85 % of the texts per second that minilm encodes offline. The clients run on the processors of
+the server. `--quick` takes 2 000 documents and few requests: it shows that the benchmark runs, and measures
+nothing. Prints one JSON line per encoder and kind of index. Needs no network.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import numpy as np
@@ -32,6 +34,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 SENTENCES = "corpus/wiki-en/sentences_100k.txt"
 GOALS = {"minilm": {"p50_ms": 8, "share": 0.85}, "static": {"p50_ms": 2}}
+KINDS = ("flat", "hnsw:ef_search=32")
 CLIENTS, BATCH = 64, 32  # clients at once; texts per request of the clients that send several
 HITS = 10
 
@@ -51,11 +54,17 @@ def main() -> None:
         folder = Path(name)
         (folder / "corpus.txt").write_text("\n".join(sentences), encoding="utf-8")
         asked = [" ".join(text.split()[:12]) for text in sentences[:: max(1, documents // queries)]][:queries]
-        for side in GOALS:
+        for side, goal in GOALS.items():
             model = side if side == "minilm" else str(write_static(folder / side))
-            index = str(folder / f"{side}.idx")
-            run(embedkit("index", str(folder / "corpus.txt"), "-m", model, "-o", index, "-q"))
-            measure(side, model, index, asked, documents, quick=options.quick)
+            vectors = str(folder / f"{side}.vec")
+            run(embedkit("encode", str(folder / "corpus.txt"), "-m", model, "-o", vectors, "-q"))
+            offline = offline_rate(model, asked)
+            for kind in KINDS:
+                index = folder / f"{side}-{kind.partition(':')[0]}.idx"
+                run(embedkit("index", vectors, "--kind", kind, "-o", str(index), "-q"))
+                found = measure(str(index), asked, offline, quick=options.quick)
+                what = f"{documents:,} documents, {side}, {kind}"
+                emit(what=what, side=side, kind=kind, quick=options.quick, **found, goal=goal)
 
 
 def read(documents: int, *, needed: bool) -> list[str]:
@@ -83,25 +92,19 @@ def write_static(folder: Path) -> Path:
     return folder
 
 
-def measure(
-    side: str, model: str, index: str, queries: Sequence[str], documents: int, *, quick: bool
-) -> None:
-    """Measure the encoder offline, then its server, and print the line."""
-    offline = offline_rate(model, queries)
+def measure(index: str, queries: Sequence[str], offline: float, *, quick: bool) -> dict[str, Any]:
+    """Return the times of single queries to a server, and the rates of many clients."""
     with served(index) as address:
         alone = asyncio.run(one_by_one(address, queries[: 100 if quick else 1000]))
         loads = {
-            "one text per request": asyncio.run(under_load(address, queries, 1)),
-            f"{BATCH} texts per request": asyncio.run(under_load(address, queries, BATCH)),
+            "one text per request": asyncio.run(under_load(address, queries, 1, quick)),
+            f"{BATCH} texts per request": asyncio.run(under_load(address, queries, BATCH, quick)),
         }
-    goal = GOALS[side]
-    emit(
-        what=f"{documents:,} documents, {side}",
-        side=side,
-        quick=quick,
-        single={"p50_ms": percentile(alone, 50), "p99_ms": percentile(alone, 99), "queries": len(alone)},
-        offline_texts_per_second=round(offline, 1),
-        load={
+    return {
+        "single": {"p50_ms": percentile(alone, 50), "p99_ms": percentile(alone, 99), "queries": len(alone)},
+        "offline_texts_per_second": round(offline, 1),
+        "clients": CLIENTS,
+        "load": {
             name: {
                 "texts_per_second": round(rate, 1),
                 "share": round(rate / offline, 3),
@@ -110,10 +113,8 @@ def measure(
             }
             for name, (rate, seconds) in loads.items()
         },
-        clients=CLIENTS,
-        goal=goal,
-        load_before=[round(each, 2) for each in os.getloadavg()],
-    )
+        "load_average": round(os.getloadavg()[0], 2),
+    }
 
 
 def offline_rate(model: str, queries: Sequence[str]) -> float:
@@ -191,10 +192,11 @@ async def one_by_one(address: tuple[str, int], queries: Sequence[str]) -> list[f
 
 
 async def under_load(
-    address: tuple[str, int], queries: Sequence[str], batch: int
+    address: tuple[str, int], queries: Sequence[str], batch: int, quick: bool
 ) -> tuple[float, list[float]]:
     """Return the texts per second of all clients together, and the seconds of each request."""
-    requests = iter([queries[start : start + batch] for start in range(0, len(queries), batch)] * batch)
+    parts = [queries[start : start + batch] for start in range(0, len(queries), batch)]
+    requests = islice(cycle(parts), max(len(parts), CLIENTS * (1 if quick else 8)))
     seconds: list[float] = []
     texts = 0
 
