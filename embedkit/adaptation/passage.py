@@ -52,15 +52,18 @@ def passage_of(record: Record) -> Passage:
     A title stands in front of the document if it stands in front of the record's text, and headings if they
     are embedded.
     """
-    if headings := record.fields.get(HEADINGS):
-        return Passage(str(headings), record.text, embedded(record.context, "") if record.context else "")
-    title = record.fields.get(TITLE)
-    title = title.strip() if isinstance(title, str) else ""
+    title, headings = (_words(record.fields.get(name)) for name in (TITLE, HEADINGS))
+    if headings and not title:
+        return Passage(headings, record.text, embedded(record.context, "") if record.context else "")
     text = record.text.strip()
     rest = text.removeprefix(title)
     if title and rest != text and (not rest or rest[0].isspace()):  # a reader has joined title and text
         return Passage(title, rest.lstrip(), f"{title} ")
     return Passage(title, text)
+
+
+def _words(value: object) -> str:
+    return value.strip() if isinstance(value, str) else ""
 
 
 def sentences_with_space(text: str) -> list[str]:

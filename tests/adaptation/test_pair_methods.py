@@ -139,7 +139,8 @@ def test_titles_are_fields_or_headings():
     assert pairs(Title(), passage_of(below)) == [("Body > Heart", "It pumps.")]
     assert pairs(Title(headings="first"), passage_of(below)) == [("Body", "It pumps.")]
     assert passage_of(Record("f", "It pumps.", {"headings": "Body"})).document("x") == "x"
-    assert pairs(Title(), passage_of(Record("a", "No title here.", {}))) == []
+    assert pairs(Title(), passage_of(Record("a", "No title here.", {"headings": ["no", "text"]}))) == []
+    assert passage_of(Record("a", "x", {"title": "T", "headings": "H"})).title == "T"
 
 
 @pytest.mark.parametrize(
