@@ -182,6 +182,31 @@ def start_up(lines: Lines) -> Measured:
     return Measured("", f"{line['seconds']:.3f} s", None, line["seconds"] <= line["goal"])
 
 
+def one_query(side: str, kind: str) -> Callable[[Lines], Measured]:
+    """Return a reader of the time of one query to a server, by one encoder and one kind of index."""
+
+    def read(lines: Lines) -> Measured:
+        line = last(lines, side=side, kind=kind, quick=False)
+        single = line["single"]
+        ours = f"{single['p50_ms']:.1f} ms, p99 {single['p99_ms']:.1f} ms"
+        return Measured("", ours, None, single["p50_ms"] <= line["goal"]["p50_ms"])
+
+    return read
+
+
+def many_clients(way: str) -> Callable[[Lines], Measured]:
+    """Return a reader of the texts per second of many clients, which send one or several per request."""
+
+    def read(lines: Lines) -> Measured:
+        line = last(lines, side="minilm", kind=SERVED, quick=False)
+        load, offline = line["load"][way], line["offline_texts_per_second"]
+        ours = f"{load['texts_per_second']:.0f} a second, p99 {load['p99_ms']:.0f} ms"
+        met = load["share"] >= line["goal"]["share"]
+        return Measured(f"{offline:.0f} a second", ours, load["share"], met)
+
+    return read
+
+
 def building(lines: Lines) -> Measured:
     """Read what the same graph costs by `index build` and by faiss; the line's ratio is ours to theirs."""
     line = [line for line in lines if "faiss" in line][-1]
@@ -275,6 +300,10 @@ ENCODE, CACHED = "sentence-transformers `encode`, torch fp32", "CachedMultipleNe
 M2V = "model2vec, encode"
 HNSW = "FAISS HNSW32, construction 40"
 BEST = "the best of FAISS HNSW, hnswlib, usearch, SVS"
+SERVED = "hnsw:ef_search=32"  # the kind of the index of a server
+OFFLINE = "encoding offline, minilm"
+ONE, SEVERAL = "one text per request", "32 texts per request"
+
 CLAIMS = (
     Claim("encode 20 000 sentences, bf16", ENCODE, "encode", ">= 5 x", encoding("openvino", "bf16")),
     Claim("the same, fp32", ENCODE, "encode", ">= 2.5 x", encoding("openvino", "fp32")),
@@ -363,6 +392,11 @@ CLAIMS = (
     Claim("memory of apply", "", "maps", "+10 % at most", growth("embedkit apply")),
     Claim("memory of training as labels grow", "", "memory", "8 copies of vectors at most", labels_memory),
     Claim("`embedkit --help`", "", "startup", "<= 0.15 s", start_up),
+    Claim("one query to a server, minilm, hnsw", "", "serve", "<= 8 ms", one_query("minilm", SERVED)),
+    Claim("the same, exact search", "", "serve", "<= 8 ms", one_query("minilm", "flat")),
+    Claim("the same, static encoder, hnsw", "", "serve", "<= 2 ms", one_query("static", SERVED)),
+    Claim("64 clients, a query per request", OFFLINE, "serve", ">= 0.85 x", many_clients(ONE)),
+    Claim("the same, 32 queries per request", OFFLINE, "serve", ">= 0.85 x", many_clients(SEVERAL)),
 )
 
 

@@ -59,6 +59,8 @@ _PUBLIC = {
     "train_simcse": "embedkit.training.simcse",
     "AMSoftmaxSettings": "embedkit.training.settings",
     "train_amsoftmax": "embedkit.training.amsoftmax",
+    "make_pairs": "embedkit.adaptation.pairs",
+    "PairCounts": "embedkit.adaptation.pairs",
     "mine": "embedkit.adaptation.mining",
     "MiningSettings": "embedkit.adaptation.mining",
     "Question": "embedkit.adaptation.questions",

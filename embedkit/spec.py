@@ -21,6 +21,7 @@ FAMILIES: dict[str, str] = {  # family: the package whose files are its kinds
     "transform": "embedkit.transforms.kinds",
     "loss": "embedkit.losses.kinds",
     "index": "embedkit.indexing.kinds",
+    "pair": "embedkit.adaptation.kinds",
 }
 
 Settings = TypeVar("Settings")

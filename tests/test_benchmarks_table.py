@@ -60,6 +60,27 @@ def test_a_loss_is_told_in_bold(table):
     assert cells(page, "encode 20 000 sentences, bf16")[-2] == ">= 5 x: **lost**"
 
 
+def test_a_server_is_judged_by_its_median_and_its_share_of_the_offline_rate(table):
+    load = {
+        "one text per request": {"texts_per_second": 850.0, "share": 0.85, "p99_ms": 90.0},
+        "32 texts per request": {"texts_per_second": 840.0, "share": 0.84, "p99_ms": 900.0},
+    }
+    facts = {"side": "minilm", "kind": table.SERVED, "load": load, "offline_texts_per_second": 1000.0}
+    single, goal = {"p50_ms": 7.9, "p99_ms": 20.0}, {"p50_ms": 8, "share": 0.85}
+    lines = [
+        line("serve", **facts, quick=False, single=single, goal=goal),
+        line("serve", **facts, quick=True, single={"p50_ms": 99.0, "p99_ms": 99.0}, goal=goal),
+    ]
+    page = table.table(lines)
+    assert cells(page, "one query to a server, minilm, hnsw")[3:6] == [
+        "7.9 ms, p99 20.0 ms", "", "<= 8 ms: met",
+    ]  # fmt: skip
+    assert cells(page, "64 clients, a query per request")[2:6] == [
+        "1000 a second", "850 a second, p99 90 ms", "0.85", ">= 0.85 x: met",
+    ]  # fmt: skip
+    assert cells(page, "the same, 32 queries per request")[5] == ">= 0.85 x: **lost**"
+
+
 def test_what_was_not_measured_is_told(table):
     page = table.table([PEER])
     assert cells(page, "encode 20 000 sentences, bf16")[3] == "not measured"

@@ -107,11 +107,13 @@ def mine(
         vectors = encoder.encode(texts, "query")
         require_finite(vectors, texts)
         prepared = index.prepared(vectors)
-        found = _ranked(index, vectors, texts, settings, max(len(each.documents) for each in window))
+        known = _known(index, window)
+        found = _ranked(index, vectors, texts, settings, max(map(len, known)))
         positives = _positives(index, encoder, window)
         for place, question in enumerate(window):
             about = prepared[place], positives[place]
-            candidates = _candidates(index, found[place], *about, settings)
+            rows = found[place][~np.isin(found[place], known[place])]
+            candidates = _candidates(index, rows, *about, settings)
             yield question, list(_examples(index, question, *about, candidates, settings))
 
 
@@ -125,6 +127,13 @@ def _ranked(
     query = Query(settings.last + positives, fusion=fusion)
     asked = None if settings.words == "only" else vectors
     return [each.rows for each in rankings(index, asked, query, typed)]
+
+
+def _known(index: Index, window: Sequence[Question]) -> list[list[int]]:
+    """Return the rows of the documents that are never negatives of each question."""
+    names = [(*question.documents, *question.known) for question in window]
+    rows = index.find(name for several in names for name in several)
+    return [[rows[name] for name in several if name in rows] for several in names]
 
 
 def _positives(index: Index, encoder: Encoder, window: Sequence[Question]) -> list[list[Positive]]:
@@ -148,8 +157,7 @@ def _candidates(
     index: Index, rows: Rows, query: Floats, positives: Sequence[Positive], settings: MiningSettings
 ) -> Candidates:
     """Return the documents at the ranks of the settings that are no near-duplicates of a positive."""
-    known = [each.row for each in positives if each.row is not None]
-    rows = rows[~np.isin(rows, known)][settings.first - 1 : settings.last]
+    rows = rows[settings.first - 1 : settings.last]
     vectors = index.vectors(rows)
     if positives and len(rows):
         near = unit_length(vectors) @ unit_length(np.stack([each.vector for each in positives])).T

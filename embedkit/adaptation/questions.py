@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import repeat
 from typing import NamedTuple
 
 from embedkit.data.text.qrels import Qrels
@@ -10,12 +11,15 @@ from embedkit.data.text.records import Record
 
 
 class Question(NamedTuple):
-    """A query with its positives: documents of the index by their ids, and texts."""
+    """A query with its positives: documents of the index by their ids, and texts; `known` are ids of other
+    documents that are never negatives.
+    """
 
     id: str
     text: str
     documents: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
 
 
 def judged_questions(queries: Iterable[Record], qrels: Qrels) -> Iterator[Question]:
@@ -30,15 +34,21 @@ def judged_questions(queries: Iterable[Record], qrels: Qrels) -> Iterator[Questi
             yield Question(query.id, query.text, documents=tuple(relevant))
 
 
-def paired_questions(rows: Iterable[tuple[str, ...]]) -> Iterator[Question]:
+def paired_questions(
+    rows: Iterable[tuple[str, ...]], sources: Iterable[str | None] = repeat(None)
+) -> Iterator[Question]:
     """Yield a question per anchor of rows of an anchor and a positive, with the positives of all its rows.
 
-    Its id is the number of its first row.
+    Its id is the number of its first row. `sources` are the ids of the documents that the positives were
+    made of, one per row, where they are known.
     """
     positives: dict[str, dict[str, None]] = {}
+    known: dict[str, dict[str, None]] = {}
     numbers: dict[str, int] = {}
-    for number, (anchor, positive, *_) in enumerate(rows, 1):
+    for number, ((anchor, positive, *_), source) in enumerate(zip(rows, sources, strict=False), 1):
         numbers.setdefault(anchor, number)
         positives.setdefault(anchor, {})[positive] = None
+        if source is not None:
+            known.setdefault(anchor, {})[source] = None
     for anchor, texts in positives.items():
-        yield Question(str(numbers[anchor]), anchor, texts=tuple(texts))
+        yield Question(str(numbers[anchor]), anchor, texts=tuple(texts), known=tuple(known.get(anchor, ())))

@@ -37,6 +37,7 @@ GROUPS = {  # a file per command in commands/; its docstring begins with the sam
     "Train": {
         "train-simcse": "Train an encoder on sentences, pairs or triplets, exactly at any batch size.",
         "train-amsoftmax": "Train an encoder on labelled texts, by margin softmax, to retrieve by label.",
+        "pairs": "Make training pairs of documents without labels: queries and the texts they should find.",
         "mine": "Find hard negatives for training: documents that rank high and do not answer the query.",
         "distill": "Distil an encoder into a static one, which needs no network, on your own texts.",
     },

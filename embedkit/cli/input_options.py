@@ -116,12 +116,11 @@ class TextFiles:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inputs(TextFiles):
-    """Options that name files of vectors, or files and folders of text and the encoder that encodes it."""
+class TextsOrFolders(TextFiles):
+    """Options that name files and folders of text, and set how they are read."""
 
     files: FilesOrFolders = None
     folders: FolderOptions
-    encoding: EncoderOptions
 
     def format(self) -> TextFormat:
         """Return the library's settings for reading the inputs; raise UsageError for a setting of folders if
@@ -131,6 +130,13 @@ class Inputs(TextFiles):
         if given and not any(map(os.path.isdir, self.names)):
             raise UsageError("applies only to folders", where=f"`{next(iter(given))}`")
         return replace(self.reading.format(), folders=self.folders.settings())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs(TextsOrFolders):
+    """Options that name files of vectors, or files and folders of text and the encoder that encodes it."""
+
+    encoding: EncoderOptions
 
 
 @dataclass(frozen=True)

@@ -42,29 +42,38 @@ def apart(function: Callable[..., Any], *arguments: Any) -> Any:
         check=False,
     )
     if done.returncode or not done.stdout:
-        raise DiedError(_end_of(done.returncode))
+        raise DiedError(end_of(done.returncode))
     value, raised = json.loads(done.stdout)
     if raised is not None:
-        raise _error(*raised)
+        raise error_of(*raised)
     return value
 
 
 def _answer(module: str, name: str, arguments: list[Any]) -> None:
     """Write the function's result to standard output, which receives nothing else."""
+    out = only_answers()
+    with open(out, "w", encoding="utf-8") as answer:
+        json.dump(result_of(module, name, arguments), answer)
+
+
+def only_answers() -> int:
+    """Return a descriptor of standard output, to which nothing else can be written from now on."""
     out = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    value, raised = None, None
+    return out
+
+
+def result_of(module: str, name: str, arguments: list[Any]) -> tuple[Any, Any]:
+    """Return the value of a function and what it raised; one of them is None."""
     try:
-        value = getattr(import_module(module), name)(*arguments)
+        return getattr(import_module(module), name)(*arguments), None
     except errors.EmbedkitError as error:
-        raised = (type(error).__name__, error.what, error.where, error.hint)
+        return None, (type(error).__name__, error.what, error.where, error.hint)
     except Exception as error:
-        raised = (type(error).__name__, str(error), None, None)
-    with open(out, "w", encoding="utf-8") as answer:
-        json.dump((value, raised), answer)
+        return None, (type(error).__name__, str(error), None, None)
 
 
-def _error(name: str, what: str, where: str | None, hint: str | None) -> Exception:
+def error_of(name: str, what: str, where: str | None, hint: str | None) -> Exception:
     """Return an error as it was raised in the other process."""
     kind = getattr(errors, name, None)
     if kind is not None:
@@ -73,7 +82,8 @@ def _error(name: str, what: str, where: str | None, hint: str | None) -> Excepti
     return found
 
 
-def _end_of(code: int) -> str:
+def end_of(code: int) -> str:
+    """Return in words how a process ended."""
     with suppress(ValueError):
         return f"the process ended by {signal.Signals(-code).name}"
     return f"the process ended with exit code {code}"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from embedkit.data.vectors.arrow_arrays import strings
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.errors import MismatchError
 from embedkit.indexing.building import DEFAULT_LEXICAL, takes_codes, unit_batches
@@ -89,11 +90,9 @@ def adds_codes(index: Index, meta: VectorMeta) -> bool:
 
 def delete(path: str | Path, ids: Sequence[str]) -> Deleted:
     """Delete documents by their ids; ids that the index does not contain are returned and change nothing."""
-    import pyarrow as pa
-
     with writing(path) as writer:
         index = writer.index
-        wanted = pa.array(ids, pa.string())
+        wanted = strings(ids)
         found = [segment.find(wanted) for segment in index.segments]
         there = {
             document["id"]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.vectors.arrow_arrays import strings
 from embedkit.indexing.kind import Floats, Mask, Rows
 from embedkit.indexing.nearest import merged
 from embedkit.indexing.segment import Segment
@@ -53,9 +54,7 @@ class NumberedRows:
 
     def find(self, ids: Iterable[str]) -> dict[str, int]:
         """Return the numbers of rows by their ids; ids that are missing or deleted are left out."""
-        import pyarrow as pa
-
-        wanted = pa.array(list(ids), pa.string())
+        wanted = strings(list(ids))
         rows = [part.find(wanted) + start for part, start in zip(self.segments, self.starts, strict=True)]
         found = np.concatenate([np.empty(0, np.int64), *rows])
         names = (document["id"] for document in self.take(found, ["id"]))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from embedkit.data.vectors import schemas
+from embedkit.data.vectors.arrow_arrays import booleans
 from embedkit.data.vectors.shards import Shard
 from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import FormatError
@@ -154,7 +155,7 @@ class Segment:
             rows = np.arange(start, start + table.num_rows)
             kept = np.ones(table.num_rows, dtype=bool) if self.live is None else self.live[rows]
             if kept.any():
-                yield Batch(schemas.plain(table).filter(kept), self.vectors(rows[kept], dimension))
+                yield Batch(schemas.plain(table).filter(booleans(kept)), self.vectors(rows[kept], dimension))
             start += table.num_rows
 
     def documents(self) -> Iterator[pa.Table]:
@@ -179,7 +180,7 @@ class Segment:
 
         ids = [table.column("id").combine_chunks() for table in self.documents()]
         joined = pa.concat_arrays([pa.array([], pa.string()), *ids])
-        return joined if self.live is None else joined.filter(pa.array(self.live))
+        return joined if self.live is None else joined.filter(booleans(self.live))
 
     def take(self, rows: Rows, columns: list[str] | None = None) -> list[dict[str, Any]]:
         """Return the documents of some rows as Python values, in the order of `rows`; only the shards of

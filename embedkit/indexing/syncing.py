@@ -13,6 +13,7 @@ from embedkit.data.folders.changes import Changes, find_changes
 from embedkit.data.folders.file_states import FileStates, Root
 from embedkit.data.folders.folder_counts import FolderCounts
 from embedkit.data.folders.folder_source import warn_of
+from embedkit.data.vectors.arrow_arrays import strings
 from embedkit.data.vectors.shards import SHARD_ROWS
 from embedkit.data.vectors.vector_set import Batch
 from embedkit.embedding.encoder import Encoder
@@ -109,7 +110,7 @@ class _Merging:
             yield batch
         self.added = len(ids)
         index = self._writer.index
-        gone = [segment.find(_strings([*self._changes.gone, *ids])) for segment in index.segments]
+        gone = [segment.find(strings([*self._changes.gone, *ids])) for segment in index.segments]
         self.deleted = sum(map(len, gone))
         buried = [self._writer.bury(*pair) for pair in zip(index.segments, gone, strict=True)]
         self.kept, merged = _divided(buried, self.added, exact=index.settings.keeps_vectors)
@@ -173,9 +174,3 @@ def _require_settings(states: FileStates, settings: Mapping[str, Any], path: str
 
 def _listed(roots: Sequence[Root]) -> str:
     return ", ".join(root.path for root in roots)
-
-
-def _strings(values: Sequence[str]) -> Any:
-    import pyarrow as pa
-
-    return pa.array(values, pa.string())

@@ -101,6 +101,18 @@ def test_negatives_are_those_of_a_comparison_with_everything(
             assert (example.query_id, example.query) == (question.id, question.text)
 
 
+@pytest.mark.parametrize("words", [None, "only", Fusion(0.5)])
+def test_a_document_that_made_a_positive_is_no_negative(index, encoder, words):
+    settings = MiningSettings(60, 1, 60, 1.0, 0.0, 1.0, "hardest", words)
+    for place, text in enumerate(TEXTS[8:20], 8):
+        part = text.rsplit(" ", 1)[0]
+        question = Question("q", part, texts=(f"{part} {part}",))
+        made = question._replace(known=(f"d{place}", "missing"))
+        ((one,), (other,)) = mined(index, encoder, [question, made], settings)
+        assert f"d{place}" in one.negative_ids
+        assert other.negative_ids == [name for name in one.negative_ids if name != f"d{place}"]
+
+
 @pytest.mark.parametrize("words", [None, "only", Fusion(0.5), Fusion(0.5, "rrf")])
 @pytest.mark.parametrize("pick", ["hardest", "random"])
 def test_no_positive_and_no_copy_of_one_is_a_negative(index, encoder, words, pick):
@@ -137,6 +149,10 @@ def test_questions_of_judgements_and_of_pairs():
     rows = [("q", "one"), ("p", "two", "negative"), ("q", "three"), ("q", "one")]
     assert list(paired_questions(rows)) == [
         Question("1", "q", texts=("one", "three")),
+        Question("2", "p", texts=("two",)),
+    ]
+    assert list(paired_questions(rows, ["d1", None, "d2", "d1"])) == [
+        Question("1", "q", texts=("one", "three"), known=("d1", "d2")),
         Question("2", "p", texts=("two",)),
     ]
 

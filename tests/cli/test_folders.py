@@ -46,6 +46,25 @@ def test_a_folder_becomes_an_index_and_hits_are_places_that_editors_open(run, no
     }  # fmt: skip
 
 
+def test_a_planned_build_counts_the_files_too(run, notes):
+    planned = ("index", notes, "-o", "x.idx", "--recall", ".9")
+    assert run(*planned, "--dry-run").said.startswith(f"embedkit: {COUNTS}\n")
+    done = run(*planned)
+    assert done.code == 0
+    assert done.said.endswith(f" of memory now; {COUNTS}\n")
+    facts = json.loads(run(*planned, "--json", "--force").out)
+    assert {name: facts["folders"][name] for name in ("files", "hidden", "ignored", "binary")} == {
+        "files": 2, "hidden": 2, "ignored": 1, "binary": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["encode", "index", "fit centre"])
+def test_a_folder_is_not_spread_over_a_cluster(run, notes, command):
+    done = run(*command.split(), "notes", "-o", "out", "--cluster", "auto")
+    hint = "omit --cluster, or encode notes first: embedkit encode notes -o docs.vec"
+    assert (done.code, done.said) == (2, f"embedkit: notes: a folder is read by one process; {hint}\n")
+
+
 def test_a_place_is_printed_whole_in_a_table(run, notes):
     deep = notes / ("a" * 30) / ("b" * 30)
     deep.mkdir(parents=True)

@@ -54,6 +54,16 @@ def test_pairs_are_mined_like_judged_queries(run, judged):
     assert {each["query"]: each["negative_ids"] for each in lines("two.jsonl")} == by_query
 
 
+def test_a_document_that_made_a_positive_is_no_negative(run, judged):
+    line = {"query": f"how to {TEXTS[5]}", "positive": f"how to {TEXTS[5]}"}
+    for source in ("d5", None):
+        Path("pairs.jsonl").write_text(json.dumps({**line, "positive_id": source}) + "\n")
+        more = ("--pairs", "pairs.jsonl", "--share", "1", "--duplicate", "1", "-o", "mined.jsonl", "--force")
+        assert run("mine", "docs.idx", *more, "--negatives", "100").code == 0
+        (mined,) = lines()
+        assert (source is None) == ("d5" in mined["negative_ids"])
+
+
 def test_faults_are_one_line(run, judged):
     cases = [
         (("--ranks", "9"), "--ranks: '9' is not a range of ranks; --ranks 1-100"),

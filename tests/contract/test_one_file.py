@@ -86,6 +86,23 @@ class NumpyRows(IndexKind):
         return Cost((Term("rows", rows, 4 * dimension),), (), (), 1e-9, 1e-9, 1.0)
 '''
 
+FIRST_WORD = '''"""First word: a method for this test, by which the first word of a text finds the text."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class FirstWord:
+    """Settings of `first-word`: none."""
+
+    lack: ClassVar = "empty"
+
+    def pairs_of(self, passage, chance):
+        """Yield one pair."""
+        yield passage.text.split()[0], passage.text
+'''
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
@@ -98,6 +115,7 @@ def run(tmp_path_factory):
         ("transforms", "negated", NEGATED),
         ("losses", "half_margin", HALF_MARGIN),
         ("indexing", "numpy_rows", NUMPY_ROWS),
+        ("adaptation", "first_word", FIRST_WORD),
     ):
         (folder / "embedkit" / family / "kinds" / f"{name}.py").write_text(text)
     rng = np.random.default_rng(0)
@@ -140,6 +158,13 @@ def test_a_new_index_kind_is_built_searched_and_planned(run):
     assert [int(json.loads(hit)["id"]) - 1 for hit in hits] == expected.tolist()
     planned = json.loads(run("index", "plan", "--rows", "1e6", "--dim", "64", "--json"))
     assert planned["chosen"]["kind"] == "numpy-rows"
+
+
+def test_a_new_method_makes_pairs(run):
+    assert "first-word" in run("pairs", "--help")
+    (run.folder / "docs.txt").write_text("copy a folder\n")
+    pair = {"query": "copy", "positive": "copy a folder", "positive_id": "1"}
+    assert json.loads(run("pairs", "docs.txt", "--method", "first-word", "-q")) == pair
 
 
 def test_a_new_loss_trains(run):

@@ -12,6 +12,8 @@ pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium is n
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 
+from embedkit import build_index, describe, encode_batches, load  # noqa: E402
+from embedkit.data.text.records import Record  # noqa: E402
 from tests.serving.conftest import TEXTS, make_index, running  # noqa: E402
 
 
@@ -197,4 +199,24 @@ def test_the_token_is_asked_for_and_an_error_is_shown(browser, tmp_path):
         assert "token" not in browser.current_url
     browser.find_element(By.ID, "query").send_keys("s")
     until(lambda: text(browser, "error").startswith("The server does not answer."))
+    browser.get_log("browser")
+
+
+def test_fields_of_a_document_that_no_file_holds_are_shown_whatever_their_names(browser, tmp_path):
+    encoder = load("hash:dim=64")
+    verses = [Record(f"verse{line}", "a folder in a poem", {"line": line, "path": "ode"}) for line in (7, 8)]
+    path = tmp_path / "poem.idx"
+    build_index(path, describe(encoder), encode_batches(encoder, verses))
+    with running([path]) as server:
+        browser.get(f"http://127.0.0.1:{server.port}/?q=folder")
+        until(lambda: len(browser.find_elements(By.CSS_SELECTOR, ".hit")) == 2)
+        assert set(every(browser, ".hit .opener")) == {"ode"}
+        assert "line" in every(browser, "aside legend")
+        browser.find_element(By.CSS_SELECTOR, ".hit .opener").click()
+        until(lambda: every(browser, ".details dd"))
+        shown = dict(zip(every(browser, ".details dt"), every(browser, ".details dd"), strict=True))
+        assert shown["line"] in ("7", "8")
+        assert shown["path"] == "ode"
+        chips = [each for hit in every(browser, ".hit .fields") for each in hit.splitlines()]
+        assert {"line: 7", "line: 8"} <= set(chips)
     browser.get_log("browser")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embedkit.cli.closing import after_semicolon, close, passed_over, say_passed_over, skipped_counts
 from embedkit.cli.command import command_app
 from embedkit.cli.console import Progress, relay_warnings
+from embedkit.cli.destination import file_or_standard_output
 from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.input_options import Inputs
 from embedkit.cli.labelling_options import LabellingOptions
@@ -21,8 +19,6 @@ from embedkit.data.text.display import counted
 from embedkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from typing import IO
-
     from embedkit.data.text.records import RecordReader
 
 
@@ -41,7 +37,7 @@ def label(*, labelling: LabellingOptions, inputs: Inputs, common: Common) -> Non
         refuse_existing(output, force=common.force)
     labels = load_labels(encoding.settings().model)
     labeller = Labeller(labels, k, labelling.least(labels))
-    with open_text(names, inputs.format()) as reader, _destination(output) as out:
+    with open_text(names, inputs.format()) as reader, file_or_standard_output(output) as out:
         divide_by_tokens(reader, encoder := encoding.load())
         predicted = label_records(encoder, reader, labeller, first=256)
         format, lists = labelling.line_format(common), labels.multiple or (k or 1) > 1
@@ -60,17 +56,6 @@ def _check(encoding: EncoderOptions, labelling: LabellingOptions) -> None:
         )
     if labelling.output is not None and labelling.format == "table":
         raise UsageError("table is only for a terminal", where="--format", hint="write jsonl to the file")
-
-
-@contextlib.contextmanager
-def _destination(output: Path | None) -> Iterator[IO[bytes]]:
-    from embedkit.data.atomic import whole_file
-
-    if output is None:
-        yield sys.stdout.buffer
-    else:
-        with whole_file(output) as file:
-            yield file
 
 
 def _close(common: Common, reader: RecordReader, progress: Progress, output: Path | None, none: int) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import typer
 
+from embedkit.cli.answer_options import AnswerOptions
 from embedkit.cli.closing import close
 from embedkit.cli.command import command_app
 from embedkit.cli.completion import complete_indexes
@@ -24,54 +23,8 @@ from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
     from embedkit.adaptation.mining import MiningSettings
-    from embedkit.adaptation.questions import Question
-    from embedkit.data.text.records import TextFormat
     from embedkit.indexing.lexical.fusion import Fusion
     from embedkit.indexing.store import Index
-
-
-@dataclass(frozen=True)
-class AnswerOptions:
-    """Options that name the queries and their known answers."""
-
-    panel: ClassVar = "Queries"
-
-    queries: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Queries with ids, judged by --qrels.")
-    ] = None
-    qrels: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Relevance judgements: TREC, BEIR's file or JSONL.")
-    ] = None
-    pairs: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Or pairs of texts: an anchor and its positive per row."),
-    ] = None
-
-    def check(self) -> None:
-        """Raise UsageError unless queries and judgements, or pairs, were named."""
-        judged = (self.queries is not None, self.qrels is not None)
-        if self.pairs is not None and any(judged):
-            raise UsageError("pairs and judged queries were both given", hint="give one of them")
-        if self.pairs is None and not all(judged):
-            raise UsageError("needs --queries with --qrels, or --pairs")
-
-    @contextmanager
-    def opened(self, format: TextFormat) -> Iterator[Iterator[Question]]:
-        """Yield the questions."""
-        from embedkit.adaptation.questions import judged_questions, paired_questions
-        from embedkit.data.inputs import open_text
-        from embedkit.data.text.examples import read_examples
-        from embedkit.data.text.qrels import read_qrels
-
-        if self.pairs is not None:
-            examples = read_examples([self.pairs], format)
-            if len(examples.columns) < 2:
-                raise UsageError("has sentences, expected an anchor and its positive", where=self.pairs)
-            yield paired_questions(examples.rows)
-            return
-        qrels = read_qrels(str(self.qrels))
-        with open_text([str(self.queries)], format) as reader:
-            yield judged_questions(reader, qrels)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from embedkit.cli.closing import close
+from embedkit.cli.closing import after_semicolon, close, passed_over, say_passed_over, skipped_counts
 from embedkit.cli.console import Progress
 from embedkit.cli.index.build_options import NewIndex, PlanningOptions
 from embedkit.cli.index.plan_table import plan_facts, planned, process_bytes, show_plan, tell_plan
@@ -40,10 +40,20 @@ if TYPE_CHECKING:
 
 
 class Spooled(NamedTuple):
-    """Inputs as a vector set, and the states of the files that they come from."""
+    """Inputs as a vector set, the reader of the inputs, and the states of the files that they come from."""
 
     vectors: VectorSet
+    source: object
     states: FileStates | None = None
+
+
+class Built(NamedTuple):
+    """An index that a plan has chosen, the measured recall of its settings, and those it is searched with."""
+
+    made: Index
+    plan: Plan
+    found: Tuning | None
+    point: OperatingPoint | None
 
 
 def dry_run(target: NewIndex, wishing: WishOptions, inputs: Inputs, common: Common) -> None:
@@ -55,6 +65,7 @@ def dry_run(target: NewIndex, wishing: WishOptions, inputs: Inputs, common: Comm
     with open_input(names, inputs.format()) as source:
         if isinstance(source, RecordReader):
             rows, dimension = sum(1 for _ in source), encoding.load().identity.dimension
+            say_passed_over(source, common)
         else:
             maps = encoding.maps()
             dimension = maps[-1].output_dimension if maps else source.meta.dimension
@@ -90,7 +101,7 @@ def build_planned(
             else:
                 found = _tuning(index, corpus, planning.queries, inputs, common.seed)
             index, point = settle(index, found, wishing.recall)
-    _close(common, index, plan, progress.seconds, found, point)
+    _close(common, Built(index, plan, found, point), progress.seconds, spooled.source)
     if found is not None:
         require_recall(index, found, wishing.recall)
         _require_latency(index, point, wishing)
@@ -132,11 +143,11 @@ def _as_vector_set(output: Path, inputs: Inputs, common: Common) -> Iterator[Spo
     encoding = inputs.encoding
     with open_as_vectors(inputs, common) as vectors:
         if isinstance(vectors.source, VectorSet) and not encoding.transform and encoding.model is None:
-            yield Spooled(vectors.source)
+            yield Spooled(vectors.source, vectors.source)
             return
         with scratch_folder(output) as folder:
             write_to(folder / "spool.vec", vectors.meta, vectors.batches)
-            yield Spooled(VectorSet.open(folder / "spool.vec"), vectors.states)
+            yield Spooled(VectorSet.open(folder / "spool.vec"), vectors.source, vectors.states)
 
 
 def _tuning(index: Index, corpus: Corpus, queries: Path | None, inputs: Inputs, seed: int) -> Tuning:
@@ -158,19 +169,15 @@ def _require_latency(index: Index, point: OperatingPoint | None, wishing: WishOp
         raise EmbedkitError(what, where=str(index.path), hint="the index is kept; lower --recall")
 
 
-def _close(
-    common: Common,
-    index: Index,
-    plan: Plan,
-    seconds: float,
-    found: Tuning | None,
-    point: OperatingPoint | None,
-) -> None:
+def _close(common: Common, built: Built, seconds: float, source: object) -> None:
+    index, plan, found, point = built
     facts = {"output": str(index.path), "rows": index.rows, "dimension": index.dimension}
     facts |= {"kind": index.kind, "seconds": round(seconds, 3), "plan": plan_facts(plan)}
+    facts |= skipped_counts(source)
     size = f"{counted(index.rows, 'row')} of {index.dimension} dimensions"
     memory = f"{in_bytes(process_bytes())} of memory now"
-    lines = [f"{size} in {in_seconds(seconds)} -> {index.path}, {memory}"]
+    over = after_semicolon(passed_over(source))
+    lines = [f"{size} in {in_seconds(seconds)} -> {index.path}, {memory}{over}"]
     if found is not None and point is not None:
         lines.append(tuned_line(index.path, found, point))
     close(common, facts | {"tuning": found and found.to_json()}, *lines)

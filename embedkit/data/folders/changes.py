@@ -16,6 +16,7 @@ from embedkit.data.folders.folder_source import content_of, found_files
 from embedkit.data.folders.token_places import TokenPlaces
 from embedkit.data.folders.walking import FoundFile
 from embedkit.data.text.records import Record
+from embedkit.data.vectors.arrow_arrays import booleans
 
 
 class Candidate(NamedTuple):
@@ -100,7 +101,7 @@ def find_changes(before: FileStates) -> Changes:
             if row is None or not same[row]:
                 candidates.append(Candidate(path, number, found, None if row is None else _state(table, row)))
     after = FileStates(before.settings, before.roots)
-    after.add_table(table if same.all() else table.filter(_mask(same)))
+    after.add_table(table if same.all() else table.filter(booleans(same)))
     over = list(after.passed_over())
     for state in over:
         counts.add(state)
@@ -112,14 +113,6 @@ def find_changes(before: FileStates) -> Changes:
 def _numbers(column: Any) -> NDArray[np.int64]:
     """Return a column of whole numbers as an array; by DLPack, because `to_numpy` imports pandas."""
     return np.concatenate([np.empty(0, dtype=np.int64), *map(np.from_dlpack, column.chunks)])
-
-
-def _mask(values: NDArray[np.bool_]) -> Any:
-    """Return booleans as an Arrow array; made of their bits, because `pyarrow.array` may import pandas."""
-    import pyarrow as pa
-
-    bits = pa.py_buffer(np.packbits(values, bitorder="little").tobytes())
-    return pa.BooleanArray.from_buffers(pa.bool_(), len(values), [None, bits])
 
 
 def _state(table: Any, row: int) -> FileState:

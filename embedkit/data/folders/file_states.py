@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import orjson
 
 from embedkit.data.folders.folder_settings import FolderSettings
 from embedkit.data.formats import require_format
+from embedkit.data.vectors.arrow_arrays import integers, numbers, strings
 from embedkit.errors import FormatError
 
 FORMAT, VERSION = "embedkit-files", 1
@@ -135,10 +137,21 @@ def read_states(path: Path) -> FileStates:
     return states
 
 
-def _packed(states: Iterable[FileState]) -> Any:
+def _packed(states: Sequence[FileState]) -> Any:
     import pyarrow as pa
 
-    return pa.Table.from_pylist([state._asdict() for state in states], schema=_schema())
+    ends = np.cumsum([0, *(len(state.passages) for state in states)], dtype=np.int32)
+    passages = strings([id for state in states for id in state.passages])
+    columns = [
+        strings([state.path for state in states]),
+        numbers(np.array([state.root for state in states], dtype=np.int32)),
+        integers([state.size for state in states]),
+        integers([state.mtime_ns for state in states]),
+        strings([state.sha256 for state in states]),
+        pa.ListArray.from_arrays(numbers(ends), passages),
+        strings([state.passed_over for state in states]),
+    ]
+    return pa.Table.from_arrays(columns, schema=_schema())
 
 
 def _schema() -> Any:

@@ -16,7 +16,7 @@ from embedkit.data.folders.token_places import TokenPlaces
 from embedkit.data.text.records import Record
 
 PATH, LINE, LAST_LINE, HEADINGS, PAGE = "path", "line", "line_to", "headings", "page"
-_BETWEEN = " > "  # the headings of a trail
+BETWEEN = " > "  # the headings of a trail
 _LONGEST = 100  # characters of a heading
 _WRITTEN = re.compile(r"[^\W_]")  # a letter or a digit
 _BLANK_START = re.compile(r"(?:[ \t\f\v]*\n)*")
@@ -69,7 +69,7 @@ class _Trails:
         trail = [heading.title for heading in self._around(first) if heading.level < least]
         if self._title and self._title not in trail[:1]:
             trail.insert(0, self._title)
-        return _BETWEEN.join(" ".join(title.split())[:_LONGEST] for title in trail if title)
+        return BETWEEN.join(" ".join(title.split())[:_LONGEST] for title in trail if title)
 
     def _around(self, number: int) -> list[Heading]:
         """Return the headings of the sections around the place behind the first `number` headings."""

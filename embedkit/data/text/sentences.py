@@ -24,17 +24,22 @@ def sentences(text: str) -> Iterator[str]:
     or a digit ("e.g. in", "vs. 4"). Other abbreviations end a sentence too early, which matters little where
     sentences are samples of a text.
     """
+    return (text[start:end].strip() for start, end in sentence_places(text))
+
+
+def sentence_places(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the places, `start, end`, of the sentences of a text; only white space lies outside of them."""
     start = before = 0  # of the sentence, and of its last part
     for end in chain(_ends(_END, text, 0, len(text)), [len(text)]):
         if before > start and len(text[before:end].strip().encode(errors="replace")) >= _SHORTEST:
-            yield text[start:before].strip()
+            yield start, before
             start = before
         if text[start:end].strip():
             before = end
         else:
             start = before = end
-    if rest := text[start:].strip():
-        yield rest
+    if text[start:].strip():
+        yield start, len(text)
 
 
 def sentence_ends(text: str, start: int, end: int) -> Iterator[int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.vectors.arrow_arrays import numbers
 from embedkit.data.vectors.arrow_types import is_list, plain
 from embedkit.data.vectors.codes import CodeName, Codes
 from embedkit.errors import DataError, FormatError, MismatchError
@@ -137,7 +138,7 @@ def require_finite(vectors: NDArray[np.float32], *, where: str, before: int = 0)
 def _with_column(table: pa.Table, rows: NDArray[Any], metadata: dict[bytes, bytes] | None) -> pa.Table:
     import pyarrow as pa
 
-    column = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
+    column = pa.FixedSizeListArray.from_arrays(numbers(rows.reshape(-1)), rows.shape[1])
     return table.append_column(pa.field(VECTOR, column.type, metadata=metadata), column)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from embedkit.data.vectors.arrow_arrays import integers, strings
 from embedkit.data.vectors.json_columns import JSON, is_json, json_texts, value_of, values_of
 
 if TYPE_CHECKING:
@@ -31,11 +32,9 @@ def to_table(records: Sequence[Record], *, with_text: bool = True) -> pa.Table:
     names: dict[str, None] = {}
     for record in records:
         names.update(dict.fromkeys(record.fields))
-    columns = [(pa.field("id", pa.string()), pa.array([record.id for record in records], pa.string()))]
+    columns = [(pa.field("id", pa.string()), strings([record.id for record in records]))]
     if with_text:
-        columns.append(
-            (pa.field("text", pa.string()), pa.array([record.text for record in records], pa.string()))
-        )
+        columns.append((pa.field("text", pa.string()), strings([record.text for record in records])))
     for name in names:
         columns.append(_column(_free(name), [record.fields.get(name) for record in records]))
     return pa.table([column for _, column in columns], schema=pa.schema([field for field, _ in columns]))
@@ -94,9 +93,19 @@ def _column(name: str, values: list[Any]) -> tuple[Any, Any]:
     if types <= {int, float} or (len(types) == 1 and dict not in types):
         for kind in (None, pa.uint64()) if types == {int} else (None,):
             with suppress(pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-                column = pa.array(values, kind)
+                column = _array(values, types, kind)
                 return pa.field(name, column.type), column
     return pa.field(name, pa.string(), metadata=JSON), json_texts(values)
+
+
+def _array(values: list[Any], types: set[type], kind: Any) -> Any:
+    """Return values of one type as an Arrow array, as `pyarrow.array` does."""
+    import pyarrow as pa
+
+    lists = any(isinstance(value, list) for value in values)
+    if kind is None and not lists and types in ({str}, {int}):
+        return strings(values) if types == {str} else integers(values)
+    return pa.nulls(len(values)) if not types and not lists else pa.array(values, kind)
 
 
 def _leaf_types(values: Iterable[Any]) -> set[type]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from embedkit.indexing.faiss_files import map_index, selecting, write_index
+from embedkit.embedding.encoder import thread_count
+from embedkit.indexing.faiss_files import map_index, selecting, selecting_part, write_index
 from embedkit.indexing.kind import Blocks, Floats, IndexKind, Layout, Mask, Rows
+from embedkit.indexing.nearest import merged
 from embedkit.indexing.planning.costs import CALL, WRITTEN, Cost, Term, blocks_in_memory
 from embedkit.indexing.planning.machine import Machine
 
@@ -18,6 +23,8 @@ if TYPE_CHECKING:
     from typing import Self
 
 FILE = "vectors.faiss"
+_FEW = 20  # queries from which on FAISS multiplies matrices, which uses every thread
+_LEAST = 1 << 20  # numbers that a thread compares with a query; fewer take less time than the thread's start
 
 
 @dataclass(frozen=True)
@@ -38,9 +45,18 @@ class Flat(IndexKind):
     def search(
         self, opened: Any, queries: Floats, k: int, allowed: Mask | None = None
     ) -> tuple[Floats, Rows]:
-        """Return inner products and rows, `(queries, k)`."""
-        scores, rows = opened.search(queries, k, params=selecting(allowed))
-        return scores, rows
+        """Return inner products and rows, `(queries, k)`.
+
+        FAISS gives each query to one thread, so the rows are divided among threads that would be idle. The
+        scores are the same bits.
+        """
+        parts = _parts(opened.ntotal, opened.d, len(queries))
+        if len(parts) == 1:
+            scores, rows = opened.search(queries, k, params=selecting(allowed))
+            return scores, rows
+        part = partial(_search_part, opened, queries, k, allowed)
+        found = list(_threads().map(part, parts))
+        return merged(found, np.zeros(len(found), np.int64), k, len(queries))
 
     @property
     def keeps_vectors(self) -> bool:
@@ -62,3 +78,22 @@ class Flat(IndexKind):
         seconds = rows * 4 * dimension / machine.scanned + CALL
         building = blocks_in_memory(rows, dimension)
         return Cost((vectors,), (), building, vectors.bytes / WRITTEN, seconds, 1.0)
+
+
+def _parts(rows: int, dimension: int, queries: int) -> list[range]:
+    """Return the rows that each thread searches, so that few queries use all threads."""
+    count = 1 if queries >= _FEW else min(thread_count() // max(1, queries), rows * dimension // _LEAST)
+    ends = [rows * place // max(1, count) for place in range(max(1, count) + 1)]
+    return [range(start, end) for start, end in pairwise(ends)]
+
+
+def _search_part(
+    opened: Any, queries: Floats, k: int, allowed: Mask | None, part: range
+) -> tuple[Floats, Rows]:
+    scores, rows = opened.search(queries, min(k, len(part)), params=selecting_part(allowed, part))
+    return scores, rows
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(thread_count(), thread_name_prefix="flat")

@@ -91,8 +91,8 @@ class Analysis:
 
     def words(self, text: str) -> Iterator[Word]:
         """Yield the words of a text, as it is written, with their terms."""
-        for found in _patterns().written.finditer(text):
-            yield Word(self.document_terms(found[0]), found.start(), found.end())
+        for start, end in word_places(text):
+            yield Word(self.document_terms(text[start:end]), start, end)
 
     def matches(self, text: str, terms: Container[str]) -> Iterator[tuple[int, int]]:
         """Yield the places, `start, end`, of the words of a text that have one of these terms; within a run
@@ -106,6 +106,11 @@ class Analysis:
                     start, end = word.start, word.end
                 if term in terms or (is_unspaced(term) and term[0] in terms):
                     yield start, end
+
+
+def word_places(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the places, `start, end`, of the words of a text; a run of a script without spaces is one."""
+    return (found.span() for found in _patterns().written.finditer(text))
 
 
 def split(texts: Iterable[str]) -> list[str]:

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.vectors.arrow_arrays import to_numpy
+
 
 @dataclass(frozen=True)
 class Column:
@@ -57,7 +59,7 @@ def load(path: Path) -> Run:
     table = pa.ipc.open_file(pa.memory_map(str(path / "terms.arrow"))).read_all().combine_chunks()
     terms, postings, occurrences = (table.column(name).chunk(0) for name in table.column_names)
     numbers = (Column(path / name) for name in ("rows", "counts", "positions"))
-    return Run(terms, postings.to_numpy(), occurrences.to_numpy(), *numbers)
+    return Run(terms, to_numpy(postings), to_numpy(occurrences), *numbers)
 
 
 def merged_terms(runs: Sequence[Run]) -> tuple[Any, list[NDArray[Any]]]:
@@ -70,9 +72,9 @@ def merged_terms(runs: Sequence[Run]) -> tuple[Any, list[NDArray[Any]]]:
     encoded = pa.concat_arrays([run.terms for run in runs]).dictionary_encode()
     order = pc.sort_indices(encoded.dictionary)
     places = np.empty(len(order), np.int64)
-    places[order.to_numpy()] = np.arange(len(order))
+    places[to_numpy(order)] = np.arange(len(order))
     ends = np.cumsum([len(run.terms) for run in runs])[:-1]
-    return encoded.dictionary.take(order), np.split(places[encoded.indices.to_numpy()], ends)
+    return encoded.dictionary.take(order), np.split(places[to_numpy(encoded.indices)], ends)
 
 
 def merged(

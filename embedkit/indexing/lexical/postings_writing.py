@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from embedkit.data.atomic import discard, named_when_full
 from embedkit.data.reservoir import Reservoir
+from embedkit.data.vectors.arrow_arrays import to_numpy
 from embedkit.indexing.lexical.analysis import Analysis
 from embedkit.indexing.lexical.posting_runs import Run, load, merged, merged_terms, save
 from embedkit.indexing.lexical.postings import FORMAT, POSTINGS, SAMPLE_ROWS, VERSION
@@ -76,7 +77,7 @@ class PostingsWriter:
         for run, places in zip(runs, numbers, strict=True):
             postings[places] += run.postings.astype(np.uint64)
             occurrences[places] += run.occurrences.astype(np.uint64)
-        term_ends = np.cumsum(pc.binary_length(terms).to_numpy(), dtype=np.uint64)
+        term_ends = np.cumsum(to_numpy(pc.binary_length(terms)), dtype=np.uint64)
         content = np.frombuffer(terms.buffers()[2] or b"", np.uint8)[: int(term_ends[-1])]
         keys, rows = self._sample.by_key()
         whole: dict[str, NDArray[Any]] = {

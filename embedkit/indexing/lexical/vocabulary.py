@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.vectors.arrow_arrays import strings, to_numpy
 from embedkit.indexing.lexical.analysis import BREAK, Analysis, is_unspaced, pairs, split
 
 
@@ -25,10 +26,8 @@ class Vocabulary:
 
     def encode(self, texts: Sequence[str]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the numbers of the terms of all texts, in order, and how many terms each text has."""
-        import pyarrow as pa
-
-        encoded = pa.array(split(texts), pa.large_string()).dictionary_encode()
-        words, codes = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+        encoded = strings(split(texts), large=True).dictionary_encode()
+        words, codes = encoded.dictionary.to_pylist(), to_numpy(encoded.indices)
         self._learn([word for word in words if word not in self._words and not _is_several(word)])
         numbers = list(map(self._words.get, words))
         several = {place: self._several(words[place]) for place, n in enumerate(numbers) if n is None}
@@ -56,7 +55,7 @@ class Vocabulary:
         places[np.fromiter(map(self._numbers.__getitem__, terms), np.int64, len(terms))] = np.arange(
             len(terms)
         )
-        return pa.array(terms, pa.large_string()).cast(pa.large_binary()), places
+        return strings(terms, large=True).cast(pa.large_binary()), places
 
     def _learn(self, words: Sequence[str]) -> None:
         for word, stem in zip(words, self._analysis.stems(words), strict=True):

@@ -3,7 +3,8 @@
 
 const STEP = 10, MOST = 100, PAUSE = 90; // hits at first and per step; hits at most; milliseconds after a key
 const OWN = new Set(["rank", "id", "score", "dense", "lexical", "terms", "text", "text_start", "text_length", "matches",
-  "path", "line", "line_to", "headings", "title"]);
+  "title"]);
+const PLACE = new Set(["path", "line", "line_to", "headings"]); // fields of passages of files, shown as their place
 const $ = (id) => document.getElementById(id);
 const state = { k: STEP, mode: null, index: null, filters: new Map(), indexes: [], canFilter: false };
 let timer = 0, running = null, composing = false, searched = "";
@@ -160,9 +161,12 @@ function hitOf(hit) {
   return node;
 }
 
+// Documents that come from elsewhere may have fields of the same names, which are shown like any others.
+const isPassage = (hit) => Boolean(hit.path && hit.line && hit.line_to);
+
 function placeOf(hit) {
   if (!hit.path) return "";
-  if (!hit.line) return String(hit.path);
+  if (!isPassage(hit)) return String(hit.path);
   return `${hit.path}:${hit.line}${hit.line_to > hit.line ? `–${hit.line_to}` : ""}`;
 }
 
@@ -186,7 +190,7 @@ function fieldChips(hit) {
   const chips = [];
   for (const field of index().fields) {
     const value = hit[field.name];
-    if (OWN.has(field.name) || value === undefined || !field.values.includes(value)) continue;
+    if (OWN.has(field.name) || (PLACE.has(field.name) && isPassage(hit)) || value === undefined || !field.values.includes(value)) continue;
     chips.push(make("button", {
       type: "button", textContent: `${field.name}: ${value}`, title: `Only ${field.name}: ${value}`,
       onclick: () => { if (state.canFilter) { setFilter(field.name, { values: [value] }); drawFilters(); } },
@@ -205,11 +209,11 @@ async function toggle(node, opener, hit, words) {
     const found = answer.documents[0];
     if (opener.getAttribute("aria-expanded") !== "true") return;
     if (!found) throw new Refusal(404, "This document has been deleted meanwhile.");
-    const { id, text, title, path, line, line_to, headings, ...fields } = found;
+    const { id, text, title, ...fields } = found;
     if (text && text.length > (hit.text ?? "").length) node.insertBefore(make("p", { className: "text whole", tabIndex: 0 }, ...markedWords(text, words)), node.querySelector(".fields"));
     const list = make("dl", { className: "details" }, make("dt", { textContent: "id" }), make("dd", { textContent: id }));
     for (const [name, value] of Object.entries(fields)) {
-      if (value === null) continue;
+      if (value === null || (PLACE.has(name) && isPassage(found))) continue;
       list.append(make("dt", { textContent: name }), make("dd", { textContent: typeof value === "object" ? JSON.stringify(value) : String(value) }));
     }
     node.append(list);
@@ -261,7 +265,8 @@ function drawChips() {
   $("filters-button").textContent = chips.length ? `Filters (${chips.length})` : "Filters";
 }
 
-const filterable = () => (state.canFilter ? index().fields.filter((each) => each.type !== "other" && !["line", "line_to"].includes(each.name)).slice(0, 12) : []);
+const hasPassages = () => ["path", "line", "line_to"].every((name) => index().fields.some((each) => each.name === name));
+const filterable = () => (state.canFilter ? index().fields.filter((each) => each.type !== "other" && !(hasPassages() && ["line", "line_to"].includes(each.name))).slice(0, 12) : []);
 
 function drawFilters() {
   $("filters").replaceChildren(...filterable().map((field) => {

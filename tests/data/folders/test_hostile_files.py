@@ -132,3 +132,26 @@ def test_a_pdf_without_its_package_is_one_line_that_names_the_extra(put, monkeyp
     assert caplog.messages == [
         "2 PDF files skipped, in/a.pdf first; pip install 'embedkit[files]' to read them"
     ]
+
+
+@pytest.mark.slow
+def test_a_pdf_that_takes_too_long_is_counted_and_the_others_are_read(put, monkeypatch):
+    pypdf = pytest.importorskip("pypdf")
+    from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
+
+    monkeypatch.setattr("embedkit.data.folders.formats.pdf.LONGEST", 5)
+    font = {"/Type": "/Font", "/Subtype": "/Type1", "/BaseFont": "/Helvetica"}
+    font = DictionaryObject({NameObject(key): NameObject(value) for key, value in font.items()})
+    for name, operators in (("a-long.pdf", 3_000_000), ("b-short.pdf", 1)):
+        writer = pypdf.PdfWriter()
+        page, stream = writer.add_blank_page(200, 200), DecodedStreamObject()
+        stream.set_data(b"BT /F1 12 Tf " + b"(text) Tj " * operators + b"ET")
+        page[NameObject("/Contents")] = writer._add_object(stream)
+        fonts = DictionaryObject({NameObject("/F1"): font})
+        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
+        with open(Path("in", name), "wb") as file:
+            writer.write(file)
+    texts, counts = read()
+    assert texts == {"in/good.md:1": "# Good\n\ntext", "in/b-short.pdf:1": "text"}
+    assert counts.failed == [("in/a-long.pdf", "cannot be read as PDF: takes more than 5 seconds")]
+    assert counts.files == 2

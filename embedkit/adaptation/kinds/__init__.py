@@ -1,0 +1,1 @@
+"""Methods that make training pairs of documents without labels, one per file."""

@@ -1,0 +1,79 @@
+"""Arrow arrays of Python and numpy values, made of buffers.
+
+`pyarrow.array` imports pandas where it is installed, and so does `to_numpy`; the import takes longer than a
+small command.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_MANY = 50_000  # values from which on the speed of `pyarrow.array` matters more than the import
+_LARGEST = 2**31 - 1  # bytes of an array of strings with offsets of 32 bits
+
+
+def strings(values: Sequence[str | None], *, large: bool = False) -> Any:
+    """Return texts as an Arrow array of strings, or of large strings; equal to that of `pyarrow.array`."""
+    import pyarrow as pa
+
+    kind = pa.large_string() if large else pa.string()
+    if len(values) > _MANY or "pandas" in sys.modules:
+        return pa.array(values, kind)
+    encoded = [b"" if value is None else value.encode() for value in values]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    if not large and ends[-1] > _LARGEST:
+        return pa.array(values, kind)
+    offsets = ends if large else ends.astype(np.int32)
+    buffers = [_validity(values), pa.py_buffer(offsets.tobytes()), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(kind, len(values), buffers)
+
+
+def integers(values: Sequence[int | None]) -> Any:
+    """Return whole numbers as an Arrow array of 64 bits; raises OverflowError for larger ones."""
+    import pyarrow as pa
+
+    numbers = np.fromiter((0 if value is None else value for value in values), np.int64, len(values))
+    return pa.Array.from_buffers(
+        pa.int64(), len(values), [_validity(values), pa.py_buffer(numbers.tobytes())]
+    )
+
+
+def numbers(values: NDArray[Any]) -> pa.Array:
+    """Return an array `(rows,)` of numbers as an Arrow array, which shares its memory where it can."""
+    import pyarrow as pa
+
+    values = np.ascontiguousarray(values)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
+
+
+def booleans(values: NDArray[np.bool_]) -> Any:
+    """Return booleans `(rows,)` as an Arrow array."""
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(pa.bool_(), len(values), [None, _bits(values)])
+
+
+def to_numpy(array: Any) -> NDArray[Any]:
+    """Return an Arrow array of numbers without nulls as a numpy array, which shares its memory."""
+    found: NDArray[Any] = np.from_dlpack(array) if len(array) else np.empty(0, array.type.to_pandas_dtype())
+    return found
+
+
+def _validity(values: Sequence[Any]) -> Any:
+    """Return the bits of the values that are not None; None if all of them are set."""
+    there = np.fromiter((value is not None for value in values), bool, len(values))
+    return None if there.all() else _bits(there)
+
+
+def _bits(values: NDArray[np.bool_]) -> Any:
+    import pyarrow as pa
+
+    return pa.py_buffer(np.packbits(values, bitorder="little").tobytes())
