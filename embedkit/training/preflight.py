@@ -17,7 +17,8 @@ from embedkit.training.chunking import ChunkPlan
 from embedkit.training.gather import processes
 from embedkit.training.labels.split import Split
 from embedkit.training.model import Dropout
-from embedkit.training.settings import AMSoftmaxSettings, RunSettings
+from embedkit.training.run_settings import RunSettings
+from embedkit.training.settings import AMSoftmaxSettings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -105,8 +106,17 @@ def about_labels(parts: Split, scored: Labelled | None, settings: AMSoftmaxSetti
         )
 
 
-def about_data(examples: Examples, pairs: Sequence[Pair], settings: RunSettings) -> None:
-    """Warn about repeated sentences, and about evaluation text in the training text."""
+def about_data(
+    examples: Examples, pairs: Sequence[Pair], settings: RunSettings, *, left_out: int = 0
+) -> None:
+    """Warn about repeated sentences, about `left_out` examples that fit into no batch, and about evaluation
+    text in the training text.
+    """
+    if left_out:
+        logger.warning(
+            f"{left_out:,} of {len(examples):,} examples are left out of the first epoch, because they share "
+            "texts with too many others; another epoch leaves out others"
+        )
     anchors = [row[0] for row in examples.rows]
     repeated = len(anchors) - len(set(anchors))
     if repeated:

@@ -13,7 +13,7 @@ from embedkit.data.identity import Identity
 from embedkit.training.input_digests import Source
 from embedkit.training.objective import Objective
 from embedkit.training.run_log import Measure, Watch
-from embedkit.training.settings import RunSettings
+from embedkit.training.run_settings import RunSettings
 from embedkit.training.start import LoadedModel, Start
 from embedkit.training.trainer import Additions
 

@@ -22,7 +22,7 @@ from embedkit.training.processes.consensus import agreed, require_same_rows
 from embedkit.training.recipe import Recipe
 from embedkit.training.run_folder import BASE, RunFolder, kept_settings, require_base, unfinished
 from embedkit.training.run_log import Watch
-from embedkit.training.settings import located
+from embedkit.training.run_settings import located
 from embedkit.training.start import Start, chunk_plan, load_model
 from embedkit.training.trained import Trained
 from embedkit.training.trainer import make_trainer, on_processor, quiet_trainer

@@ -15,6 +15,7 @@ from datasets import Dataset
 from embedkit.data.identity import Identity
 from embedkit.data.text.examples import Examples
 from embedkit.data.text.scored_pairs import Pair
+from embedkit.training.batch_sampling import Numbers, left_out, numbered
 from embedkit.training.input_digests import Source, source
 from embedkit.training.model import Head
 from embedkit.training.objective import Contrastive
@@ -46,6 +47,7 @@ class SimCSE:
     def check(self, processes: int) -> None:
         """Raise DataError or UsageError for examples or pairs that cannot be trained on."""
         require_data(self.examples, self.pairs, self.settings, processes)
+        _ = self._left_out  # raises DataError if no batch without a repeated text is possible
 
     def sources(self) -> list[Source]:
         """Return the examples, and the pairs if there are any."""
@@ -56,7 +58,7 @@ class SimCSE:
 
     def advise(self) -> None:
         """Warn about repeated sentences, and about evaluation text in the training text."""
-        about_data(self.examples, self.pairs, self.settings)
+        about_data(self.examples, self.pairs, self.settings, left_out=self._left_out)
 
     def rows(self) -> Dataset:
         """Return the examples, one column per view.
@@ -74,6 +76,18 @@ class SimCSE:
         """The largest number of views in a row."""
         return max(map(len, self.examples.rows))
 
+    @cached_property
+    def _text_numbers(self) -> Numbers | None:
+        """Numbers that are equal where texts are, `(rows, views)`, if batches are to have no text twice."""
+        return numbered(self._filled(self.examples.rows)) if self.settings.distinct else None
+
+    @cached_property
+    def _left_out(self) -> int:
+        """The number of examples that the first epoch leaves out, because batches have no text twice."""
+        if self._text_numbers is None:
+            return 0
+        return left_out(self._text_numbers, self.settings.batch_size, self.settings.seed)
+
     def _filled(self, rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
         """Return rows of equal length: a row's shortest text replaces missing hard negatives."""
         return [row + (min(row, key=len),) * (self._width - len(row)) for row in rows]
@@ -86,11 +100,12 @@ class SimCSE:
         return Contrastive(model, self.settings.contrast(), head=head)
 
     def additions(self, start: Start, watch: Watch) -> Additions:
-        """Return the evaluator of the pairs, if there are any."""
-        if not self.pairs:
-            return Additions()
-        chunk_tokens = start.objective.plan.chunk_tokens
-        return Additions(PairScore(self.pairs, chunk_tokens=chunk_tokens, bf16=start.bf16))
+        """Return the evaluator of the pairs, if there are any, and the texts that batches must not repeat."""
+        evaluator = None
+        if self.pairs:
+            chunk_tokens = start.objective.plan.chunk_tokens
+            evaluator = PairScore(self.pairs, chunk_tokens=chunk_tokens, bf16=start.bf16)
+        return Additions(evaluator, texts=self._text_numbers)
 
     def provenance(self) -> Provenance:
         """Return the examples, their columns, and the loss."""

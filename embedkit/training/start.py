@@ -15,7 +15,7 @@ from embedkit.training.gradcache import Features, cut
 from embedkit.training.lora import add_lora
 from embedkit.training.model import Dropout, bf16_is_fast, load_trainable
 from embedkit.training.objective import Objective
-from embedkit.training.settings import RunSettings
+from embedkit.training.run_settings import RunSettings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from embedkit.errors import FormatError, UnknownNameError
-from embedkit.training.settings import RunSettings
+from embedkit.training.run_settings import RunSettings
 
 
 def to_toml(settings: RunSettings, comment: str) -> bytes:

@@ -192,8 +192,8 @@ def test_lists_of_labels_train_by_zlpr(settings):
 def test_batches_in_balance_have_labels_as_often(settings):
     uneven = Labelled([*labelled(40, [0]).rows, *labelled(4, [1]).rows], multiple=False)
     recipe = AMSoftmaxRecipe(replace(settings, class_balance="batches", holdout_labels=0), uneven)
+    from embedkit.training.batch_sampling import Shuffled
     from embedkit.training.run import start_of
-    from embedkit.training.trainer import Shuffled
 
     start = start_of(recipe, recipe.rows(), _base(settings), resumed=False)
     weights = recipe.additions(start, lambda event: None).weights

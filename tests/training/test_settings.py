@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from embedkit.errors import EmbedkitError, FormatError, UnknownNameError, UsageError
-from embedkit.training.settings import PRESETS, AMSoftmaxSettings, SimCSESettings, preset, with_given
+from embedkit.training.run_settings import with_given
+from embedkit.training.settings import PRESETS, AMSoftmaxSettings, SimCSESettings, preset
 from embedkit.training.toml import read_toml, to_toml
 
 

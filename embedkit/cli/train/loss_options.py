@@ -48,6 +48,13 @@ class LossOptions:
             help="Whether equal texts are left out as negatives of each other [yes].",
         ),
     ] = None
+    distinct: Annotated[
+        bool | None,
+        typer.Option(
+            "--distinct/--no-distinct",
+            help="Make batches in which no text occurs twice: anchors, positives and negatives [no].",
+        ),
+    ] = None
     head: Annotated[
         bool | None,
         typer.Option("--head/--no-head", help="Add a dense layer and tanh during training only [no]."),

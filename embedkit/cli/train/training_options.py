@@ -20,7 +20,7 @@ from embedkit.data.names import readable_name
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from embedkit.training.settings import AnySettings
+    from embedkit.training.run_settings import AnySettings
 
 
 def _option(help: str, *names: str) -> Any:
@@ -168,7 +168,7 @@ class TrainOptions:
         preset: dict[str, Any] | None = None,
     ) -> AnySettings:
         """Return the settings, merged in this order: defaults, preset, file, `own`, command line."""
-        from embedkit.training.settings import with_given
+        from embedkit.training.run_settings import with_given
         from embedkit.training.toml import read_toml
 
         settings = kind(model=os.environ.get("EMBEDKIT_MODEL") or kind.model)
