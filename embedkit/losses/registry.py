@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from inspect import signature
 from typing import Any, Literal
 
 from embedkit import spec
@@ -25,6 +26,11 @@ def settings_of(name: str) -> frozenset[str]:
 def has_cosine_margin(name: str) -> bool:
     """Return True for a loss whose margin is subtracted from a cosine; a measured diameter can set it."""
     return bool(getattr(_class(name), "margin_is_cosine", False))
+
+
+def takes(name: str, argument: str) -> bool:
+    """Return True for a loss whose call has an argument of that name."""
+    return argument in signature(_class(name).__call__).parameters
 
 
 def _class(name: str) -> Any:

@@ -81,6 +81,9 @@ class AMSoftmaxRecipe:
         """Warn about labels with a single text, and about texts with different labels."""
         about_labels(self.parts, self.scored, self.settings)
 
+    def prepare(self, folder: Path) -> None:
+        """Write nothing: the texts and their labels are all that the objective reads."""
+
     def rows(self) -> Dataset:
         """Return the training texts; the label is the class number, or for lists the number of the text."""
         numbers = range(len(self.parts.train)) if self.tags else self._places.tolist()

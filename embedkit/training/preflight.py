@@ -18,7 +18,7 @@ from embedkit.training.gather import processes
 from embedkit.training.labels.split import Split
 from embedkit.training.model import Dropout
 from embedkit.training.run_settings import RunSettings
-from embedkit.training.settings import AMSoftmaxSettings
+from embedkit.training.settings import AMSoftmaxSettings, SimCSESettings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -26,11 +26,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger("embedkit")
 
 
-def require_data(examples: Examples, pairs: Sequence[Pair], settings: RunSettings, processes: int) -> None:
+def require_data(examples: Examples, pairs: Sequence[Pair], settings: SimCSESettings, processes: int) -> None:
     """Raise DataError or UsageError for data that cannot be trained on."""
     if len(examples) < 2:
         raise DataError("training needs at least 2 sentences, got 1")
     _require_batch(len(examples), settings, processes)
+    if len(examples.columns) == 1 and settings.guide is not None and not settings.guide_margin:
+        raise UsageError(
+            "masks nothing among sentences, each of which is its own positive",
+            where="`guide`",
+            hint="set `guide_margin`, or train on pairs",
+        )
     if any(not math.isfinite(pair.score) for pair in pairs):
         raise DataError("a score is not a finite number", where=settings.eval)
     if pairs:

@@ -45,6 +45,11 @@ class Recipe(Protocol):
     def sources(self) -> list[Source]:
         """Return the data that decide the run, with digests of their content."""
 
+    def prepare(self, folder: Path) -> None:
+        """Write what the objective reads besides the rows into the run's folder, which has the base model;
+        called in the first process alone.
+        """
+
     def rows(self) -> Dataset:
         """Return the training rows: one column of text per view, and optionally the column `label`."""
 

@@ -75,6 +75,9 @@ def _train(path: Path, recipe: Recipe, run: RunFolder | None, watch: Watch) -> t
     checkpoint = last_checkpoint(folder)
     rows = recipe.rows()
     require_same_rows(rows)
+    with one_fate():
+        if run is not None:
+            recipe.prepare(folder)
     start = start_of(recipe, rows, folder / BASE, resumed=checkpoint is not None)
     if run is not None:
         if checkpoint is not None:

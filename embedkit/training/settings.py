@@ -8,10 +8,12 @@ from typing import Any, Literal, get_args
 
 from embedkit import spec
 from embedkit.errors import UnknownNameError, UsageError
-from embedkit.losses.registry import has_cosine_margin, losses_comparing, settings_of
+from embedkit.losses.registry import has_cosine_margin, losses_comparing, settings_of, takes
 from embedkit.training.run_settings import RunSettings, require
 
-_CONTRAST = ("temperature", "hard_negative_weight", "scale_with_candidates", "mask_duplicates")
+_CONTRAST = (
+    "temperature", "hard_negative_weight", "scale_with_candidates", "mask_duplicates", "guide_margin",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,16 @@ class SimCSESettings(RunSettings):
     mask_duplicates: bool = True
     head: bool = False  # a dense layer and tanh after the vectors in training, as in the paper
     distinct: bool = False  # no text occurs twice in a batch
+    guide: str | None = None  # an encoder that recognises false negatives; "self": the one to train
+    guide_margin: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.contrast()
+        if self.guide is not None and not takes(self.loss, "guide"):
+            raise UsageError(f"loss {self.loss} takes none", where="`guide`")
+        if self.guide is None and self.guide_margin:
+            raise UsageError("needs a guide", where="`guide_margin`", hint="name an encoder as the `guide`")
 
     def contrast(self) -> Any:
         """Return the loss with these settings; raises UsageError if it is unknown or lacks a setting."""

@@ -17,6 +17,7 @@ from embedkit.data.text.examples import Examples
 from embedkit.data.text.scored_pairs import Pair
 from embedkit.training.batch_sampling import Numbers, left_out, numbered
 from embedkit.training.input_digests import Source, source
+from embedkit.training.known_rows import counts_of, open_known, prepare_known, require_encoders
 from embedkit.training.model import Head
 from embedkit.training.objective import Contrastive
 from embedkit.training.preflight import about_data, about_dropout, require_data
@@ -47,6 +48,7 @@ class SimCSE:
     def check(self, processes: int) -> None:
         """Raise DataError or UsageError for examples or pairs that cannot be trained on."""
         require_data(self.examples, self.pairs, self.settings, processes)
+        require_encoders(self.settings)
         _ = self._left_out  # raises DataError if no batch without a repeated text is possible
 
     def sources(self) -> list[Source]:
@@ -60,16 +62,21 @@ class SimCSE:
         """Warn about repeated sentences, and about evaluation text in the training text."""
         about_data(self.examples, self.pairs, self.settings, left_out=self._left_out)
 
+    def prepare(self, folder: Path) -> None:
+        """Write the vectors of the guide, if there is one."""
+        prepare_known(folder, self.settings, self.examples.rows)
+
     def rows(self) -> Dataset:
         """Return the examples, one column per view.
 
-        If rows differ in their number of hard negatives, that number is the label.
+        The label is the row's number if more is known of the rows than their texts, or else the number of
+        hard negatives if rows differ in it.
         """
         rows = self.examples.rows
         columns = zip(*self._filled(rows), strict=True)
         views = {f"view{place}": list(column) for place, column in enumerate(columns)}
-        ragged = any(len(row) < self._width for row in rows)
-        return Dataset.from_dict({**views, LABEL: [len(row) - 2 for row in rows]} if ragged else views)
+        labels = list(range(len(rows))) if self.settings.guide is not None else counts_of(rows)
+        return Dataset.from_dict(views if labels is None else {**views, LABEL: labels})
 
     @cached_property
     def _width(self) -> int:
@@ -97,7 +104,8 @@ class SimCSE:
         about_dropout(loaded.dropout, self.examples)
         model = loaded.model
         head = Head(model.get_embedding_dimension()).to(model.device) if self.settings.head else None
-        return Contrastive(model, self.settings.contrast(), head=head)
+        known = open_known(loaded.folder, self.settings, self.examples.rows)
+        return Contrastive(model, self.settings.contrast(), known=known, head=head)
 
     def additions(self, start: Start, watch: Watch) -> Additions:
         """Return the evaluator of the pairs, if there are any, and the texts that batches must not repeat."""

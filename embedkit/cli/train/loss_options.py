@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
+from embedkit.cli.completion import complete_models
 from embedkit.losses.registry import losses_comparing
 
 if TYPE_CHECKING:
@@ -47,6 +48,18 @@ class LossOptions:
             "--mask-duplicates/--keep-duplicates",
             help="Whether equal texts are left out as negatives of each other [yes].",
         ),
+    ] = None
+    guide: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Mask candidates that this encoder finds more similar than the positive: any model, or "
+            "self for the one to train, as it is at the start.",
+            autocompletion=complete_models,
+        ),
+    ] = None
+    guide_margin: Annotated[
+        float | None, typer.Option(help="Mask candidates above the positive's similarity minus this [0].")
     ] = None
     distinct: Annotated[
         bool | None,

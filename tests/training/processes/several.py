@@ -33,6 +33,8 @@ SIMCSE = {
     "two-passes": TWO_PASSES,
     "nt-xent-head": {"loss": "nt-xent", "head": True, **TWO_PASSES},
     "accumulated": {"accumulate": 2, **TWO_PASSES},
+    "distinct": {"distinct": True, **TWO_PASSES},
+    "guided": {"guide": "self", "guide_margin": 0.1, **TWO_PASSES},
 }
 LABELS = {
     "am-softmax": TWO_PASSES,
