@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from embedkit import spec
 from embedkit.data.identity import Identity
 from embedkit.data.text.labelled import Labelled
+from embedkit.training.amsoftmax_settings import AMSoftmaxSettings
 from embedkit.training.input_digests import Source, source
 from embedkit.training.labels.auto_margin import AutoMargin
 from embedkit.training.labels.class_means import class_means, class_weights, first_offset
@@ -28,7 +29,6 @@ from embedkit.training.recipe import Provenance
 from embedkit.training.run import train
 from embedkit.training.run_log import Measure, Watch
 from embedkit.training.scoring import LabelScore, encode
-from embedkit.training.settings import AMSoftmaxSettings
 from embedkit.training.start import LABEL, LoadedModel, Start
 from embedkit.training.trained import Trained
 from embedkit.training.trainer import Additions

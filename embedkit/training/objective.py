@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from embedkit.errors import ModelError
+from embedkit.losses.registry import accepted
 from embedkit.training.batch_columns import cut_columns, numbers_of
 from embedkit.training.chunking import ChunkPlan
 from embedkit.training.gather import gathered, own_rows, processes
@@ -107,13 +108,13 @@ class Objective(nn.Module):  # type: ignore[misc]
 
 
 class ContrastiveLoss(Protocol):
-    """A kind of `losses/` that compares views."""
+    """A kind of `losses/` that compares views, or teaches a teacher's scores or similarities of them."""
 
     def __call__(
         self, views: Sequence[Tensor], texts: Sequence[Tensor] | None, rows: slice, **known: Any
     ) -> Tensor:
-        """Return the mean loss of some rows of the batch; `counts=` are hard negatives per row, and `guide=`
-        are vectors of the views by another encoder.
+        """Return the mean loss of some rows of the batch; it is given what it takes of `known`, the values of
+        `KnownRows`.
         """
 
 
@@ -142,13 +143,14 @@ class Contrastive(Objective):
             views = H.chunk(len(columns))
             if processes() > 1:
                 views = gathered(torch.stack(views, dim=1)).unbind(dim=1)
-            return self.loss(views, texts, own_rows(len(H) // len(columns)), **known)
+            return self.loss(views, texts, own_rows(len(H) // len(columns)), **accepted(self.loss, known))
 
         return self.value(cut_columns(columns, self.plan.chunk_tokens), loss)
 
     def views(self, columns: Sequence[Features]) -> list[Features]:
-        """Return the columns, or a lone column twice: dropout makes two views of each text."""
-        return list(columns) * (2 if len(columns) == 1 else 1)
+        """Return the columns; a lone column twice if the loss compares views, which dropout makes of it."""
+        alone = len(columns) == 1 and getattr(self.loss, "compares", "views") == "views"
+        return list(columns) * (2 if alone else 1)
 
     def _known(self, labels: Tensor, views: int) -> dict[str, Any]:
         """Return what the loss is given of the rows of all processes, by the names of its arguments."""

@@ -13,12 +13,13 @@ from embedkit.data.text.labelled import Labelled
 from embedkit.data.text.scored_pairs import Pair
 from embedkit.errors import DataError, UsageError
 from embedkit.evaluation.sts import require_order
+from embedkit.training.amsoftmax_settings import AMSoftmaxSettings
 from embedkit.training.chunking import ChunkPlan
 from embedkit.training.gather import processes
 from embedkit.training.labels.split import Split
 from embedkit.training.model import Dropout
 from embedkit.training.run_settings import RunSettings
-from embedkit.training.settings import AMSoftmaxSettings, SimCSESettings
+from embedkit.training.settings import SimCSESettings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -31,6 +32,13 @@ def require_data(examples: Examples, pairs: Sequence[Pair], settings: SimCSESett
     if len(examples) < 2:
         raise DataError("training needs at least 2 sentences, got 1")
     _require_batch(len(examples), settings, processes)
+    taught = settings.taught()
+    if len(examples.columns) == 1 and taught is not None and taught.compares == "scores":
+        raise UsageError(
+            "teaches scores of hard negatives, which sentences do not have",
+            where="`distill`",
+            hint="teach sentences by `batch-kl` and a `teacher`",
+        )
     if len(examples.columns) == 1 and settings.guide is not None and not settings.guide_margin:
         raise UsageError(
             "masks nothing among sentences, each of which is its own positive",

@@ -103,6 +103,12 @@ def require(settings: RunSettings, name: str, holds: Any, wanted: str) -> None:
         raise UsageError(f"must be {wanted}, got {value}", where=f"`{name}`")
 
 
+def require_loss(name: str, known: tuple[str, ...]) -> None:
+    """Raise UnknownNameError for a loss that is not among the known ones."""
+    if name not in known:
+        raise UnknownNameError(name, known, what="loss", where="`loss`")
+
+
 def _require_size(settings: RunSettings, name: str) -> None:
     """Raise UsageError for a seed that no generator accepts, and for a whole number that is too large."""
     value = getattr(settings, name)

@@ -1,16 +1,19 @@
-"""The settings of the training commands: their defaults, and the presets of the papers."""
+"""The settings of `train-simcse`: their defaults, and the presets of the papers."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any
 
 from embedkit import spec
 from embedkit.errors import UnknownNameError, UsageError
-from embedkit.losses.registry import has_cosine_margin, losses_comparing, settings_of, takes
-from embedkit.training.run_settings import RunSettings, require
+from embedkit.losses.combining import WeightedSum
+from embedkit.losses.registry import losses_comparing, settings_of, takes
+from embedkit.training.run_settings import RunSettings, require, require_loss
 
+NO_LOSS = "none"
+_TAUGHT = "batch-kl"  # the default loss of a teacher
 _CONTRAST = (
     "temperature", "hard_negative_weight", "scale_with_candidates", "mask_duplicates", "guide_margin",
 )  # fmt: skip
@@ -21,7 +24,7 @@ class SimCSESettings(RunSettings):
     """The settings of `train-simcse`."""
 
     columns: tuple[str, ...] | None = None  # the columns of text in the inputs
-    loss: str = "two-view"
+    loss: str = "two-view"  # "none": only what `distill` names
     temperature: float = 0.05
     hard_negative_weight: float = 1.0
     scale_with_candidates: int | None = None
@@ -30,90 +33,67 @@ class SimCSESettings(RunSettings):
     distinct: bool = False  # no text occurs twice in a batch
     guide: str | None = None  # an encoder that recognises false negatives; "self": the one to train
     guide_margin: float = 0.0
+    distill: str | None = None  # the spec of a loss that a teacher gives its targets, such as "kl"
+    distill_weight: float = 1.0  # its weight in the sum with `loss`
+    teacher: str | None = None  # an encoder whose similarities are taught; None: scores in the inputs are
+    score_columns: tuple[str, ...] | None = None  # of the positive and of the negatives
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.contrast()
-        if self.guide is not None and not takes(self.loss, "guide"):
+        if self.guide is not None and (self.loss == NO_LOSS or not takes(self.loss, "guide")):
             raise UsageError(f"loss {self.loss} takes none", where="`guide`")
         if self.guide is None and self.guide_margin:
             raise UsageError("needs a guide", where="`guide_margin`", hint="name an encoder as the `guide`")
+        require(self, "distill_weight", lambda value: math.isfinite(value) and value > 0, "above 0")
+        self._require_teaching()
+
+    def training_loss(self) -> Any:
+        """Return the loss to train with: the sum of `loss` and `distill`."""
+        contrast, taught = self.contrast(), self.taught()
+        if taught is None or contrast is None:
+            return contrast or taught
+        return WeightedSum((contrast, taught), (1.0, self.distill_weight))
+
+    @property
+    def teaches_scores(self) -> bool:
+        """True when scores in the inputs are taught."""
+        taught = self.taught()
+        return self.teacher is None and taught is not None and taught.compares == "scores"
+
+    def taught(self) -> Any:
+        """Return the loss of distillation, by default `batch-kl` with a teacher and None without."""
+        if self.distill is None:
+            return spec.parse("loss", _TAUGHT) if self.teacher is not None else None
+        require_loss(self.distill.partition(":")[0], losses_comparing("scores", "similarities"))
+        return spec.parse("loss", self.distill)
+
+    def _require_teaching(self) -> None:
+        """Raise UsageError for settings of distillation that contradict each other."""
+        taught = self.taught()
+        if taught is None and self.loss == NO_LOSS:
+            raise UsageError(f"{NO_LOSS} leaves nothing to learn", where="`loss`", hint="set `distill`")
+        if (taught is None or self.loss == NO_LOSS) and self.distill_weight != 1:
+            raise UsageError("applies to the sum of `loss` and `distill`", where="`distill_weight`")
+        if self.teacher is None and taught is not None and taught.compares == "similarities":
+            raise UsageError(f"{self.distill} needs a teacher", where="`distill`", hint="name a `teacher`")
+        if self.score_columns is not None and not self.teaches_scores:
+            raise UsageError("names scores that are not taught", where="`score_columns`")
 
     def contrast(self) -> Any:
-        """Return the loss with these settings; raises UsageError if it is unknown or lacks a setting."""
-        _require_loss(self.loss, losses_comparing("views"))
-        known = settings_of(self.loss)
+        """Return the loss with these settings, None for `none`; raises UsageError if it is unknown or lacks a
+        setting.
+        """
+        require_loss(self.loss, (*losses_comparing("views"), NO_LOSS))
+        known = settings_of(self.loss) if self.loss != NO_LOSS else frozenset()
         changed = {name for name in _CONTRAST if getattr(self, name) != getattr(SimCSESettings, name)}
         if lacking := sorted(changed - known):
             raise UsageError(f"loss {self.loss} has no {lacking[0]}", where=f"`{lacking[0]}`")
+        if self.loss == NO_LOSS:
+            return None
         given = {name: getattr(self, name) for name in _CONTRAST if name in known}
         try:
             return replace(spec.parse("loss", self.loss), **given)
-        except ValueError as error:
-            raise UsageError(str(error)) from None
-
-
-Balance = Literal["none", "loss", "batches"]
-
-
-@dataclass(frozen=True)
-class AMSoftmaxSettings(RunSettings):
-    """The settings of `train-amsoftmax`."""
-
-    learning_rate: float = 1e-4
-    label_field: str | None = None
-    loss: str | None = None  # None: am-softmax for one label per text, zlpr for lists
-    margin: float | Literal["auto"] | None = None  # None: the loss's default
-    margin_after: float = 0.5  # share of the steps at margin 0, before `auto` sets the margin
-    scale: float = 30.0  # logits are cosines times the scale
-    centres: int | None = None  # centres per class, for sub-centre
-    class_learning_rate: float = 1e-2
-    class_balance: Balance = "none"
-    max_classes: int = 20_000  # maximum classes per step; more are sampled
-    holdout_labels: float = 0.0  # labels held out with all their texts: a share below 1, or a number
-    holdout_seed: int = 0  # seed of the choice of held-out labels, and of texts for `calibrate`
-    calibrate: float = 0.1  # share of each label's texts used to calibrate scores
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("scale", "class_learning_rate"):
-            require(self, name, lambda value: math.isfinite(value) and value > 0, "above 0")
-        for name in ("margin_after", "calibrate"):
-            require(self, name, lambda value: 0 <= value < 1, "at least 0 and below 1")
-        require(
-            self,
-            "holdout_labels",
-            lambda value: 0 <= value < 1 or (value > 0 and value % 1 == 0),
-            "a share below 1 or a whole number",
-        )
-        require(self, "max_classes", lambda value: value >= 2, "at least 2")
-        known = get_args(Balance)
-        if self.class_balance not in known:
-            raise UnknownNameError(self.class_balance, known, what="balance", where="`class_balance`")
-        self.classification(multiple=False)
-
-    def classification(self, *, multiple: bool) -> Any:
-        """Return the loss with these settings, for one label per text or `multiple`; `auto` starts at margin
-        0.
-
-        Raises UsageError for a setting that the loss does not have.
-        """
-        name = self.loss or ("zlpr" if multiple else "am-softmax")
-        _require_loss(name, losses_comparing("labels", "label sets"))
-        known = settings_of(name)
-        if self.margin is not None and "margin" not in known:
-            raise UsageError(f"loss {name} has no margin", where="`margin`")
-        if self.margin == "auto" and not has_cosine_margin(name):
-            raise UsageError(
-                f"auto sets a margin in cosine, which loss {name} does not have", where="`margin`"
-            )
-        if self.centres is not None and "centres" not in known:
-            raise UsageError(f"loss {name} uses one centre per class", where="`centres`")
-        margin = 0.0 if self.margin == "auto" else self.margin
-        given = {"scale": self.scale, "centres": self.centres, "margin": margin}
-        try:
-            given = {field: value for field, value in given.items() if field in known and value is not None}
-            return replace(spec.parse("loss", name), **given)
         except ValueError as error:
             raise UsageError(str(error)) from None
 
@@ -141,8 +121,3 @@ def preset(name: str) -> dict[str, Any]:
     if name not in PRESETS:
         raise UnknownNameError(name, PRESETS, what="preset", where="`preset`")
     return PRESETS[name]
-
-
-def _require_loss(name: str, known: tuple[str, ...]) -> None:
-    if name not in known:
-        raise UnknownNameError(name, known, what="loss", where="`loss`")

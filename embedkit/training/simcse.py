@@ -12,12 +12,13 @@ from typing import ClassVar
 
 from datasets import Dataset
 
+from embedkit import spec
 from embedkit.data.identity import Identity
 from embedkit.data.text.examples import Examples
 from embedkit.data.text.scored_pairs import Pair
 from embedkit.training.batch_sampling import Numbers, left_out, numbered
 from embedkit.training.input_digests import Source, source
-from embedkit.training.known_rows import counts_of, open_known, prepare_known, require_encoders
+from embedkit.training.known_rows import counts_of, needs_numbers, open_known, prepare_known, require_encoders
 from embedkit.training.model import Head
 from embedkit.training.objective import Contrastive
 from embedkit.training.preflight import about_data, about_dropout, require_data
@@ -25,7 +26,7 @@ from embedkit.training.recipe import Provenance
 from embedkit.training.run import train
 from embedkit.training.run_log import Measure, Watch
 from embedkit.training.scoring import PairScore
-from embedkit.training.settings import SimCSESettings
+from embedkit.training.settings import NO_LOSS, SimCSESettings
 from embedkit.training.start import LABEL, LoadedModel, Start
 from embedkit.training.trained import Trained
 from embedkit.training.trainer import Additions
@@ -53,7 +54,9 @@ class SimCSE:
 
     def sources(self) -> list[Source]:
         """Return the examples, and the pairs if there are any."""
-        examples = source("the training examples", self.settings.inputs, self.examples.rows)
+        rows, scores = self.examples.rows, self.examples.scores
+        read = rows if scores is None else zip(rows, scores, strict=True)
+        examples = source("the training examples", self.settings.inputs, read)
         if not self.pairs:
             return [examples]
         return [examples, source("the pairs of `eval`", [self.settings.eval or ""], self.pairs)]
@@ -63,7 +66,7 @@ class SimCSE:
         about_data(self.examples, self.pairs, self.settings, left_out=self._left_out)
 
     def prepare(self, folder: Path) -> None:
-        """Write the vectors of the guide, if there is one."""
+        """Write the vectors of the guide and of the teacher, if there are any."""
         prepare_known(folder, self.settings, self.examples.rows)
 
     def rows(self) -> Dataset:
@@ -75,7 +78,7 @@ class SimCSE:
         rows = self.examples.rows
         columns = zip(*self._filled(rows), strict=True)
         views = {f"view{place}": list(column) for place, column in enumerate(columns)}
-        labels = list(range(len(rows))) if self.settings.guide is not None else counts_of(rows)
+        labels = list(range(len(rows))) if needs_numbers(self.settings) else counts_of(rows)
         return Dataset.from_dict(views if labels is None else {**views, LABEL: labels})
 
     @cached_property
@@ -101,11 +104,12 @@ class SimCSE:
 
     def objective(self, loaded: LoadedModel, *, resumed: bool) -> Contrastive:
         """Return the contrastive objective, with a new head if the settings have one."""
-        about_dropout(loaded.dropout, self.examples)
-        model = loaded.model
+        model, loss = loaded.model, self.settings.training_loss()
+        if loss.compares == "views":
+            about_dropout(loaded.dropout, self.examples)
         head = Head(model.get_embedding_dimension()).to(model.device) if self.settings.head else None
-        known = open_known(loaded.folder, self.settings, self.examples.rows)
-        return Contrastive(model, self.settings.contrast(), known=known, head=head)
+        known = open_known(loaded.folder, self.settings, self.examples)
+        return Contrastive(model, loss, known=known, head=head)
 
     def additions(self, start: Start, watch: Watch) -> Additions:
         """Return the evaluator of the pairs, if there are any, and the texts that batches must not repeat."""
@@ -120,7 +124,7 @@ class SimCSE:
         count, columns = len(self.examples), self.examples.columns
         card = {
             "trained on": f"{count:,} examples of {' + '.join(columns)}",
-            "loss": f"{self.settings.loss}, temperature {self.settings.temperature:g}",
+            "loss": _named(self.settings),
         }
         return Provenance(card, {"examples": count, "columns": list(columns)})
 
@@ -146,3 +150,11 @@ def train_simcse(
     a model is loaded.
     """
     return train(path, SimCSE(settings, examples, pairs), resume=resume, force=force, watch=watch)
+
+
+def _named(settings: SimCSESettings) -> str:
+    """Return the losses in words, for the model card."""
+    taught, by = settings.taught(), settings.teacher or "scores of the examples"
+    parts = [f"{settings.loss}, temperature {settings.temperature:g}"] * (settings.loss != NO_LOSS)
+    parts += [] if taught is None else [f"{spec.render(taught)}, taught by {by}"]
+    return "; ".join(parts)

@@ -17,9 +17,9 @@ from embedkit.data.vectors.label_vectors import LabelVectors
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError, DivergedError, EmbedkitError, UsageError
 from embedkit.training.amsoftmax import AMSoftmaxRecipe, train_amsoftmax
+from embedkit.training.amsoftmax_settings import AMSoftmaxSettings
 from embedkit.training.gradient_check import check_exact
 from embedkit.training.seeds import train_seeds
-from embedkit.training.settings import AMSoftmaxSettings
 from embedkit.training.toml import read_toml
 from tests.embedding.conftest import BUILDERS, WORDS
 from tests.training.running import Killed, killed_at, log, same, weights

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from embedkit import spec
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError, FormatError
+from embedkit.losses.combining import WeightedSum
+from embedkit.losses.kinds.batch_kl import BatchKL
 from embedkit.losses.kinds.nt_xent import NTXent
 from embedkit.losses.kinds.two_view import TwoView
 from embedkit.training.known_rows import KnownRows
@@ -114,3 +117,52 @@ def test_the_objective_with_a_guide_has_the_full_batchs_gradient(toys, passes, b
     assert toys.error(toys.gradient(model), toys.gradient(oracle)) <= 1e-10
     unguided = loss([oracle(column)["sentence_embedding"] for column in columns], counts=counts)
     assert abs(float(unguided.detach() - expected.detach())) > 1e-3
+
+
+@pytest.mark.parametrize("passes", [1, 2])
+@pytest.mark.parametrize("name", ["kl", "margin-mse", "batch-kl"])
+@pytest.mark.parametrize("source", ["scores", "teacher"])
+def test_the_objective_with_a_teacher_has_the_full_batchs_gradient(toys, passes, name, source):
+    """Alone and in a sum with a contrastive loss; without scores, the teacher's cosines are the scores."""
+    loss, rows, views = spec.parse("loss", name), 7, 4
+    if source == "scores" and loss.compares == "similarities":
+        return
+    columns = [toys.padded(toys.some_texts(rows, seed, longest=3 + 2 * seed)) for seed in range(views)]
+    made = np.random.default_rng(0).normal(size=(rows * views, 5))
+    vectors = made / np.linalg.norm(made, axis=1, keepdims=True)
+    numbers = np.arange(rows * views).reshape(rows, views)
+    counts, order = torch.tensor([2, 0, 1, 2, 2, 1, 0]), torch.tensor([4, 0, 6, 2, 1, 5, 3])
+    scores = torch.tensor(np.random.default_rng(1).normal(size=(rows, views - 1)))
+    teacher = [torch.tensor(vectors[numbers[:, view]]) for view in range(views)]
+    known = KnownRows(counts, teacher=TextVectors(vectors, numbers))
+    if source == "teacher":
+        cosines = [[float(teacher[0][row] @ other[row]) for other in teacher[1:]] for row in range(rows)]
+        scores = torch.tensor(cosines, dtype=torch.float64)
+    scores = scores.masked_fill(torch.arange(views - 1) > counts[:, None], torch.nan)
+    known = KnownRows(counts, scores=scores) if source == "scores" else known
+    given = {"teacher": teacher, "counts": counts} if loss.compares == "similarities" else {"scores": scores}
+    mixed = [{name: value[order] for name, value in column.items()} for column in columns]
+    for summed in (False, True):
+        model, oracle = toys.Toy(by_content=True), toys.Toy(by_content=True)
+        trained = WeightedSum((TwoView(), loss), (1.0, 2.0)) if summed else loss
+        value = Contrastive(model, trained, known=known, chunk_tokens=12, passes=passes)(mixed, order)
+        value.backward()
+        encoded = [oracle(column)["sentence_embedding"] for column in columns]
+        expected = loss(encoded, **given)
+        if summed:
+            expected = TwoView()(encoded, counts=counts) + 2 * expected
+        expected.backward()
+        torch.testing.assert_close(value.detach(), expected.detach())
+        assert toys.error(toys.gradient(model), toys.gradient(oracle)) <= 1e-10
+
+
+def test_a_lone_column_is_encoded_once_for_a_teacher_and_twice_for_views(toys):
+    columns = [toys.padded(toys.some_texts(7))]
+    vectors = np.random.default_rng(0).normal(size=(7, 5))
+    known = KnownRows(teacher=TextVectors(vectors, np.arange(7)[:, None]))
+    alone, both = BatchKL(), WeightedSum((TwoView(), BatchKL()), (1.0, 1.0))
+    assert [len(Contrastive(toys.Toy(), loss).views(columns)) for loss in (alone, both)] == [1, 2]
+    model, oracle = toys.Toy(by_content=True), toys.Toy(by_content=True)
+    Contrastive(model, alone, known=known, chunk_tokens=12)(columns, torch.arange(7)).backward()
+    alone([oracle(columns[0])["sentence_embedding"]], teacher=[torch.tensor(vectors)]).backward()
+    assert toys.error(toys.gradient(model), toys.gradient(oracle)) <= 1e-10

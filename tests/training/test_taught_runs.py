@@ -1,12 +1,15 @@
-"""Runs on mined examples: batches without a repeated text, and false negatives masked by a guide."""
+"""Runs on mined examples: batches without a repeated text, false negatives masked by a guide, teachers."""
 
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from embedkit.data.text.examples import Examples
-from embedkit.errors import DataError, EmbedkitError, FormatError, UsageError
+from embedkit.embedding.encoder import unit_length
+from embedkit.embedding.loading import load
+from embedkit.errors import DataError, EmbedkitError, FormatError, MismatchError, UsageError
 from embedkit.training.batch_columns import numbers_of
 from embedkit.training.gradient_check import check_exact
 from embedkit.training.objective import Contrastive
@@ -137,3 +140,89 @@ def test_sentences_have_nothing_for_a_guide_to_mask(settings):
         train_simcse("out", replace(settings, guide="self"), sentences)
     done = train_simcse("out", replace(settings, guide="self", guide_margin=0.1), sentences)
     assert done.steps == 4
+
+
+def scored(examples, seed=0):
+    """The examples with a teacher's scores."""
+    chance = np.random.default_rng(seed)
+    scores = [tuple(sorted(chance.normal(size=len(row) - 1), reverse=True)) for row in examples.rows]
+    return replace(examples, scores=scores)
+
+
+TAUGHT = {
+    "scores": {"distill": "kl:teacher_temperature=1", "distill_weight": 0.5},
+    "margins of a teacher": {"distill": "margin-mse", "loss": "none", "teacher": "hash:dim=32"},
+    "similarities": {"teacher": "self", "distinct": True, "loss": "nt-xent"},
+}
+
+
+@pytest.mark.parametrize("case", TAUGHT)
+def test_taught_runs_resume_to_the_same_weights(settings, case):
+    settings = replace(settings, **TAUGHT[case])
+    examples = scored(mined()) if settings.teaches_scores else mined()
+    train_simcse("whole", settings, examples)
+    with pytest.raises(Killed):
+        train_simcse("out", settings, examples, watch=killed_at(5))
+    train_simcse("out", settings, examples, resume=True)
+    assert same(weights("out"), weights("whole"))
+    assert check_exact(SimCSE(settings, examples)) < 1e-5
+    taught = {"scores": "taught by scores of the examples", "similarities": "batch-kl, taught by self"}
+    assert taught.get(case, "margin-mse, taught by hash:dim=32") in Path("out/README.md").read_text()
+
+
+def test_a_run_whose_scores_changed_is_not_resumed(settings):
+    settings = replace(settings, **TAUGHT["scores"])
+    with pytest.raises(Killed):
+        train_simcse("out", settings, scored(mined()), watch=killed_at(5))
+    with pytest.raises(MismatchError, match=r"the training examples of .* changed after the run"):
+        train_simcse("out", settings, scored(mined(), seed=1), resume=True)
+
+
+@pytest.mark.slow
+def test_a_student_learns_its_teachers_similarities_of_sentences(settings, caplog):
+    """The student has random weights: its cosines of other sentences approach the teacher's."""
+    sentences = Examples(("text",), [(sentence(row),) for row in range(400)])
+    settings = replace(
+        settings, teacher="hash:dim=128", loss="none", epochs=20.0, batch_size=20, eval_steps=1000,
+        dropout=0.0, attention_dropout=0.0,
+    )  # fmt: skip
+    train_simcse("out", settings, sentences)
+    assert "dropout is 0" not in caplog.text  # no view is made by dropout
+    texts = [sentence(row) for row in range(1000, 1060)]
+
+    def agreement(model):
+        cosines = []
+        for encoder in (load(model, runtime="torch"), load("hash:dim=128")):
+            unit = unit_length(encoder.encode(texts))
+            cosines.append((unit @ unit.T)[np.triu_indices(len(texts), 1)])
+        return np.corrcoef(*cosines)[0, 1]
+
+    assert agreement("out") > agreement(settings.model) + 0.1
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"loss": "none"}, "`loss`: none leaves nothing to learn; set `distill`"),
+        ({"loss": "none", "temperature": 0.1}, "`temperature`: loss none has no temperature"),
+        ({"distill": "batch-kl"}, "`distill`: batch-kl needs a teacher; name a `teacher`"),
+        ({"distill": "two-view"}, "`loss`: unknown loss 'two-view'"),
+        ({"distill": "kl:temperature=0"}, "kl:temperature=0: temperature=0.0 is not a positive number"),
+        ({"distill_weight": 2.0}, "`distill_weight`: applies to the sum of `loss` and `distill`"),
+        ({"distill": "kl", "distill_weight": 0.0}, "`distill_weight`: must be above 0, got 0.0"),
+        ({"score_columns": ("a", "b")}, "`score_columns`: names scores that are not taught"),
+        ({"teacher": "none"}, "`teacher`: unknown model 'none'"),
+        ({"loss": "none", "distill": "kl", "guide": "self"}, "`guide`: loss none takes none"),
+    ],
+)
+def test_teaching_that_cannot_be_is_one_line(settings, given, line):
+    with pytest.raises(EmbedkitError) as caught:
+        train_simcse("out", replace(settings, **given), mined())
+    assert line in str(caught.value)
+    assert not Path("out.partial").exists()
+
+
+def test_sentences_have_no_scores_to_teach(settings):
+    sentences = Examples(("text",), [(sentence(row),) for row in range(20)])
+    with pytest.raises(UsageError, match="teaches scores of hard negatives, which sentences do not have"):
+        train_simcse("out", replace(settings, distill="kl", teacher="self"), sentences)

@@ -57,7 +57,8 @@ def _read(settings: SimCSESettings, reading: TextOptions, common: Common) -> tup
     from embedkit.data.text.scored_pairs import read_pairs
 
     pairs = read_pairs(settings.eval) if settings.eval else []
-    examples = read_examples(settings.inputs, reading.format(), settings.columns)
+    scores = (settings.score_columns or ()) if settings.teaches_scores else None
+    examples = read_examples(settings.inputs, reading.format(), settings.columns, scores)
     over = passed_over(examples)
     for line in [*map(str, examples.choices), *([over] if over else [])]:
         if not common.quiet:

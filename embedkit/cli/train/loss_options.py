@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
-from embedkit.cli.completion import complete_models
+from embedkit.cli.completion import complete_distilling, complete_models
 from embedkit.losses.registry import losses_comparing
 
 if TYPE_CHECKING:
     LossName = str
 else:  # the choices are the kinds in their folder
-    LossName = Literal[losses_comparing("views")]
+    LossName = Literal[(*losses_comparing("views"), "none")]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,10 @@ class LossOptions:
             metavar="A,B,C",
         ),
     ] = None
-    loss: Annotated[LossName | None, typer.Option(help="Loss kind [two-view].", show_default=False)] = None
+    loss: Annotated[
+        LossName | None,
+        typer.Option(help="Loss kind; none: only what --distill names [two-view].", show_default=False),
+    ] = None
     temperature: Annotated[float | None, typer.Option(help="Divisor of the cosines [0.05].")] = None
     hard_negative_weight: Annotated[
         float | None, typer.Option(help="Weight of an example's own hard negatives [1].")
@@ -47,6 +50,34 @@ class LossOptions:
         typer.Option(
             "--mask-duplicates/--keep-duplicates",
             help="Whether equal texts are left out as negatives of each other [yes].",
+        ),
+    ] = None
+    distill: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND[:key=value,...]",
+            help="Add a loss of distillation: kl or margin-mse teaches scores, those of FILE or --teacher; "
+            "batch-kl teaches a teacher's similarities of all texts of a batch [with --teacher: batch-kl].",
+            autocompletion=complete_distilling,
+        ),
+    ] = None
+    distill_weight: Annotated[
+        float | None, typer.Option(help="Weight of --distill in the sum with --loss [1].")
+    ] = None
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="An encoder whose similarities are taught: any model, or self.",
+            autocompletion=complete_models,
+        ),
+    ] = None
+    score_columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Columns of scores: of the positive, then of the negatives [chosen by their names, and "
+            "reported].",
         ),
     ] = None
     guide: Annotated[
@@ -76,6 +107,6 @@ class LossOptions:
     def given(self) -> dict[str, Any]:
         """Return what was given on the command line, by name, the preset apart."""
         values = {name: value for name, value in vars(self).items() if value is not None and name != "preset"}
-        if "columns" in values:
-            values["columns"] = tuple(name.strip() for name in values["columns"].split(","))
+        for name in {"columns", "score_columns"} & values.keys():
+            values[name] = tuple(column.strip() for column in values[name].split(","))
         return values

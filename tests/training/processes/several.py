@@ -12,9 +12,10 @@ from pathlib import Path
 from embedkit.data.text.examples import Examples
 from embedkit.data.text.scored_pairs import Pair
 from embedkit.training.amsoftmax import train_amsoftmax
+from embedkit.training.amsoftmax_settings import AMSoftmaxSettings
 from embedkit.training.distributed import part
 from embedkit.training.gather import processes
-from embedkit.training.settings import AMSoftmaxSettings, SimCSESettings
+from embedkit.training.settings import SimCSESettings
 from embedkit.training.simcse import train_simcse
 from tests.training.test_amsoftmax import TEXTS, lists
 from tests.training.test_simcse import PAIRS, sentence
