@@ -120,6 +120,18 @@ def about_labels(parts: Split, scored: Labelled | None, settings: AMSoftmaxSetti
         )
 
 
+def require_dims(settings: SimCSESettings, dimension: int) -> None:
+    """Raise UsageError for `dims` beyond the model's dimension; warn if none reaches it."""
+    largest = max(settings.dims or (dimension,))
+    if largest > dimension:
+        raise UsageError(f"exceeds the model's {dimension} dimensions", where=f"`dims={largest}`")
+    if largest < dimension:
+        logger.warning(
+            f"the loss reads {largest} of the model's {dimension} dimensions, and the others are not "
+            f"trained; add {dimension} to `dims`"
+        )
+
+
 def about_data(
     examples: Examples, pairs: Sequence[Pair], settings: RunSettings, *, left_out: int = 0
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from embedkit import spec
 from embedkit.errors import UnknownNameError, UsageError
-from embedkit.losses.combining import WeightedSum
+from embedkit.losses.combining import Nested, WeightedSum
 from embedkit.losses.registry import losses_comparing, settings_of, takes
 from embedkit.training.run_settings import RunSettings, require, require_loss
 
@@ -37,6 +37,8 @@ class SimCSESettings(RunSettings):
     distill_weight: float = 1.0  # its weight in the sum with `loss`
     teacher: str | None = None  # an encoder whose similarities are taught; None: scores in the inputs are
     score_columns: tuple[str, ...] | None = None  # of the positive and of the negatives
+    dims: tuple[int, ...] | None = None  # the loss is that of the first dimensions, summed over these numbers
+    dim_weights: tuple[float, ...] | None = None  # of each of `dims`; None: 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -47,13 +49,17 @@ class SimCSESettings(RunSettings):
             raise UsageError("needs a guide", where="`guide_margin`", hint="name an encoder as the `guide`")
         require(self, "distill_weight", lambda value: math.isfinite(value) and value > 0, "above 0")
         self._require_teaching()
+        self._require_dims()
 
     def training_loss(self) -> Any:
-        """Return the loss to train with: the sum of `loss` and `distill`."""
+        """Return the loss to train with: the sum of `loss` and `distill`, of each of `dims`."""
         contrast, taught = self.contrast(), self.taught()
-        if taught is None or contrast is None:
-            return contrast or taught
-        return WeightedSum((contrast, taught), (1.0, self.distill_weight))
+        loss = contrast or taught
+        if contrast is not None and taught is not None:
+            loss = WeightedSum((contrast, taught), (1.0, self.distill_weight))
+        if self.dims is None:
+            return loss
+        return Nested(loss, self.dims, self.dim_weights or (1.0,) * len(self.dims))
 
     @property
     def teaches_scores(self) -> bool:
@@ -79,6 +85,24 @@ class SimCSESettings(RunSettings):
             raise UsageError(f"{self.distill} needs a teacher", where="`distill`", hint="name a `teacher`")
         if self.score_columns is not None and not self.teaches_scores:
             raise UsageError("names scores that are not taught", where="`score_columns`")
+
+    def _require_dims(self) -> None:
+        """Raise UsageError for dimensions or weights that no vector can have."""
+        if self.dims is None:
+            if self.dim_weights is not None:
+                raise UsageError("needs `dims`", where="`dim_weights`")
+            return
+        if not self.dims or min(self.dims) < 1 or len(set(self.dims)) < len(self.dims):
+            found = ",".join(map(str, self.dims))
+            raise UsageError(f"must be different numbers of at least 1, got {found}", where="`dims`")
+        if self.head:
+            raise UsageError("does not apply to vectors after a `head`", where="`dims`")
+        weights = (1.0,) * len(self.dims) if self.dim_weights is None else self.dim_weights
+        if len(weights) != len(self.dims):
+            what = f"has {len(weights)} weights for {len(self.dims)} `dims`"
+            raise UsageError(what, where="`dim_weights`")
+        if not all(math.isfinite(weight) and weight > 0 for weight in weights):
+            raise UsageError("must be numbers above 0", where="`dim_weights`")
 
     def contrast(self) -> Any:
         """Return the loss with these settings, None for `none`; raises UsageError if it is unknown or lacks a

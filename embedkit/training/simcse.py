@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from datasets import Dataset
 
@@ -21,7 +21,7 @@ from embedkit.training.input_digests import Source, source
 from embedkit.training.known_rows import counts_of, needs_numbers, open_known, prepare_known, require_encoders
 from embedkit.training.model import Head
 from embedkit.training.objective import Contrastive
-from embedkit.training.preflight import about_data, about_dropout, require_data
+from embedkit.training.preflight import about_data, about_dropout, require_data, require_dims
 from embedkit.training.recipe import Provenance
 from embedkit.training.run import train
 from embedkit.training.run_log import Measure, Watch
@@ -107,6 +107,7 @@ class SimCSE:
         model, loss = loaded.model, self.settings.training_loss()
         if loss.compares == "views":
             about_dropout(loaded.dropout, self.examples)
+        require_dims(self.settings, model.get_embedding_dimension())
         head = Head(model.get_embedding_dimension()).to(model.device) if self.settings.head else None
         known = open_known(loaded.folder, self.settings, self.examples)
         return Contrastive(model, loss, known=known, head=head)
@@ -126,7 +127,11 @@ class SimCSE:
             "trained on": f"{count:,} examples of {' + '.join(columns)}",
             "loss": _named(self.settings),
         }
-        return Provenance(card, {"examples": count, "columns": list(columns)})
+        entries: dict[str, Any] = {"examples": count, "columns": list(columns)}
+        if self.settings.dims is not None:
+            card["dimensions"] = f"trained to be truncated to {', '.join(map(str, self.settings.dims))}"
+            entries["dims"] = list(self.settings.dims)
+        return Provenance(card, entries)
 
     def write(self, folder: Path, identity: Identity, start: Start) -> None:
         """Write no additional files."""

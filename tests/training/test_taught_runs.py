@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 
 from embedkit.data.text.examples import Examples
@@ -15,6 +16,7 @@ from embedkit.training.gradient_check import check_exact
 from embedkit.training.objective import Contrastive
 from embedkit.training.settings import SimCSESettings
 from embedkit.training.simcse import SimCSE, train_simcse
+from embedkit.training.toml import read_toml
 from tests.embedding.conftest import BUILDERS
 from tests.training.running import Killed, killed_at, log, same, weights
 from tests.training.test_simcse import sentence
@@ -226,3 +228,64 @@ def test_sentences_have_no_scores_to_teach(settings):
     sentences = Examples(("text",), [(sentence(row),) for row in range(20)])
     with pytest.raises(UsageError, match="teaches scores of hard negatives, which sentences do not have"):
         train_simcse("out", replace(settings, distill="kl", teacher="self"), sentences)
+
+
+def test_every_prefix_is_trained_and_recorded(settings):
+    """The gradient of two prefixes is the sum of theirs, and the folder records the dimensions."""
+    width = load(settings.model).identity.dimension
+    settings = replace(settings, dims=(width, 8, 3), dim_weights=(1.0, 0.5, 2.0))
+    assert check_exact(SimCSE(settings, mined())) < 1e-5
+    train_simcse("whole", settings, mined())
+    with pytest.raises(Killed):
+        train_simcse("out", settings, mined(), watch=killed_at(5))
+    train_simcse("out", settings, mined(), resume=True)
+    assert same(weights("out"), weights("whole"))
+    assert orjson.loads(Path("out/embedkit.json").read_bytes())["dims"] == [width, 8, 3]
+    again = SimCSESettings(**read_toml("out/train.toml", SimCSESettings))
+    assert (again.dims, again.dim_weights) == (settings.dims, settings.dim_weights)
+    assert load("out", truncate_dim=8).identity.dimension == 8
+
+
+def test_a_warning_names_dimensions_that_are_not_trained(settings, caplog):
+    width = load(settings.model).identity.dimension
+    train_simcse("out", replace(settings, dims=(8,), max_steps=1), mined())
+    told = (
+        f"the loss reads 8 of the model's {width} dimensions, and the others are not trained; add {width} to"
+    )
+    assert told in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"dims": (8, 8)}, "`dims`: must be different numbers of at least 1, got 8,8"),
+        ({"dims": (8, 0)}, "`dims`: must be different numbers of at least 1, got 8,0"),
+        ({"dims": (4096,)}, "`dims=4096`: exceeds the model's"),
+        ({"dims": (8,), "head": True}, "`dims`: does not apply to vectors after a `head`"),
+        ({"dims": (8, 4), "dim_weights": (1.0,)}, "`dim_weights`: has 1 weights for 2 `dims`"),
+        ({"dims": (8, 4), "dim_weights": (1.0, 0.0)}, "`dim_weights`: must be numbers above 0"),
+        ({"dim_weights": (1.0,)}, "`dim_weights`: needs `dims`"),
+    ],
+)
+def test_dimensions_that_cannot_be_are_one_line(settings, given, line):
+    with pytest.raises(UsageError) as caught:
+        train_simcse("out", replace(settings, **given), mined())
+    assert str(caught.value).startswith(line)
+
+
+def test_truncated_vectors_keep_more_after_matryoshka(settings):
+    """A few dimensions of the trained model order pairs more as all of them do than before."""
+    sentences = Examples(("text",), [(sentence(row),) for row in range(400)])
+    texts = [sentence(row) for row in range(1000, 1060)]
+    settings = replace(settings, batch_size=20, epochs=2.0, eval_steps=1000)
+    train_simcse("plain", settings, sentences)
+    train_simcse("nested", replace(settings, dims=(load(settings.model).identity.dimension, 4)), sentences)
+
+    def kept(model):
+        cosines = []
+        for dim in (None, 4):
+            unit = unit_length(load(model, runtime="torch", truncate_dim=dim).encode(texts))
+            cosines.append((unit @ unit.T)[np.triu_indices(len(texts), 1)])
+        return np.corrcoef(*cosines)[0, 1]
+
+    assert kept("nested") > kept("plain")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import typer
 
 from embedkit.cli.completion import complete_distilling, complete_models
+from embedkit.errors import UsageError
 from embedkit.losses.registry import losses_comparing
 
 if TYPE_CHECKING:
@@ -92,6 +93,17 @@ class LossOptions:
     guide_margin: Annotated[
         float | None, typer.Option(help="Mask candidates above the positive's similarity minus this [0].")
     ] = None
+    dims: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,C",
+            help="Matryoshka: sum the loss over the first A, B and C dimensions, so that vectors can be "
+            "truncated to them.",
+        ),
+    ] = None
+    dim_weights: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="Weight of each of --dims in the sum [1 each].")
+    ] = None
     distinct: Annotated[
         bool | None,
         typer.Option(
@@ -109,4 +121,15 @@ class LossOptions:
         values = {name: value for name, value in vars(self).items() if value is not None and name != "preset"}
         for name in {"columns", "score_columns"} & values.keys():
             values[name] = tuple(column.strip() for column in values[name].split(","))
+        for name, number in (("dims", int), ("dim_weights", float)):
+            if name in values:
+                values[name] = _numbers(values[name], number, where=f"--{name.replace('_', '-')}")
         return values
+
+
+def _numbers(text: str, number: type[int] | type[float], *, where: str) -> tuple[float, ...]:
+    try:
+        return tuple(number(part) for part in text.split(","))
+    except ValueError:
+        what = "whole numbers" if number is int else "numbers"
+        raise UsageError(f"{text!r} is not a list of {what}", where=where) from None
