@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from embedkit.data.text.examples import Examples
@@ -133,10 +133,10 @@ def require_dims(settings: SimCSESettings, dimension: int) -> None:
 
 
 def about_data(
-    examples: Examples, pairs: Sequence[Pair], settings: RunSettings, *, left_out: int = 0
+    examples: Examples, held_out: Collection[str], settings: RunSettings, *, left_out: int = 0
 ) -> None:
-    """Warn about repeated sentences, about `left_out` examples that fit into no batch, and about evaluation
-    text in the training text.
+    """Warn about repeated sentences, about `left_out` examples that fit into no batch, and about texts of the
+    evaluation, `held_out`, in the training text.
     """
     if left_out:
         logger.warning(
@@ -150,7 +150,7 @@ def about_data(
             f"{repeated:,} of {len(anchors):,} examples repeat an earlier one; equal texts of a batch "
             "are not used as negatives of each other"
         )
-    held_out = {text for pair in pairs for text in pair[:2]}
+    held_out = set(held_out)
     seen = len(held_out & set(examples.texts()))
     if seen:
         logger.warning(

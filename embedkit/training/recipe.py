@@ -30,7 +30,10 @@ class Recipe(Protocol):
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     command: ClassVar[str]
-    measure: ClassVar[Measure]  # of the evaluator
+
+    @property
+    def measure(self) -> Measure:
+        """The measure of the evaluator."""
 
     @property
     def settings(self) -> RunSettings:

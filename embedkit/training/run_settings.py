@@ -13,6 +13,7 @@ Schedule = Literal["linear", "cosine", "constant"]
 Optimizer = Literal["adamw", "adax"]
 Precision = Literal["auto", "fp32", "bf16"]
 
+_EVALUATED = ("eval", "eval_qrels", "eval_corpus")  # settings that name files to evaluate on
 _SEEDS = ("seed", "holdout_seed")
 _LARGEST_SEED = 2**32 - 1  # that NumPy and the trainer accept
 _LARGEST = 2**31 - 1  # of any other whole number: products of two of them fit into 64 bits
@@ -24,7 +25,7 @@ class RunSettings:
 
     inputs: tuple[str, ...] = ()
     model: str = "minilm"
-    eval: str | None = None  # a labelled file, scored while training
+    eval: str | None = None  # a labelled file, or a retrieval set, scored while training
     pooling: str | None = None
     max_length: int | None = None  # tokens per text while training
     batch_size: int = 64  # examples per step, over all processes
@@ -53,7 +54,8 @@ class RunSettings:
     @property
     def files(self) -> tuple[str, ...]:
         """The files that a run reads."""
-        return self.inputs if self.eval is None else (*self.inputs, self.eval)
+        named = (getattr(self, name, None) for name in _EVALUATED)
+        return (*self.inputs, *(name for name in named if name is not None))
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -89,7 +91,9 @@ def with_given(settings: AnySettings, given: dict[str, Any]) -> AnySettings:
 def located(settings: AnySettings) -> AnySettings:
     """Return the settings with absolute paths of files; URLs and `-` do not change."""
     inputs = tuple(_absolute(name) for name in settings.inputs)
-    return replace(settings, inputs=inputs, eval=settings.eval and _absolute(settings.eval))
+    named = {name: getattr(settings, name, None) for name in _EVALUATED}
+    evaluated: dict[str, Any] = {name: _absolute(value) for name, value in named.items() if value is not None}
+    return replace(settings, inputs=inputs, **evaluated)
 
 
 def _absolute(name: str) -> str:

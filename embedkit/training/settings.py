@@ -24,6 +24,8 @@ class SimCSESettings(RunSettings):
     """The settings of `train-simcse`."""
 
     columns: tuple[str, ...] | None = None  # the columns of text in the inputs
+    eval_qrels: str | None = None  # judgements and documents of a retrieval set, whose queries are `eval`
+    eval_corpus: str | None = None
     loss: str = "two-view"  # "none": only what `distill` names
     temperature: float = 0.05
     hard_negative_weight: float = 1.0
@@ -48,6 +50,9 @@ class SimCSESettings(RunSettings):
         if self.guide is None and self.guide_margin:
             raise UsageError("needs a guide", where="`guide_margin`", hint="name an encoder as the `guide`")
         require(self, "distill_weight", lambda value: math.isfinite(value) and value > 0, "above 0")
+        for name in ("eval_qrels", "eval_corpus"):
+            if getattr(self, name) is not None and self.eval is None:
+                raise UsageError("needs `eval`", where=f"`{name}`")
         self._require_teaching()
         self._require_dims()
 

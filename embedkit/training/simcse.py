@@ -4,18 +4,20 @@ and Chen 2021, arXiv 2104.08821; kexue.fm 8348).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 from datasets import Dataset
+from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 
 from embedkit import spec
 from embedkit.data.identity import Identity
 from embedkit.data.text.examples import Examples
 from embedkit.data.text.scored_pairs import Pair
+from embedkit.evaluation.judged_sets import JudgedSet
 from embedkit.training.batch_sampling import Numbers, left_out, numbered
 from embedkit.training.input_digests import Source, source
 from embedkit.training.known_rows import counts_of, needs_numbers, open_known, prepare_known, require_encoders
@@ -23,6 +25,7 @@ from embedkit.training.model import Head
 from embedkit.training.objective import Contrastive
 from embedkit.training.preflight import about_data, about_dropout, require_data, require_dims
 from embedkit.training.recipe import Provenance
+from embedkit.training.retrieval_scoring import MEASURE, RetrievalScore
 from embedkit.training.run import train
 from embedkit.training.run_log import Measure, Watch
 from embedkit.training.scoring import PairScore
@@ -37,33 +40,49 @@ class SimCSE:
     """The recipe of SimCSE.
 
     One column of examples contains sentences, each its own positive by dropout; several columns are
-    anchor, positive and hard negatives. `pairs` are scored every `eval_steps` steps.
+    anchor, positive and hard negatives. `pairs` or a `judged` retrieval set are scored every `eval_steps`
+    steps.
     """
 
     settings: SimCSESettings
     examples: Examples
     pairs: Sequence[Pair] = ()
+    judged: JudgedSet | None = None
     command: ClassVar[str] = "train-simcse"
-    measure: ClassVar[Measure] = Measure("spearman", "Spearman", "on the labelled pairs")
+
+    @property
+    def measure(self) -> Measure:
+        """The correlation on the pairs, or nDCG@10 of the retrieval set."""
+        if self.judged is None:
+            return Measure("spearman", "Spearman", "on the labelled pairs")
+        return Measure("ndcg10", MEASURE, "on the retrieval set")
 
     def check(self, processes: int) -> None:
-        """Raise DataError or UsageError for examples or pairs that cannot be trained on."""
+        """Raise DataError or UsageError for examples, pairs or documents that cannot be trained on."""
         require_data(self.examples, self.pairs, self.settings, processes)
         require_encoders(self.settings)
+        if self.judged is not None:
+            self.judged.require_documents(record.id for record in self.judged.documents())
         _ = self._left_out  # raises DataError if no batch without a repeated text is possible
 
     def sources(self) -> list[Source]:
-        """Return the examples, and the pairs if there are any."""
+        """Return the examples, and the pairs or the retrieval set if there are any."""
         rows, scores = self.examples.rows, self.examples.scores
         read = rows if scores is None else zip(rows, scores, strict=True)
         examples = source("the training examples", self.settings.inputs, read)
+        if self.judged is not None:
+            what, files = "the retrieval set of `eval`", self.judged.files
+            return [examples, source(what, files, _read_from(self.judged))]
         if not self.pairs:
             return [examples]
         return [examples, source("the pairs of `eval`", [self.settings.eval or ""], self.pairs)]
 
     def advise(self) -> None:
         """Warn about repeated sentences, and about evaluation text in the training text."""
-        about_data(self.examples, self.pairs, self.settings, left_out=self._left_out)
+        held_out = {text for pair in self.pairs for text in pair[:2]}
+        if self.judged is not None:
+            held_out = {query.text for query in self.judged.queries}
+        about_data(self.examples, held_out, self.settings, left_out=self._left_out)
 
     def prepare(self, folder: Path) -> None:
         """Write the vectors of the guide and of the teacher, if there are any."""
@@ -113,11 +132,11 @@ class SimCSE:
         return Contrastive(model, loss, known=known, head=head)
 
     def additions(self, start: Start, watch: Watch) -> Additions:
-        """Return the evaluator of the pairs, if there are any, and the texts that batches must not repeat."""
-        evaluator = None
-        if self.pairs:
-            chunk_tokens = start.objective.plan.chunk_tokens
-            evaluator = PairScore(self.pairs, chunk_tokens=chunk_tokens, bf16=start.bf16)
+        """Return the evaluator, if there is one, and the texts that batches must not repeat."""
+        how: dict[str, Any] = {"chunk_tokens": start.objective.plan.chunk_tokens, "bf16": start.bf16}
+        evaluator: SentenceEvaluator | None = PairScore(self.pairs, **how) if self.pairs else None
+        if self.judged is not None:
+            evaluator = RetrievalScore(self.judged, **how)
         return Additions(evaluator, texts=self._text_numbers)
 
     def provenance(self) -> Provenance:
@@ -143,6 +162,7 @@ def train_simcse(
     examples: Examples,
     pairs: Sequence[Pair] = (),
     *,
+    judged: JudgedSet | None = None,
     resume: bool = False,
     force: bool = False,
     watch: Watch = lambda event: None,
@@ -150,11 +170,19 @@ def train_simcse(
     """Train `settings.model` on examples and write a sentence-transformers folder to `path`.
 
     One column of examples contains sentences, each its own positive by dropout; several columns are anchor,
-    positive and hard negatives. `pairs` are scored every `eval_steps` steps and the best checkpoint is kept.
+    positive and hard negatives. `pairs`, or the nDCG@10 of a `judged` retrieval set, are scored every
+    `eval_steps` steps and the best checkpoint is kept.
     `watch` is called at every step. Raises DataError or UsageError for data that cannot be trained on, before
     a model is loaded.
     """
-    return train(path, SimCSE(settings, examples, pairs), resume=resume, force=force, watch=watch)
+    return train(path, SimCSE(settings, examples, pairs, judged), resume=resume, force=force, watch=watch)
+
+
+def _read_from(judged: JudgedSet) -> Iterator[tuple[str, ...]]:
+    """Yield the content of a retrieval set."""
+    yield from ((query.id, query.text) for query in judged.queries)
+    yield from ((query, repr(grades)) for query, grades in judged.task.qrels.items())
+    yield from ((record.id, record.embedded) for record in judged.documents())
 
 
 def _named(settings: SimCSESettings) -> str:

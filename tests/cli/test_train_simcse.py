@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.embedding.conftest import BUILDERS, WORDS
+from tests.evaluation.test_judged_sets import written
 
 PROGRAM = str(Path(sys.executable).with_name("embedkit"))
 
@@ -232,3 +233,20 @@ def test_teaching_that_cannot_be_is_one_line(run, given, line):
     done = run("train-simcse", "a.tsv", "--batch-size", "8", "-o", "out", *given)
     assert done.code in (1, 2)
     assert done.said.splitlines()[-1].startswith(f"embedkit: {line}")
+
+
+def test_a_retrieval_set_is_scored_while_training(run):
+    written("set", qrels="qrels/dev.tsv")
+    command = ("train-simcse", "a.txt", "--batch-size", "8", "--eval-steps", "3", "-o", "out")
+    done = run(*command, "--eval", "set")
+    assert done.code == 0
+    assert [line for line in done.said.splitlines() if line.startswith("embedkit: step 0 of 5: nDCG@10 ")]
+    settings = orjson.loads(Path("out/embedkit.json").read_bytes())["settings"]
+    assert settings["eval"] == str(Path("set").absolute())
+    files = ("--eval-qrels", "set/qrels/dev.tsv", "--eval-corpus", "set/corpus.jsonl")
+    again = run(*command[:-1], "again", "--eval", "set/queries.jsonl", *files)
+    assert again.code == 0
+    assert same("out", "again")
+    wrong = run(*command[:-1], "no", "--eval", "set/queries.jsonl", *files[:2])
+    assert wrong.said.startswith("embedkit: --eval-corpus: is missing for a retrieval set of files")
+    assert run(*command[:-1], "no", *files).said.startswith("embedkit: --eval-qrels: needs --eval")

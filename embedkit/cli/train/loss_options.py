@@ -18,6 +18,27 @@ else:  # the choices are the kinds in their folder
 
 
 @dataclass(frozen=True)
+class JudgedOptions:
+    """Options of a retrieval set to score during training."""
+
+    panel: ClassVar = "Run"
+
+    eval_qrels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Judgements of a retrieval set, whose queries are --eval: nDCG@10 is scored."
+        ),
+    ] = None
+    eval_corpus: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Documents of the retrieval set.")
+    ] = None
+
+    def given(self) -> dict[str, Any]:
+        """Return what was given on the command line, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
 class LossOptions:
     """What is compared, and how sharply."""
 

@@ -108,7 +108,11 @@ class RunOptions:
     panel: ClassVar = "Run"
 
     eval: Annotated[
-        str | None, _option("Labelled file to score during training; the best checkpoint is kept.")
+        str | None,
+        _option(
+            "What to score during training, to keep the best checkpoint: a labelled file; for train-simcse "
+            "also a retrieval set, which is a folder of queries, corpus and qrels as BEIR has it."
+        ),
     ] = None
     eval_steps: Annotated[int | None, _option("Steps between evaluations and checkpoints [125].")] = None
     patience: Annotated[int | None, _option("Stop after this many evaluations without improvement.")] = None
