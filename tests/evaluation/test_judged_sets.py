@@ -15,7 +15,7 @@ WORDS = ["cat", "dog", "river", "stone", "bread", "moon", "tree", "song", "night
 
 
 def written(path="set", qrels="qrels.tsv"):
-    """A folder in BEIR's layout: 200 documents, and 20 queries with two judged documents of grades 1 and 2."""
+    """A folder in BEIR's layout: 200 documents, and 20 queries with two judged documents each."""
     chance, folder = np.random.default_rng(0), Path(path)
     (folder / qrels).parent.mkdir(parents=True)
     texts = [" ".join(chance.choice(WORDS, 5)) for _ in range(200)]

@@ -20,6 +20,7 @@ _STORY = (
     "examples",
     "columns",
     "dims",
+    "layers",
     "labels",
     "calibrated_on",
 )  # optional fields of embedkit.json
