@@ -54,6 +54,8 @@ _PUBLIC = {
     "read_examples": "embedkit.data.text.examples",
     "TwoView": "embedkit.losses.kinds.two_view",
     "NTXent": "embedkit.losses.kinds.nt_xent",
+    "judged_files": "embedkit.evaluation.judged_sets",
+    "read_judged_set": "embedkit.evaluation.judged_sets",
     "KL": "embedkit.losses.kinds.kl",
     "MarginMSE": "embedkit.losses.kinds.margin_mse",
     "BatchKL": "embedkit.losses.kinds.batch_kl",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,7 +81,7 @@ def prepare_known(folder: Path, settings: SimCSESettings, rows: Rows) -> None:
     for setting, (file, use) in _FILES.items():
         if getattr(settings, setting) is not None:
             encoder = _encoder(settings, setting, folder)
-            logger.info(f"{use} {encoder.identity}")
+            logger.info(f"{use} {replace(encoder.identity, model=getattr(settings, setting))}")
             write_text_vectors(folder / file, encoder, rows)
 
 
