@@ -22,7 +22,7 @@ GROUPS = {  # commands that have commands of their own
 FAMILIES = {
     "transform": ("Maps", "embedkit fit KIND VECTORS -o map.safetensors"),
     "index": ("Indexes", "embedkit index build FILE --kind KIND -o docs.idx"),
-    "loss": ("Losses", "embedkit train-simcse or train-amsoftmax --loss KIND"),
+    "loss": ("Losses", "embedkit train-simcse --loss KIND or --distill KIND, or train-amsoftmax --loss KIND"),
     "pair": ("Training pairs", "embedkit pairs DOCS --method KIND -o pairs.jsonl"),
 }
 

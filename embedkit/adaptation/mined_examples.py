@@ -39,7 +39,8 @@ def write_examples(
     force: bool = False,
     on_window: Callable[[int], None] = lambda rows: None,
 ) -> MinedExamples:
-    """Write a line per positive: `query`, `positive` and `negatives`, with ids and similarities.
+    """Write a line per positive: `query`, `positive` and `negatives`, with ids and similarities, and with
+    `score` and `scores` after a search by words or by both.
 
     Memory holds one window of questions. A killed run keeps its lines in `PATH.partial`, and `resume`
     continues it to the same bytes, from the same questions. Raises DataError without questions; ExistsError,
@@ -66,10 +67,7 @@ def write_examples(
 
 def _line(mined: Mined) -> dict[str, Any]:
     """Return an example with the names by which training finds its columns."""
-    values = mined._asdict()
-    if mined.positive_id is None:
-        del values["positive_id"]
-    return values
+    return {name: value for name, value in mined._asdict().items() if value is not None}
 
 
 def _run_settings(index: Index, encoder: Encoder, settings: MiningSettings) -> dict[str, Any]:

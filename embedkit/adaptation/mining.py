@@ -3,26 +3,26 @@
 A document is a negative of a positive if its similarity to the query is at most a share of the positive's
 (.95 by default: the positive-aware rule of Moreira et al. 2024, arXiv 2407.15831, section 4.2), and if it is
 neither a known positive of the query nor nearly the same as one. The candidates are the documents at certain
-ranks of a search by vectors, by words or by both; their similarities always come from the vectors.
+ranks of a search by vectors, by words or by both; their similarities always come from the vectors. A search
+by words or by both also gives its own scores, which can be taught.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from embedkit.adaptation.question_search import QuestionSearch
 from embedkit.adaptation.questions import Question
 from embedkit.embedding.encoder import Encoder, require_finite, unit_length
 from embedkit.errors import UsageError
 from embedkit.indexing.kind import Floats, Rows
 from embedkit.indexing.lexical.fusion import Fusion
-from embedkit.indexing.lexical.operators import literal_query
-from embedkit.indexing.query import Query, rankings
 from embedkit.indexing.store import Index
 
 WINDOW = 256  # questions that are searched together
@@ -72,6 +72,8 @@ class Mined(NamedTuple):
     negative_ids: list[str]
     negatives: list[str]
     similarities: list[float]
+    score: float | None = None  # of the search by words or by both, for the positive
+    scores: list[float] | None = None  # likewise for the negatives
 
 
 class Candidates(NamedTuple):
@@ -80,6 +82,7 @@ class Candidates(NamedTuple):
     rows: Rows
     vectors: Floats
     similarities: Floats
+    scores: Mapping[int, float] | None  # of the search by row, positives included; None: similarities
 
 
 class Positive(NamedTuple):
@@ -108,25 +111,19 @@ def mine(
         require_finite(vectors, texts)
         prepared = index.prepared(vectors)
         known = _known(index, window)
-        found = _ranked(index, vectors, texts, settings, max(map(len, known)))
+        search = QuestionSearch.of(index, settings.words, texts)
+        found = search.rankings(vectors, settings.last + max(map(len, known)))
         positives = _positives(index, encoder, window)
         for place, question in enumerate(window):
             about = prepared[place], positives[place]
-            rows = found[place][~np.isin(found[place], known[place])]
-            candidates = _candidates(index, rows, *about, settings)
-            yield question, list(_examples(index, question, *about, candidates, settings))
-
-
-def _ranked(
-    index: Index, vectors: Floats, texts: Sequence[str], settings: MiningSettings, positives: int
-) -> list[Rows]:
-    """Return the rows of the search of each question, best first."""
-    fusion = settings.words if isinstance(settings.words, Fusion) else None
-    analysis = None if settings.words is None else index.lexical.settings
-    typed = [] if analysis is None else [literal_query(text, analysis) for text in texts]
-    query = Query(settings.last + positives, fusion=fusion)
-    asked = None if settings.words == "only" else vectors
-    return [each.rows for each in rankings(index, asked, query, typed)]
+            rows = found[place].rows
+            candidates = _candidates(index, rows[~np.isin(rows, known[place])], *about, settings)
+            scored = [each.row for each in positives[place] if each.row is not None]
+            scores = search.scores(place, vectors[place], found[place], scored)
+            yield (
+                question,
+                list(_examples(index, question, *about, candidates._replace(scores=scores), settings)),
+            )
 
 
 def _known(index: Index, window: Sequence[Question]) -> list[list[int]]:
@@ -163,7 +160,7 @@ def _candidates(
         near = unit_length(vectors) @ unit_length(np.stack([each.vector for each in positives])).T
         far = near.max(axis=1) < settings.duplicate
         rows, vectors = rows[far], vectors[far]
-    return Candidates(rows, vectors, vectors @ query)
+    return Candidates(rows, vectors, vectors @ query, None)
 
 
 def _examples(
@@ -185,14 +182,18 @@ def _examples(
         places = places[: settings.negatives + _SPARE]
         documents = index.take(candidates.rows[places], ["id", "text"])
         kept = [
-            (document["id"], text, float(candidates.similarities[place]))
+            (document["id"], text, place)
             for place, document in zip(places.tolist(), documents, strict=True)
             if (text := _text(document, index)).strip() not in same
         ][: settings.negatives]
         if kept:
-            ids, texts, similarities = map(list, zip(*kept, strict=True))
+            ids, texts, taken = map(list, zip(*kept, strict=True))
             about = question.id, question.text, positive.id, positive.text, similarity
-            yield Mined(*about, ids, texts, similarities)
+            mined = Mined(*about, ids, texts, candidates.similarities[taken].tolist())
+            if candidates.scores is not None and positive.row is not None:
+                scores = [candidates.scores[row] for row in candidates.rows[taken].tolist()]
+                mined = mined._replace(score=candidates.scores[positive.row], scores=scores)
+            yield mined
 
 
 def _text(document: dict[str, object], index: Index) -> str:

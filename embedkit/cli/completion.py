@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from embedkit.embedding.hub_cache import cached_models
+from embedkit.losses.registry import losses_comparing
 from embedkit.spec import kinds
 
 _MEASURES = ("nDCG@10", "R@100", "RR@10", "AP", "P@10", "Success@1", "Judged@10")
@@ -17,6 +18,11 @@ _MEASURES = ("nDCG@10", "R@100", "RR@10", "AP", "P@10", "Success@1", "Judged@10"
 def complete_kinds(family: str) -> Callable[[str], list[str]]:
     """Return a function that completes the names of a family's kinds."""
     return lambda incomplete: _beginning(incomplete, kinds(family))
+
+
+def complete_distilling(incomplete: str) -> list[str]:
+    """Complete the losses of distillation."""
+    return _beginning(incomplete, losses_comparing("scores", "similarities"))
 
 
 def complete_models(incomplete: str) -> list[str]:

@@ -144,3 +144,23 @@ def rename_tensors(path: Path, prefix: str) -> None:
         head += b" " * (-len(head) % 8)
         target.write(len(head).to_bytes(_LENGTH, "little") + head)
         shutil.copyfileobj(source, target, 1 << 20)
+
+
+def take_tensors(path: Path, names: Mapping[str, str]) -> None:
+    """Keep some tensors of a safetensors file, unchanged, under new names by their old ones."""
+    with open(path, "rb") as source, whole_file(path) as target:
+        length = int.from_bytes(source.read(_LENGTH), "little")
+        header = orjson.loads(source.read(length))
+        kept: dict[str, Any] = {"__metadata__": header["__metadata__"]} if "__metadata__" in header else {}
+        spans, place = [], 0
+        for old, new in sorted(names.items(), key=lambda pair: header[pair[0]]["data_offsets"]):
+            start, end = header[old]["data_offsets"]
+            kept[new] = {**header[old], "data_offsets": [place, place + end - start]}
+            spans.append((start, end))
+            place += end - start
+        head = orjson.dumps(kept)
+        head += b" " * (-len(head) % 8)
+        target.write(len(head).to_bytes(_LENGTH, "little") + head)
+        for start, end in spans:
+            source.seek(_LENGTH + length + start)
+            target.write(source.read(end - start))

@@ -28,6 +28,32 @@ class Texts(NamedTuple):
     candidates: Tensor  # (columns,)
 
 
+class Guide(NamedTuple):
+    """Another encoder's vectors, unit length, by which false negatives are recognised (GISTEmbed: Solatorio
+    2024, arXiv 2402.16829, section 3).
+    """
+
+    queries: Tensor  # (rows, dim)
+    candidates: Tensor  # (columns, dim)
+    limits: Tensor  # (rows, 1): candidates that the guide scores above this are left out
+
+    @classmethod
+    def of(cls, queries: Tensor, positives: Tensor, candidates: Tensor, margin: float) -> Guide:
+        """Return the guide whose limits are the positives' similarities minus the margin.
+
+        A similarity must exceed its limit by more than the rounding of a sum of `dim` products.
+        """
+        import torch
+
+        rounding = queries.shape[1] ** 0.5 * torch.finfo(queries.dtype).eps
+        limits = (queries * positives).sum(dim=1, keepdim=True) - margin + rounding
+        return cls(queries, candidates, limits)
+
+    def excludes(self, rows: slice, columns: slice) -> Tensor:
+        """Return a mask `(rows, columns)` of the candidates to leave out."""
+        return self.queries[rows] @ self.candidates[columns].T > self.limits[rows]
+
+
 class Contrast(NamedTuple):
     """The vectors to compare: every query with every candidate, of which one is the query's positive."""
 
@@ -38,6 +64,7 @@ class Contrast(NamedTuple):
     negatives: Tensor  # (rows, n): the columns of each query's own hard negatives
     texts: Texts | None  # None: equal texts are not masked
     absent: Tensor | None = None  # (columns,): True for candidates that are padding; None: no padding
+    guide: Guide | None = None  # None: nothing but equal texts is masked
 
 
 @dataclass(frozen=True)
@@ -52,8 +79,8 @@ class Scale:
 def cross_entropy(contrast: Contrast, scale: Scale) -> Tensor:
     """Return the mean over rows of `-log softmax(logits)` at the target, in float32 or better.
 
-    Candidates with the text of the query or of its positive are left out. `scale.reference` sets the
-    entropy-invariant scale (kexue.fm 8823).
+    Candidates with the text of the query or of its positive are left out, and those that the guide scores
+    above the positive. `scale.reference` sets the entropy-invariant scale (kexue.fm 8823).
     """
     import torch
 
@@ -137,6 +164,8 @@ class _Tiles:
             left_out |= theirs[columns] == positives[rows, None]
         if contrast.absent is not None:
             left_out |= contrast.absent[columns]
+        if contrast.guide is not None:
+            left_out |= contrast.guide.excludes(rows, columns)
         return left_out & (places != contrast.targets[rows, None])
 
     def _places(self, columns: slice) -> Tensor:
@@ -173,7 +202,9 @@ def absent_columns(counts: Tensor | None, negatives: int, before: int) -> Tensor
     return (counts <= places[:, None]).flatten()
 
 
-def require_settings(temperature: float, hard_negative_weight: float, reference: int | None) -> None:
+def require_settings(
+    temperature: float, hard_negative_weight: float, reference: int | None, guide_margin: float
+) -> None:
     """Raise ValueError for settings that are invalid for every contrastive loss."""
     if not (math.isfinite(temperature) and temperature > 0):
         raise ValueError(f"temperature={temperature} is not a positive number")
@@ -183,6 +214,8 @@ def require_settings(temperature: float, hard_negative_weight: float, reference:
         raise ValueError(f"hard_negative_weight={hard_negative_weight} is not a positive number")
     if reference is not None and reference < 2:
         raise ValueError(f"scale_with_candidates must be at least 2, got {reference}")
+    if not 0 <= guide_margin < 2:
+        raise ValueError(f"guide_margin must be at least 0 and less than 2, got {guide_margin}")
 
 
 def unit_rows(vectors: Tensor) -> Tensor:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
+from inspect import Parameter, signature
 from typing import Any, Literal
 
 from embedkit import spec
 
-Compared = Literal["views", "labels", "label sets"]
+Compared = Literal["views", "scores", "similarities", "labels", "label sets"]
 
 
 def losses_comparing(*compared: Compared) -> tuple[str, ...]:
-    """Return the names of the losses that compare any of `compared`: views of a text, texts with one label
-    each, or texts with sets of labels.
+    """Return the names of the losses that compare any of `compared`: views of a text, a teacher's scores of
+    each query's own candidates, a teacher's similarities of all texts of a batch, texts with one label each,
+    or texts with sets of labels.
     """
     return tuple(name for name in spec.kinds("loss") if _class(name).compares in compared)
 
@@ -25,6 +28,18 @@ def settings_of(name: str) -> frozenset[str]:
 def has_cosine_margin(name: str) -> bool:
     """Return True for a loss whose margin is subtracted from a cosine; a measured diameter can set it."""
     return bool(getattr(_class(name), "margin_is_cosine", False))
+
+
+def takes(name: str, argument: str) -> bool:
+    """Return True for a loss whose call has an argument of that name."""
+    return argument in signature(_class(name).__call__).parameters
+
+
+def accepted(loss: Any, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments among `known` that a loss takes, by name."""
+    parameters = signature(loss).parameters
+    open_ended = any(each.kind is Parameter.VAR_KEYWORD for each in parameters.values())
+    return {name: value for name, value in known.items() if open_ended or name in parameters}
 
 
 def _class(name: str) -> Any:

@@ -18,6 +18,7 @@ from embedkit import spec
 from embedkit.data.identity import Identity
 from embedkit.data.text.display import counted
 from embedkit.data.text.labelled import Labelled
+from embedkit.training.amsoftmax_settings import AMSoftmaxSettings
 from embedkit.training.input_digests import Source, source
 from embedkit.training.labels.auto_margin import AutoMargin
 from embedkit.training.labels.class_means import class_means, class_weights, first_offset
@@ -29,7 +30,6 @@ from embedkit.training.recipe import Provenance
 from embedkit.training.run import train
 from embedkit.training.run_log import Measure, Watch
 from embedkit.training.scoring import LabelScore, encode
-from embedkit.training.settings import AMSoftmaxSettings
 from embedkit.training.start import LABEL, LoadedModel, Start
 from embedkit.training.trained import Trained
 from embedkit.training.trainer import Additions
@@ -81,6 +81,9 @@ class AMSoftmaxRecipe:
     def advise(self) -> None:
         """Warn about labels with a single text, and about texts with different labels."""
         about_labels(self.parts, self.scored, self.settings)
+
+    def prepare(self, folder: Path) -> None:
+        """Write nothing: the texts and their labels are all that the objective reads."""
 
     def rows(self) -> Dataset:
         """Return the training texts; the label is the class number, or for lists the number of the text."""

@@ -36,6 +36,7 @@ def check_exact(recipe: Recipe) -> float:
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder) / "base"
         make_base(settings, base)
+        recipe.prepare(Path(folder))
         start = start_of(recipe, rows, base, resumed=False)
         batch = _first_batch(start, rows)
         tokens = min(start.objective.plan.chunk_tokens, _half_of_tokens(batch))

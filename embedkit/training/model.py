@@ -20,7 +20,7 @@ from embedkit.embedding.torch_runtime import known_ids, load_sentence_transforme
 from embedkit.errors import MismatchError, ModelError
 from embedkit.training.divergence import require_finite
 from embedkit.training.dropout import quicken_dropout
-from embedkit.training.settings import RunSettings
+from embedkit.training.run_settings import RunSettings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

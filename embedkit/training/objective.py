@@ -13,10 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from embedkit.errors import ModelError
+from embedkit.losses.registry import accepted
 from embedkit.training.batch_columns import cut_columns, numbers_of
 from embedkit.training.chunking import ChunkPlan
 from embedkit.training.gather import gathered, own_rows, processes
 from embedkit.training.gradcache import Chunk, Features, Loss, Unsynchronised, one_pass, two_passes
+from embedkit.training.known_rows import KnownRows
 from embedkit.training.sparse_embeddings import sparse_gradients
 
 
@@ -106,12 +108,14 @@ class Objective(nn.Module):  # type: ignore[misc]
 
 
 class ContrastiveLoss(Protocol):
-    """A kind of `losses/` that compares views."""
+    """A kind of `losses/` that compares views, or teaches a teacher's scores or similarities of them."""
 
     def __call__(
-        self, views: Sequence[Tensor], texts: Sequence[Tensor] | None, rows: slice, **counts: Tensor
+        self, views: Sequence[Tensor], texts: Sequence[Tensor] | None, rows: slice, **known: Any
     ) -> Tensor:
-        """Return the mean loss of some rows of the batch; `counts=` are hard negatives per row."""
+        """Return the mean loss of some rows of the batch; it is given what it takes of `known`, the values of
+        `KnownRows`.
+        """
 
 
 class Contrastive(Objective):
@@ -119,17 +123,19 @@ class Contrastive(Objective):
 
     One column of text gives two views of each text; several columns are anchor, positive, and hard negatives.
     The labels of a batch, `(rows,)`, are the numbers of hard negatives per row; the remaining columns of a
-    row are filler.
+    row are filler. With `known`, the labels are the rows' numbers, by which it finds what the loss is given.
     """
 
-    def __init__(self, model: nn.Module, loss: ContrastiveLoss, **how: Any) -> None:
+    def __init__(
+        self, model: nn.Module, loss: ContrastiveLoss, *, known: KnownRows | None = None, **how: Any
+    ) -> None:
         super().__init__(model, **how)
-        self.loss = loss
+        self.loss, self.known = loss, known
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor | None = None) -> Tensor:
         """Return the loss of this process's rows against the rows of all processes."""
         columns = self.views([dict(features) for features in sentence_features])
-        counts = {} if labels is None else {"counts": gathered(labels)}
+        known = {} if labels is None else self._known(gathered(labels), len(columns))
         texts = gathered(torch.stack([numbers_of(features) for features in columns], dim=1)).unbind(dim=1)
 
         def loss(H: Tensor) -> Tensor:
@@ -137,13 +143,18 @@ class Contrastive(Objective):
             views = H.chunk(len(columns))
             if processes() > 1:
                 views = gathered(torch.stack(views, dim=1)).unbind(dim=1)
-            return self.loss(views, texts, own_rows(len(H) // len(columns)), **counts)
+            return self.loss(views, texts, own_rows(len(H) // len(columns)), **accepted(self.loss, known))
 
         return self.value(cut_columns(columns, self.plan.chunk_tokens), loss)
 
     def views(self, columns: Sequence[Features]) -> list[Features]:
-        """Return the columns, or a lone column twice: dropout makes two views of each text."""
-        return list(columns) * (2 if len(columns) == 1 else 1)
+        """Return the columns; a lone column twice if the loss compares views, which dropout makes of it."""
+        alone = len(columns) == 1 and getattr(self.loss, "compares", "views") == "views"
+        return list(columns) * (2 if alone else 1)
+
+    def _known(self, labels: Tensor, views: int) -> dict[str, Any]:
+        """Return what the loss is given of the rows of all processes, by the names of its arguments."""
+        return {"counts": labels} if self.known is None else self.known.of(labels, views)
 
 
 def refuse_batch_norm(model: nn.Module) -> None:

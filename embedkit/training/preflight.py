@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from embedkit.data.text.examples import Examples
@@ -13,11 +13,13 @@ from embedkit.data.text.labelled import Labelled
 from embedkit.data.text.scored_pairs import Pair
 from embedkit.errors import DataError, UsageError
 from embedkit.evaluation.sts import require_order
+from embedkit.training.amsoftmax_settings import AMSoftmaxSettings
 from embedkit.training.chunking import ChunkPlan
 from embedkit.training.gather import processes
 from embedkit.training.labels.split import Split
 from embedkit.training.model import Dropout
-from embedkit.training.settings import AMSoftmaxSettings, RunSettings
+from embedkit.training.run_settings import RunSettings
+from embedkit.training.settings import SimCSESettings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -25,11 +27,24 @@ if TYPE_CHECKING:
 logger = logging.getLogger("embedkit")
 
 
-def require_data(examples: Examples, pairs: Sequence[Pair], settings: RunSettings, processes: int) -> None:
+def require_data(examples: Examples, pairs: Sequence[Pair], settings: SimCSESettings, processes: int) -> None:
     """Raise DataError or UsageError for data that cannot be trained on."""
     if len(examples) < 2:
         raise DataError("training needs at least 2 sentences, got 1")
     _require_batch(len(examples), settings, processes)
+    taught = settings.taught()
+    if len(examples.columns) == 1 and taught is not None and taught.compares == "scores":
+        raise UsageError(
+            "teaches scores of hard negatives, which sentences do not have",
+            where="`distill`",
+            hint="teach sentences by `batch-kl` and a `teacher`",
+        )
+    if len(examples.columns) == 1 and settings.guide is not None and not settings.guide_margin:
+        raise UsageError(
+            "masks nothing among sentences, each of which is its own positive",
+            where="`guide`",
+            hint="set `guide_margin`, or train on pairs",
+        )
     if any(not math.isfinite(pair.score) for pair in pairs):
         raise DataError("a score is not a finite number", where=settings.eval)
     if pairs:
@@ -105,8 +120,29 @@ def about_labels(parts: Split, scored: Labelled | None, settings: AMSoftmaxSetti
         )
 
 
-def about_data(examples: Examples, pairs: Sequence[Pair], settings: RunSettings) -> None:
-    """Warn about repeated sentences, and about evaluation text in the training text."""
+def require_dims(settings: SimCSESettings, dimension: int) -> None:
+    """Raise UsageError for `dims` beyond the model's dimension; warn if none reaches it."""
+    largest = max(settings.dims or (dimension,))
+    if largest > dimension:
+        raise UsageError(f"exceeds the model's {dimension} dimensions", where=f"`dims={largest}`")
+    if largest < dimension:
+        logger.warning(
+            f"the loss reads {largest} of the model's {dimension} dimensions, and the others are not "
+            f"trained; add {dimension} to `dims`"
+        )
+
+
+def about_data(
+    examples: Examples, held_out: Collection[str], settings: RunSettings, *, left_out: int = 0
+) -> None:
+    """Warn about repeated sentences, about `left_out` examples that fit into no batch, and about texts of the
+    evaluation, `held_out`, in the training text.
+    """
+    if left_out:
+        logger.warning(
+            f"{left_out:,} of {len(examples):,} examples are left out of the first epoch, because they share "
+            "texts with too many others; another epoch leaves out others"
+        )
     anchors = [row[0] for row in examples.rows]
     repeated = len(anchors) - len(set(anchors))
     if repeated:
@@ -114,7 +150,7 @@ def about_data(examples: Examples, pairs: Sequence[Pair], settings: RunSettings)
             f"{repeated:,} of {len(anchors):,} examples repeat an earlier one; equal texts of a batch "
             "are not used as negatives of each other"
         )
-    held_out = {text for pair in pairs for text in pair[:2]}
+    held_out = set(held_out)
     seen = len(held_out & set(examples.texts()))
     if seen:
         logger.warning(

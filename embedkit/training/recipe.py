@@ -13,7 +13,7 @@ from embedkit.data.identity import Identity
 from embedkit.training.input_digests import Source
 from embedkit.training.objective import Objective
 from embedkit.training.run_log import Measure, Watch
-from embedkit.training.settings import RunSettings
+from embedkit.training.run_settings import RunSettings
 from embedkit.training.start import LoadedModel, Start
 from embedkit.training.trainer import Additions
 
@@ -30,7 +30,10 @@ class Recipe(Protocol):
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     command: ClassVar[str]
-    measure: ClassVar[Measure]  # of the evaluator
+
+    @property
+    def measure(self) -> Measure:
+        """The measure of the evaluator."""
 
     @property
     def settings(self) -> RunSettings:
@@ -44,6 +47,11 @@ class Recipe(Protocol):
 
     def sources(self) -> list[Source]:
         """Return the data that decide the run, with digests of their content."""
+
+    def prepare(self, folder: Path) -> None:
+        """Write what the objective reads besides the rows into the run's folder, which has the base model;
+        called in the first process alone.
+        """
 
     def rows(self) -> Dataset:
         """Return the training rows: one column of text per view, and optionally the column `label`."""

@@ -23,7 +23,7 @@ from embedkit.training.processes.consensus import agreed, require_same_rows
 from embedkit.training.recipe import Recipe
 from embedkit.training.run_folder import BASE, RunFolder, kept_settings, require_base, unfinished
 from embedkit.training.run_log import Watch
-from embedkit.training.settings import located
+from embedkit.training.run_settings import located
 from embedkit.training.start import Start, chunk_plan, load_model
 from embedkit.training.trained import Trained
 from embedkit.training.trainer import make_trainer, on_processor, quiet_trainer
@@ -76,6 +76,9 @@ def _train(path: Path, recipe: Recipe, run: RunFolder | None, watch: Watch) -> t
     checkpoint = last_checkpoint(folder)
     rows = recipe.rows()
     require_same_rows(rows)
+    with one_fate():
+        if run is not None:
+            recipe.prepare(folder)
     start = start_of(recipe, rows, folder / BASE, resumed=checkpoint is not None)
     if run is not None:
         if checkpoint is not None:

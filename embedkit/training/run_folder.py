@@ -24,7 +24,7 @@ from embedkit.training.checkpoints import mark_whole, require_whole, require_who
 from embedkit.training.divergence import require_finite
 from embedkit.training.input_digests import Source, read_sources, require_unchanged, write_sources
 from embedkit.training.model import make_base, require_same_base
-from embedkit.training.settings import AnySettings, RunSettings, located
+from embedkit.training.run_settings import AnySettings, RunSettings, located
 from embedkit.training.toml import read_toml, to_toml
 from embedkit.version import __version__
 

@@ -15,7 +15,7 @@ from embedkit.training.gradcache import Features, cut
 from embedkit.training.lora import add_lora
 from embedkit.training.model import Dropout, bf16_is_fast, load_trainable
 from embedkit.training.objective import Objective
-from embedkit.training.settings import RunSettings
+from embedkit.training.run_settings import RunSettings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -30,6 +30,7 @@ class LoadedModel(NamedTuple):
     model: SentenceTransformer
     dropout: Dropout
     bf16: bool
+    folder: Path  # the run's
 
 
 class Start(NamedTuple):
@@ -48,7 +49,7 @@ def load_model(base: Path, settings: RunSettings) -> LoadedModel:
     if settings.lora is not None:
         add_lora(model, settings.lora)
     fast = settings.precision == "auto" and bf16_is_fast(model.device)
-    return LoadedModel(model, dropout, settings.precision == "bf16" or fast)
+    return LoadedModel(model, dropout, settings.precision == "bf16" or fast, base.parent)
 
 
 def chunk_plan(objective: Objective, rows: Dataset, settings: RunSettings, *, bf16: bool) -> ChunkPlan:

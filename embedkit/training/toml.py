@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from embedkit.errors import FormatError, UnknownNameError
-from embedkit.training.settings import RunSettings
+from embedkit.training.run_settings import RunSettings
 
 
 def to_toml(settings: RunSettings, comment: str) -> bytes:
@@ -46,16 +46,19 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _as_float(value: Any) -> Any:
+    """Return a whole number as a decimal one, also within a tuple."""
+    if isinstance(value, tuple):
+        return tuple(map(_as_float, value))
     return float(value) if type(value) is int else value
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Return whether a value has a type: a plain one, a Literal, a tuple of text, or a union of these."""
+    """Return whether a value has a type: a plain one, a Literal, a tuple of one type, or a union of these."""
     origin = get_origin(hint)
     if origin is Literal:
         return value in get_args(hint)
     if origin is tuple:
-        return isinstance(value, tuple) and all(isinstance(part, str) for part in value)
+        return isinstance(value, tuple) and all(_fits(part, get_args(hint)[0]) for part in value)
     if origin is not None:
         return any(_fits(value, option) for option in get_args(hint))
     return type(value) is hint

@@ -1,10 +1,10 @@
-"""The trainer of sentence-transformers, with batches that a resumed run repeats exactly, and a log."""
+"""The trainer of sentence-transformers, which keeps the state of the loss, with a log."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -14,60 +14,22 @@ import torch
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
-from sentence_transformers.base.sampler import DefaultBatchSampler
 from transformers import EarlyStoppingCallback, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from embedkit.errors import DataError
 from embedkit.training.adax import AdaX
+from embedkit.training.batch_sampling import Distinct, Numbers, Shuffled
 from embedkit.training.checkpoints import last_checkpoint
 from embedkit.training.divergence import Watchdog
 from embedkit.training.gather import processes
 from embedkit.training.lora import is_lora
 from embedkit.training.processes.shared import AverageOwn, OwnDropout
 from embedkit.training.run_log import LOG, Log, Watch
-from embedkit.training.settings import RunSettings
+from embedkit.training.run_settings import RunSettings
 from embedkit.training.start import LABEL, Start
 
 OBJECTIVE = "objective.safetensors"  # parameters outside the model: class vectors, a head, LoRA
-
-
-class Shuffled(DefaultBatchSampler):  # type: ignore[misc]
-    """Batches in an order that only seed and epoch decide; an incomplete last batch is dropped."""
-
-    def __init__(
-        self,
-        dataset: Any,
-        batch_size: int,
-        drop_last: bool,
-        seed: int = 0,
-        weights: torch.Tensor | None = None,
-        **_: Any,
-    ) -> None:
-        super().__init__(dataset, batch_size=batch_size, drop_last=True, seed=seed)
-        self.rows = len(dataset)
-        self.weights = weights  # (rows,): draw rows by weight, with replacement
-
-    def __iter__(self) -> Iterator[list[int]]:
-        generator = torch.Generator().manual_seed((self.seed << 20) + self.epoch)
-        if self.weights is None:
-            order = torch.randperm(self.rows, generator=generator).tolist()
-        else:
-            order = torch.multinomial(self.weights, self.rows, replacement=True, generator=generator).tolist()
-        for start in range(0, self.rows - self.batch_size + 1, self.batch_size):
-            yield order[start : start + self.batch_size]
-
-    def __len__(self) -> int:
-        return int(self.rows // self.batch_size)
-
-    @property
-    def sampler(self) -> Shuffled:
-        """This object itself: accelerate, which wraps batch samplers, looks for `set_epoch` here."""
-        return self
-
-    @sampler.setter
-    def sampler(self, value: Any) -> None:
-        """Ignore the value that the parent class sets."""
 
 
 class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
@@ -142,6 +104,7 @@ class Additions(NamedTuple):
     learning_rates: Mapping[str, float] = MappingProxyType({})  # of the objective's own parameters, by name
     callbacks: Sequence[TrainerCallback] = ()
     weights: torch.Tensor | None = None  # (rows,): draw rows by weight, with replacement
+    texts: Numbers | None = None  # (rows, views): no text of equal number occurs twice in a batch
 
 
 def make_trainer(
@@ -153,7 +116,10 @@ def make_trainer(
     objective, settings, evaluates = start.objective, start.settings, additions.evaluator is not None
     arguments = _arguments(settings, folder, bf16=start.bf16, measure=measure if evaluates else None)
     arguments.learning_rate_mapping = {f"^{name}$": r for name, r in additions.learning_rates.items()}
-    arguments.batch_sampler = partial(Shuffled, weights=additions.weights)
+    if additions.texts is not None:
+        arguments.batch_sampler = partial(Distinct, texts=additions.texts)
+    else:
+        arguments.batch_sampler = partial(Shuffled, weights=additions.weights)
     texts = settings.batch_size * sum(name != LABEL for name in rows.column_names)
     callbacks: list[TrainerCallback] = [Log(folder / LOG, texts, watch), AverageOwn(objective), OwnDropout()]
     if evaluates and settings.patience is not None:

@@ -17,6 +17,8 @@ from embedkit.embedding.loading import load
 from embedkit.errors import UsageError
 from embedkit.indexing.building import build_index
 from embedkit.indexing.lexical.fusion import Fusion
+from embedkit.indexing.lexical.operators import literal_query
+from embedkit.indexing.query import Query, rankings
 
 WORDS = [
     "copy",
@@ -130,6 +132,33 @@ def test_no_positive_and_no_copy_of_one_is_a_negative(index, encoder, words, pic
         np.testing.assert_allclose(example.similarities, vectors[rows] @ query, atol=1e-6)
         assert example.similarity == pytest.approx(float(positive @ query), abs=1e-6)
         assert max(example.similarities) <= example.similarity + 1e-6
+
+
+@pytest.mark.parametrize("words", ["only", Fusion(0.5), Fusion(0.2)])
+def test_scores_are_those_of_the_search_by_words_or_by_both(index, encoder, words):
+    """The oracle is a search for all documents, in which every positive has its score."""
+    settings = MiningSettings(20, 1, 5, 1.0, 0.0, 1.0, words=words)
+    vectors = encoder.encode([question.text for question in QUESTIONS], "query")
+    typed = [literal_query(question.text, index.lexical.settings) for question in QUESTIONS]
+    fusion = words if isinstance(words, Fusion) else None
+    found = rankings(index, vectors if fusion else None, Query(len(TEXTS), fusion=fusion), typed)
+    for question, each, examples in zip(
+        QUESTIONS, found, mined(index, encoder, QUESTIONS, settings), strict=True
+    ):
+        scores = dict(zip(each.rows.tolist(), each.scores.tolist(), strict=True))
+        for example in examples:
+            if not question.documents:
+                assert example.score is example.scores is None  # a text is not in the index
+                continue
+            ids = [example.positive_id, *example.negative_ids]
+            wanted = [scores.get(int(name[1:]), 0.0) for name in ids]  # words alone leave out scores of 0
+            np.testing.assert_allclose([example.score, *example.scores], wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("words", [None, Fusion(0.5, "rrf")])
+def test_similarities_and_ranks_are_no_scores(index, encoder, words):
+    examples = mined(index, encoder, QUESTIONS, MiningSettings(words=words))[0]
+    assert [(example.score, example.scores) for example in examples] == [(None, None)] * len(examples)
 
 
 def test_random_negatives_depend_on_the_seed_and_not_on_the_window(index, encoder, monkeypatch):

@@ -102,3 +102,19 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(run, turn, args, cod
     assert sorted(os.listdir()) == before
     assert Path("mine.faiss").read_text() == "mine"
     assert AffineMap.load(turn).output_dimension == 5
+
+
+def test_some_layers_are_a_student(run, model):
+    done = run("export", "-m", model, "--layers", "0,2", "-o", "student")
+    assert done.code == 0
+    assert done.said.startswith("embedkit: the model with layers 0, 2: ")
+    assert json.loads(run("info", "student", "--json").out)["layers"] == [0, 2]
+    for args, line in (
+        (("--layers", "0,9", "-o", "no"), "embedkit: --layers: must be rising numbers from 0 to "),
+        (("--layers", "a", "-o", "no"), "embedkit: --layers: 'a' is not a list of numbers; --layers 0,2,5"),
+        (("--layers", "0", "-o", "no.faiss"), "embedkit: --layers: does not apply to a faiss file"),
+    ):
+        done = run("export", "-m", model, *args)
+        assert done.code == 2
+        assert done.said.startswith(line)
+        assert not Path(args[-1]).exists()

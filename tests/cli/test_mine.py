@@ -45,6 +45,17 @@ def test_examples_are_read_by_training_as_they_are(run, judged):
         assert len(each["negatives"]) == len(each["negative_ids"]) == len(each["similarities"]) <= 3
 
 
+def test_scores_of_a_hybrid_search_are_read_by_training_as_they_are(run, judged):
+    assert run(*judged, "--negatives", "3", "--hybrid", "0.5").code == 0
+    read = read_examples(["mined.jsonl"], scores=())
+    assert read.scores == [(each["score"], *each["scores"]) for each in lines()]
+    assert str(read.choices[0]).split("; ")[0].endswith("scores = score, scores")
+    assert run(*judged, "--negatives", "3", "--force").code == 0
+    assert not {"score", "scores"} & lines()[0].keys()
+    read = read_examples(["mined.jsonl"], scores=())
+    assert read.scores == [(each["similarity"], *each["similarities"]) for each in lines()]
+
+
 def test_pairs_are_mined_like_judged_queries(run, judged):
     run(*judged, "--negatives", "4")
     pairs = [{"anchor": each["query"], "positive": each["positive"]} for each in lines()]

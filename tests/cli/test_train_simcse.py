@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.embedding.conftest import BUILDERS, WORDS
+from tests.evaluation.test_judged_sets import written
 
 PROGRAM = str(Path(sys.executable).with_name("embedkit"))
 
@@ -192,3 +193,60 @@ def test_two_processes_train_as_one(head):
     assert len(norms[0]) == 5
     assert norms[1][0] == pytest.approx(norms[0][0], rel=1e-4)
     assert norms[1] == pytest.approx(norms[0], rel=5e-2)  # other rounding, and AdamW makes a step of any
+
+
+def test_scores_and_a_guide_are_options(run):
+    rows = [
+        {"query": sentence(n), "positive": sentence(100 + n), "negatives": [sentence(200 + n)],
+         "teacher": 2.0, "others": [n / 40]}
+        for n in range(40)
+    ]  # fmt: skip
+    Path("mined.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = ("train-simcse", "mined.jsonl", "--batch-size", "8", "--max-steps", "2", "-o", "out")
+    given = ("--distill", "kl:teacher_temperature=1", "--score-columns", "teacher,others", "--distinct")
+    done = run(*command, *given, "--distill-weight", "0.3", "--guide", "hash:dim=64")
+    assert done.code == 0
+    assert "scores = teacher, others" in done.said
+    assert "false negatives are masked by hash:dim=64" in done.said
+    settings = orjson.loads(Path("out/embedkit.json").read_bytes())["settings"]
+    kept = {
+        name: settings[name] for name in ("distill", "distill_weight", "score_columns", "guide", "distinct")
+    }
+    assert list(kept.values()) == [given[1], 0.3, ["teacher", "others"], "hash:dim=64", True]
+    again = run("train-simcse", "--config", "out/train.toml", "-o", "again", "-q")
+    assert again.code == 0
+    assert same("out", "again")
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (("--distill", "kl"), "a.tsv: has no columns with common names for scores"),
+        (("--loss", "none"), "--loss: none leaves nothing to learn; set --distill"),
+        (("--guide", "nothing"), "--guide: unknown model 'nothing'"),
+        (("--guide-margin", "0.1"), "--guide-margin: needs a guide; name an encoder as the --guide"),
+    ],
+)
+def test_teaching_that_cannot_be_is_one_line(run, given, line):
+    rows = (f"{sentence(n)}\t{sentence(n + 50)}\t{sentence(n + 90)}\n" for n in range(20))
+    Path("a.tsv").write_text("anchor\tpositive\tnegative\n" + "".join(rows))
+    done = run("train-simcse", "a.tsv", "--batch-size", "8", "-o", "out", *given)
+    assert done.code in (1, 2)
+    assert done.said.splitlines()[-1].startswith(f"embedkit: {line}")
+
+
+def test_a_retrieval_set_is_scored_while_training(run):
+    written("set", qrels="qrels/dev.tsv")
+    command = ("train-simcse", "a.txt", "--batch-size", "8", "--eval-steps", "3", "-o", "out")
+    done = run(*command, "--eval", "set")
+    assert done.code == 0
+    assert [line for line in done.said.splitlines() if line.startswith("embedkit: step 0 of 5: nDCG@10 ")]
+    settings = orjson.loads(Path("out/embedkit.json").read_bytes())["settings"]
+    assert settings["eval"] == str(Path("set").absolute())
+    files = ("--eval-qrels", "set/qrels/dev.tsv", "--eval-corpus", "set/corpus.jsonl")
+    again = run(*command[:-1], "again", "--eval", "set/queries.jsonl", *files)
+    assert again.code == 0
+    assert same("out", "again")
+    wrong = run(*command[:-1], "no", "--eval", "set/queries.jsonl", *files[:2])
+    assert wrong.said.startswith("embedkit: --eval-corpus: is missing for a retrieval set of files")
+    assert run(*command[:-1], "no", *files).said.startswith("embedkit: --eval-qrels: needs --eval")

@@ -40,8 +40,10 @@ each_with_margin = pytest.mark.parametrize("kind", WITH_MARGIN)
 
 
 def test_every_loss_is_under_a_contract():
-    """Those of views in test_losses.py, those of scores in tests/losses/kinds/test_zlpr.py."""
-    assert kinds_that_take("scores") == ["zlpr"]
+    """Those of views in test_losses.py, of a teacher's scores or similarities in test_distilling_losses.py,
+    and of label sets in tests/losses/kinds/test_zlpr.py.
+    """
+    assert kinds_that_take("targets") == ["zlpr"]
     assert set(spec.kinds("loss")) == {*KINDS, *kinds_that_take("views"), "zlpr"}
 
 

@@ -1,6 +1,6 @@
 """What every loss that compares views must be: a slow loop's number, its gradient, the same in any order."""
 
-import inspect
+import dataclasses
 import math
 
 import pytest
@@ -14,10 +14,8 @@ EXAMPLES = {  # specs of each kind that compares views
     "nt-xent": ["nt-xent", "nt-xent:temperature=0.1,hard_negative_weight=3.0,scale_with_candidates=64"],
     "two-view": ["two-view", "two-view:temperature=0.1,hard_negative_weight=3.0,scale_with_candidates=64"],
 }
-OTHERS = {  # kinds of another signature: test_label_losses.py holds that each has a contract of its own
-    kind
-    for kind in spec.kinds("loss")
-    if "views" not in inspect.signature(spec.kind_class("loss", kind).__call__).parameters
+OTHERS = {  # kinds with other targets: test_label_losses.py holds that each has a contract of its own
+    kind for kind in spec.kinds("loss") if spec.kind_class("loss", kind).compares != "views"
 }
 SENTENCES, DIM = 6, 5
 each_count = pytest.mark.parametrize("negatives", [0, 1, 2])
@@ -249,6 +247,7 @@ def test_cached_equals_plain(loss, chunk):
         ("temperature=inf", "temperature=inf is not a positive number"),
         ("hard_negative_weight=0", "hard_negative_weight=0.0 is not a positive number"),
         ("scale_with_candidates=1", "scale_with_candidates must be at least 2, got 1"),
+        ("guide_margin=-0.1", "guide_margin must be at least 0 and less than 2, got -0.1"),
     ],
 )
 def test_settings_out_of_range_are_refused(name, settings, message):
@@ -282,14 +281,61 @@ def test_hard_negatives_that_a_row_lacks_count_for_nothing(loss, tile, monkeypat
     torch.testing.assert_close(loss(views, counts=full), loss(views))
 
 
-def with_counts(loss, units, counts):
-    """The loss where row i has the first `counts[i]` hard negatives only, by loops."""
+def guide_of(count, seed=3):
+    """Unit vectors of another encoder, 4 dimensions each, for `count` views."""
+    numbers = torch.Generator().manual_seed(seed)
+    made = torch.randn(count, SENTENCES, 4, generator=numbers, dtype=torch.float64)
+    return list(torch.nn.functional.normalize(made, dim=2))
+
+
+@each_count
+@pytest.mark.parametrize("margin", [0.0, 0.3])
+@pytest.mark.parametrize("tile", [2, 1024])
+def test_candidates_that_the_guide_prefers_are_left_out(loss, negatives, margin, tile, monkeypatch):
+    """The oracle is a loop over the candidates whose guided similarity is at most the positive's."""
+    monkeypatch.setattr(contrast, "TILE", tile)
+    guided = dataclasses.replace(loss, guide_margin=margin)
+    views, guide = [view.requires_grad_() for view in views_of(2 + negatives)], guide_of(2 + negatives)
+    units = [torch.nn.functional.normalize(view, dim=1).tolist() for view in views]
+    counts, known = [negatives] * SENTENCES, [view.tolist() for view in guide]
+    expected = with_counts(guided, units, counts, known)
+    assert abs(expected - with_counts(guided, units, counts)) > 1e-3
+    assert float(guided(views, guide=guide).detach()) == pytest.approx(expected, rel=1e-9)
+    assert torch.autograd.gradcheck(lambda *views: guided(views, guide=guide), views)
+
+
+@each_count
+def test_a_guide_of_some_rows_sees_all_candidates(loss, negatives):
+    """The mean over rows is that of two processes' means, each over its own rows."""
+    views, guide = views_of(2 + negatives), guide_of(2 + negatives)
+    half = SENTENCES // 2
+    parts = [loss(views, rows=rows, guide=guide) for rows in (slice(half), slice(half, None))]
+    torch.testing.assert_close((parts[0] + parts[1]) / 2, loss(views, guide=guide))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_guide_leaves_out_no_copy_of_the_positive_by_rounding(dtype):
+    """Equal vectors of the guide have the positive's similarity, which is not above it."""
+    loss, views = spec.parse("loss", "two-view"), views_of(3, dtype=dtype)
+    guide = [view.to(dtype) for view in guide_of(2)]
+    guide = [guide[0], *(guide[1][:1].expand(SENTENCES, -1) for _ in range(2))]
+    torch.testing.assert_close(loss(views, guide=guide), loss(views))
+
+
+def with_counts(loss, units, counts, guide=None):
+    """The loss where row i has the first `counts[i]` hard negatives only, by loops; candidates that `guide`
+    finds more similar than the positive, less the margin, do not count.
+    """
     both = type(loss).__name__ == "NTXent"
     places = [(view, row) for view in ((0, 1) if both else (1,)) for row in range(SENTENCES)]
     places += [(2 + place, row) for row, count in enumerate(counts) for place in range(count)]
     total, queries = 0.0, [(view, row) for view in ((0, 1) if both else (0,)) for row in range(SENTENCES)]
     for view, row in queries:
         candidates = [place for place in places if place != (view, row)]
+        if guide is not None:
+            known = {(v, r): dot(guide[view][row], guide[v][r]) for v, r in candidates}
+            most = known[1 - view, row] - loss.guide_margin
+            candidates = [place for place in candidates if place == (1 - view, row) or known[place] <= most]
         factor = 1 / loss.temperature
         if loss.scale_with_candidates is not None:
             factor *= math.log(len(candidates)) / math.log(loss.scale_with_candidates)

@@ -17,9 +17,9 @@ from embedkit.data.vectors.label_vectors import LabelVectors
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError, DivergedError, EmbedkitError, UsageError
 from embedkit.training.amsoftmax import AMSoftmaxRecipe, train_amsoftmax
+from embedkit.training.amsoftmax_settings import AMSoftmaxSettings
 from embedkit.training.gradient_check import check_exact
 from embedkit.training.seeds import train_seeds
-from embedkit.training.settings import AMSoftmaxSettings
 from embedkit.training.toml import read_toml
 from tests.embedding.conftest import BUILDERS, WORDS
 from tests.training.running import Killed, killed_at, log, same, weights
@@ -192,8 +192,8 @@ def test_lists_of_labels_train_by_zlpr(settings):
 def test_batches_in_balance_have_labels_as_often(settings):
     uneven = Labelled([*labelled(40, [0]).rows, *labelled(4, [1]).rows], multiple=False)
     recipe = AMSoftmaxRecipe(replace(settings, class_balance="batches", holdout_labels=0), uneven)
+    from embedkit.training.batch_sampling import Shuffled
     from embedkit.training.run import start_of
-    from embedkit.training.trainer import Shuffled
 
     start = start_of(recipe, recipe.rows(), _base(settings), resumed=False)
     weights = recipe.additions(start, lambda event: None).weights

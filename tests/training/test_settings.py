@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from embedkit.errors import EmbedkitError, FormatError, UnknownNameError, UsageError
-from embedkit.training.settings import PRESETS, AMSoftmaxSettings, SimCSESettings, preset, with_given
+from embedkit.training.amsoftmax_settings import AMSoftmaxSettings
+from embedkit.training.run_settings import with_given
+from embedkit.training.settings import PRESETS, SimCSESettings, preset
 from embedkit.training.toml import read_toml, to_toml
 
 

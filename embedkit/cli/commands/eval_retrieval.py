@@ -15,7 +15,7 @@ from embedkit.cli.eval.judged_searches import SearchComparison, SearchOptions, m
 from embedkit.cli.eval.protocol import interval_facts
 from embedkit.cli.eval.result_tables import print_means, print_results
 from embedkit.cli.eval.retrieval_table import judge_versions, query_lines, retrieval_protocol, search_facts
-from embedkit.cli.eval.searches import RetrievalRequest, read_task
+from embedkit.cli.eval.searches import RetrievalRequest
 from embedkit.cli.input_options import TextOptions
 from embedkit.cli.options import Common
 
@@ -61,6 +61,7 @@ def retrieval(
 ) -> None:
     """Judge searches by the documents people found relevant: nDCG, recall, MRR, MAP and others, times 100."""
     from embedkit.data.atomic import refuse_existing, write_whole
+    from embedkit.evaluation.judged_sets import read_task
     from embedkit.evaluation.measures import DEFAULTS, parse_measures
     from embedkit.evaluation.retrieval import evaluate_retrieval
 

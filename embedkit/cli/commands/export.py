@@ -39,6 +39,13 @@ def export(
             "safetensors: weight and bias of a torch.nn.Linear [by the output's name].",
         ),
     ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,C",
+            help="Keep these layers of the transformer alone, counted from 0: a student to distil into.",
+        ),
+    ] = None,
     *,
     encoding: EncoderOptions,
     common: Common,
@@ -48,21 +55,34 @@ def export(
     _refuse(encoding, _RUNNING, "is set where the exported model is used, and is not part of it")
     kind = format or _format_of(output)
     if kind == "folder":
-        _export_folder(output, encoding, common)
+        _export_folder(output, encoding, _numbers(layers), common)
+    elif layers is not None:
+        raise UsageError(f"does not apply to a {kind} file, which contains only the map", where="--layers")
     else:
         _export_map(output, kind, encoding, common)
 
 
-def _export_folder(output: Path, encoding: EncoderOptions, common: Common) -> None:
+def _numbers(layers: str | None) -> list[int] | None:
+    if layers is None:
+        return None
+    parts = layers.split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise UsageError(f"{layers!r} is not a list of numbers", where="--layers", hint="--layers 0,2,5")
+    return [int(part) for part in parts]
+
+
+def _export_folder(output: Path, encoding: EncoderOptions, layers: list[int] | None, common: Common) -> None:
     from embedkit.embedding.export.sentence_transformers import export_model
 
     maps = encoding.maps()
-    made = export_model(output, encoding.settings(), maps, force=common.force)
+    made = export_model(output, encoding.settings(), maps, layers=layers, force=common.force)
     facts = {"output": readable_name(output), "format": "folder", **made.to_json()}
+    facts |= {} if layers is None else {"layers": layers}
+    kept = "" if layers is None else f" with layers {', '.join(map(str, layers))}"
     mapped = f" and {counted(len(maps), 'map')}" if maps else ""
     _report(
         facts,
-        f"the model{mapped}: {made.dimension} dimensions, fingerprint {made.fingerprint}",
+        f"the model{kept}{mapped}: {made.dimension} dimensions, fingerprint {made.fingerprint}",
         output,
         common,
     )

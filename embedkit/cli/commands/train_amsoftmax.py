@@ -17,8 +17,8 @@ from embedkit.cli.train.training_options import TrainOptions, given_seed
 
 if TYPE_CHECKING:
     from embedkit.data.text.labelled import Labelled
+    from embedkit.training.amsoftmax_settings import AMSoftmaxSettings
     from embedkit.training.recipe import Recipe
-    from embedkit.training.settings import AMSoftmaxSettings
 
 OUTPUT = "The trained model, a sentence-transformers folder, with its label vectors."
 
@@ -35,7 +35,7 @@ def train_amsoftmax(
     """Train an encoder on labelled texts, by margin softmax, to retrieve by label."""
 
     def read(common: Common) -> Recipe | None:
-        from embedkit.training.settings import AMSoftmaxSettings
+        from embedkit.training.amsoftmax_settings import AMSoftmaxSettings
 
         own = labelling.given() | given_seed(ctx, common)
         settings = training.settings(AMSoftmaxSettings, inputs.files, own=own)

@@ -12,13 +12,14 @@ from embedkit.cli.command import command_app
 from embedkit.cli.console import say
 from embedkit.cli.input_options import TextFiles, TextOptions
 from embedkit.cli.options import Common
-from embedkit.cli.train.loss_options import LossOptions
+from embedkit.cli.train.loss_options import JudgedOptions, LossOptions
 from embedkit.cli.train.run_training import is_done, train_together
 from embedkit.cli.train.training_options import TrainOptions, given_seed
 
 if TYPE_CHECKING:
     from embedkit.data.text.examples import Examples
     from embedkit.data.text.scored_pairs import Pair
+    from embedkit.evaluation.judged_sets import JudgedSet
     from embedkit.training.recipe import Recipe
     from embedkit.training.settings import SimCSESettings
 
@@ -31,6 +32,7 @@ def train_simcse(
     *,
     comparing: LossOptions,
     training: TrainOptions,
+    evaluating: JudgedOptions,
     inputs: TextFiles,
     common: Common,
 ) -> None:
@@ -40,29 +42,40 @@ def train_simcse(
         from embedkit.training.settings import SimCSESettings, preset
 
         values = preset(comparing.preset) if comparing.preset is not None else None
-        own = comparing.given() | given_seed(ctx, common)
+        own = comparing.given() | evaluating.given() | given_seed(ctx, common)
         settings = training.settings(SimCSESettings, inputs.files, own=own, preset=values)
         if is_done(output, settings, training.run, common):
             return None
-        examples, pairs = _read(settings, inputs.reading, common)
+        examples = _read(settings, inputs.reading, common)
+        pairs, judged = _evaluated(settings)
         from embedkit.training.simcse import SimCSE
 
-        return SimCSE(settings, examples, pairs)
+        return SimCSE(settings, examples, pairs, judged)
 
     train_together(output, read, training.run, common)
 
 
-def _read(settings: SimCSESettings, reading: TextOptions, common: Common) -> tuple[Examples, list[Pair]]:
-    from embedkit.data.text.examples import read_examples
+def _evaluated(settings: SimCSESettings) -> tuple[list[Pair], JudgedSet | None]:
+    """Return the labelled pairs, or the retrieval set, that `--eval` names."""
     from embedkit.data.text.scored_pairs import read_pairs
+    from embedkit.evaluation.judged_sets import judged_files, read_judged_set
 
-    pairs = read_pairs(settings.eval) if settings.eval else []
-    examples = read_examples(settings.inputs, reading.format(), settings.columns)
+    if not settings.eval:
+        return [], None
+    files = judged_files(settings.eval, settings.eval_qrels, settings.eval_corpus)
+    return (read_pairs(settings.eval), None) if files is None else ([], read_judged_set(files))
+
+
+def _read(settings: SimCSESettings, reading: TextOptions, common: Common) -> Examples:
+    from embedkit.data.text.examples import read_examples
+
+    scores = (settings.score_columns or ()) if settings.teaches_scores else None
+    examples = read_examples(settings.inputs, reading.format(), settings.columns, scores)
     over = passed_over(examples)
     for line in [*map(str, examples.choices), *([over] if over else [])]:
         if not common.quiet:
             say(line)
-    return examples, pairs
+    return examples
 
 
 app = command_app(

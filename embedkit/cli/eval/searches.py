@@ -108,43 +108,15 @@ def of_models(
     return SystemRun(searches, facts, [system.settings.model for system in systems])
 
 
-def read_task(name: str, *, keep_self: bool = False) -> Task:
-    """Read judgements, and return the task that they make; raise DataError if no document is relevant."""
-    from embedkit.data.text.qrels import read_qrels
-    from embedkit.evaluation.retrieval import task_of
-
-    qrels = read_qrels(name)
-    try:
-        return task_of(qrels, keep_self=keep_self)
-    except DataError as error:
-        raise DataError(error.what, where=name, hint=error.hint) from None
-
-
 def read_queries(names: Sequence[str], task: Task, reading: TextOptions) -> Queries:
     """Read the queries of a task, and count other queries; raise DataError if no query is in the task."""
-    from embedkit.data.inputs import open_text
+    from embedkit.evaluation.judged_sets import read_judged_queries
 
-    kept: dict[str, Record] = {}
-    first, others = None, 0
-    with open_text(names, reading.format()) as reader:
-        for record in reader:
-            name = compared(record.id)
-            if name in kept:
-                raise DataError(f"id {name!r} occurs twice", where=reader.name)
-            first = first or name
-            if name in task.qrels:
-                kept[name] = record
-            else:
-                others += 1
-    if not kept:
-        judged = counted(len(task.qrels), "judged query", "judged queries")
-        judged += f", such as {next(iter(task.qrels))!r}"
-        what = f"has none of {judged}; its first is {first!r}" if first else "there is no query in the input"
-        raise DataError(what, where=reader.name, hint="--id-field names the ids" if first else None)
+    kept, others, reader = read_judged_queries(names, task, reading.format())
     over = after_semicolon(passed_over(reader))
     told = counted(len(kept) + others, "query", "queries")
     told += f", {others:,} of them left out as above or not judged"
-    return Queries(list(kept.values()), f"{', '.join(names)} ({told}{over})")
+    return Queries(kept, f"{', '.join(names)} ({told}{over})")
 
 
 def numbered(name: str, told: Sequence[str]) -> Facts:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from embedkit.cli.console import say
 from embedkit.cli.eval.index_searches import encoded_queries, lacking
-from embedkit.cli.eval.searches import read_queries, read_task
+from embedkit.cli.eval.searches import read_queries
 from embedkit.cli.input_options import TextEncoding
 from embedkit.cli.options import Common
 from embedkit.cli.printed_tables import difference_cells, estimate_cells, print_table, times_100
@@ -31,6 +31,7 @@ def tune_and_keep_weight(
     Raises UsageError without queries, or for an index that cannot be searched by words.
     """
     from embedkit.evaluation import fusion_tuning as tuning
+    from embedkit.evaluation.judged_sets import read_task
     from embedkit.evaluation.measures import parse_measures
     from embedkit.indexing.edit import keep_weight
     from embedkit.indexing.store import Index

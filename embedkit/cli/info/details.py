@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from embedkit.data.vectors.label_vectors import Calibration
 
 _FIRST_LABELS = 5  # labels to show
-_STORY = ("made by", "examples", "columns", "labels", "calibrated_on")  # optional fields of embedkit.json
+_STORY = (
+    "made by",
+    "examples",
+    "columns",
+    "dims",
+    "layers",
+    "labels",
+    "calibrated_on",
+)  # optional fields of embedkit.json
 
 
 def identity_facts(identity: Identity | None) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
     from embedkit.training.recipe import Recipe
-    from embedkit.training.settings import RunSettings
+    from embedkit.training.run_settings import RunSettings
 
 
 def train_together(

@@ -20,7 +20,7 @@ from embedkit.data.names import readable_name
 from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from embedkit.training.settings import AnySettings
+    from embedkit.training.run_settings import AnySettings
 
 
 def _option(help: str, *names: str) -> Any:
@@ -108,7 +108,11 @@ class RunOptions:
     panel: ClassVar = "Run"
 
     eval: Annotated[
-        str | None, _option("Labelled file to score during training; the best checkpoint is kept.")
+        str | None,
+        _option(
+            "What to score during training, to keep the best checkpoint: a labelled file; for train-simcse "
+            "also a retrieval set, which is a folder of queries, corpus and qrels as BEIR has it."
+        ),
     ] = None
     eval_steps: Annotated[int | None, _option("Steps between evaluations and checkpoints [125].")] = None
     patience: Annotated[int | None, _option("Stop after this many evaluations without improvement.")] = None
@@ -168,7 +172,7 @@ class TrainOptions:
         preset: dict[str, Any] | None = None,
     ) -> AnySettings:
         """Return the settings, merged in this order: defaults, preset, file, `own`, command line."""
-        from embedkit.training.settings import with_given
+        from embedkit.training.run_settings import with_given
         from embedkit.training.toml import read_toml
 
         settings = kind(model=os.environ.get("EMBEDKIT_MODEL") or kind.model)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from embedkit.data.text import scored_pairs
 from embedkit.data.text.display import it_has, shown
+from embedkit.data.text.example_scores import ScoreColumns, choose_scores
 from embedkit.data.text.field_names import plain, usual, usual_pair
 from embedkit.data.text.json_lines import Row
 from embedkit.data.text.records import ID_FIELDS, TextFormat
@@ -45,6 +46,7 @@ class Choice(NamedTuple):
     negatives: tuple[str, ...] = ()
     others: tuple[str, ...] = ()  # columns not trained on
     header: bool = True  # False: the first line is data, and columns are numbered
+    scores: ScoreColumns | None = None  # None: no scores are taught
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -57,6 +59,8 @@ class Choice(NamedTuple):
             parts = [f"sentences = {self.first}"]
         if self.negatives:
             parts.append(f"hard negatives = {', '.join(self.negatives)}")
+        if self.scores is not None:
+            parts.append(f"scores = {', '.join((self.scores.positive, *self.scores.negatives))}")
         line = f"{self.file}: {'' if self.header else 'no header; '}{', '.join(parts)}"
         others = ", ".join(name or "a column without a name" for name in self.others)
         return f"{line}; not trained on: {others}" if others else line
@@ -79,6 +83,18 @@ def choose(
     taken = {first, positive, *negatives} | ({"title"} if first == "text" and not given else set())
     others = tuple(name for name in names if name not in taken)
     return Choice(stream.name, first, positive, negatives, others, header), rows
+
+
+def with_scores(choice: Choice, wanted: Sequence[str]) -> Choice:
+    """Return the choice with the columns of scores, `wanted` or by their usual names; raises DataError if
+    there are none.
+    """
+    if not choice.negatives:
+        what = "has no hard negatives, whose scores could be taught"
+        raise DataError(what, where=choice.file, hint="name a `teacher`, or teach by `batch-kl`")
+    scores = choose_scores(choice.file, choice.others, wanted)
+    taken = {scores.positive, *scores.negatives}
+    return choice._replace(scores=scores, others=tuple(name for name in choice.others if name not in taken))
 
 
 def _by_order(names: Sequence[str]) -> tuple[str, str | None, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from embedkit.data.text.display import it_has, shown
-from embedkit.data.text.example_columns import Choice, PlacedRows, choose
+from embedkit.data.text.example_columns import Choice, PlacedRows, choose, with_scores
 from embedkit.data.text.json_lines import Row
 from embedkit.data.text.read_errors import readable
 from embedkit.data.text.records import TextFormat
@@ -26,6 +26,7 @@ class Examples:
     blank: int = 0  # blank lines and texts
     skipped: int = 0  # records that could not be read
     choices: tuple[Choice, ...] = field(default=(), compare=False)  # one per file with columns
+    scores: list[tuple[float, ...]] | None = None  # per row, of its positive and hard negatives; or not read
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -36,7 +37,10 @@ class Examples:
 
 
 def read_examples(
-    names: Sequence[str], format: TextFormat | None = None, columns: Sequence[str] | None = None
+    names: Sequence[str],
+    format: TextFormat | None = None,
+    columns: Sequence[str] | None = None,
+    scores: Sequence[str] | None = None,
 ) -> Examples:
     """Read examples from paths, URLs or `-`.
 
@@ -47,8 +51,11 @@ def read_examples(
     contains sentences. CSV and TSV without a header have an anchor, a positive and hard negatives in this
     order.
 
-    Raises DataError when there are no examples, columns have other names, an anchor or a positive is empty or
-    not text, or one input has sentences and another has pairs.
+    With `scores`, each row also has a teacher's scores, from the columns named in the same order, or by their
+    usual names, such as `score` and `scores`, if `scores` is empty.
+
+    Raises DataError when there are no examples or no scores, columns have other names, an anchor or a
+    positive is empty or not text, or one input has sentences and another has pairs.
 
     >>> read_examples(["triplets.tsv"]).columns
     ('sent0', 'sent1', 'hard_neg')
@@ -57,17 +64,20 @@ def read_examples(
     found: Examples | None = None
     for name in names:
         with open_stream(name, format.input_format) as stream, readable(stream.name):
-            part = _read(stream, format, columns)
+            part = _read(stream, format, columns, scores)
         found = part if found is None or not found.rows else _joined(found, part, name, names[0])
     if found is None or not found.rows:
         raise DataError("the input contains no text", where=", ".join(names) or None)
     return found
 
 
-def _read(stream: Stream, format: TextFormat, wanted: Sequence[str] | None) -> Examples:
+def _read(
+    stream: Stream, format: TextFormat, wanted: Sequence[str] | None, scores: Sequence[str] | None
+) -> Examples:
     composed = stream.kind in ("parquet", "arrow") and "vector" in stream.table.schema.names
     rows: PlacedRows = []
     examples: list[tuple[str, ...]] = []
+    taught: list[tuple[float, ...]] | None = None if scores is None else []
     blank = skipped = 0
     for place, parse in row_parsers(stream):
         try:
@@ -80,16 +90,19 @@ def _read(stream: Stream, format: TextFormat, wanted: Sequence[str] | None) -> E
     if not rows:
         return Examples((), [], blank, skipped)
     choice, rows = choose(stream, rows, format, wanted)
+    choice = choice if scores is None else with_scores(choice, scores)
     titled = not (composed or wanted or format.text_field)
     for place, row in rows:
         try:
             found = _sentence(row, choice.first, titled) if choice.positive is None else _pairs(row, choice)
+            if taught is not None and choice.scores is not None:
+                taught += choice.scores.of(row, str(choice.positive), choice.negatives)
             examples += found
             blank += not found
         except DataError as error:
             skipped += _skipped(error, place, format)
     told = () if stream.kind == "text" else (choice,)
-    return Examples(choice.columns, examples, blank, skipped, told)
+    return Examples(choice.columns, examples, blank, skipped, told, taught)
 
 
 def _skipped(error: Exception, place: str, format: TextFormat) -> int:
@@ -153,4 +166,5 @@ def _joined(one: Examples, other: Examples, name: str, first: str) -> Examples:
             f"has {sides[0]}, and {first} has {sides[1]}", where=name, hint="train on one kind at a time"
         )
     counts = (one.blank + other.blank, one.skipped + other.skipped)
-    return Examples(one.columns, one.rows + other.rows, *counts, (*one.choices, *other.choices))
+    scores = None if one.scores is None else one.scores + (other.scores or [])
+    return Examples(one.columns, one.rows + other.rows, *counts, (*one.choices, *other.choices), scores)

@@ -6,7 +6,6 @@ The transformer's files are copied; steps, settings and prompts are written anew
 from __future__ import annotations
 
 import shutil
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
@@ -20,8 +19,10 @@ from embedkit.data.affine import AffineMap
 from embedkit.data.atomic import refuse_existing, whole_file, whole_folder, write_whole
 from embedkit.data.identity import Identity
 from embedkit.data.tensors import rename_tensors
-from embedkit.embedding.encoder import EncoderSettings, Vectors, is_hashed, with_maps
+from embedkit.embedding.encoder import EncoderSettings, is_hashed, with_maps
+from embedkit.embedding.export.layers import keep_layers
 from embedkit.embedding.export.model_card import map_facts, model_card
+from embedkit.embedding.export.plain_vectors import require_vectors
 from embedkit.embedding.export.steps import Step, reads_all_layers, steps_of, transformer_folder
 from embedkit.embedding.foreign_json import read_object
 from embedkit.embedding.loading import has_network, load
@@ -33,9 +34,6 @@ from embedkit.version import __version__
 MARKER = "modules.json"  # both embedkit and sentence-transformers write it into every model folder
 STORY = "embedkit.json"
 FORMAT, VERSION = "embedkit-model", 1
-TOLERANCE = (
-    1e-5  # largest difference between the folder's vectors and the encoder's, relative to their length
-)
 
 _TRANSFORMER_FILES = (
     "model*.safetensors", "model.safetensors.index.json", "config.json", "tokenizer*.json", "vocab*",
@@ -44,9 +42,15 @@ _TRANSFORMER_FILES = (
 
 
 def export_model(
-    path: Path, settings: EncoderSettings, transforms: Sequence[AffineMap] = (), *, force: bool = False
+    path: Path,
+    settings: EncoderSettings,
+    transforms: Sequence[AffineMap] = (),
+    *,
+    layers: Sequence[int] | None = None,
+    force: bool = False,
 ) -> Identity:
-    """Write the encoder of `settings`, followed by the maps, as a sentence-transformers folder.
+    """Write the encoder of `settings`, followed by the maps, as a sentence-transformers folder, with `layers`
+    of its transformer, numbered from 0, or all of them.
 
     Prompts, pooling, length, truncation and normalisation become the folder's own. Plain
     sentence-transformers reads the folder back, and its vectors are compared, before the folder takes its
@@ -78,8 +82,10 @@ def export_model(
         )
         _write_steps(folder, steps)
         _write_settings(folder, base.folder, reading)
-        _write_story(folder, base, encoder.identity, transform)
+        _write_story(folder, base, encoder.identity, transform, layers)
         _require_same(folder, encoder, where=str(path))
+        if layers is not None:
+            keep_layers(folder, layers, where=settings.model)
     return load(str(path), runtime="torch", device="cpu").identity
 
 
@@ -151,7 +157,9 @@ def _write_settings(folder: Path, source: ModelFolder, reading: Reading) -> None
     _write_json(folder / name, said)
 
 
-def _write_story(folder: Path, base: Any, identity: Identity, transform: AffineMap | None) -> None:
+def _write_story(
+    folder: Path, base: Any, identity: Identity, transform: AffineMap | None, layers: Sequence[int] | None
+) -> None:
     """Write the provenance of the folder, as JSON and as a model card."""
     story: dict[str, Any] = {"format": FORMAT, "version": VERSION, "made by": "embedkit export"}
     story |= {"embedkit": __version__, "base": base.identity.to_json(), "dimension": identity.dimension}
@@ -159,10 +167,14 @@ def _write_story(folder: Path, base: Any, identity: Identity, transform: AffineM
         story["base made"] = read_object(base.folder.path, STORY, where=base.folder.name)
     if transform is not None:
         story["map"] = {"fingerprint": transform.fingerprint, **transform.story}
+    if layers is not None:
+        story["layers"] = list(layers)
     _write_json(folder / STORY, story)
     mapped = ", a fitted linear map baked in as its Dense step" if transform is not None else ""
     how = f"exported by embedkit {__version__}{mapped}"
     facts = map_facts(transform) if transform is not None else {}
+    if layers is not None:
+        facts |= {"layers of the base": ", ".join(map(str, layers))}
     card = model_card(base.identity, identity, how=how, facts=facts)
     write_whole(folder / "README.md", card.encode())
 
@@ -174,26 +186,9 @@ def _require_same(folder: Path, encoder: Any, *, where: str) -> None:
     from embedkit.embedding.conversion import SAMPLE
 
     expected = [encoder.encode(SAMPLE, role) for role in ("document", "query")]
-    for wanted, found in zip(expected, plain_vectors(folder, SAMPLE), strict=True):
-        if not np.isfinite(wanted).all():
-            raise ModelError("gives vectors that are not finite", where=encoder.identity.model)
-        length = float(np.linalg.norm(wanted, axis=1).max())
-        apart = float(np.abs(wanted - found).max()) if wanted.shape == found.shape else float("inf")
-        if not apart <= TOLERANCE * max(1.0, length):
-            raise ModelError(f"the folder would give other vectors (by {apart:.2g})", where=where)
-
-
-def plain_vectors(folder: Path, texts: Sequence[str]) -> tuple[Vectors, Vectors]:
-    """Return the vectors that plain sentence-transformers gives for texts, as documents and as queries."""
-    from embedkit.embedding.torch_runtime import load_sentence_transformer
-
-    model = load_sentence_transformer(ModelFolder(folder.name, folder), EncoderSettings(device="cpu"))
-    how: dict[str, Any] = {"show_progress_bar": False, "convert_to_numpy": True}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # transformers warns the maintainers of models
-        documents = np.asarray(model.encode(list(texts), **how), dtype=np.float32)
-        queries = np.asarray(model.encode(list(texts), prompt_name="query", **how), dtype=np.float32)
-    return documents, queries
+    if not all(np.isfinite(wanted).all() for wanted in expected):
+        raise ModelError("gives vectors that are not finite", where=encoder.identity.model)
+    require_vectors(folder, expected, where=where)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -131,6 +131,13 @@ class FusedSearch:
             dense = _standard(self.index.vectors(rows) @ own, spread)
             yield Parts(rows, dense, _standard(scores[rows], self.lexical.statistics(scores)))
 
+    def scores(self, vector: Floats, query: LexicalQuery, rows: Rows) -> Floats:
+        """Return the fused scores by `sum` of some rows, for a query's vector `(dimension,)` and terms."""
+        prepared, worded = self.index.prepared(vector[None]), self.lexical.scores(query.terms)
+        dense = _standard(self.index.vectors(rows) @ prepared[0], self._spreads(prepared)[0])
+        lexical = _standard(worded[rows], self.lexical.statistics(worded))
+        return self.fusion.weight * dense + (1 - self.fusion.weight) * lexical
+
     def candidates(self, k: int) -> int:
         """Return how many candidates of each ranking are considered at first for `k` hits."""
         return max(k, RRF_DEPTH) if self.fusion.method == "rrf" else max(2 * k, _CANDIDATES)

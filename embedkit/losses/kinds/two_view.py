@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from embedkit.losses.contrastive import (
     Contrast,
+    Guide,
     Scale,
     Texts,
     absent_columns,
@@ -33,10 +34,13 @@ class TwoView:
     hard_negative_weight: float = 1.0  # alpha of the paper; its code adds log(alpha) to the logit
     mask_duplicates: bool = True  # equal texts are not negatives of each other
     scale_with_candidates: int | None = None  # n0: with n candidates, logits times log n / log n0
+    guide_margin: float = 0.0  # candidates that a guide scores above the positive minus this are left out
     compares: ClassVar[Compared] = "views"
 
     def __post_init__(self) -> None:
-        require_settings(self.temperature, self.hard_negative_weight, self.scale_with_candidates)
+        require_settings(
+            self.temperature, self.hard_negative_weight, self.scale_with_candidates, self.guide_margin
+        )
 
     def __call__(
         self,
@@ -44,13 +48,15 @@ class TwoView:
         texts: Sequence[Tensor] | None = None,
         rows: slice = slice(None),
         counts: Tensor | None = None,
+        guide: Sequence[Tensor] | None = None,
     ) -> Tensor:
         """Return the mean loss over the sentences in `rows` (default: all).
 
         `views` are anchors, positives and any number of hard negatives, each `(sentences, dim)`; `texts` are
         numbers, each `(sentences,)`, that are equal where texts are. `counts` `(sentences,)` is the number of
-        hard negatives per sentence; the other places hold padding. The loss is log(sentences) when all
-        vectors are equal.
+        hard negatives per sentence; the other places hold padding. `guide` are unit vectors of the same texts
+        by another encoder, each `(sentences, its dim)`. The loss is log(sentences) when all vectors are
+        equal.
         """
         import torch
 
@@ -58,18 +64,29 @@ class TwoView:
         sentences = len(unit[0])
         place = torch.arange(sentences, device=unit[0].device)[rows]
         negatives = torch.arange(1, len(unit) - 1, device=place.device) * sentences + place[:, None]
-        masks = None
+        queries, _, candidates = _sides(unit, rows)
+        masks = guiding = None
         if texts is not None and self.mask_duplicates:
-            masks = Texts(texts[0][rows], texts[1][rows], torch.cat(list(texts[1:])))
+            masks = Texts(*_sides(texts, rows))
+        if guide is not None:
+            guiding = Guide.of(*_sides(guide, rows), self.guide_margin)
         return cross_entropy(
             Contrast(
-                queries=unit[0][rows],
-                candidates=torch.cat(unit[1:]),
+                queries=queries,
+                candidates=candidates,
                 targets=place,
                 hidden=torch.full_like(place, -1),
                 negatives=negatives,
                 texts=masks,
                 absent=absent_columns(counts, len(unit) - 2, before=1),
+                guide=guiding,
             ),
             Scale(self.temperature, self.hard_negative_weight, self.scale_with_candidates),
         )
+
+
+def _sides(views: Sequence[Tensor], rows: slice) -> tuple[Tensor, Tensor, Tensor]:
+    """Return values of the queries, of their positives, and of all candidates."""
+    import torch
+
+    return views[0][rows], views[1][rows], torch.cat(list(views[1:]))

@@ -12,15 +12,17 @@ from pathlib import Path
 from embedkit.data.text.examples import Examples
 from embedkit.data.text.scored_pairs import Pair
 from embedkit.training.amsoftmax import train_amsoftmax
+from embedkit.training.amsoftmax_settings import AMSoftmaxSettings
 from embedkit.training.distributed import part
 from embedkit.training.gather import processes
-from embedkit.training.settings import AMSoftmaxSettings, SimCSESettings
+from embedkit.training.settings import SimCSESettings
 from embedkit.training.simcse import train_simcse
 from tests.training.test_amsoftmax import TEXTS, lists
 from tests.training.test_simcse import PAIRS, sentence
 
 COLUMNS = ("anchor", "positive", "negative")
 TRIPLETS = Examples(COLUMNS, [tuple(sentence(seed + 500 * view) for view in range(3)) for seed in range(45)])
+REPEATED = replace(TRIPLETS, rows=[(sentence(seed % 15), *row[1:]) for seed, row in enumerate(TRIPLETS.rows)])
 SHARED = {  # 45 triplets: 5 batches and 5 left over; half a batch more, which no batch of all is made of
     "batch_size": 8, "epochs": 2.0, "precision": "fp32", "log_steps": 1, "dropout": 0.0,
     "attention_dropout": 0.0, "eval_steps": 5, "learning_rate": 1e-4,
@@ -33,6 +35,10 @@ SIMCSE = {
     "two-passes": TWO_PASSES,
     "nt-xent-head": {"loss": "nt-xent", "head": True, **TWO_PASSES},
     "accumulated": {"accumulate": 2, **TWO_PASSES},
+    "distinct": {"distinct": True, **TWO_PASSES},
+    "guided": {"guide": "self", "guide_margin": 0.1, **TWO_PASSES},
+    "taught": {"teacher": "hash:dim=64", "distill_weight": 0.5, "dims": (32, 8), **TWO_PASSES},
+    "scored": {"teacher": "hash:dim=64", "distill": "kl", "loss": "none", **TWO_PASSES},
 }
 LABELS = {
     "am-softmax": TWO_PASSES,
@@ -53,7 +59,8 @@ def main(model: str, folder: Path) -> None:
     for name, given in SIMCSE.items():
         settings = SimCSESettings(model=model, **{**SHARED, **given})
         pairs = DISTINCT if name == "one-pass" else []
-        train_simcse(folder / f"{name}-of-{processes()}", settings, TRIPLETS, pairs)
+        triplets = REPEATED if name == "distinct" else TRIPLETS
+        train_simcse(folder / f"{name}-of-{processes()}", settings, triplets, pairs)
     for name, given in LABELS.items():
         settings = AMSoftmaxSettings(model=model, holdout_labels=1, **{**SHARED, **given})
         texts = lists() if name == "zlpr" else TEXTS
