@@ -177,6 +177,23 @@ def test_hits_and_figures_are_those_of_one_process(corpus, machines):
     assert figures[0] == figures[1]
 
 
+@pytest.mark.parametrize(
+    "words", [["--hybrid"], ["--lexical"], ["--hybrid", "--fusion", "rrf", "--where", "n > 9"]]
+)
+def test_hits_of_words_and_vectors_are_those_of_one_process(folder, machines, words):
+    documents = [{"id": f"d{n}", "text": f"text {n % 7} of {n % 99}", "n": n} for n in range(600)]
+    Path("a.jsonl").write_text("".join(f"{json.dumps(document)}\n" for document in documents[:400]))
+    Path("b.jsonl").write_text("".join(f"{json.dumps(document)}\n" for document in documents[300:]))
+    Path("q.txt").write_text("".join(f"text {n} of {n * 3}\n" for n in range(20)))
+    embedkit("index", "a.jsonl", "-o", "x.idx")
+    embedkit("index", "add", "x.idx", "b.jsonl")
+    embedkit("index", "delete", "x.idx", "d5", "d350")
+    asked = ["search", "x.idx", "-i", "q.txt", "-k", 7, *words]
+    found, _ = embedkit(*asked, "--cluster", machines.address)
+    assert found == embedkit(*asked)[0]
+    assert len(found.splitlines()) == 20 * 7
+
+
 def test_a_record_that_cannot_be_read_is_one_line_and_nothing_is_left(corpus, machines):
     with open("b.txt", "ab") as file:
         file.write(b"\xff\n")
