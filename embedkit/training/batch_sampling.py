@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,7 @@ def distinct_batches(texts: Numbers, size: int, generator: torch.Generator) -> I
     """
     rows = len(texts)
     fresh = iter(torch.randperm(rows, generator=generator).tolist())
+    again = _endless(rows, generator)
     waiting = _Waiting(texts)
     for _ in range(rows // size):
         batch = _Batch(texts, size)
@@ -103,7 +105,7 @@ def distinct_batches(texts: Numbers, size: int, generator: torch.Generator) -> I
             if (shared := batch.take(row)) is not None:
                 waiting.append(row, shared)
         if not batch.full:
-            batch = _filled(batch, generator)
+            batch = _filled(batch, again)
         yield batch.rows
 
 
@@ -175,15 +177,20 @@ class _Waiting:
                 self._queues[text] = queue  # behind the others
 
 
-def _filled(batch: _Batch, generator: torch.Generator) -> _Batch:
-    """Return the batch filled up with any rows; where this cannot be, a batch of other rows.
+def _endless(rows: int, generator: torch.Generator) -> Iterator[int]:
+    """Yield all rows again and again, each time in another order."""
+    while True:
+        yield from torch.randperm(rows, generator=generator).tolist()
+
+
+def _filled(batch: _Batch, again: Iterator[int]) -> _Batch:
+    """Return the batch filled up with rows that come again; where this cannot be, a batch of other rows.
 
     Raises DataError when no order of the rows gives a full batch.
     """
-    most = 0
+    most, all_rows = 0, 2 * len(batch.texts)  # from within one order to the end of the next
     for _ in range(_TRIES):
-        order = torch.randperm(len(batch.texts), generator=generator).tolist()
-        for row in batch.offered(iter(order)):
+        for row in batch.offered(islice(again, all_rows)):
             batch.take(row)
         if batch.full:
             return batch

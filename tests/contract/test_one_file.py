@@ -49,6 +49,27 @@ class HalfMargin(MarginLoss):
         return angle.cosine / 2
 '''
 
+SCORE_MAE = '''"""A loss of distillation for this test: the absolute error of scores."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from embedkit.losses.distilling import own_candidates
+
+
+@dataclass(frozen=True)
+class ScoreMAE:
+    """Settings of `score-mae`: the factor on the error."""
+
+    factor: float = 1.0
+    compares: ClassVar = "scores"
+
+    def __call__(self, views, texts=None, rows=slice(None), *, scores):
+        """Return the mean error."""
+        own = own_candidates(views, scores, rows)
+        return self.factor * (own.cosines - own.scores).abs().mean()
+'''
+
 NUMPY_ROWS = '''"""Rows in a numpy file, for this test."""
 
 from dataclasses import dataclass
@@ -114,6 +135,7 @@ def run(tmp_path_factory):
     for family, name, text in (
         ("transforms", "negated", NEGATED),
         ("losses", "half_margin", HALF_MARGIN),
+        ("losses", "score_mae", SCORE_MAE),
         ("indexing", "numpy_rows", NUMPY_ROWS),
         ("adaptation", "first_word", FIRST_WORD),
     ):
@@ -165,6 +187,17 @@ def test_a_new_method_makes_pairs(run):
     (run.folder / "docs.txt").write_text("copy a folder\n")
     pair = {"query": "copy", "positive": "copy a folder", "positive_id": "1"}
     assert json.loads(run("pairs", "docs.txt", "--method", "first-word", "-q")) == pair
+
+
+def test_a_new_loss_of_distillation_trains(run):
+    rows = (f"red {n}\tred fox {n}\tblue {n}\n" for n in range(8))
+    (run.folder / "triplets.tsv").write_text("anchor\tpositive\tnegative\n" + "".join(rows))
+    run(
+        *("train-simcse", "triplets.tsv", "-m", "minilm", "-o", "taught", "-q", "--max-length", "8"),
+        *("--distill", "score-mae:factor=2", "--teacher", "hash:dim=32", "--batch-size", "8"),
+    )
+    made = json.loads((run.folder / "taught" / "embedkit.json").read_text())
+    assert made["settings"]["distill"] == "score-mae:factor=2"
 
 
 def test_a_new_loss_trains(run):

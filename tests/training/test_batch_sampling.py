@@ -107,4 +107,4 @@ def test_many_rows_that_wait_take_no_longer_than_the_rest(monkeypatch):
     monkeypatch.setattr(batch_sampling._Batch, "take", counting)
     batches = batches_of(texts, size)
     assert len(batches) == rows // size
-    assert len(looked) < 5 * rows
+    assert len(looked) < 3 * rows

@@ -57,19 +57,9 @@ def export_model(
     place. Returns the identity under which embedkit loads it. Raises ModelError when a model cannot be
     exported or gives other vectors, and ExistsError when the output exists.
     """
-    if is_hashed(settings.model):
-        raise ModelError(
-            "sentence-transformers cannot load hashed n-grams",
-            where=settings.model,
-            hint="export the map alone, as map.faiss or map.safetensors",
-        )
+    _refuse_hashed(settings)
     refuse_existing(path, force=force, marker=MARKER)
-    if not has_network(settings):
-        raise ModelError(
-            "is a static encoder, which sentence-transformers loads as it is",
-            where=settings.model,
-            hint="copy its folder, and give maps to embedkit distill",
-        )
+    _refuse_static(settings)
     settings = replace(settings, runtime="torch", precision="fp32", device="cpu")
     base: Any = load(settings)
     encoder = with_maps(base, transforms)
@@ -87,6 +77,24 @@ def export_model(
         if layers is not None:
             keep_layers(folder, layers, where=settings.model)
     return load(str(path), runtime="torch", device="cpu").identity
+
+
+def _refuse_hashed(settings: EncoderSettings) -> None:
+    if is_hashed(settings.model):
+        raise ModelError(
+            "sentence-transformers cannot load hashed n-grams",
+            where=settings.model,
+            hint="export the map alone, as map.faiss or map.safetensors",
+        )
+
+
+def _refuse_static(settings: EncoderSettings) -> None:
+    if not has_network(settings):
+        raise ModelError(
+            "is a static encoder, which sentence-transformers loads as it is",
+            where=settings.model,
+            hint="copy its folder, and give maps to embedkit distill",
+        )
 
 
 def _write_transformer(
