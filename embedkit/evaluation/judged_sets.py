@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from embedkit.data.inputs import open_text
+from embedkit.data.text.display import counted
 from embedkit.data.text.qrels import compared, read_qrels
 from embedkit.data.text.records import Record, RecordReader, TextFormat
 from embedkit.embedding.encoder import Encoder
@@ -117,9 +118,10 @@ def read_judged_queries(names: Sequence[str], task: Task, format: TextFormat | N
             else:
                 others += 1
     if not kept:
-        judged = f"{len(task.qrels):,} judged queries, such as {next(iter(task.qrels))!r}"
+        judged = counted(len(task.qrels), "judged query", "judged queries")
+        judged += f", such as {next(iter(task.qrels))!r}"
         what = f"has none of {judged}; its first is {first!r}" if first else "there is no query in the input"
-        raise DataError(what, where=reader.name, hint="--id-field names the ids" if first else None)
+        raise DataError(what, where=reader.name, hint="`id_field` names the ids" if first else None)
     return JudgedQueries(list(kept.values()), others, reader)
 
 

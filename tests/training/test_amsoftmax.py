@@ -87,7 +87,7 @@ def test_what_comes_out_is_a_model_with_label_vectors_and_its_story(settings):
     assert story["figures"]["measure"] == "MAP"
     assert done.best == max(line["eval_map"] for line in log("out") if line["step"] and "eval_map" in line)
     card = Path("out/README.md").read_text()
-    assert "36 texts of 4 labels, 1 labels held out" in card
+    assert "36 texts of 4 labels, 1 label held out" in card
     assert TEXTS.texts()[0] not in card
     assert sorted(path.name for path in Path().iterdir()) == ["out"]
 
