@@ -35,7 +35,7 @@ def pairs(
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", metavar="FILE", help="The pairs, as JSON lines. Without it: standard output."
+            "-o", "--output", metavar="FILE", help="Pairs, as JSON lines. Without it: standard output."
         ),
     ] = None,
     *,
