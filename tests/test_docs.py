@@ -13,6 +13,12 @@ from pathlib import Path
 import pytest
 
 from embedkit.cli.app import COMMANDS
+from embedkit.data import affine
+from embedkit.data.folders import file_states
+from embedkit.data.vectors import label_vectors
+from embedkit.embedding import compiled
+from embedkit.embedding.export import sentence_transformers
+from embedkit.indexing import manifest
 
 PROJECT = Path(__file__).resolve().parent.parent
 DOCS = PROJECT / "docs"
@@ -86,3 +92,13 @@ def test_the_tour_in_python_gives_what_the_commands_give(tmp_path):
     scores = [float(line.split()[2]) for line in printed]
     assert scores == pytest.approx([hit["score"] for hit in hits], abs=1e-6)
     assert len(hits) == 2
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "docs/formats.md"])
+def test_the_versions_of_formats_are_those_of_the_program(page):
+    written = dict(re.findall(r"(embedkit-[a-z]+) (\d+)", (PROJECT / page).read_text(encoding="utf-8")))
+    known = {
+        each.FORMAT: str(each.VERSION) for each in (affine, compiled, file_states, label_vectors, manifest)
+    }
+    known |= {sentence_transformers.FORMAT: str(sentence_transformers.VERSION)}
+    assert {name: written.get(name) for name in known} == known

@@ -26,7 +26,7 @@ from embedkit.errors import UnknownNameError
 
 GROUPS = {  # a file per command in commands/; its docstring begins with the same line
     "Search": {
-        "demo": "Index the documentation of Python's standard library, and answer a few questions from it.",
+        "demo": "Index Python's own documentation, and answer a few questions from it.",
         "encode": "Turn text into vectors, in order, in constant memory.",
         "index": "Build an index of documents, change it, measure it and check it.",
         "search": "Find the documents that answer one query or many.",
@@ -37,8 +37,8 @@ GROUPS = {  # a file per command in commands/; its docstring begins with the sam
     "Train": {
         "train-simcse": "Train an encoder on sentences, pairs or triplets, exactly at any batch size.",
         "train-amsoftmax": "Train an encoder on labelled texts, by margin softmax, to retrieve by label.",
-        "pairs": "Make training pairs of documents without labels: queries and the texts they should find.",
-        "mine": "Find hard negatives for training: documents that rank high and do not answer the query.",
+        "pairs": "Make training pairs of documents without labels: queries and their texts.",
+        "mine": "Find hard negatives: documents that rank high and do not answer the query.",
         "distill": "Distil an encoder into a static one, which needs no network, on your own texts.",
     },
     "Maps": {

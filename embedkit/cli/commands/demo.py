@@ -47,7 +47,7 @@ def demo(
     encoding: EncoderOptions,
     common: Common,
 ) -> None:
-    """Index the documentation of Python's standard library, and answer a few questions from it.
+    """Index Python's own documentation, and answer a few questions from it.
 
     With `-m e5`, the questions are Chinese; the documentation is English.
     """

@@ -78,7 +78,7 @@ def mine(
     texts: TextEncoding,
     common: Common,
 ) -> None:
-    """Find hard negatives for training: documents that rank high and do not answer the query."""
+    """Find hard negatives: documents that rank high and do not answer the query."""
     from embedkit.adaptation.mined_examples import write_examples
     from embedkit.indexing.store import Index
 

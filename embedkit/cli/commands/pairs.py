@@ -42,7 +42,7 @@ def pairs(
     inputs: TextsOrFolders,
     common: Common,
 ) -> None:
-    """Make training pairs of documents without labels: queries and the texts they should find."""
+    """Make training pairs of documents without labels: queries and their texts."""
     import orjson
 
     from embedkit.adaptation.pairs import PairCounts, make_pairs
