@@ -268,3 +268,19 @@ def test_words_are_judged_by_what_they_add(table):
     assert (
         "lost" in cells(table.table(lines), "postings of 1 000 000 short documents, with their analysis")[5]
     )
+
+
+@pytest.mark.parametrize(("lows", "verdict"), [((1.0, 0.5), "met"), ((1.0, -0.5), "**lost**")])
+def test_a_gain_by_training_is_certain_for_every_seed(table, lows, verdict):
+    def side(value):
+        return {"value": value, "low": value - 4, "high": value + 4}
+
+    lines = [line("domain", system="minilm", dense=side(64.5), hybrid=side(73.8))]
+    for seed, low in enumerate(lows):
+        figures = {"dense": side(70.0 + seed), "hybrid": side(76.0), "difference": {"low": low}}
+        lines.append(line("domain", system="hard negatives", seed=seed, **figures))
+    page = table.table(lines)
+    row = cells(page, "SciFact after training, nDCG@10")
+    assert "70.50 (70.00 to 71.00 over 2 seeds)" in row
+    assert "64.50 (60.5 to 68.5)" in row
+    assert row[5] == f">= 68: {verdict}"
