@@ -142,13 +142,15 @@ def test_a_pdf_that_takes_too_long_is_counted_and_the_others_are_read(put, monke
     monkeypatch.setattr("embedkit.data.folders.formats.pdf.LONGEST", 5)
     font = {"/Type": "/Font", "/Subtype": "/Type1", "/BaseFont": "/Helvetica"}
     font = DictionaryObject({NameObject(key): NameObject(value) for key, value in font.items()})
-    for name, operators in (("a-long.pdf", 3_000_000), ("b-short.pdf", 1)):
-        writer = pypdf.PdfWriter()
-        page, stream = writer.add_blank_page(200, 200), DecodedStreamObject()
+    for name, pages, operators in (("a-long.pdf", 2_000, 20_000), ("b-short.pdf", 1, 1)):
+        writer, stream = pypdf.PdfWriter(), DecodedStreamObject()
         stream.set_data(b"BT /F1 12 Tf " + b"(text) Tj " * operators + b"ET")
-        page[NameObject("/Contents")] = writer._add_object(stream)
-        fonts = DictionaryObject({NameObject("/F1"): font})
-        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
+        content = writer._add_object(stream)
+        for _ in range(pages):
+            page = writer.add_blank_page(200, 200)
+            page[NameObject("/Contents")] = content
+            fonts = DictionaryObject({NameObject("/F1"): font})
+            page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
         with open(Path("in", name), "wb") as file:
             writer.write(file)
     texts, counts = read()
