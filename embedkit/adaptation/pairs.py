@@ -55,7 +55,7 @@ class PairCounts:
         if not self.documents:
             raise DataError("the input contains no text", where=where)
         if not self.pairs:
-            what = f"gives no pair: all of its {self.documents:,} documents are {method.lack}"
+            what = f"gives no pair: every document is {method.lack}"
             raise DataError(what, where=where, hint="use another `method`")
 
 

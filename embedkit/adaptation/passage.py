@@ -32,7 +32,7 @@ class Passage(NamedTuple):
 
 
 class PairMethod(Protocol):
-    """A method that makes pairs; `lack` says what is wrong with documents from which it makes none."""
+    """A method that makes pairs; `lack` describes the documents from which it can make none."""
 
     lack: ClassVar[str]
 

@@ -101,7 +101,7 @@ def test_faults_are_one_line(run, corpus):
     done = run("pairs", corpus, "--method", "title", "-o", "pairs.jsonl")
     assert done.said == "embedkit: pairs.jsonl: already exists; overwrite it with --force\n"
     done = run("pairs", "--method", "title", "-o", "new.jsonl", stdin="One line.\nAnother line.\n")
-    said = "-: gives no pair: all of its 2 documents are without a title or text; use another --method"
+    said = "-: gives no pair: every document is without a title or text; use another --method"
     assert (done.code, done.out, done.said) == (1, "", f"embedkit: {said}\n")
     assert run("pairs", "--method", "title", stdin="").said == "embedkit: -: the input contains no text\n"
     assert run("pairs", corpus, "--method", "title", "--chunk", "9").said == (

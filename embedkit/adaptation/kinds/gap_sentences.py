@@ -29,7 +29,7 @@ class GapSentences:
     query's words are dropped from the document, and the most pairs per document, one per 32 sentences.
     """
 
-    lack: ClassVar = "too short"
+    lack: ClassVar = "of a single sentence"
 
     share: float = 0.25
     drop: float = 0.0
@@ -72,7 +72,7 @@ def chosen_sentences(sentences: Sequence[str], share: float) -> list[int]:
 
     Each step adds the sentence with which the chosen ones have the longest common subsequence of words with
     the others (the first of equals), until they have a `share` of all words. This choice is also the best by
-    the F1 of ROUGE-L, because both sides together have the same number of words whatever is chosen. The
+    the F1 of ROUGE-L, because the two sides together always have the same number of words. The
     shorter side is the query.
     """
     words = [[each.word for each in placed_words(sentence)][:_LONGEST] for sentence in sentences]

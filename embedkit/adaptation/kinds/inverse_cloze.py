@@ -19,7 +19,7 @@ class InverseCloze:
     pairs per document, each with another sentence.
     """
 
-    lack: ClassVar = "too short"
+    lack: ClassVar = "of a single sentence"
 
     keep: float = 0.1
     pairs: int = 1

@@ -27,8 +27,7 @@ def pairs(
         typer.Option(
             "--method",
             metavar="KIND:KEY=VALUE,...",
-            help=f"How pairs are made: {', '.join(spec.kinds('pair'))}, and settings such as "
-            "inverse-cloze:pairs=3.",
+            help=f"One of {', '.join(spec.kinds('pair'))}, with settings as in title:headings=first.",
             autocompletion=complete_kinds("pair"),
         ),
     ],
