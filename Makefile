@@ -35,7 +35,7 @@ test-processors: $(VENV)/.installed-dev
 		echo "$$setting" >&2; env $$setting $(BIN)/python -m pytest -n auto -m "not slow" || exit 1; done
 
 slow: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 -m slow
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check embedkit tests benchmarks

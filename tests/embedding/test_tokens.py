@@ -49,10 +49,12 @@ def test_truncation_from_the_left_reads_the_end_of_long_texts() -> None:
 def test_a_text_of_millions_of_characters_costs_no_more_than_its_beginning() -> None:
     tokenizer = FastTokenizer(truncating(word_pieces(), 128))
     text = "the quick brown fox " * 500_000  # 10 million characters, seconds and a gigabyte if read whole
-    start = time.perf_counter()
+    start = time.process_time()
     ((ids, _),) = tokenizer([text])
+    cut, start = time.process_time() - start, time.process_time()
+    FastTokenizer(word_pieces())([text[: len(text) // 10]])
     assert len(ids) == 128
-    assert time.perf_counter() - start < 0.5
+    assert cut < time.process_time() - start
 
 
 def test_without_truncation_everything_is_read() -> None:

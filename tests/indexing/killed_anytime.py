@@ -108,10 +108,11 @@ def main(kills):
             change_for_ever(changes, writing)
             os._exit(0)
         os.close(writing)
-        time.sleep(chance.uniform(0, 0.25))
+        done = sum(len(os.read(reading, 1)) for _ in range(chance.randint(0, 3)))
+        time.sleep(chance.uniform(0, 0.05))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        done = len(os.read(reading, 1000))
+        done += len(os.read(reading, 1000))
         os.close(reading)
         for *_, becomes in changes[:done]:
             there = becomes(there)

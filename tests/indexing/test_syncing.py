@@ -258,6 +258,5 @@ def test_a_killed_sync_leaves_the_old_index_or_the_new_one(folder, kills):
     command = [sys.executable, HERE / "killed_syncs.py", str(kills)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    killed, finished = map(int, done.stdout.split())
-    assert killed + finished == kills
-    assert killed > kills / 4
+    killed, _ = map(int, done.stdout.split())
+    assert killed == kills
