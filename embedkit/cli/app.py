@@ -16,12 +16,12 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from embedkit.cli.command import CONTEXT, write_section
 from embedkit.cli.console import explain, say
 from embedkit.cli.options import print_version
+from embedkit.cli.plain_values import Group
 from embedkit.errors import UnknownNameError
 
 GROUPS = {  # a file per command in commands/; its docstring begins with the same line
@@ -62,7 +62,7 @@ GROUPS = {  # a file per command in commands/; its docstring begins with the sam
 COMMANDS = {name: line for group in GROUPS.values() for name, line in group.items()}
 
 
-class Commands(TyperGroup):
+class Commands(Group):
     """The commands in `COMMANDS`; only the command that is named is imported."""
 
     def list_commands(self, ctx: Any) -> list[str]:

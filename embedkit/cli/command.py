@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from embedkit.cli.option_groups import spread
+from embedkit.cli.plain_values import WithPlainValues
 from embedkit.errors import UsageError
 
 CONTEXT = {
@@ -35,7 +36,7 @@ def write_section(formatter: Any, title: str, records: Iterable[tuple[str, str]]
 _FILE_NAMES = {"FILE", "JSON", "MAP|MODEL|none", "PAIRS", "PATH", "SET", "TEST", "THING", "VECTORS"}
 
 
-class GroupedHelp(TyperCommand):
+class GroupedHelp(WithPlainValues, TyperCommand):
     """A command whose help lists options by group; its numbers must be finite, and its texts UTF-8."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -13,7 +13,6 @@ import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -24,9 +23,9 @@ from numpy.typing import NDArray
 from embedkit.data.atomic import write_whole
 from embedkit.embedding.encoder import Precision, Vectors
 from embedkit.embedding.fingerprint import file_sha256
-from embedkit.embedding.telemetry import silence
+from embedkit.embedding.openvino_library import openvino
 from embedkit.embedding.tokens import FastTokenizer, TokenBatch
-from embedkit.errors import MissingPackageError, ModelError
+from embedkit.errors import ModelError
 
 FORMAT = "embedkit-compiled"
 VERSION = 2
@@ -128,16 +127,6 @@ class CompiledRuntime:
         yield from done
 
 
-def openvino() -> Any:
-    """Import OpenVINO without its telemetry; raises MissingPackageError when it is not installed."""
-    silence()
-    try:
-        import openvino as library
-    except ImportError:
-        raise MissingPackageError("openvino", needed_for="compiling a model") from None
-    return library
-
-
 def current_kind(encoder: str) -> EntryKey:
     """Return the key of the entry that this process can open for an encoder's fingerprint."""
     library = openvino()
@@ -216,6 +205,8 @@ def require_no_failure(path: Path, kind: EntryKey, *, where: str) -> None:
 
 def _versions() -> dict[str, str]:
     """Return the versions of the converting packages, without importing them."""
+    from importlib.metadata import version
+
     packages = ("embedkit", "torch", "transformers", "sentence-transformers", "tokenizers")
     return {name: version(name) for name in packages}
 

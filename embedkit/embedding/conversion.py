@@ -27,12 +27,12 @@ from embedkit.embedding.compiled import (
     Entry,
     EntryKey,
     compile_model,
-    openvino,
 )
 from embedkit.embedding.encoder import EncoderSettings, Vectors
 from embedkit.embedding.faults import reason
 from embedkit.embedding.fingerprint import file_sha256
 from embedkit.embedding.model_folder import ModelFolder
+from embedkit.embedding.openvino_library import openvino
 from embedkit.embedding.runtime import Runtime, compute
 from embedkit.embedding.tokens import FastTokenizer
 from embedkit.embedding.torch_runtime import TorchRuntime

@@ -51,7 +51,7 @@ def has_network(settings: EncoderSettings) -> bool:
 def prepare(settings: EncoderSettings) -> None:
     """Import the libraries that an encoder of these settings computes with, to overlap it with other work."""
     if settings.runtime != "torch" and has_network(settings):
-        from embedkit.embedding.compiled import openvino
+        from embedkit.embedding.openvino_library import openvino
 
         with suppress(MissingPackageError):
             openvino()

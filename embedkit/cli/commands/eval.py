@@ -12,6 +12,7 @@ from embedkit.cli.commands.eval_matching import matching
 from embedkit.cli.commands.eval_retrieval import retrieval
 from embedkit.cli.commands.eval_sts import sts
 from embedkit.cli.option_groups import spread
+from embedkit.cli.plain_values import Group
 
 EPILOG = "Example: embedkit eval sts sts-dev.tsv -m minilm --compare whiten.safetensors"
 GEOMETRY_EPILOG = "Example: embedkit eval geometry docs.vec --plot map.png --colour lang"
@@ -27,6 +28,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings=CONTEXT,
     rich_markup_mode=None,
+    cls=Group,
     invoke_without_command=True,
     epilog=EPILOG,
 )

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from typer.core import TyperGroup
 
 from embedkit.cli.closing import close_rows
 from embedkit.cli.command import CONTEXT, GroupedHelp
@@ -22,6 +21,7 @@ from embedkit.cli.input_options import Inputs
 from embedkit.cli.lexical_options import LexicalOptions
 from embedkit.cli.option_groups import spread
 from embedkit.cli.options import ClusterOptions, Common, IndexPath
+from embedkit.cli.plain_values import Group
 from embedkit.cli.vector_input import open_as_vectors
 from embedkit.data.text.display import counted
 from embedkit.errors import UnknownNameError
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 EPILOG = 'Example: embedkit index docs.jsonl -o docs.idx, then embedkit search docs.idx "a question"'
 
 
-class BuildByDefault(TyperGroup):
+class BuildByDefault(Group):
     """A group that takes anything but the name of a subcommand as the arguments of `build`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -75,9 +75,11 @@ def _answer_questions(
 
     words, cluster = settings.words, settings.clustering.cluster
     typed = questions.query is not None
-    with spread_indexes(cluster, [index]) as (opened,), ThreadPoolExecutor(2) as pool:
-        background = [pool.submit(opened.warm)] if cluster is None else []
+    with spread_indexes(cluster, [index]) as (opened,), ThreadPoolExecutor(1) as pool:
+        background: list[Future[None]] = []
         encoder = None if words.lexical else _encoder(opened, texts.encoding, pool, background)
+        if cluster is None:
+            background.append(pool.submit(opened.warm))  # while the encoder, which comes first, is opened
         asked = settings.narrowing.query(opened, questions.k, fusion=fusion, explain=words.explain)
         windows = _windows(questions, texts.reading)
         answers = answer(opened, encoder, windows, asked, format, words.reader(opened, typed=typed))

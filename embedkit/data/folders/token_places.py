@@ -12,13 +12,11 @@ Places = NDArray[np.int64]
 TokenPlaces = Callable[[str], Places]  # returns the character at which each token begins, sorted
 
 _LONGEST = 32  # characters; a longer token (an unknown word of any length) counts as several
-_RULE = re.compile(
-    r"""[぀-ヿ㐀-䶿一-鿿豈-﫿가-힣]   # one Japanese, Chinese or Korean character
+_RULE = r"""  # compiled at its first use, which a search never makes
+    [぀-ヿ㐀-䶿一-鿿豈-﫿가-힣]   # one Japanese, Chinese or Korean character
     | [^\W぀-ヿ㐀-䶿一-鿿豈-﫿가-힣]{1,6}  # up to six letters, digits and underscores of a word
     | [^\w\s]                          # one punctuation mark or symbol
-    """,
-    re.VERBOSE,
-)
+    """
 _BLOCK = 1 << 16  # characters that are tokenised at a time
 
 
@@ -28,7 +26,7 @@ def rule_places(text: str) -> Places:
 
     English text has about as many of these tokens as WordPiece gives it.
     """
-    return np.fromiter((match.start() for match in _RULE.finditer(text)), dtype=np.int64)
+    return np.fromiter((match.start() for match in re.finditer(_RULE, text, re.VERBOSE)), dtype=np.int64)
 
 
 def in_blocks(text: str) -> Iterator[tuple[int, str]]:
