@@ -76,7 +76,10 @@ def relay_warnings(quiet: bool, *, notes: bool = False) -> None:
     said: set[str] = set()
 
     class Lines(logging.Handler):
+        """Prints records as lines on standard error."""
+
         def emit(self, record: logging.LogRecord) -> None:
+            """Print a record as one line."""
             line = record.getMessage()
             if record.levelno < logging.WARNING or line not in said:  # print a repeated warning once
                 say(line)

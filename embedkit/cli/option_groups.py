@@ -30,6 +30,7 @@ def spread(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def call(**given: Any) -> None:
+        """Call the function with groups that are built of single options."""
         built = {name: _built(group, given) for name, group in groups.items()}
         others = {name: given[name] for name in signature.parameters if name not in groups}
         function(**others, **built)

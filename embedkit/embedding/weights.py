@@ -53,6 +53,7 @@ def loading_report() -> Iterator[Callable[[], Report]]:
     original = PreTrainedModel.__dict__["from_pretrained"]
 
     def reporting(cls: Any, /, *given: Any, output_loading_info: bool = False, **named: Any) -> Any:
+        """Load a model and note which weights were found."""
         model, info = original.__func__(cls, *given, output_loading_info=True, **named)
         said.append(info)
         return (model, info) if output_loading_info else model

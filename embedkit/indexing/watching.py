@@ -34,6 +34,7 @@ def changes_of(path: str | Path) -> Iterator[None]:
     index = Path(path).resolve()
 
     def counts(change: Any, name: str) -> bool:
+        """Return whether the change of a file concerns the index."""
         file = Path(name)
         if file.is_relative_to(index):
             return False

@@ -87,6 +87,7 @@ class _FilterProcess:
         self._changing, self._closed = threading.Lock(), False
 
     def mask(self, index: Index, condition: str) -> Mask:
+        """Return the rows of an index that satisfy a condition."""
         header, content = self._asked(self.start(), index, condition)
         if header is None:
             self.end()
@@ -99,6 +100,7 @@ class _FilterProcess:
         return np.unpackbits(np.frombuffer(content, np.uint8), count=header["rows"]).view(bool)
 
     def start(self) -> subprocess.Popen[bytes]:
+        """Return the process, which is started if none runs."""
         with self._changing:
             if self._closed:
                 raise RequestError(BUSY, "the server is stopping")
@@ -109,11 +111,13 @@ class _FilterProcess:
         return process
 
     def close(self) -> None:
+        """End the process for good."""
         with self._changing:
             self._closed = True
         self.end()
 
     def end(self) -> None:
+        """End the process; the next condition starts another."""
         with self._changing:
             process, self._process = self._process, None
         if process is not None:

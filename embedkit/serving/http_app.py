@@ -39,6 +39,7 @@ def make_app(service: SearchService, settings: ServeSettings | None = None) -> A
 
     @asynccontextmanager
     async def running(app: Any) -> AsyncIterator[None]:
+        """Run the service while the app runs."""
         await service.start()
         yield
         await service.stop()
@@ -58,6 +59,7 @@ def make_app(service: SearchService, settings: ServeSettings | None = None) -> A
     router = Router(routes, redirect_slashes=False, lifespan=running)
 
     async def app(scope: Message, receive: Receive, send: Send) -> None:
+        """Answer a request; unknown paths and methods are errors like others."""
         scope["app"] = router
         try:
             await router(scope, receive, send)
@@ -163,6 +165,7 @@ def _file(content: bytes, media_type: str) -> Handler:
     from starlette.responses import Response
 
     async def answer(request: Any) -> Any:
+        """Send the file."""
         return Response(content, media_type=media_type, headers={"cache-control": "no-cache"})
 
     return answer

@@ -46,6 +46,7 @@ def make_tools(service: SearchService) -> Any:
 
     @asynccontextmanager
     async def running(server: Any) -> AsyncIterator[None]:
+        """Run the service while the server runs."""
         await service.start()
         yield
         await service.stop()
@@ -123,6 +124,7 @@ def _in_one_line(tool: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
 
     @wraps(tool)
     async def call(*given: Any, **named: Any) -> Any:
+        """Call the tool; an error is an answer of one line."""
         try:
             return await tool(*given, **named)
         except Exception as error:

@@ -131,6 +131,7 @@ class _Exchange:
             raise self._too_large()
 
     async def receive(self) -> Message:
+        """Receive a part of the request; raises for a body that is too large."""
         message = await self._receive()
         self._bytes += len(message.get("body", b""))
         if self._bytes > self._most:
@@ -139,6 +140,7 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
+        """Send a part of the answer, with the headers that protect it."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"] = [*message["headers"], *_missing(message["headers"])]

@@ -96,6 +96,7 @@ def _server(app: Any, settings: ServeSettings) -> Any:
 
         @contextmanager
         def capture_signals(self) -> Iterator[None]:
+            """Stop the server at a signal while it runs, and restore the handlers afterwards."""
             if threading.current_thread() is not threading.main_thread():
                 yield
                 return

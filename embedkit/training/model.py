@@ -121,6 +121,7 @@ def _refuse_unknown_tokens(model: SentenceTransformer, *, where: str) -> None:
         return
 
     def checked(*inputs: Any, **options: Any) -> Any:
+        """Return the tokens of texts; raises ModelError for ids beyond the embedding table."""
         features = preprocess(*inputs, **options)
         with as_model_error("cannot be trained", where=where):
             require_known(int(features["input_ids"].max()), known)

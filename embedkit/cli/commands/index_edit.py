@@ -39,6 +39,7 @@ def add(
     index = Index.open(path)
 
     def load() -> Any:
+        """Load the encoder of the index."""
         return inputs.encoding.load_for(index.identity, index.map, where=str(path))
 
     with open_as_vectors(inputs, common, load=load) as vectors:

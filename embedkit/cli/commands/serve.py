@@ -94,6 +94,7 @@ def serve(
     settings = server.settings()
 
     def load(index: Index) -> Encoder:
+        """Load the encoder of an index."""
         return encoding.load_for(index.identity, index.map, where=str(index.path))
 
     if server.mcp:
@@ -103,6 +104,7 @@ def serve(
         return
 
     def ready(service: SearchService, address: str) -> None:
+        """Say what is served, and where."""
         sizes = {each.name: counted(each.current.index.rows, "document") for each in service.indexes.values()}
         served = [f"{name} ({size})" for name, size in sizes.items()]
         facts = {"address": address, "indexes": list(service.indexes)}

@@ -35,6 +35,7 @@ def train_amsoftmax(
     """Train an encoder on labelled texts, by margin softmax, to retrieve by label."""
 
     def read(common: Common) -> Recipe | None:
+        """Return the run that the options describe; None if it is finished."""
         from embedkit.training.amsoftmax_settings import AMSoftmaxSettings
 
         own = labelling.given() | given_seed(ctx, common)

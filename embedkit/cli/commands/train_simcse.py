@@ -39,6 +39,7 @@ def train_simcse(
     """Train an encoder on sentences, pairs or triplets, exactly at any batch size."""
 
     def read(common: Common) -> Recipe | None:
+        """Return the run that the options describe; None if it is finished."""
         from embedkit.training.settings import SimCSESettings, preset
 
         values = preset(comparing.preset) if comparing.preset is not None else None

@@ -14,6 +14,7 @@ def before(pattern: str) -> FindPlaces:
     compiled = re.compile(pattern)
 
     def find(text: str, start: int, end: int) -> Iterator[int]:
+        """Yield the ends of the matches inside `text[start:end]`."""
         for match in compiled.finditer(text, start, end):
             if start < match.end() < end:
                 yield match.end()

@@ -77,6 +77,7 @@ class _Chosen:
         self._exclude = spec_of(settings.exclude) if settings.exclude else None
 
     def leaves_out(self, path: str, *, folder: bool) -> bool:
+        """Return whether a file, or all of a folder, is left out."""
         if self._exclude is not None and self._exclude.check_file(path + "/" * folder).include:
             return True
         return self._include is not None and not folder and not self._include.check_file(path).include

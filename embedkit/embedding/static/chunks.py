@@ -66,6 +66,7 @@ def _coarse(*, han: bool) -> Chunker:
     single = re.compile(f"[{_HAN}]" if han else "(?!)").search
 
     def split(text: str) -> list[str]:
+        """Return the chunks of a text."""
         if text.isprintable() and not single(text):
             return text.split()  # it then has no whitespace but spaces; this is quicker
         return divide(text)
@@ -78,9 +79,11 @@ def _finer(coarse: Chunker, added: list[str]) -> Chunker:
     has_added = re.compile("|".join(map(re.escape, added)) or "(?!)").search
 
     def is_plain(text: str) -> bool:
+        """Return whether a text has only printable ASCII and no added token."""
         return text.isascii() and text.isprintable() and not has_added(text)
 
     def divide(text: str) -> list[str]:
+        """Return words and marks where the text is plain, and coarser chunks elsewhere."""
         if is_plain(text):
             return _WORDS_AND_MARKS.findall(text)
         chunks: list[str] = []

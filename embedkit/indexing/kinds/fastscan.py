@@ -222,6 +222,7 @@ def _refining(rehearsal: Rehearsal, vectors: Any) -> Rehearsal:
     """Return the rehearsal with the codes so far refined by their vectors, as a search has them."""
 
     def ask(codes: Any) -> None:
+        """Search the codes, and rescore by as many vectors."""
         vectors.ntotal = codes.ntotal  # FAISS refines codes by as many vectors
         rehearsal.ask(Opened.of(codes, vectors))
 

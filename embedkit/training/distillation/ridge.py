@@ -83,6 +83,7 @@ def ridge(rows: WeightedBags, cross: Float32, start: Float32, penalty: float, gu
     parts = [part for part in np.array_split(np.arange(cross.shape[1]), threads) if len(part)]
 
     def solve(columns: Any) -> Float32:
+        """Solve for some columns of the token vectors."""
         wanted = cross[:, columns] + np.float32(penalty) * start[:, columns]
         scale = _gram(rows, start[:, columns], penalty)
         scale -= wanted
