@@ -118,7 +118,7 @@ def require_same(folder: Path, settings: RunSettings) -> None:
         then = getattr(located(kept), name)
         if name not in ("chunk_tokens", "passes") and value != then:
             raise MismatchError(
-                f"the unfinished run has {name} {then!r}, not {value!r}",
+                f"the run there has {name} {then!r}, not {value!r}",
                 where=str(folder),
                 hint="start again with `force=True`",
             )

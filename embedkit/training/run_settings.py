@@ -107,10 +107,10 @@ def require(settings: RunSettings, name: str, holds: Any, wanted: str) -> None:
         raise UsageError(f"must be {wanted}, got {value}", where=f"`{name}`")
 
 
-def require_loss(name: str, known: tuple[str, ...]) -> None:
-    """Raise UnknownNameError for a loss that is not among the known ones."""
+def require_loss(name: str, known: tuple[str, ...], *, setting: str = "loss") -> None:
+    """Raise UnknownNameError for a loss that is not among those known to a setting."""
     if name not in known:
-        raise UnknownNameError(name, known, what="loss", where="`loss`")
+        raise UnknownNameError(name, known, what="loss", where=f"`{setting}`")
 
 
 def _require_size(settings: RunSettings, name: str) -> None:

@@ -76,7 +76,8 @@ class SimCSESettings(RunSettings):
         """Return the loss of distillation, by default `batch-kl` with a teacher and None without."""
         if self.distill is None:
             return spec.parse("loss", _TAUGHT) if self.teacher is not None else None
-        require_loss(self.distill.partition(":")[0], losses_comparing("scores", "similarities"))
+        known = losses_comparing("scores", "similarities")
+        require_loss(self.distill.partition(":")[0], known, setting="distill")
         return spec.parse("loss", self.distill)
 
     def _require_teaching(self) -> None:

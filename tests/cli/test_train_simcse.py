@@ -169,6 +169,13 @@ def test_resuming_what_is_done_does_nothing(run):
     assert Path("out/model.safetensors").stat().st_mtime_ns == before
 
 
+def test_resuming_what_is_done_with_other_settings_is_refused(run):
+    run("train-simcse", "a.txt", "--batch-size", "8", "--max-steps", "1", "-o", "out", "-q")
+    again = run("train-simcse", "a.txt", "--batch-size", "8", "--max-steps", "2", "-o", "out", "--resume")
+    said = "embedkit: out: the run there has max_steps 1, not 2; start again with --force\n"
+    assert again == (1, "", said)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("head", [[], ["--head"]])
 def test_two_processes_train_as_one(head):

@@ -291,7 +291,7 @@ def test_an_unfinished_run_is_neither_replaced_nor_changed(settings):
         train_simcse("out", settings, SENTENCES, watch=killed_at(3))
     with pytest.raises(ExistsError, match="is an unfinished run; continue it with `resume=True`"):
         train_simcse("out", settings, SENTENCES)
-    with pytest.raises(MismatchError, match=r"the unfinished run has learning_rate 0\.001, not 0\.5"):
+    with pytest.raises(MismatchError, match=r"the run there has learning_rate 0\.001, not 0\.5"):
         train_simcse("out", replace(settings, learning_rate=0.5), SENTENCES, resume=True)
     train_simcse("out", replace(settings, learning_rate=0.5), SENTENCES, force=True)
     assert Path("out/model.safetensors").is_file()

@@ -37,7 +37,7 @@ def train_together(
 
 def is_done(output: Path | None, settings: RunSettings, run: RunOptions, common: Common) -> bool:
     """Return True if the run is finished already; raise an error, before any input is read, if the output
-    cannot be written.
+    cannot be written, or if the finished run had other settings.
     """
     if output is None and not run.check_exact:
         raise UsageError("is missing", where="--output", hint="name a folder with -o")
@@ -45,9 +45,10 @@ def is_done(output: Path | None, settings: RunSettings, run: RunOptions, common:
         raise UsageError("runs in one process only", where="--check-exact", hint="omit the launcher")
     if output is None:
         return False
-    from embedkit.training.run_folder import is_trained, refuse_run
+    from embedkit.training.run_folder import is_trained, refuse_run, require_same
 
     if run.resume and is_trained(output):
+        require_same(output, settings)
         if not common.quiet:
             say(f"{output}: is already trained")
         return True
