@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from embedkit.adaptation.mining import WINDOW, Mined, MiningSettings, mine
 from embedkit.adaptation.questions import Question
@@ -65,12 +65,12 @@ def write_examples(
     return MinedExamples(queries, without, examples, negatives)
 
 
-def _line(mined: Mined) -> dict[str, Any]:
+def _line(mined: Mined) -> dict[str, object]:
     """Return an example with the names by which training finds its columns."""
     return {name: value for name, value in mined._asdict().items() if value is not None}
 
 
-def _run_settings(index: Index, encoder: Encoder, settings: MiningSettings) -> dict[str, Any]:
+def _run_settings(index: Index, encoder: Encoder, settings: MiningSettings) -> dict[str, object]:
     """Return the settings that decide the lines, apart from the questions."""
     words = asdict(settings.words) if isinstance(settings.words, Fusion) else settings.words
     segments = [segment.to_json() for segment in index.segments]

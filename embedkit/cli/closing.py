@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from embedkit.cli.console import say
 from embedkit.data.names import readable_name
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from embedkit.cli.options import Common
 
 
-def close(common: Common, facts: Mapping[str, Any], *lines: str) -> None:
+def close(common: Common, facts: Mapping[str, object], *lines: str) -> None:
     """Print facts as JSON to standard output if `--json` is given, or else lines to standard error unless
     `--quiet` is given.
     """
@@ -60,7 +60,7 @@ def say_passed_over(reader: object, common: Common) -> None:
         say(line)
 
 
-def skipped_counts(reader: object) -> dict[str, Any]:
+def skipped_counts(reader: object) -> dict[str, object]:
     """Return the numbers of blank lines and unreadable records that a reader skipped, 0 for vectors, and the
     counts of folders.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Iterable
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import orjson
 
@@ -52,7 +52,7 @@ def write_hits(
 def _jsonl(answer: Answer, hit: Hit, named: bool) -> bytes:
     from embedkit.indexing.hits import hit_values
 
-    line: dict[str, Any] = {"query": answer.query}
+    line: dict[str, object] = {"query": answer.query}
     if named:
         line["query_id"] = answer.query_id
     line |= hit_values(hit, set(line))

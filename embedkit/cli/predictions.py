@@ -48,7 +48,7 @@ def write_predictions(
 
 
 def _line(record: Record, prediction: Prediction, *, lists: bool) -> bytes:
-    line: dict[str, Any] = {
+    line: dict[str, object] = {
         "id": record.id,
         "text": record.text,
         "label": prediction.label,

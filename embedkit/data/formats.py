@@ -1,13 +1,12 @@
 """The check of format name and version: every file states them, and is refused when they differ."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from embedkit.errors import FormatError
 
 
 def require_format(
-    said: Mapping[str, Any], name: str, versions: int | Sequence[int], *, thing: str, where: str
+    said: Mapping[str, object], name: str, versions: int | Sequence[int], *, thing: str, where: str
 ) -> None:
     """Raise FormatError unless `said` holds this format's name and a supported version; `thing` names in the
     message what the file should be.

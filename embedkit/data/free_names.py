@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
 
-
-def free_names(fields: dict[str, Any], taken: set[str]) -> dict[str, Any]:
+def free_names(fields: dict[str, object], taken: set[str]) -> dict[str, object]:
     """Return the fields that are not None; a field whose name is in `taken` gets `_` appended."""
     free = {}
     for name, value in fields.items():

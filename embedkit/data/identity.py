@@ -34,7 +34,7 @@ class Identity:
         settings = f" ({', '.join(details)})" if details else ""
         return f"{self.model}{settings} {self.fingerprint}"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the fields as plain JSON values."""
         return {**dataclasses.asdict(self), "maps": list(self.maps)}
 

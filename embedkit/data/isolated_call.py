@@ -49,7 +49,7 @@ def apart(function: Callable[..., Any], *arguments: Any) -> Any:
     return value
 
 
-def _answer(module: str, name: str, arguments: list[Any]) -> None:
+def _answer(module: str, name: str, arguments: list[object]) -> None:
     """Write the function's result to standard output, which receives nothing else."""
     out = only_answers()
     with open(out, "w", encoding="utf-8") as answer:
@@ -63,7 +63,7 @@ def only_answers() -> int:
     return out
 
 
-def result_of(module: str, name: str, arguments: list[Any]) -> tuple[Any, Any]:
+def result_of(module: str, name: str, arguments: list[object]) -> tuple[Any, Any]:
     """Return the value of a function and what it raised; one of them is None."""
     try:
         return getattr(import_module(module), name)(*arguments), None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 
 def readable_name(name: str | Path) -> str:
@@ -21,7 +20,7 @@ def path_of(name: str) -> Path:
     return Path((name.partition("?")[0] if is_url(name) else name).lower())
 
 
-def with_readable_names(value: Any) -> Any:
+def with_readable_names(value: object) -> object:
     """Return facts of lists, dicts and plain values with every text in them as `readable_name` returns it."""
     if isinstance(value, str):
         return readable_name(value)

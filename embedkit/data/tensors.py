@@ -47,7 +47,7 @@ def write_tensors(
     tensors exactly.
     """
     size, start = np.dtype(dtype).itemsize, 0
-    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    header: dict[str, object] = {"__metadata__": dict(metadata)}
     for name, shape in shapes.items():
         end = start + math.prod(shape) * size
         header[name] = {"dtype": f"F{8 * size}", "shape": shape, "data_offsets": [start, end]}
@@ -128,7 +128,7 @@ def _whole(header: dict[str, Any], length: bytes, size: int) -> dict[str, Any]:
     return header
 
 
-def _metadata(header: Mapping[str, Any]) -> dict[str, str]:
+def _metadata(header: Mapping[str, object]) -> dict[str, str]:
     metadata = header.get("__metadata__") or {}
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise ValueError("its metadata do not map names to strings")
@@ -151,7 +151,7 @@ def take_tensors(path: Path, names: Mapping[str, str]) -> None:
     with open(path, "rb") as source, whole_file(path) as target:
         length = int.from_bytes(source.read(_LENGTH), "little")
         header = orjson.loads(source.read(length))
-        kept: dict[str, Any] = {"__metadata__": header["__metadata__"]} if "__metadata__" in header else {}
+        kept: dict[str, object] = {"__metadata__": header["__metadata__"]} if "__metadata__" in header else {}
         spans, place = [], 0
         for old, new in sorted(names.items(), key=lambda pair: header[pair[0]]["data_offsets"]):
             start, end = header[old]["data_offsets"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from embedkit.data.tensors import is_lfs_pointer, read_header
 from embedkit.embedding.foreign_json import kind, read_json, read_object, text
@@ -58,7 +58,7 @@ def read_steps(folder: Path, *, where: str) -> tuple[Step, ...] | None:
     return tuple(_step(folder, entry, place, where) for place, entry in enumerate(entries))
 
 
-def _step(folder: Path, entry: Any, place: int, where: str) -> Step:
+def _step(folder: Path, entry: object, place: int, where: str) -> Step:
     file = f"{MODULES}: step {place}"
     if not isinstance(entry, dict):
         raise ModelError(f"{file} is {kind(entry)}, expected an object", where=where)

@@ -137,7 +137,7 @@ def load_sentence_transformer(
 
 def load_with_report(folder: ModelFolder, settings: EncoderSettings) -> Loaded:
     """Load the folder, including weights that another library stored under a prefix."""
-    how: dict[str, Any] = {"ignore_mismatched_sizes": True}  # transformers' own error would not name them
+    how: dict[str, object] = {"ignore_mismatched_sizes": True}  # transformers' own error would not name them
     loaded = _load(folder, settings, None, how)
     if prefix := loaded.report.found_prefix():
         how["key_mapping"] = {f"^{re.escape(prefix)}": ""}
@@ -147,7 +147,7 @@ def load_with_report(folder: ModelFolder, settings: EncoderSettings) -> Loaded:
 
 
 def _load(
-    folder: ModelFolder, settings: EncoderSettings, config: dict[str, Any] | None, how: dict[str, Any]
+    folder: ModelFolder, settings: EncoderSettings, config: dict[str, object] | None, how: dict[str, object]
 ) -> Loaded:
     """Load the folder; `how` contains arguments for the loading of the transformer."""
     silence()

@@ -49,7 +49,7 @@ def loading_report() -> Iterator[Callable[[], Report]]:
     """
     from transformers import PreTrainedModel
 
-    said: list[dict[str, Any]] = []
+    said: list[dict[str, object]] = []
     original = PreTrainedModel.__dict__["from_pretrained"]
 
     def reporting(cls: Any, /, *given: Any, output_loading_info: bool = False, **named: Any) -> Any:

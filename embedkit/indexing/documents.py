@@ -58,7 +58,7 @@ class Documents:
         for shard in self.shards:
             check_shard(self.folder, shard)
 
-    def _read(self, place: int, local: list[int], columns: list[str] | None) -> list[dict[str, Any]]:
+    def _read(self, place: int, local: list[int], columns: list[str] | None) -> list[dict[str, object]]:
         table = self._table(place) if len(local) <= _FEW else self._sound(place)
         with self._damage_of(place):
             for row in local if len(local) <= _FEW else []:

@@ -25,7 +25,7 @@ class Hit(NamedTuple):
     terms: Mapping[str, float] | None = None  # the matched terms, with their parts of `lexical`, if explained
 
 
-def hit_values(hit: Hit, taken: Set[str] = frozenset()) -> dict[str, Any]:
+def hit_values(hit: Hit, taken: Set[str] = frozenset()) -> dict[str, object]:
     """Return a hit as values of JSON: rank, id, scores, and the fields of the document; a field whose name is
     that of another value, or in `taken`, gets `_` appended.
     """
@@ -44,7 +44,7 @@ def _decimal(score: float) -> float:
     return float(f"{score:.9g}")
 
 
-def ranked_hits(rankings: Sequence[Ranking], documents: Iterable[dict[str, Any]]) -> list[list[Hit]]:
+def ranked_hits(rankings: Sequence[Ranking], documents: Iterable[dict[str, object]]) -> list[list[Hit]]:
     """Return hits with ranks, one list per ranking; `documents` belong to the rows of all, in order."""
     left = iter(documents)
     found = []

@@ -51,7 +51,7 @@ class Manifest:
         """Count the documents that are not deleted."""
         return sum(segment.live_rows for segment in self.segments)
 
-    def _lexical_json(self) -> dict[str, Any] | bool | None:
+    def _lexical_json(self) -> dict[str, object] | bool | None:
         if self.lexical is not None:
             return self.lexical.to_json()
         return False if self.without_lexical else None
@@ -136,17 +136,17 @@ def _manifest(path: Path, value: dict[str, Any]) -> Manifest:
     return manifest
 
 
-def _rendered(value: dict[str, Any]) -> bytes:
+def _rendered(value: dict[str, object]) -> bytes:
     """Return the JSON text of a value, with the checksum of that text appended."""
     digest = hashlib.sha256(_dumped(value)).hexdigest()
     return _dumped({**value, "sha256": digest})
 
 
-def _dumped(value: dict[str, Any]) -> bytes:
+def _dumped(value: dict[str, object]) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n"
 
 
-def _require_checksum(value: dict[str, Any], content: bytes, where: str) -> None:
+def _require_checksum(value: dict[str, object], content: bytes, where: str) -> None:
     """Raise FormatError unless the text equals, byte for byte, what was written."""
     if _rendered({name: item for name, item in value.items() if name != "sha256"}) != content:
         raise FormatError(f"{MANIFEST} is damaged: it has another checksum than was written", where=where)

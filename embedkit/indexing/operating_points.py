@@ -39,7 +39,7 @@ class Tuning:
         points = tuple(OperatingPoint(**point) for point in value["points"])
         return cls(**{**value, "points": points})
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain JSON values for the manifest."""
         return {**asdict(self), "points": [point._asdict() for point in self.points]}
 

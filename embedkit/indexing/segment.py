@@ -55,7 +55,7 @@ class Segment:
             folder / value["name"], value["rows"], kind, files, shards, tombstones, value.get("deleted", 0)
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain JSON values for the manifest."""
         return {
             "name": self.folder.name,
@@ -162,7 +162,7 @@ class Segment:
         """Yield the documents of all rows, one table per shard."""
         return self._documents.tables()
 
-    def find(self, ids: Any) -> Rows:
+    def find(self, ids: object) -> Rows:
         """Return the rows, not deleted, whose ids are among `ids`, an Arrow array of strings."""
         import pyarrow.compute as pc
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from embedkit.embedding.fingerprint import file_sha256
 from embedkit.errors import FormatError
@@ -22,7 +22,7 @@ class StoredFile(NamedTuple):
         None  # checksum of its ends; None if it is not larger than both, or an early version wrote it
     )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain JSON values for the manifest."""
         return {name: value for name, value in self._asdict().items() if value is not None}
 

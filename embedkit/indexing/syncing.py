@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def sync(
     load: Callable[[], Encoder],
     *,
     folders: Sequence[str] = (),
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     moved: bool = False,
 ) -> Synced:
     """Make an index equal to a fresh build of its folders, in one commit; the old index stays until then.
@@ -162,7 +162,7 @@ def _followed(index: Index, folders: Sequence[str], *, moved: bool) -> FileState
     return states
 
 
-def _require_settings(states: FileStates, settings: Mapping[str, Any], path: str | Path) -> None:
+def _require_settings(states: FileStates, settings: Mapping[str, object], path: str | Path) -> None:
     for name, value in settings.items():
         known = getattr(states.settings, name)
         if known != value:

@@ -113,7 +113,7 @@ def _stopped_after(seconds: float, connection: Any) -> Iterator[None]:
         timer.join()
 
 
-def _parsed(connection: Any, condition: str, names: FieldNames) -> dict[str, Any]:
+def _parsed(connection: object, condition: str, names: FieldNames) -> dict[str, object]:
     """Return the statement that selects row numbers by a condition, as DuckDB parses it.
 
     A condition must be the same expression with and without parentheses around it: one that closes those
@@ -121,7 +121,7 @@ def _parsed(connection: Any, condition: str, names: FieldNames) -> dict[str, Any
     """
     if not condition.strip():
         raise names.fault("is empty")
-    trees: list[dict[str, Any]] = []
+    trees: list[dict[str, object]] = []
     for text in (f"(\n{condition}\n)", condition):
         sql = f"SELECT {_ROW} FROM documents WHERE {text}"
         tree = json.loads(_answer(connection, "SELECT json_serialize_sql(?)", sql))

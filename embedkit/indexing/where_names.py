@@ -98,7 +98,7 @@ class FieldNames:
         return alike[0]
 
 
-def _names_in(tree: Any) -> list[str]:
+def _names_in(tree: object) -> list[str]:
     """Return the names in a list of function parameters, in lower case."""
     if isinstance(tree, list):
         return [name for part in tree for name in _names_in(part)]

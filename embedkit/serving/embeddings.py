@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -32,7 +31,7 @@ class EmbeddingRequest:
     role: Role
 
 
-def read_request(values: Mapping[str, Any], limits: Limits) -> EmbeddingRequest:
+def read_request(values: Mapping[str, object], limits: Limits) -> EmbeddingRequest:
     """Return the request in the body of OpenAI's API; raises UsageError naming the first wrong value."""
     for name in values:
         if name not in _NAMES:
@@ -51,7 +50,7 @@ def read_request(values: Mapping[str, Any], limits: Limits) -> EmbeddingRequest:
     )
 
 
-async def embed(service: SearchService, request: EmbeddingRequest) -> dict[str, Any]:
+async def embed(service: SearchService, request: EmbeddingRequest) -> dict[str, object]:
     """Return the vectors of a request's texts, as values of JSON."""
     try:
         encoding = service.encoding(request.model)
@@ -71,7 +70,7 @@ async def embed(service: SearchService, request: EmbeddingRequest) -> dict[str, 
     return {"object": "list", "data": data, "model": request.model, "usage": usage}
 
 
-def models(service: SearchService) -> dict[str, Any]:
+def models(service: SearchService) -> dict[str, object]:
     """Return the models by which embeddings can be asked for: the indexes, and their encoders."""
     names = dict.fromkeys(
         name
@@ -82,13 +81,13 @@ def models(service: SearchService) -> dict[str, Any]:
     return {"object": "list", "data": data}
 
 
-def _values(vectors: Vectors, as_base64: bool) -> list[Any]:
+def _values(vectors: Vectors, as_base64: bool) -> list[object]:
     if as_base64:
         return [base64.b64encode(row.astype("<f4").tobytes()).decode() for row in vectors]
     return [row.tolist() for row in vectors.astype(np.float64)]
 
 
-def _texts(value: Any, limits: Limits) -> list[str]:
+def _texts(value: object, limits: Limits) -> list[str]:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not texts:
         raise UsageError("'input' must be a text or a list of texts, and not empty")

@@ -10,7 +10,7 @@ import signal
 import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import orjson
@@ -58,7 +58,7 @@ def _index(path: str, manifest: str) -> Index:
     return Index(Path(path), parse_manifest(Path(path), manifest.encode()))
 
 
-def _write(answers: IO[bytes], header: dict[str, Any], content: bytes = b"") -> None:
+def _write(answers: IO[bytes], header: dict[str, object], content: bytes = b"") -> None:
     answers.write(orjson.dumps(header, option=orjson.OPT_APPEND_NEWLINE) + content)
     answers.flush()
 

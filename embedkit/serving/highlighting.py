@@ -33,12 +33,14 @@ def highlighted(
     return answers
 
 
-def _with_highlights(hit: Hit, terms: frozenset[str], analysis: Analysis, search: Search) -> dict[str, Any]:
+def _with_highlights(
+    hit: Hit, terms: frozenset[str], analysis: Analysis, search: Search
+) -> dict[str, object]:
     text = hit.document.get("text")
     if not isinstance(text, str):
         return hit_values(hit)
     places = places_of(text, terms, analysis)
-    own: dict[str, Any] = {}
+    own: dict[str, object] = {}
     if search.snippet is not None:
         part = snippet_of(text, places, search.snippet)
         own = {"text_start": part.start, "text_length": len(text)}

@@ -151,7 +151,7 @@ class Handlers:
         return _json(self._openapi)
 
 
-def _plain(answer: Answer) -> dict[str, Any]:
+def _plain(answer: Answer) -> dict[str, object]:
     return {"query": answer.query, "hits": answer.hits}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from embedkit.errors import DataError, EmbedkitError, MissingPackageError, UsageError
 
@@ -28,7 +27,7 @@ class RequestError(Exception):
         super().__init__(what)
         self.status, self.what, self.code = status, what, code
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the body of the answer."""
         kind = _TYPES.get(self.status, "invalid_request_error")
         return {"error": {"message": self.what, "type": kind, "param": None, "code": self.code}}

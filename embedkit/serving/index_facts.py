@@ -13,7 +13,7 @@ _ROWS = 200_000  # documents that are read for fields and values
 _VALUES = 30  # a field with more values is not listed by values
 _LONGEST = 80  # characters of a listed value
 
-_known: WeakKeyDictionary[Generation, dict[str, Any]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Generation, dict[str, object]] = WeakKeyDictionary()
 
 
 def index_facts(served: ServedIndex) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def index_facts(served: ServedIndex) -> dict[str, Any]:
     return {"name": served.name, "failure": served.failure, **_known[generation]}
 
 
-def _facts(generation: Generation) -> dict[str, Any]:
+def _facts(generation: Generation) -> dict[str, object]:
     index = generation.index
     identity = generation.encoding.encoder.identity
     return {
@@ -58,7 +58,7 @@ def _fields(generation: Generation) -> list[dict[str, Any]]:
     ]
 
 
-def _type(type: Any) -> str:
+def _type(type: object) -> str:
     import pyarrow as pa
 
     if pa.types.is_boolean(type):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from embedkit.version import __version__
 
@@ -22,7 +22,7 @@ class PageFile(NamedTuple):
     media_type: str
 
 
-def page_files(api: dict[str, Any]) -> dict[str, PageFile]:
+def page_files(api: dict[str, object]) -> dict[str, PageFile]:
     """Return every file of the pages by its path; `api` is described on the page `/docs`."""
     folder = files("embedkit.serving") / "page"
     found = {path: PageFile((folder / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
@@ -30,7 +30,7 @@ def page_files(api: dict[str, Any]) -> dict[str, PageFile]:
     return {**found, "/docs": PageFile(_rendered(template, api).encode(), "text/html")}
 
 
-def _rendered(template: str, api: dict[str, Any]) -> str:
+def _rendered(template: str, api: dict[str, object]) -> str:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(

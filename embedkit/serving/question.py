@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from embedkit.errors import UnknownNameError, UsageError
 from embedkit.serving.serve_settings import Limits
 
 AUTO: Literal["auto"] = "auto"
-Values = Mapping[str, Any]
+Values = Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def checked_text(text: str, name: str, most: int) -> str:
     return text
 
 
-def query_of(value: Any, limits: Limits) -> str:
+def query_of(value: object, limits: Limits) -> str:
     """Return the text of a query, which must not be empty."""
     if not isinstance(value, str):
         raise UsageError(f"a query must be a text, got {_kind(value)}")
@@ -116,7 +116,7 @@ def flag_of(values: Values, name: str, *, default: bool = False) -> bool:
     return known[value]
 
 
-def _hybrid(value: Any) -> float | Literal["auto"] | None:
+def _hybrid(value: object) -> float | Literal["auto"] | None:
     if value is None or value is False or value == "false":
         return None
     if value is True or value in ("", "true", AUTO):
@@ -127,14 +127,14 @@ def _hybrid(value: Any) -> float | Literal["auto"] | None:
     return weight
 
 
-def _score(value: Any) -> float | None:
+def _score(value: object) -> float | None:
     score = None if value is None else _float(value)
     if value is not None and score is None:
         raise UsageError(f"'min_score' must be a finite number, got {_shown(value)}")
     return score
 
 
-def _float(value: Any) -> float | None:
+def _float(value: object) -> float | None:
     """Return a finite number, or None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -145,10 +145,10 @@ def _float(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     names = {list: "a list", dict: "an object", bool: "a truth value", int: "a number", float: "a number"}
     return names.get(type(value), "null")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return repr(value[:40]) if isinstance(value, str) else repr(value)[:40]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +48,7 @@ def _same_but_tokens(one: Features, other: Features) -> bool:
     return all(_equal(one[name], other[name]) for name in one.keys() - names)
 
 
-def _equal(one: Any, other: Any) -> bool:
+def _equal(one: object, other: object) -> bool:
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         return bool(torch.equal(one, other))
     same: bool = type(one) is type(other) and bool(one == other)

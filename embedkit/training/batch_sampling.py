@@ -60,7 +60,7 @@ class Shuffled(DefaultBatchSampler):  # type: ignore[misc]
         return self
 
     @sampler.setter
-    def sampler(self, value: Any) -> None:
+    def sampler(self, value: object) -> None:
         """Ignore the value that the parent class sets."""
 
 

@@ -32,7 +32,7 @@ def source(what: str, names: Sequence[str], rows: Iterable[Any]) -> Source:
     return Source(what, tuple(names), digest.hexdigest())
 
 
-def to_json(sources: Iterable[Source]) -> dict[str, Any]:
+def to_json(sources: Iterable[Source]) -> dict[str, object]:
     """Return digests by name, and the size and time of each file, which identify a changed file."""
     return {
         each.what: {"digest": each.digest, "files": {name: _state(name) for name in each.names}}
@@ -45,7 +45,7 @@ def write_sources(folder: Path, sources: Iterable[Source]) -> None:
     write_whole(folder / SOURCES, orjson.dumps({"run": uuid4().hex, "sources": to_json(sources)}))
 
 
-def read_sources(folder: Path) -> dict[str, Any] | None:
+def read_sources(folder: Path) -> dict[str, object] | None:
     """Return the sources of a run; None for a run that an earlier version began."""
     file = folder / SOURCES
     if not file.is_file():

@@ -130,7 +130,7 @@ def _refuse_unknown_tokens(model: SentenceTransformer, *, where: str) -> None:
     model.preprocess = checked
 
 
-def _changed(config: dict[str, Any], settings: RunSettings, *, where: str) -> dict[str, float]:
+def _changed(config: dict[str, object], settings: RunSettings, *, where: str) -> dict[str, float]:
     changed: dict[str, float] = {}
     for value, names, field in (
         (settings.dropout, HIDDEN, "dropout"),
@@ -160,5 +160,5 @@ def bf16_is_fast(device: torch.device) -> bool:
     """Return whether a device multiplies in bfloat16 natively."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    told: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    told: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return device.type == "cpu" and bool(told.get("avx512_bf16") or told.get("amx_bf16"))

@@ -152,7 +152,7 @@ class Contrastive(Objective):
         alone = len(columns) == 1 and getattr(self.loss, "compares", "views") == "views"
         return list(columns) * (2 if alone else 1)
 
-    def _known(self, labels: Tensor, views: int) -> dict[str, Any]:
+    def _known(self, labels: Tensor, views: int) -> dict[str, object]:
         """Return what the loss is given of the rows of all processes, by the names of its arguments."""
         return {"counts": labels} if self.known is None else self.known.of(labels, views)
 

@@ -22,7 +22,7 @@ class Provenance(NamedTuple):
     """What a trained model records about its data and loss."""
 
     card: Mapping[str, str]  # rows of the model card
-    entries: Mapping[str, Any]  # entries of `embedkit.json`
+    entries: Mapping[str, object]  # entries of `embedkit.json`
 
 
 class Recipe(Protocol):

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -80,7 +80,7 @@ class RunFolder:
     def finish(
         self,
         model: SentenceTransformer,
-        story: dict[str, Any],
+        story: dict[str, object],
         card: dict[str, str],
         *,
         write: Callable[[Path, Identity], None],

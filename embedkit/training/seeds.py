@@ -6,7 +6,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
 import orjson
 
@@ -48,7 +47,7 @@ class Runs:
         """The sample standard deviation of the scores."""
         return stdev(self.scores) if len(self.scores) > 1 else None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain values."""
         runs = [{"seed": seed, **run.figures()} for seed, run in self.trained.items()]
         together = {"mean": self.mean, "deviation": self.deviation, "runs": runs}

@@ -128,14 +128,14 @@ class SimCSESettings(RunSettings):
             raise UsageError(str(error)) from None
 
 
-_PAPER: dict[str, Any] = {
+_PAPER: dict[str, object] = {
     "loss": "two-view",
     "pooling": "cls",
     "head": True,
     "max_length": 32,
     "dropout": 0.1,
 }
-PRESETS: dict[str, dict[str, Any]] = {
+PRESETS: dict[str, dict[str, object]] = {
     # arXiv 2104.08821, appendix A (BERT-base), and kexue.fm 8348
     "paper-unsup": {**_PAPER, "batch_size": 64, "learning_rate": 3e-5},
     "paper-sup": {**_PAPER, "batch_size": 512, "learning_rate": 5e-5, "epochs": 3.0},
@@ -146,7 +146,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def preset(name: str) -> dict[str, Any]:
+def preset(name: str) -> dict[str, object]:
     """Return the settings of a preset; raises UnknownNameError when it does not exist."""
     if name not in PRESETS:
         raise UnknownNameError(name, PRESETS, what="preset", where="`preset`")

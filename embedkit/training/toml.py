@@ -32,7 +32,7 @@ def read_toml(path: str | Path, kind: type[RunSettings]) -> dict[str, Any]:
     return values
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(path: Path) -> dict[str, object]:
     try:
         import tomllib
     except ModuleNotFoundError:  # Python 3.10
@@ -52,7 +52,7 @@ def _as_float(value: Any) -> Any:
     return float(value) if type(value) is int else value
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def _fits(value: object, hint: object) -> bool:
     """Return whether a value has a type: a plain one, a Literal, a tuple of one type, or a union of these."""
     origin = get_origin(hint)
     if origin is Literal:

@@ -68,10 +68,10 @@ class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
                 raise
             raise self.watchdog.diverged(self.state.global_step, error.what) from None
 
-    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+    def add_model_card_callback(self, default_args_dict: dict[str, object]) -> None:
         """Skip the library's model card, which would quote and encode training texts."""
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+    def _save(self, output_dir: str | None = None, state_dict: object = None) -> None:
         super()._save(output_dir, state_dict)
         save_file(own_state(self.loss), Path(output_dir or self.args.output_dir) / OBJECTIVE)
 
@@ -141,7 +141,7 @@ def make_trainer(
 def _arguments(
     settings: RunSettings, folder: Path, *, bf16: bool, measure: str | None
 ) -> SentenceTransformerTrainingArguments:
-    best: dict[str, Any] = {}
+    best: dict[str, object] = {}
     if measure is not None:
         best = {"load_best_model_at_end": True, "metric_for_best_model": measure, "greater_is_better": True}
     schedule = "constant_with_warmup" if settings.schedule == "constant" else settings.schedule

@@ -87,7 +87,7 @@ def with_story(
 ) -> AffineMap:
     """Return a map fitted on `rows` rows of the encoder `identity`, with its provenance recorded."""
     versions = {"embedkit": __version__, "numpy": np.__version__}
-    story: dict[str, Any] = {"spec": render(settings), "rows": rows, **fitted.story, "versions": versions}
+    story: dict[str, object] = {"spec": render(settings), "rows": rows, **fitted.story, "versions": versions}
     if identity is not None:
         story["encoder"] = identity.fingerprint
     if identity is not None and rows:

@@ -52,7 +52,7 @@ def encode(
     encode_spread(clustering.cluster, output, inputs, common, how)
 
 
-def _settings(names: list[str], inputs: Inputs) -> dict[str, Any]:
+def _settings(names: list[str], inputs: Inputs) -> dict[str, object]:
     """Return the settings that the vector set records."""
     return {
         "inputs": [readable_name(name) for name in names],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -85,5 +85,5 @@ def labels(
     print_results(common, lambda: print_means("figure", results, names), facts, protocol)
 
 
-def _facts(results: Sequence[Result], system: int) -> dict[str, Any]:
+def _facts(results: Sequence[Result], system: int) -> dict[str, object]:
     return mean_facts(results, system, lambda name: name.replace("-", "").lower())

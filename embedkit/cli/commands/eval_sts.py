@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -86,9 +86,9 @@ def _print(results: Sequence[Result], names: Sequence[str]) -> None:
     print_rows(["file", "pairs"], ["Spearman", "Pearson"], rows, names)
 
 
-def _facts(result: Result, names: Sequence[str]) -> dict[str, Any]:
+def _facts(result: Result, names: Sequence[str]) -> dict[str, object]:
     """Return a result as JSON values, correlations times 100."""
-    facts: dict[str, Any] = {"file": result.name, "system": names[result.system], "pairs": result.rows}
+    facts: dict[str, object] = {"file": result.name, "system": names[result.system], "pairs": result.rows}
     figures = {"spearman": result.spearman, "pearson": result.pearson, "difference": result.gain}
     return facts | {name: times_100(figure) for name, figure in figures.items() if figure is not None}
 

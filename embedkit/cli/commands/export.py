@@ -121,7 +121,7 @@ def _refuse(encoding: EncoderOptions, unset: dict[str, Any], why: str) -> None:
             raise UsageError(why, where=f"--{name.replace('_', '-')}")
 
 
-def _report(facts: dict[str, Any], line: str, output: Path, common: Common) -> None:
+def _report(facts: dict[str, object], line: str, output: Path, common: Common) -> None:
     if common.json:
         print(json.dumps(facts, ensure_ascii=False))
     elif not common.quiet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from embedkit.data.text.display import counted
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def advice_facts(
     rules: Rules, measured: MeasuredCurves, protocol: CurveProtocol, rows: int, following: str | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the advice as JSON values: shares of 1, dimensions, rows."""
     choice = measured.choice
     said = {**choice.point._asdict(), "spec": choice.spec, "reason": choice.reason} if choice else None

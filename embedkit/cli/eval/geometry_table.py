@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from embedkit.cli.eval.protocol import Facts, interval_facts, version_facts
 from embedkit.cli.printed_tables import print_table
@@ -107,10 +107,10 @@ def _shown(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 10 else f"{value:,.1f}"
 
 
-def geometry_facts(each: GeometryResult) -> dict[str, Any]:
+def geometry_facts(each: GeometryResult) -> dict[str, object]:
     """Return the values of one set as JSON values, without scaling."""
     found = each.geometry
-    facts: dict[str, Any] = {"system": each.name, "rows": found.rows, "dimension": found.dimension}
+    facts: dict[str, object] = {"system": each.name, "rows": found.rows, "dimension": found.dimension}
     facts |= {"mean_cosine": _rounded(found.mean_cosine), "uniformity": _rounded(found.uniformity)}
     facts |= {"alignment": _rounded(each.alignment)} if each.alignment is not None else {}
     spectrum = found.spectrum
@@ -126,7 +126,7 @@ def geometry_facts(each: GeometryResult) -> dict[str, Any]:
     }
 
 
-def agreement_facts(shared: Agreement) -> dict[str, Any]:
+def agreement_facts(shared: Agreement) -> dict[str, object]:
     """Return the agreement of two sets as JSON values."""
     facts = {"overlap": _rounded(shared.overlap), "jaccard": _rounded(shared.jaccard)}
     return {**facts, "rows": shared.rows, "k": shared.k}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from embedkit.cli.eval.protocol import Facts, interval_facts
 from embedkit.cli.printed_tables import print_table
@@ -41,12 +41,12 @@ def _share(figure: Estimate) -> list[str]:
     return [f"{figure.value:.4f}", f"{figure.low:.3f} to {figure.high:.3f}"]
 
 
-def point_facts(each: MeasuredPoint, exact: MeasuredPoint, k: int) -> dict[str, Any]:
+def point_facts(each: MeasuredPoint, exact: MeasuredPoint, k: int) -> dict[str, object]:
     """Return one setting as JSON values: recall as a share of 1 with its interval, milliseconds, queries a
     second.
     """
     shares = {"recall@1": each.first, f"recall@{k}": each.recall}
-    facts: dict[str, Any] = {"setting": setting_of(each, exact), "settings": dict(each.settings)}
+    facts: dict[str, object] = {"setting": setting_of(each, exact), "settings": dict(each.settings)}
     facts |= {
         name: {key: round(x, 6) for key, x in share._asdict().items()} for name, share in shares.items()
     }

@@ -29,7 +29,7 @@ class Row(NamedTuple):
 def print_results(
     common: Common,
     show: Callable[[], None],
-    results: Sequence[dict[str, Any]],
+    results: Sequence[dict[str, object]],
     protocol: Facts,
     **others: Any,
 ) -> None:
@@ -67,9 +67,9 @@ def print_means(what: str, results: Sequence[Result], names: Sequence[str]) -> N
     print_rows([what], ["value"], rows, names)
 
 
-def mean_facts(results: Sequence[Result], system: int, key: Callable[[str], str] = str) -> dict[str, Any]:
+def mean_facts(results: Sequence[Result], system: int, key: Callable[[str], str] = str) -> dict[str, object]:
     """Return the means of one system as JSON values, times 100; `key` maps their names to keys."""
     own = {key(each.name): each for each in results if each.system == system}
-    facts: dict[str, Any] = {name: times_100(each.value) for name, each in own.items()}
+    facts: dict[str, object] = {name: times_100(each.value) for name, each in own.items()}
     gains = {name: times_100(each.gain) for name, each in own.items() if each.gain is not None}
     return facts | ({"difference": gains} if gains else {})

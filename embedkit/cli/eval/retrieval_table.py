@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -26,9 +26,9 @@ SELF = {
 TIES = "by document id, the last one first; scores are compared as float32, all of it as in trec_eval"
 
 
-def search_facts(results: Sequence[Result], search: Search, system: int, task: Task) -> dict[str, Any]:
+def search_facts(results: Sequence[Result], search: Search, system: int, task: Task) -> dict[str, object]:
     """Return what one search did as JSON values, figures times 100."""
-    facts: dict[str, Any] = {"system": search.name, "queries": len(task.qrels), "left_out": task.left_out}
+    facts: dict[str, object] = {"system": search.name, "queries": len(task.qrels), "left_out": task.left_out}
     facts |= {"missing": search.figures.missing, "unjudged": search.figures.unjudged}
     facts |= {"judged@10": round(100 * search.figures.judged, 6)}
     return facts | mean_facts(results, system)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -132,7 +132,7 @@ def _lines(fleet: Fleet, rate_from: str) -> Iterator[str]:
     yield from arithmetic(fleet.segment)
 
 
-def fleet_facts(fleet: Fleet, shape: list[Fleet], rate_from: str) -> dict[str, Any]:
+def fleet_facts(fleet: Fleet, shape: list[Fleet], rate_from: str) -> dict[str, object]:
     """Return the plan for several machines as JSON values: hours, bytes, seconds."""
     return {
         "rows": fleet.rows,
@@ -146,7 +146,7 @@ def fleet_facts(fleet: Fleet, shape: list[Fleet], rate_from: str) -> dict[str, A
     }
 
 
-def _facts(fleet: Fleet) -> dict[str, Any]:
+def _facts(fleet: Fleet) -> dict[str, object]:
     return {
         "machines": fleet.machines,
         "rows_each": fleet.share,

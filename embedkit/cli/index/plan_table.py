@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from embedkit.cli.console import say
 from embedkit.cli.index.wish_options import WishOptions
@@ -67,7 +67,7 @@ def arithmetic(plan: Plan) -> Iterator[str]:
     yield "recall is estimated from sentences of Wikipedia by minilm; measure it with embedkit index tune"
 
 
-def plan_facts(plan: Plan) -> dict[str, Any]:
+def plan_facts(plan: Plan) -> dict[str, object]:
     """Return a plan as JSON values: bytes, seconds, shares."""
     from dataclasses import asdict
 
@@ -107,7 +107,7 @@ def _row(plan: Plan, each: Candidate) -> list[str]:
     ]
 
 
-def _facts(plan: Plan, each: Candidate) -> dict[str, Any]:
+def _facts(plan: Plan, each: Candidate) -> dict[str, object]:
     cost = each.cost
     return {
         "kind": each.spec,

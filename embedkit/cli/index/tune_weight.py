@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from embedkit.cli.console import say
 from embedkit.cli.eval.index_searches import encoded_queries, lacking
@@ -70,7 +70,7 @@ def print_weights(
     weight = choice.best if choice.is_certain else default
     held_out, before = 100 * float(choice.held_out.mean()), 100 * float(choice.default.mean())
     if common.json:
-        facts: dict[str, Any] = {"index": readable_name(path), "measure": name, "queries": queries}
+        facts: dict[str, object] = {"index": readable_name(path), "measure": name, "queries": queries}
         facts |= {"folds": FOLDS, "weight": weight, "best": choice.best, "default": default}
         facts |= {"held_out": round(held_out, 6), "difference": times_100(choice.gain)}
         lines = zip(WEIGHTS, results, strict=True)

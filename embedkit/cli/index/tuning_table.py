@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from embedkit.cli.console import say
 from embedkit.cli.index.query_options import tuned_line
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def close_tuning(common: Common, path: Path, found: Tuning, point: OperatingPoint | None) -> None:
     """Print the points as a table or as JSON, and say which one was chosen."""
     if common.json:
-        facts: dict[str, Any] = {"index": readable_name(path), **found.to_json()}
+        facts: dict[str, object] = {"index": readable_name(path), **found.to_json()}
         print(json.dumps(facts | {"chosen": point and dict(point.settings)}))
         return
     heads = ["setting", f"recall@{found.k}", "95 %", "per query", "queries/s"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from embedkit.cli.info.recognise import Thing
 from embedkit.errors import MismatchError
@@ -20,7 +20,7 @@ class Fit(NamedTuple):
     together: bool | None
     reason: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain JSON values."""
         return {"things": [self.one, self.other], "fit": self.together, "reason": self.reason}
 

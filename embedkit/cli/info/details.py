@@ -26,7 +26,7 @@ _STORY = (
 )  # optional fields of embedkit.json
 
 
-def identity_facts(identity: Identity | None) -> dict[str, Any]:
+def identity_facts(identity: Identity | None) -> dict[str, object]:
     """Return the facts that identify an encoder; its name is None if the encoder is unknown."""
     if identity is None:
         return {"encoder": None}
@@ -43,7 +43,7 @@ def identity_facts(identity: Identity | None) -> dict[str, Any]:
     return {key: value for key, value in facts.items() if value is not None}
 
 
-def story_facts(folder: Path) -> dict[str, Any]:
+def story_facts(folder: Path) -> dict[str, object]:
     """Return how embedkit trained or exported a model; empty if it did neither.
 
     Raises FormatError if the file with these facts is damaged.
@@ -85,7 +85,7 @@ def _figures(figures: dict[str, Any]) -> dict[str, Any]:
     return facts | {figures["measure"]: f"{before} before, {best} at step {figures['best_step']:,}"}
 
 
-def unfinished_facts(folder: Path) -> dict[str, Any]:
+def unfinished_facts(folder: Path) -> dict[str, object]:
     """Return the progress of a training run that was killed or is still running."""
     checkpoints = [path.name for path in (folder / "checkpoints").glob("checkpoint-*")]
     return {
@@ -96,7 +96,7 @@ def unfinished_facts(folder: Path) -> dict[str, Any]:
     }
 
 
-def _last_line(folder: Path) -> dict[str, Any]:
+def _last_line(folder: Path) -> dict[str, object]:
     """Return the last complete line of a run's log; a killed run may leave an incomplete last line."""
     import orjson
 
@@ -108,7 +108,7 @@ def _last_line(folder: Path) -> dict[str, Any]:
     return {}
 
 
-def label_facts(path: Path) -> tuple[dict[str, Any], Identity | None]:
+def label_facts(path: Path) -> tuple[dict[str, object], Identity | None]:
     """Return the facts of a file of label vectors, which may belong to a model, and the identity of their
     encoder, if known.
     """
@@ -135,7 +135,7 @@ def label_facts(path: Path) -> tuple[dict[str, Any], Identity | None]:
     return facts, Identity("an encoder with labels", labels.fingerprint, labels.dimension, normalized=True)
 
 
-def _calibration(found: Calibration | None) -> dict[str, Any]:
+def _calibration(found: Calibration | None) -> dict[str, object]:
     if found is None:
         return {"calibrated": False}
     facts = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from embedkit.cli.info.compatible import Fit
@@ -16,7 +16,7 @@ def show(path: Path, *, as_json: bool) -> None:
     print_details(read_thing(path, str(path)).facts, as_json=as_json)
 
 
-def print_details(facts: dict[str, Any], *, as_json: bool) -> None:
+def print_details(facts: dict[str, object], *, as_json: bool) -> None:
     """Print facts, one per line with padded names, or as JSON."""
     if as_json:
         import orjson
@@ -34,7 +34,7 @@ def fit_sentence(fit: Fit) -> str:
     return f"{fit.one} and {fit.other} {word}: {fit.reason}"
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     if value is None:
         return "unknown"
     if isinstance(value, bool):

@@ -136,7 +136,7 @@ def _figure(values: Float64, sign: str = "") -> str:
     return f"{100 * values.mean():{sign}.2f} +- {100 * float(standard_error(values)):.2f}"
 
 
-def _facts(candidate: WhiteningCandidate) -> dict[str, Any]:
+def _facts(candidate: WhiteningCandidate) -> dict[str, object]:
     return {
         "candidate": _named(candidate),
         "spearman": round(100 * candidate.score, 4),

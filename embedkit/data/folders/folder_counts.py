@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from embedkit.data.folders.file_states import BINARY, LARGE, LARGEST, FileState
 from embedkit.data.folders.walking import WalkCounts
@@ -32,10 +31,10 @@ class FolderCounts(WalkCounts):
         else:
             self.failed.append((state.path, state.passed_over))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain JSON values."""
         names = ("files", "hidden", "ignored", "links", "special", "binary", "large")
-        counts: dict[str, Any] = {name: getattr(self, name) for name in names}
+        counts: dict[str, object] = {name: getattr(self, name) for name in names}
         failed = [{"path": printable(path), "error": reason} for path, reason in self.failed]
         return {**counts, "unsupported": self.unsupported, "failed": failed}
 

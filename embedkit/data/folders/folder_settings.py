@@ -34,7 +34,7 @@ class FolderSettings:
         lists = {name: tuple(value[name]) for name in ("include", "exclude")}
         return cls(**{**value, **lists})
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain JSON values."""
         return asdict(self)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from typing import Any
 
 from embedkit.data.text.lines import decoded, require_more_than_nul
 from embedkit.data.text.streams import Stream
@@ -95,7 +94,7 @@ def _undecoded(cell: str) -> bytes:
     return cell.encode("utf-8", "surrogateescape")
 
 
-def named_cells(header: list[str], row: list[str] | csv.Error, whose: str) -> dict[str, Any] | None:
+def named_cells(header: list[str], row: list[str] | csv.Error, whose: str) -> dict[str, object] | None:
     """Return the cells of a row by the names of their columns, or None for a blank row.
 
     Raises DataError for another number of cells than the header has, in the words of `whose`, and for cells

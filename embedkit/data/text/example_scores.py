@@ -61,12 +61,12 @@ def _scores(row: Row, texts: Sequence[str], scores: Sequence[str]) -> list[float
     return [number for text, number in zip(given, numbers, strict=True) if _is_text(text)]
 
 
-def _values(row: Row, names: Sequence[str]) -> list[Any]:
+def _values(row: Row, names: Sequence[str]) -> list[object]:
     columns = [row.get(name) for name in names]
     return [value for column in columns for value in (column if isinstance(column, list) else [column])]
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from embedkit.data.text.display import it_has, shown
 from embedkit.data.text.example_columns import Choice, PlacedRows, choose, with_scores
@@ -148,11 +147,11 @@ def _texts(row: Row, name: str, *, least: int, lists: bool = True) -> list[str]:
     return texts
 
 
-def _is_absent(value: Any) -> bool:
+def _is_absent(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))  # pandas writes NaN for None
 
 
-def _value(row: Row, name: str) -> Any:
+def _value(row: Row, name: str) -> object:
     if name not in row:
         raise DataError(f"has no column {name!r}", hint=it_has(list(row)))
     return row[name]

@@ -121,7 +121,7 @@ def _of_64_bits(digits: str) -> int:
     return number
 
 
-def json_type(value: Any) -> str:
+def json_type(value: object) -> str:
     """Return the type of a JSON value, in words."""
     names = {
         str: "text",

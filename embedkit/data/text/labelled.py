@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from embedkit.data.text.display import shown
 from embedkit.data.text.json_lines import Row
@@ -125,7 +125,7 @@ def _text(row: Row, fields: Fields, *, title: bool) -> str:
     return f"{before} {text}".strip() if isinstance(before, str) and before else text
 
 
-def _weights(value: Any) -> dict[str, float]:
+def _weights(value: object) -> dict[str, float]:
     """Return the labels and their weights from one label, a list of labels, or an object of weights."""
     if isinstance(value, list):
         return {_label(each): 1.0 for each in value}
@@ -137,7 +137,7 @@ def _weights(value: Any) -> dict[str, float]:
     return weights
 
 
-def _label(value: Any) -> str:
+def _label(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str | int):
@@ -148,14 +148,14 @@ def _label(value: Any) -> str:
     return label
 
 
-def _weight(value: Any, name: str) -> float:
+def _weight(value: object, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
         what = f"has the weight {shown(value)} for {shown(name)}"
         raise DataError(what, hint="a weight must be above 0 and at most 1")
     return float(value)
 
 
-def _of_table(value: Any) -> Any:
+def _of_table(value: object) -> object:
     """Return an Arrow map or struct as an object, without the nulls that a struct has for other rows'
     labels.
     """

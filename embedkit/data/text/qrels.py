@@ -78,7 +78,7 @@ def words(rows: Iterable[tuple[str, list[str]]]) -> Iterator[tuple[str, list[str
             yield place, row
 
 
-def _rows(stream: Stream) -> Iterator[tuple[str, Sequence[Any]]]:
+def _rows(stream: Stream) -> Iterator[tuple[str, Sequence[object]]]:
     """Yield the place of each row with its query, document and grade, not yet checked."""
     if stream.kind == "jsonl":
         for place, row in json_rows(stream.file, stream.name):
@@ -132,7 +132,7 @@ def _grade(value: Any, place: str) -> int:
     return int(float(value))
 
 
-def _identifier(value: Any, place: str) -> str:
+def _identifier(value: object, place: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int) or not compared(value):
         raise DataError(f"has {shown(value)} where an id is expected", where=place)
     return compared(value)

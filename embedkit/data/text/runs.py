@@ -75,7 +75,7 @@ class _Answers:
             raise DataError(f"has rank {rank} of query {shown(query)} again", where=place, hint=_HINT)
 
 
-def _rows(stream: Stream) -> Iterator[tuple[str, Sequence[Any]]]:
+def _rows(stream: Stream) -> Iterator[tuple[str, Sequence[object]]]:
     """Yield the place of each row, its query, document and score, not yet checked, and its rank and query
     text, which is None when the row has no text.
     """

@@ -38,7 +38,7 @@ class Codes(Protocol):
     def decode(self, codes: NDArray[Any]) -> Floats:
         """Return the rows `(rows, dimension)` that codes `(rows, width)` decode to."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the parameters that a reader needs, as plain JSON values."""
 
 
@@ -68,7 +68,7 @@ class SignCodes:
         signs = np.unpackbits(codes, axis=1, count=self.dimension).astype(np.float32)
         return np.asarray((2 * signs - 1) * np.float32(self.dimension**-0.5), dtype=np.float32)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the number of bits, bytes and padding bits."""
         return {"bits": self.dimension, "bytes": self.width, "padding": 8 * self.width - self.dimension}
 
@@ -114,7 +114,7 @@ class Int8Codes:
         """Return `low + (code + 128) * step`, `(rows, dimension)`."""
         return np.asarray(self.start + (codes.astype(np.float64) + 128) * self.step, dtype=np.float32)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the ranges; they are float32 numbers, which JSON keeps exactly."""
         return {"low": list(self.low), "high": list(self.high)}
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 JSON = {b"embedkit": b"json"}  # metadata of such a column
 
 
-def json_texts(values: Iterable[Any]) -> pa.Array:
+def json_texts(values: Iterable[object]) -> pa.Array:
     """Return values as an Arrow array of JSON texts; None stays null."""
     import pyarrow as pa
 
@@ -26,7 +26,7 @@ def json_texts(values: Iterable[Any]) -> pa.Array:
     )
 
 
-def _maps_as_objects(value: Any) -> Any:
+def _maps_as_objects(value: object) -> object:
     """Return a value in which the pairs of Arrow maps, at any depth, are objects."""
     if isinstance(value, dict):
         return {name: _maps_as_objects(inner) for name, inner in value.items()}
@@ -37,7 +37,7 @@ def _maps_as_objects(value: Any) -> Any:
     return [_maps_as_objects(inner) for inner in value]
 
 
-def _word(value: Any) -> str:
+def _word(value: object) -> str:
     """Return a value that JSON lacks as text: bytes decoded as UTF-8, or in hex; other values as Python
     writes them.
     """
@@ -67,10 +67,10 @@ def without_quotes(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return compute.replace_with_mask(texts, mask, pa.array(strings, texts.type))
 
 
-def values_of(column: pa.ChunkedArray) -> list[Any]:
+def values_of(column: pa.ChunkedArray) -> list[object]:
     """Return a column as Python values."""
     try:
-        values: list[Any] = column.to_pylist()
+        values: list[object] = column.to_pylist()
     except (ValueError, OverflowError):
         values = [value_of(scalar) for scalar in column]
     return values

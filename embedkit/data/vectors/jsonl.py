@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 import orjson
@@ -86,7 +86,7 @@ def _blocks(stream: Stream) -> Iterator[_Block]:
         yield _Block(records, np.stack(vectors), text_at)
 
 
-def _json_vector(value: Any, width: int | None, place: str) -> NDArray[np.float32]:
+def _json_vector(value: object, width: int | None, place: str) -> NDArray[np.float32]:
     if value is None or value == []:
         raise DataError("has no vector", where=place)
     if not isinstance(value, list) or not {int, float, type(None)} >= set(map(type, value)):
@@ -104,7 +104,7 @@ def _json_vector(value: Any, width: int | None, place: str) -> NDArray[np.float3
     return vector
 
 
-def take_word(row: dict[str, Any], name: str, place: str, *, default: str) -> str:
+def take_word(row: dict[str, object], name: str, place: str, *, default: str) -> str:
     """Remove a field that must be text or a whole number from a row and return it as text; raises DataError
     for any other type.
     """

@@ -91,7 +91,7 @@ class VectorMeta:
         """Return the properties of the vectors once codes are decoded to float32; floats stay as they are."""
         return replace(self, dtype="float32", ranges=None) if self.holds_codes else self
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the properties as plain JSON values."""
         return {
             "dimension": self.dimension,

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -73,7 +72,7 @@ def _shape(name: str, header: Header) -> tuple[int, ...]:
     return (header.feed_forward if part == "fi.b" else header.hidden,)
 
 
-def _settings(file: PackedFile) -> dict[str, Any]:
+def _settings(file: PackedFile) -> dict[str, object]:
     """Return the content of the JSON files, by their names."""
     header, special = file.header, file.special
     start, end, padding, unknown = (file.pieces[place][0] for place in special)

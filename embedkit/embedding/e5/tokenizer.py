@@ -22,7 +22,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from embedkit.embedding.e5.character_map import character_map
 from embedkit.embedding.e5.packed_file import PackedFile
@@ -62,7 +61,7 @@ def tokenizer_json(file: PackedFile) -> bytes:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def normalizers(rules: Mapping[str, str]) -> list[dict[str, Any]]:
+def normalizers(rules: Mapping[str, str]) -> list[dict[str, object]]:
     """Return the steps that normalise a text, as the module's docstring lists them."""
     return [
         _replace(_BEFORE_MARKS, _APART),
@@ -73,16 +72,16 @@ def normalizers(rules: Mapping[str, str]) -> list[dict[str, Any]]:
     ]
 
 
-def _replace(pattern: str, content: str) -> dict[str, Any]:
+def _replace(pattern: str, content: str) -> dict[str, object]:
     return {"type": "Replace", "pattern": {"Regex": pattern}, "content": content}
 
 
-def _added(place: int, name: str) -> dict[str, Any]:
+def _added(place: int, name: str) -> dict[str, object]:
     flags = {"single_word": False, "lstrip": name == "<mask>", "rstrip": False, "normalized": False}
     return {"id": place, "content": name, **flags, "special": True}
 
 
-def _template(start: str, end: str, file: PackedFile) -> dict[str, Any]:
+def _template(start: str, end: str, file: PackedFile) -> dict[str, object]:
     """Return the step that puts special tokens around one text, and around and between two."""
     first, second = ({"Sequence": {"id": name, "type_id": 0}} for name in "AB")
     opened, closed = ({"SpecialToken": {"id": name, "type_id": 0}} for name in (start, end))

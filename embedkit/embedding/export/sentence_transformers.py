@@ -123,7 +123,7 @@ def _write_transformer(
     if all_layers:
         config["output_hidden_states"] = True
     _write_json(folder / "config.json", config)
-    reads: dict[str, Any] = {}
+    reads: dict[str, object] = {}
     if said := sorted(below.glob("sentence_*_config.json")):
         reads = orjson.loads(said[0].read_bytes())
     if reading.max_length is not None:
@@ -205,5 +205,5 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfileobj(content, file, 1 << 20)
 
 
-def _write_json(path: Path, value: Any) -> None:
+def _write_json(path: Path, value: object) -> None:
     write_whole(path, orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")

@@ -68,7 +68,7 @@ def write_picture(path: Path, draw: Callable[[], Any], *, title: str, theme: The
     write_whole(path, body)
 
 
-def _settings(theme: Theme) -> dict[str, Any]:
+def _settings(theme: Theme) -> dict[str, object]:
     """Return matplotlib's settings for a theme."""
     from cycler import cycler
 

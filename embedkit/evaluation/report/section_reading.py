@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
@@ -57,7 +57,7 @@ def read_section(source: str, content: bytes) -> Section:
         raise DataError(f"is damaged: {error!r}", where=source, hint=_HINT) from None
 
 
-def _keys(facts: Any) -> frozenset[str]:
+def _keys(facts: object) -> frozenset[str]:
     """Return the keys of an object, and the keys that all of its results have."""
     if not isinstance(facts, dict):
         return frozenset()

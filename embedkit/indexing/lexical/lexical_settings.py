@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 from embedkit import spec
 from embedkit.indexing.lexical.analysis import Analysis
@@ -31,7 +30,7 @@ class LexicalSettings(Analysis):
         """Read `language=en,k1=1.2,b=0.75`; raises UsageError for an unknown setting or value."""
         return spec.parse_settings(cls, text, where=text)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain JSON values for the manifest."""
         return dataclasses.asdict(self)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class TunedWeight:
         if not 0 <= self.weight <= 1:
             raise ValueError(f"the weight must lie between 0 and 1, got {self.weight:g}")
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain JSON values for the manifest."""
         return asdict(self)
 

@@ -182,9 +182,9 @@ def _scores(pairs: Sequence[Pair], teacher: Encoder, student: Encoder) -> tuple[
     return spearman(cosines(teacher, pairs), gold), spearman(cosines(student, pairs), gold)
 
 
-def story_of(found: Distilled) -> dict[str, Any]:
+def story_of(found: Distilled) -> dict[str, object]:
     """Return the measures as JSON values."""
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         name: getattr(found, name) for name in ("texts", "held_out", "tokens", "dimension")
     }
     facts |= {"penalty": found.penalty, "refined": found.refined}

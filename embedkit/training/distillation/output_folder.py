@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -55,7 +55,7 @@ def write_story(
     teacher: Identity,
     made: Identity,
     settings: DistillSettings,
-    facts: Mapping[str, Any],
+    facts: Mapping[str, object],
     rows: Mapping[str, str],
 ) -> None:
     """Write the provenance: `embedkit.json` with `facts`, a model card with `rows`, and `train.toml`."""
@@ -71,5 +71,5 @@ def write_story(
     write_whole(folder / "train.toml", (head + tomli_w.dumps(values)).encode())
 
 
-def _write_json(path: Path, value: Any) -> None:
+def _write_json(path: Path, value: object) -> None:
     write_whole(path, orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
