@@ -8,10 +8,13 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from embedkit.cluster.session import Cluster, first_line
 from embedkit.errors import ClusterError, EmbedkitError, MissingPackageError, UsageError
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 ANSWER = 10  # seconds to wait for a connection
 STORE_BYTES = 100_000_000  # object store of a cluster started here; its objects are small
@@ -77,7 +80,7 @@ def running() -> str | None:
     return left
 
 
-def _join(ray: Any, address: str | None, quiet: dict[str, Any]) -> None:
+def _join(ray: ModuleType, address: str | None, quiet: dict[str, Any]) -> None:
     if address is None:
         _start(ray, quiet)
         return
@@ -92,7 +95,7 @@ def _none_there(address: str, why: str) -> ClusterError:
     return ClusterError(what, where=address, hint="start one with ray start --head")
 
 
-def _start(ray: Any, quiet: dict[str, Any]) -> None:
+def _start(ray: ModuleType, quiet: dict[str, Any]) -> None:
     """Start a cluster on this machine; raises ClusterError on any failure, for which Ray has no class."""
     try:
         ray.init(address="local", include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)

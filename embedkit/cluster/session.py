@@ -7,9 +7,12 @@ import socket
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from embedkit.errors import ClusterError, EmbedkitError
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,7 +34,7 @@ ONE = WorkerResources(1)
 class Cluster:
     """A cluster that this process is connected to."""
 
-    def __init__(self, ray: Any) -> None:
+    def __init__(self, ray: ModuleType) -> None:
         self._ray = ray
         self.folder = os.getcwd()  # workers change to it, so that relative paths agree
 

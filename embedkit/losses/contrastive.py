@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.autograd.function import FunctionCtx
 
 TILE = 1024  # rows and columns per tile of logits: 4 MB in float32
 
@@ -88,7 +89,7 @@ def cross_entropy(contrast: Contrast, scale: Scale) -> Tensor:
         """The sum over rows, with its gradient computed in the forward pass."""
 
         @staticmethod
-        def forward(ctx: Any, queries: Tensor, candidates: Tensor) -> Tensor:
+        def forward(ctx: FunctionCtx, queries: Tensor, candidates: Tensor) -> Tensor:
             """Return the sum, and keep its gradient."""
             tiles = _Tiles(contrast._replace(queries=queries, candidates=candidates), scale)
             losses = tiles.losses()
@@ -97,7 +98,7 @@ def cross_entropy(contrast: Contrast, scale: Scale) -> Tensor:
             return losses.sum()
 
         @staticmethod
-        def backward(ctx: Any, factor: Tensor) -> tuple[Tensor, Tensor]:
+        def backward(ctx: FunctionCtx, factor: Tensor) -> tuple[Tensor, Tensor]:
             """Return the gradients of queries and candidates."""
             of_queries, of_candidates = ctx.saved_tensors
             return factor * of_queries, factor * of_candidates

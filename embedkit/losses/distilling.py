@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from embedkit.losses.contrastive import TILE, unit_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.autograd.function import FunctionCtx
 
 
 class Scored(NamedTuple):
@@ -60,7 +61,7 @@ def divergence(taught: Taught, temperature: float, teacher_temperature: float) -
         """The sum over rows, with its gradient computed in the forward pass."""
 
         @staticmethod
-        def forward(ctx: Any, queries: Tensor, candidates: Tensor) -> Tensor:
+        def forward(ctx: FunctionCtx, queries: Tensor, candidates: Tensor) -> Tensor:
             """Return the sum, and keep its gradient."""
             own = taught._replace(queries=queries, candidates=candidates)
             total, of_queries, of_candidates = _sum(own, temperature, teacher_temperature)
@@ -69,7 +70,7 @@ def divergence(taught: Taught, temperature: float, teacher_temperature: float) -
             return total
 
         @staticmethod
-        def backward(ctx: Any, factor: Tensor) -> tuple[Tensor, Tensor]:
+        def backward(ctx: FunctionCtx, factor: Tensor) -> tuple[Tensor, Tensor]:
             """Return the gradients of queries and candidates."""
             of_queries, of_candidates = ctx.saved_tensors
             return factor * of_queries, factor * of_candidates

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from embedkit.losses.contrastive import unit_rows
 from embedkit.losses.registry import Compared
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.autograd.function import FunctionCtx
 
 BLOCK = 2**24  # logits per block: 64 MB in float32
 
@@ -87,7 +88,7 @@ def cross_entropy(
         """The sum over rows, with its gradient computed in the forward pass."""
 
         @staticmethod
-        def forward(ctx: Any, *inputs: Tensor) -> Tensor:
+        def forward(ctx: FunctionCtx, *inputs: Tensor) -> Tensor:
             """Return the sum, and keep its gradient."""
             leaves = [tensor.detach().requires_grad_(any(ctx.needs_input_grad)) for tensor in inputs]
             total = _sum_in_blocks(batch, *leaves, scale=scale, centres=centres)
@@ -95,7 +96,7 @@ def cross_entropy(
             return total
 
         @staticmethod
-        def backward(ctx: Any, factor: Tensor) -> tuple[Tensor, ...]:
+        def backward(ctx: FunctionCtx, factor: Tensor) -> tuple[Tensor, ...]:
             """Return the gradients of the inputs."""
             return tuple(factor * gradient for gradient in ctx.saved_tensors)
 

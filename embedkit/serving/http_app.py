@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -21,6 +21,10 @@ from embedkit.serving.protection import App, Message, Protection, Receive, Send
 from embedkit.serving.question import checked_text, query_of, read_search
 from embedkit.serving.search_service import Answer, SearchService
 from embedkit.serving.serve_settings import ServeSettings
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
 
 Handler = Callable[[Any], Awaitable[Any]]
 
@@ -76,7 +80,7 @@ class Handlers:
         self._service, self._metrics = service, metrics
         self._openapi = openapi(service.limits)
 
-    async def search_one(self, request: Any) -> Any:
+    async def search_one(self, request: Request) -> Response:
         """Search for the query `q`."""
         values = _parameters(request)
         query = query_of(values.pop("q", ""), self._service.limits)
@@ -86,7 +90,7 @@ class Handlers:
         facts = {"index": self._service.index(search.index).name, "generation": answer.generation}
         return _json(facts | _plain(answer) | {"seconds": round(time.perf_counter() - started, 6)})
 
-    async def search_many(self, request: Any) -> Any:
+    async def search_many(self, request: Request) -> Response:
         """Search for each of several queries."""
         values, limits = await _body(request), self._service.limits
         queries = values.pop("queries", None)
@@ -106,7 +110,7 @@ class Handlers:
         facts = {"index": self._service.index(search.index).name, "generation": answers[0].generation}
         return _json(facts | {"results": [_plain(answer) for answer in answers]})
 
-    async def documents(self, request: Any) -> Any:
+    async def documents(self, request: Request) -> Response:
         """Return documents by their ids."""
         ids = request.query_params.getlist("id")
         most = self._service.limits.ids
@@ -120,33 +124,33 @@ class Handlers:
         found = await self._service.documents(ids, values.get("index"))
         return _json({"documents": found, "index": self._service.index(values.get("index")).name})
 
-    async def indexes(self, request: Any) -> Any:
+    async def indexes(self, request: Request) -> Response:
         """Return what is known of each index."""
         served = self._service.indexes.values()
         facts = [await self._service.run(index_facts, each) for each in served]
         return _json({"indexes": facts, "filters": find_spec("duckdb") is not None})
 
-    async def embeddings(self, request: Any) -> Any:
+    async def embeddings(self, request: Request) -> Response:
         """Return vectors of texts, as OpenAI does."""
         wanted = read_request(await _body(request), self._service.limits)
         return _json(await embed(self._service, wanted))
 
-    async def models(self, request: Any) -> Any:
+    async def models(self, request: Request) -> Response:
         """Return the names of the models."""
         return _json(models(self._service))
 
-    async def health(self, request: Any) -> Any:
+    async def health(self, request: Request) -> Response:
         """Return whether every index answers at its newest generation."""
         failing = [each.name for each in self._service.indexes.values() if each.failure is not None]
         return _json({"status": "degraded", "failing": failing} if failing else {"status": "ok"})
 
-    async def metrics(self, request: Any) -> Any:
+    async def metrics(self, request: Request) -> Response:
         """Return all metrics."""
         from starlette.responses import Response
 
         return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
 
-    async def openapi(self, request: Any) -> Any:
+    async def openapi(self, request: Request) -> Response:
         """Return the description of the API."""
         return _json(self._openapi)
 
@@ -155,7 +159,7 @@ def _plain(answer: Answer) -> dict[str, object]:
     return {"query": answer.query, "hits": answer.hits}
 
 
-def _json(value: Mapping[str, Any]) -> Any:
+def _json(value: Mapping[str, object]) -> Response:
     from starlette.responses import Response
 
     return Response(orjson.dumps(value, default=str), media_type="application/json")
@@ -164,14 +168,14 @@ def _json(value: Mapping[str, Any]) -> Any:
 def _file(content: bytes, media_type: str) -> Handler:
     from starlette.responses import Response
 
-    async def answer(request: Any) -> Any:
+    async def answer(request: Request) -> Response:
         """Send the file."""
         return Response(content, media_type=media_type, headers={"cache-control": "no-cache"})
 
     return answer
 
 
-def _parameters(request: Any) -> dict[str, str]:
+def _parameters(request: Request) -> dict[str, str]:
     """Return the parameters of a query string, none of which may be given twice."""
     values: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
@@ -181,7 +185,7 @@ def _parameters(request: Any) -> dict[str, str]:
     return values
 
 
-async def _body(request: Any) -> dict[str, Any]:
+async def _body(request: Request) -> dict[str, Any]:
     """Return the JSON object in the body of a request."""
     from starlette.requests import ClientDisconnect
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from embedkit.errors import DivergedError, ModelError
 from embedkit.training.checkpoints import last_checkpoint
@@ -35,7 +35,12 @@ class Watchdog(TrainerCallback):  # type: ignore[misc]
                 self._figures.setdefault(name.replace("_", " "), float(value))
 
     def on_optimizer_step(
-        self, args: Any, state: Any, control: Any, optimizer: Any = None, **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        optimizer: Any = None,
+        **kwargs: object,
     ) -> None:
         """Stop all processes when one of them has a value that is not finite.
 

@@ -9,11 +9,14 @@ values. Processes must have the same number of rows.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch.autograd.function import FunctionCtx
 
 
 def processes() -> int:
@@ -34,7 +37,7 @@ def gathered(rows: Tensor) -> Tensor:
 
 class _Gathered(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
-    def forward(ctx: Any, rows: Tensor) -> Tensor:
+    def forward(ctx: FunctionCtx, rows: Tensor) -> Tensor:
         """Return the rows of all processes."""
         ctx.own = own_rows(len(rows))
         parts = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(processes())]
@@ -42,7 +45,7 @@ class _Gathered(torch.autograd.Function):  # type: ignore[misc]
         return torch.cat(parts)
 
     @staticmethod
-    def backward(ctx: Any, wanted: Tensor) -> Tensor:
+    def backward(ctx: FunctionCtx, wanted: Tensor) -> Tensor:
         """Return the gradient of this process's rows, summed over processes."""
         total = wanted.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +27,9 @@ from torch import Tensor
 from embedkit.embedding.runtime import token_batches
 from embedkit.errors import ModelError
 from embedkit.training.random_state import Autocast, RandomState, forget_casts
+
+if TYPE_CHECKING:
+    from torch.autograd.function import FunctionCtx
 
 Features = dict[str, Tensor]  # inputs of an encoder; the first axis of tensors is rows
 Encode = Callable[[Features], Tensor]  # -> (rows, dim)
@@ -175,13 +178,15 @@ class _Resumed(torch.autograd.Function):  # type: ignore[misc]
     """The loss as a number, whose backward runs the second pass."""
 
     @staticmethod
-    def forward(ctx: Any, again: _SecondPass, value: Tensor, others: list[Any], *leaves: Tensor) -> Tensor:
+    def forward(
+        ctx: FunctionCtx, again: _SecondPass, value: Tensor, others: list[Any], *leaves: Tensor
+    ) -> Tensor:
         """Return the value of the loss."""
         ctx.again, ctx.others = again, others
         return value.clone()
 
     @staticmethod
-    def backward(ctx: Any, scale: Tensor) -> tuple[Any, ...]:
+    def backward(ctx: FunctionCtx, scale: Tensor) -> tuple[Any, ...]:
         """Run the second pass, and return the gradients of other parameters."""
         ctx.again.run(scale)
         of_parameters = [None if gradient is None else scale * gradient for gradient in ctx.others]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from accelerate import PartialState
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from embedkit.training.checkpoints import mark_checkpoint
 
@@ -53,19 +53,30 @@ class Log(TrainerCallback):  # type: ignore[misc]
         self.started = self.since = time.monotonic()
         self.step_then = 0
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Start the clock, and drop the lines of steps that a resumed run will repeat."""
         self.started = self.since = time.monotonic()
         self.step_then = state.global_step
         if state.is_world_process_zero:
             keep_until(self.path, state.global_step)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Report a finished step."""
         if state.is_world_process_zero:
             self.watch(Event(state.global_step, state.max_steps, {}))
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **kwargs: Any) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any],
+        **kwargs: object,
+    ) -> None:
         """Write a line."""
         if not state.is_world_process_zero or "train_runtime" in logs:
             return
@@ -85,7 +96,9 @@ class Log(TrainerCallback):  # type: ignore[misc]
             file.write(orjson.dumps({"step": state.global_step, **line}) + b"\n")
         self.watch(Event(state.global_step, state.max_steps, line))
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Mark the checkpoint as complete, once every process has written its files."""
         PartialState().wait_for_everyone()
         if state.is_world_process_zero:

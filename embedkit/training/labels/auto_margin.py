@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from embedkit.training.distributed import of_first
 from embedkit.training.labels.diameter import LARGEST_CLASS, Diameter, class_diameter
@@ -34,7 +34,13 @@ class AutoMargin(TrainerCallback):  # type: ignore[misc]
         self.rows, self.after, self.bf16, self.watch = rows, after, bf16, watch
 
     def on_step_begin(
-        self, args: Any, state: Any, control: Any, *, model: SentenceTransformer, **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        *,
+        model: SentenceTransformer,
+        **kwargs: object,
     ) -> None:
         """Set the margin, once, at its step."""
         if state.global_step < round(self.after * state.max_steps) or not self.objective.margin_is_open:

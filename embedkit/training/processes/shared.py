@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from embedkit.training.gather import processes
 from embedkit.training.objective import Objective
@@ -17,11 +15,15 @@ class AverageOwn(TrainerCallback):  # type: ignore[misc]
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Copy the parameters of the first process."""
         self.objective.share_own()
 
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Average the gradients before the step."""
         self.objective.average_own()
 
@@ -33,7 +35,9 @@ class OwnDropout(TrainerCallback):  # type: ignore[misc]
     The first process draws the numbers of a run in one process. A resumed run takes its checkpoint's state.
     """
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Seed all processes but the first."""
         rank = torch.distributed.get_rank() if processes() > 1 else 0
         if rank:
