@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
+Array = NDArray[Any]  # of numbers of a type that the data or a setting decides
 
 
 def unit_vectors(vectors: Float64) -> Float64:

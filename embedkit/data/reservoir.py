@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.data.arrays import Float32
+from embedkit.data.arrays import Array, Float32
 
 
 class Sample(NamedTuple):
@@ -28,11 +28,9 @@ class Reservoir:
     def __init__(self, size: int) -> None:
         self.size, self.rows = size, 0  # rows added so far
         self._kept = 0
-        self._columns: list[
-            NDArray[Any]
-        ] = []  # keys, row numbers, and the columns given; `_kept` rows or more
+        self._columns: list[Array] = []  # keys, row numbers, and the columns given; `_kept` rows or more
 
-    def add(self, keys: NDArray[Any], *columns: NDArray[Any]) -> None:
+    def add(self, keys: Array, *columns: Array) -> None:
         """Add rows, given as one key per row and the columns to keep, arrays of the same length."""
         block = [keys, np.arange(self.rows, self.rows + len(keys)), *columns]
         self.rows += len(keys)
@@ -42,24 +40,24 @@ class Reservoir:
         if free < len(keys) and self.size:
             self._replace([column[free:] for column in block])
 
-    def by_key(self) -> list[NDArray[Any]]:
+    def by_key(self) -> list[Array]:
         """Return the columns of the kept rows in the order of their keys; an empty list if no block came."""
         if not self._columns:
             return []
         keys, numbers = (column[: self._kept] for column in self._columns[:2])
         return self._ordered(np.lexsort((numbers, keys)))
 
-    def by_row(self) -> tuple[NDArray[np.int64], list[NDArray[Any]]]:
+    def by_row(self) -> tuple[NDArray[np.int64], list[Array]]:
         """Return the numbers of the kept rows in ascending order, and their columns in the same order."""
         if not self._columns:
             return np.zeros(0, np.int64), []
         order = np.argsort(self._columns[1][: self._kept])
         return self._columns[1][order], self._ordered(order)
 
-    def _ordered(self, order: NDArray[Any]) -> list[NDArray[Any]]:
+    def _ordered(self, order: Array) -> list[Array]:
         return [column[order] for column in self._columns[2:]]
 
-    def _fill(self, block: list[NDArray[Any]]) -> None:
+    def _fill(self, block: list[Array]) -> None:
         """Append rows; the room for them is doubled as needed, up to `size` rows."""
         end = self._kept + len(block[0])
         if not self._columns:
@@ -71,7 +69,7 @@ class Reservoir:
             kept[self._kept : end] = column
         self._kept = end
 
-    def _replace(self, block: list[NDArray[Any]]) -> None:
+    def _replace(self, block: list[Array]) -> None:
         """Put those rows of a block that have smaller keys in the place of the rows with the largest."""
         near = np.flatnonzero(block[0] < self._columns[0].max())
         keys, numbers = (np.concatenate([self._columns[n], block[n][near]]) for n in (0, 1))
@@ -84,7 +82,7 @@ class Reservoir:
             kept[places] = column[came]
 
 
-def _enlarged(column: NDArray[Any], kept: int, room: int) -> NDArray[Any]:
+def _enlarged(column: Array, kept: int, room: int) -> Array:
     enlarged = np.empty((room, *column.shape[1:]), column.dtype)
     enlarged[:kept] = column[:kept]
     return enlarged

@@ -22,7 +22,7 @@ _HEADER_LIMIT = 100_000_000  # bytes; the library refuses longer headers
 _LFS = b"version https://git-lfs.github.com/spec/v1"
 
 
-def tensor_bytes(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
+def tensor_bytes(tensors: Mapping[str, NDArray[np.generic]], metadata: Mapping[str, str]) -> bytes:
     """Return the content of a safetensors file, the same bytes every time."""
     from safetensors.numpy import save
 
@@ -37,7 +37,7 @@ def write_tensors(
     path: Path,
     shapes: Mapping[str, tuple[int, ...]],
     dtype: type[np.floating[Any]],
-    blocks: Iterable[NDArray[Any]],
+    blocks: Iterable[NDArray[np.generic]],
     metadata: Mapping[str, str],
 ) -> None:
     """Write tensors of one type, float16 or float32, while their rows are computed.

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.arrays import Array
+
 _BLOCK = 1 << 20  # numbers per block, which fits into the processor's cache
 
 
@@ -72,7 +74,7 @@ def _stay_on_their_level(edges: Any, levels: Any, offsets: Any, widths: Any) -> 
     return True
 
 
-def _array(vector: Any) -> NDArray[Any]:
+def _array(vector: Any) -> Array:
     """Return the content of a FAISS vector, without a copy."""
     import faiss
 

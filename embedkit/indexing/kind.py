@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.arrays import Array
 from embedkit.data.vectors.codes import Codes
 from embedkit.indexing.planning.costs import Cost
 from embedkit.indexing.planning.machine import Machine
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-Blocks = Iterable[NDArray[Any]]
+Blocks = Iterable[Array]
 Metric = Literal["cosine", "dot"]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from embedkit.data.arrays import Array
 from embedkit.data.atomic import whole_file
 from embedkit.errors import DataError, FormatError
 from embedkit.indexing.kind import Blocks, Floats, Rows
@@ -29,15 +29,15 @@ class TwoPass(NamedTuple):
     """
 
     codes: Any
-    vectors: NDArray[Any] | None
+    vectors: Array | None
 
 
-def keep(blocks: Blocks, folder: Path, precision: RescoredType | None) -> Iterator[NDArray[Any]]:
+def keep(blocks: Blocks, folder: Path, precision: RescoredType | None) -> Iterator[Array]:
     """Yield blocks `(rows, dimension)`, and write their rows to a file; with None, write nothing."""
     return iter(blocks) if precision is None else write_rows(folder / VECTORS, blocks, precision)
 
 
-def write_rows(file: Path, blocks: Blocks, precision: RescoredType) -> Iterator[NDArray[Any]]:
+def write_rows(file: Path, blocks: Blocks, precision: RescoredType) -> Iterator[Array]:
     """Write rows to a `.npy` file and yield their blocks; the file is complete after the last block."""
     rows = dimension = 0
     with whole_file(file) as out:
@@ -61,13 +61,13 @@ def read_rows(file: Path) -> Iterator[Floats]:
             yield np.frombuffer(content, dtype).reshape(-1, dimension)
 
 
-def map_rows(folder: Path, rows: int, precision: RescoredType | None) -> NDArray[Any] | None:
+def map_rows(folder: Path, rows: int, precision: RescoredType | None) -> Array | None:
     """Map the rows that `keep` wrote; raises FormatError when the file holds anything else."""
     if precision is None:
         return None
     file = folder / VECTORS
     try:
-        vectors: NDArray[Any] = np.load(file, mmap_mode="r")
+        vectors: Array = np.load(file, mmap_mode="r")
     except (ValueError, EOFError) as error:
         raise FormatError(f"is truncated, or not an npy file: {error}", where=str(file)) from None
     if vectors.ndim != 2 or len(vectors) != rows or vectors.dtype != precision:
@@ -89,7 +89,7 @@ def candidates(k: int, oversample: int, rows: int) -> int:
     return min(max(k * oversample, LEAST_CANDIDATES), rows)
 
 
-def rescore(vectors: NDArray[Any], queries: Floats, found: Rows, k: int) -> tuple[Floats, Rows]:
+def rescore(vectors: Array, queries: Floats, found: Rows, k: int) -> tuple[Floats, Rows]:
     """Return the best `k` of the rows `found`, `(queries, candidates)`, by inner product with the queries;
     rows with equal scores are in row order.
     """
@@ -102,7 +102,7 @@ def rescore(vectors: NDArray[Any], queries: Floats, found: Rows, k: int) -> tupl
     return np.take_along_axis(scores, order, axis=1), np.take_along_axis(found, order, axis=1)
 
 
-def _rounded(block: NDArray[Any], precision: RescoredType) -> NDArray[Any]:
+def _rounded(block: Array, precision: RescoredType) -> Array:
     with np.errstate(over="ignore"):
         rounded = np.ascontiguousarray(block, dtype=precision)
     if not np.isfinite(rounded).all():

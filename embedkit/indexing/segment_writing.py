@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +36,7 @@ def write_segment(
     hashes: list[NDArray[np.uint64]] = []
     width = layout.dimension if layout.codes is None else layout.codes.width
 
-    def blocks() -> Iterator[NDArray[Any]]:
+    def blocks() -> Iterator[NDArray[np.generic]]:
         """Yield the vectors for the kind, and write the documents on the way."""
         for table, vectors in checked(batches, width):
             documents.append_table(table)

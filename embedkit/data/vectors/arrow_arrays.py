@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.arrays import Array
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -46,7 +48,7 @@ def integers(values: Sequence[int | None]) -> Any:
     )
 
 
-def numbers(values: NDArray[Any]) -> pa.Array:
+def numbers(values: Array) -> pa.Array:
     """Return an array `(rows,)` of numbers as an Arrow array, which shares its memory where it can."""
     import pyarrow as pa
 
@@ -61,9 +63,9 @@ def booleans(values: NDArray[np.bool_]) -> Any:
     return pa.Array.from_buffers(pa.bool_(), len(values), [None, _bits(values)])
 
 
-def to_numpy(array: Any) -> NDArray[Any]:
+def to_numpy(array: Any) -> Array:
     """Return an Arrow array of numbers without nulls as a numpy array, which shares its memory."""
-    found: NDArray[Any] = np.from_dlpack(array) if len(array) else np.empty(0, array.type.to_pandas_dtype())
+    found: Array = np.from_dlpack(array) if len(array) else np.empty(0, array.type.to_pandas_dtype())
     return found
 
 

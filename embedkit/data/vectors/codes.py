@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.arrays import Array
 from embedkit.errors import DataError
 
 Floats = NDArray[np.float32]
@@ -32,10 +33,10 @@ class Codes(Protocol):
     def width(self) -> int:
         """Return the bytes per vector."""
 
-    def encode(self, vectors: Floats) -> NDArray[Any]:
+    def encode(self, vectors: Floats) -> Array:
         """Return the codes `(rows, width)` of rows `(rows, dimension)`, one byte each."""
 
-    def decode(self, codes: NDArray[Any]) -> Floats:
+    def decode(self, codes: Array) -> Floats:
         """Return the rows `(rows, dimension)` that codes `(rows, width)` decode to."""
 
     def to_json(self) -> dict[str, object]:

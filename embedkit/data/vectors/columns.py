@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.arrays import Array
 from embedkit.data.vectors.arrow_arrays import numbers
 from embedkit.data.vectors.arrow_types import is_list, plain
 from embedkit.data.vectors.codes import CodeName, Codes
@@ -63,7 +64,7 @@ def vectors_of(table: pa.Table, dimension: int | None, *, where: str, before: in
     return vectors
 
 
-def codes_in(table: pa.Table, codes: Codes, *, where: str) -> NDArray[Any]:
+def codes_in(table: pa.Table, codes: Codes, *, where: str) -> Array:
     """Return the `vector` column as codes `(rows, width)`, without copying.
 
     Raises FormatError when it holds anything else.
@@ -135,14 +136,14 @@ def require_finite(vectors: NDArray[np.float32], *, where: str, before: int = 0)
         raise DataError("the vector is not finite", where=f"{where}:{before + int(np.argmin(finite)) + 1}")
 
 
-def _with_column(table: pa.Table, rows: NDArray[Any], metadata: dict[bytes, bytes] | None) -> pa.Table:
+def _with_column(table: pa.Table, rows: Array, metadata: dict[bytes, bytes] | None) -> pa.Table:
     import pyarrow as pa
 
     column = pa.FixedSizeListArray.from_arrays(numbers(rows.reshape(-1)), rows.shape[1])
     return table.append_column(pa.field(VECTOR, column.type, metadata=metadata), column)
 
 
-def _numbers(table: pa.Table, dimension: int | None, *, where: str, before: int) -> NDArray[Any]:
+def _numbers(table: pa.Table, dimension: int | None, *, where: str, before: int) -> Array:
     """Return the lists of the `vector` column as one matrix, with numbers of any type."""
     import pyarrow as pa
 
@@ -156,7 +157,7 @@ def _numbers(table: pa.Table, dimension: int | None, *, where: str, before: int)
     flat = column.flatten()
     if pa.types.is_decimal(flat.type):
         flat = flat.cast(pa.float64())
-    numbers: NDArray[Any] = flat.to_numpy(zero_copy_only=False)
+    numbers: Array = flat.to_numpy(zero_copy_only=False)
     return numbers.reshape(len(column), width)
 
 

@@ -25,6 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.arrays import Array
+
 _BLOCK = 32  # numbers
 _BLOCK_TYPE = np.dtype([("factor", "<f2"), ("halves", "u1", _BLOCK // 2)])
 _ROWS = 8192  # rows of a tensor that are decoded at a time
@@ -116,13 +118,13 @@ class PackedFile:
         form = f"<{form}"
         return struct.unpack(form, self._array("u1", struct.calcsize(form)).tobytes())
 
-    def _array(self, kind: str, count: int) -> NDArray[Any]:
+    def _array(self, kind: str, count: int) -> Array:
         """Read an array and move behind it."""
         start, self._at = self._at, self._at + count * np.dtype(kind).itemsize
         return self._bytes[start : self._at].view(kind)
 
 
-def _decoded(cells: NDArray[Any]) -> NDArray[np.float32]:
+def _decoded(cells: Array) -> NDArray[np.float32]:
     """Return the numbers of blocks, `(blocks, 32)`."""
     halves = np.concatenate([cells["halves"] & 15, cells["halves"] >> 4], axis=1)
     return (halves.astype(np.float32) - 8) * cells["factor"].astype(np.float32)[:, None]

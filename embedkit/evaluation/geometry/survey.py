@@ -8,9 +8,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from embedkit.data.arrays import Float32
+from embedkit.data.arrays import Array, Float32
 from embedkit.data.reservoir import Reservoir, keys_of
 from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import DataError
@@ -40,8 +39,8 @@ class Survey(NamedTuple):
     moments: Moments
     norms: Norms
     vectors: Float32  # (drawn, dim)
-    ids: NDArray[Any]  # (drawn,)
-    values: NDArray[Any] | None  # (drawn,): values of the requested field
+    ids: Array  # (drawn,)
+    values: Array | None  # (drawn,): values of the requested field
 
 
 def survey(batches: Iterable[Batch], size: int, *, seed: int = 0, field: str | None = None) -> Survey:
@@ -106,7 +105,7 @@ def _column(table: pa.Table, name: str) -> Any:
     return table.column(name)
 
 
-def _objects(column: Any) -> NDArray[Any]:
+def _objects(column: Any) -> Array:
     """Return the values of an Arrow column, including lists, as Python objects, `(rows,)`."""
     values = column.to_pylist()
     objects = np.empty(len(values), dtype=object)

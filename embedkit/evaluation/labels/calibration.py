@@ -5,12 +5,12 @@ which no label applies.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.data.arrays import Float32, Float64
+from embedkit.data.arrays import Array, Float32, Float64
 from embedkit.data.vectors.label_vectors import Calibration, LabelVectors
 from embedkit.embedding.encoder import Vectors
 from embedkit.embedding.labelling import LIST_THRESHOLD, class_cosines, logits, probabilities, row_blocks
@@ -28,11 +28,11 @@ class Judged(NamedTuple):
     """
 
     cosines: Float32
-    targets: NDArray[Any]
+    targets: Array
 
 
 def calibrate(
-    vectors: Vectors, labels: NDArray[Any], unseen: Vectors | None, label_vectors: LabelVectors
+    vectors: Vectors, labels: Array, unseen: Vectors | None, label_vectors: LabelVectors
 ) -> Calibration:
     """Return the temperature and the threshold for texts outside the training data.
 
@@ -141,9 +141,7 @@ def _threshold(best: Float32, right: NDArray[np.bool_], unseen: Float32 | None) 
     return separating_threshold(best[right], unseen) if right.any() else None
 
 
-def _check(
-    vectors: Vectors, labels: NDArray[Any], unseen: Vectors | None, label_vectors: LabelVectors
-) -> None:
+def _check(vectors: Vectors, labels: Array, unseen: Vectors | None, label_vectors: LabelVectors) -> None:
     if not len(vectors):
         raise DataError("calibration needs at least 1 text that was not trained on, got 0")
     wanted = (len(vectors), len(label_vectors.names)) if label_vectors.multiple else (len(vectors),)
@@ -155,7 +153,7 @@ def _check(
             raise DataError(f"calibration needs finite numbers, and the vector of row {row:,} has others")
 
 
-def _judged(vectors: Vectors, labels: NDArray[Any], label_vectors: LabelVectors) -> Judged:
+def _judged(vectors: Vectors, labels: Array, label_vectors: LabelVectors) -> Judged:
     classes = len(label_vectors.names)
     most = max(1, min(len(vectors), _CELLS // classes))
     rows = np.linspace(0, len(vectors) - 1, most).round().astype(np.intp)

@@ -95,7 +95,7 @@ def positions(each: Drawn) -> tuple[Float64, Float64]:
     return places, shares
 
 
-def _numbers(values: NDArray[Any]) -> Float64 | None:
+def _numbers(values: NDArray[np.generic]) -> Float64 | None:
     """Return the values as numbers if all are numbers and more than `_NAMED` are distinct; else None."""
     if not all(isinstance(value, int | float) for value in values):
         return None
@@ -111,7 +111,9 @@ def _ramp() -> Any:
     return ListedColormap(colormaps["viridis"](np.linspace(0.3 if dark else 0.0, 1.0 if dark else 0.9, 256)))
 
 
-def _by_value(axes: Any, places: Float64, values: NDArray[Any], style: dict[str, Any], field: str) -> None:
+def _by_value(
+    axes: Any, places: Float64, values: NDArray[np.generic], style: dict[str, Any], field: str
+) -> None:
     """Draw the most frequent values in their own colours, in the order of the rows, and the other values
     below them in one shared colour.
     """

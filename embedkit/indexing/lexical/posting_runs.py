@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.data.arrays import Array
 from embedkit.data.vectors.arrow_arrays import to_numpy
 
 
@@ -21,19 +22,19 @@ class Column:
 
     path: Path
 
-    def __getitem__(self, span: slice) -> NDArray[Any]:
+    def __getitem__(self, span: slice) -> Array:
         return np.fromfile(self.path, np.uint32, span.stop - span.start, offset=4 * int(span.start))
 
 
-Numbers = NDArray[Any] | Column
+Numbers = Array | Column
 
 
 class Run(NamedTuple):
     """Postings of consecutive rows: terms sorted by their bytes, and per term the postings by row."""
 
     terms: Any  # an Arrow array of binaries
-    postings: NDArray[Any]  # (terms,): postings per term
-    occurrences: NDArray[Any]  # (terms,): occurrences per term
+    postings: Array  # (terms,): postings per term
+    occurrences: Array  # (terms,): occurrences per term
     rows: Numbers
     counts: Numbers
     positions: Numbers
@@ -62,7 +63,7 @@ def load(path: Path) -> Run:
     return Run(terms, to_numpy(postings), to_numpy(occurrences), *numbers)
 
 
-def merged_terms(runs: Sequence[Run]) -> tuple[Any, list[NDArray[Any]]]:
+def merged_terms(runs: Sequence[Run]) -> tuple[Any, list[Array]]:
     """Return the sorted terms of all runs, and per run the places of its terms among them."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -78,8 +79,8 @@ def merged_terms(runs: Sequence[Run]) -> tuple[Any, list[NDArray[Any]]]:
 
 
 def merged(
-    runs: Sequence[Run], numbers: Sequence[NDArray[Any]], ends: NDArray[np.int64], most: int
-) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
+    runs: Sequence[Run], numbers: Sequence[Array], ends: NDArray[np.int64], most: int
+) -> Iterator[tuple[Array, Array, Array]]:
     """Yield rows, counts and positions, by term and row, for ranges of terms with about `most`
     occurrences each.
 
@@ -104,9 +105,7 @@ def merged(
         first = last
 
 
-def _by_term(
-    terms: NDArray[Any], rows: NDArray[Any], counts: NDArray[Any], positions: NDArray[Any]
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def _by_term(terms: Array, rows: Array, counts: Array, positions: Array) -> tuple[Array, Array, Array]:
     """Return postings, each with its positions, by term; postings of one term keep their order."""
     order = np.argsort(terms, kind="stable")
     ends = np.cumsum(counts, dtype=np.int64)

@@ -17,11 +17,11 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import NamedTuple, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
+from embedkit.data.arrays import Array
 from embedkit.errors import FormatError
 from embedkit.indexing.kind import Rows
 from embedkit.indexing.lexical.analysis import is_unspaced
@@ -39,14 +39,14 @@ ARRAYS = {
 class Occurrences(NamedTuple):
     """The documents of a segment that hold a term: rows in ascending order, and counts in each."""
 
-    rows: NDArray[Any]
-    counts: NDArray[Any]
+    rows: Array
+    counts: Array
 
 
 class Terms(Sequence[bytes]):
     """The sorted terms of a segment, as UTF-8."""
 
-    def __init__(self, content: NDArray[Any], ends: NDArray[Any]) -> None:
+    def __init__(self, content: Array, ends: Array) -> None:
         self._content, self._ends = content, ends
 
     def __len__(self) -> int:
@@ -67,7 +67,7 @@ class Postings:
     """An opened postings file."""
 
     path: Path
-    arrays: dict[str, NDArray[Any]]
+    arrays: dict[str, Array]
 
     @classmethod
     def open(cls, folder: Path, rows: int) -> Postings:
@@ -92,7 +92,7 @@ class Postings:
         return Terms(self.arrays["terms"], self.arrays["term_ends"])
 
     @property
-    def lengths(self) -> NDArray[Any]:
+    def lengths(self) -> Array:
         """Return the number of terms per row."""
         return self.arrays["lengths"]
 

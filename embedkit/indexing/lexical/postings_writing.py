@@ -9,11 +9,10 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from embedkit.data.arrays import Array
 from embedkit.data.atomic import discard, named_when_full
 from embedkit.data.reservoir import Reservoir
 from embedkit.data.vectors.arrow_arrays import to_numpy
@@ -35,9 +34,9 @@ class PostingsWriter:
     def __init__(self, folder: Path, analysis: Analysis) -> None:
         self._folder, self._vocabulary = folder, Vocabulary(analysis)
         self._runs: list[Path] = []
-        self._terms: list[NDArray[Any]] = []  # of the run in memory
+        self._terms: list[Array] = []  # of the run in memory
         self._held = 0
-        self._lengths: list[NDArray[Any]] = []
+        self._lengths: list[Array] = []
         self._first = 0  # row at which the run in memory begins
         self._seen = 0  # rows so far
         self._largest = 0  # count of a term in a row
@@ -69,7 +68,7 @@ class PostingsWriter:
             self._write(runs, lengths)
         discard(self._folder / _RUNS)
 
-    def _write(self, runs: list[Run], lengths: NDArray[Any]) -> None:
+    def _write(self, runs: list[Run], lengths: Array) -> None:
         import pyarrow.compute as pc
 
         terms, numbers = merged_terms(runs)
@@ -80,7 +79,7 @@ class PostingsWriter:
         term_ends = np.cumsum(to_numpy(pc.binary_length(terms)), dtype=np.uint64)
         content = np.frombuffer(terms.buffers()[2] or b"", np.uint8)[: int(term_ends[-1])]
         keys, rows = self._sample.by_key()
-        whole: dict[str, NDArray[Any]] = {
+        whole: dict[str, Array] = {
             "terms": content, "term_ends": term_ends, "posting_ends": np.cumsum(postings),
             "position_ends": np.cumsum(occurrences), "lengths": lengths, "sample_rows": rows,
             "sample_keys": keys,
@@ -135,7 +134,7 @@ class PostingsWriter:
         return run
 
 
-def sample_keys(ids: Sequence[str]) -> NDArray[Any]:
+def sample_keys(ids: Sequence[str]) -> Array:
     """Return one key per id. The rows with the smallest keys are a sample: however documents are divided into
     segments, the sample of all is found among the samples of the segments.
 
@@ -148,7 +147,7 @@ def sample_keys(ids: Sequence[str]) -> NDArray[Any]:
     return np.asarray(keys ^ (keys >> np.uint64(31)))
 
 
-def _groups(texts: Sequence[str | None]) -> Iterator[tuple[NDArray[Any], list[str]]]:
+def _groups(texts: Sequence[str | None]) -> Iterator[tuple[Array, list[str]]]:
     """Yield texts in groups of limited size, with the row of each; a longer text is cut into several pieces
     at spaces.
     """

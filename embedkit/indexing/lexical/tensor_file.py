@@ -40,7 +40,7 @@ class TensorWriter:
         self._start = self._file.tell()
         self._ends = {name: header[name]["data_offsets"][1] for name in sizes}
 
-    def append(self, name: str, values: NDArray[Any]) -> None:
+    def append(self, name: str, values: NDArray[np.generic]) -> None:
         """Write the next values of an array."""
         content = np.ascontiguousarray(values, self._dtypes[name].newbyteorder("<"))
         self._file.seek(self._start + self._cursors[name])
@@ -60,7 +60,7 @@ class TensorWriter:
                 os.fsync(self._file.fileno())
 
 
-def open_tensors(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
+def open_tensors(path: Path) -> tuple[dict[str, str], dict[str, NDArray[np.generic]]]:
     """Return the metadata and the arrays of a file, mapped into memory.
 
     Raises FormatError when the header does not describe the file.

@@ -24,7 +24,7 @@ class Vocabulary:
         self._numbers: dict[str, int] = {}  # of terms
         self._words: dict[str, int] = {}  # words whose stem is known, with the number of the stem
 
-    def encode(self, texts: Sequence[str]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def encode(self, texts: Sequence[str]) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
         """Return the numbers of the terms of all texts, in order, and how many terms each text has."""
         encoded = strings(split(texts), large=True).dictionary_encode()
         words, codes = encoded.dictionary.to_pylist(), to_numpy(encoded.indices)
@@ -46,7 +46,7 @@ class Vocabulary:
         breaks = ends[codes == words.index(BREAK)] if BREAK in words else ends[:0]
         return found, np.diff(breaks, prepend=0, append=len(found))
 
-    def sorted(self) -> tuple[Any, NDArray[Any]]:
+    def sorted(self) -> tuple[Any, NDArray[np.generic]]:
         """Return the terms as an Arrow array of binaries, sorted, and the place of each number in it."""
         import pyarrow as pa
 
