@@ -95,9 +95,8 @@ def rescore(vectors: Array, queries: Floats, found: Rows, k: int) -> tuple[Float
     """
     found = np.sort(found, axis=1)  # in disk order
     pairs = zip(found, queries, strict=True)  # einsum sums all rows alike: equal rows score equally
-    scores = np.stack(
-        [np.einsum("ij,j->i", vectors[rows].astype(np.float32), query) for rows, query in pairs]
-    )
+    products = [np.einsum("ij,j->i", vectors[rows].astype(np.float32), query) for rows, query in pairs]
+    scores = np.array(products, dtype=np.float32).reshape(found.shape)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(scores, order, axis=1), np.take_along_axis(found, order, axis=1)
 

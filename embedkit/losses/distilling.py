@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from embedkit.losses.contrastive import TILE, unit_rows
@@ -114,7 +115,20 @@ def _log_softmax(logits: Tensor, left_out: Tensor) -> Tensor:
     return found
 
 
-def require_temperature(name: str, value: float | None) -> None:
-    """Raise ValueError for a temperature that is not a positive number; None is accepted."""
-    if value is not None and not (math.isfinite(value) and value > 1e-37):
-        raise ValueError(f"{name}={value} is not a positive number")
+@dataclass(frozen=True)
+class Temperatures:
+    """The temperatures by which the student's cosines and the teacher's scores are divided."""
+
+    temperature: float = 0.05
+    teacher_temperature: float | None = None  # none: the same
+
+    def __post_init__(self) -> None:
+        for name in ("temperature", "teacher_temperature"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 1e-37):
+                raise ValueError(f"{name}={value} is not a positive number")
+
+    @property
+    def teachers(self) -> float:
+        """The teacher's temperature."""
+        return self.teacher_temperature or self.temperature

@@ -139,6 +139,23 @@ def test_rows_that_are_alike_come_in_order(folder, example):
     assert rows.tolist() == [[0, 1, 2, 3, 4]]
 
 
+@pytest.mark.parametrize(
+    "kind", ["flat", "hnsw", "ivf:lists=1,probes=1", "fastscan:lists=1,probes=1", "int8"]
+)
+def test_any_number_of_rows_that_are_alike_come_in_order(folder, kind):
+    chance = np.random.default_rng(3)
+    row, query = chance.normal(size=(2, 1, 384)).astype(np.float32)
+    for alike in (1, 6, 21):
+        rows = np.concatenate(
+            [np.repeat(row, alike, axis=0), chance.normal(size=(90, 384)).astype(np.float32)]
+        )
+        index = built(rows, kind, "cosine")
+        scores, found = index.search(row + 0.1 * query, alike)
+        assert found.tolist() == [list(range(alike))]
+        assert len(set(scores[0].tolist())) == 1
+        assert [each.shape for each in index.search(query[:0], 3)] == [(0, 3), (0, 3)]
+
+
 def test_the_same_rows_are_the_same_files(folder, example):
     first = built(ROWS, example.spec, "cosine").segments[0].files
     assert built(ROWS, example.spec, "cosine").segments[0].files == first

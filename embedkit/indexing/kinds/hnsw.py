@@ -86,6 +86,8 @@ class Hnsw(IndexKind):
         short = (rows < 0).any(axis=1)
         if short.any():
             scores[short], rows[short] = opened.storage.search(queries[short], k, params=selecting(allowed))
+        if self.keeps_vectors:
+            scores = np.where(rows < 0, scores, _similarities(opened.storage, queries, rows))
         order = np.lexsort((rows, -scores), axis=1)
         return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
 
@@ -160,3 +162,18 @@ def hnsw_recall(ef: float, rows: int, m: int, ef_construction: int) -> float:
     missed = 0.18 * (ef / 10) ** -0.93 * (rows / 1e5) ** 0.38
     missed *= (40 / ef_construction) ** 0.2 * (32 / m) ** 1.5
     return float(1 - min(1.0, missed))
+
+
+def _similarities(storage: Any, queries: Floats, rows: Rows) -> Floats:
+    """Return the inner products of queries with stored rows, `(queries, k)`.
+
+    A walk computes some products one by one and others four at a time, which rounds them otherwise: equal
+    vectors would have unequal scores.
+    """
+    import faiss
+
+    stored: Any = faiss.downcast_index(storage)
+    vectors = faiss.rev_swig_ptr(stored.get_xb(), stored.ntotal * stored.d).reshape(-1, stored.d)
+    pairs = zip(rows, queries, strict=True)
+    products = [np.einsum("ij,j->i", vectors[found], query) for found, query in pairs]
+    return np.array(products, dtype=np.float32).reshape(rows.shape)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from embedkit.losses.contrastive import absent_columns, unit_rows
-from embedkit.losses.distilling import Taught, divergence, require_temperature
+from embedkit.losses.distilling import Taught, Temperatures, divergence
 from embedkit.losses.registry import Compared
 
 if TYPE_CHECKING:
@@ -18,18 +18,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class BatchKL:
+class BatchKL(Temperatures):
     """Settings of `batch-kl`: the student's cosines are divided by `temperature`, the teacher's by
     `teacher_temperature`; the loss is KL(teacher || student) over all other texts of the batch.
     """
 
-    temperature: float = 0.05
-    teacher_temperature: float | None = None  # none: the same
     compares: ClassVar[Compared] = "similarities"
-
-    def __post_init__(self) -> None:
-        require_temperature("temperature", self.temperature)
-        require_temperature("teacher_temperature", self.teacher_temperature)
 
     def __call__(
         self,
@@ -65,4 +59,4 @@ class BatchKL:
             skipped=torch.cat([view[rows] for view in absent.chunk(len(unit))]),
             absent=absent,
         )
-        return divergence(taught, self.temperature, self.teacher_temperature or self.temperature)
+        return divergence(taught, self.temperature, self.teachers)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from embedkit.losses.distilling import own_candidates, require_temperature
+from embedkit.losses.distilling import Temperatures, own_candidates
 from embedkit.losses.registry import Compared
 
 if TYPE_CHECKING:
@@ -16,18 +16,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class KL:
+class KL(Temperatures):
     """Settings of `kl`: cosines are divided by `temperature`, the teacher's scores by `teacher_temperature`;
     the loss is KL(teacher || student), the cross-entropy with soft targets minus the teacher's entropy.
     """
 
-    temperature: float = 0.05
-    teacher_temperature: float | None = None  # none: the same
     compares: ClassVar[Compared] = "scores"
-
-    def __post_init__(self) -> None:
-        require_temperature("temperature", self.temperature)
-        require_temperature("teacher_temperature", self.teacher_temperature)
 
     def __call__(
         self,
@@ -47,7 +41,7 @@ class KL:
 
         own = own_candidates(views, scores, rows)
         absent = ~own.present & own.present.any(dim=1, keepdim=True)
-        teacher = own.scores / (self.teacher_temperature or self.temperature)
+        teacher = own.scores / self.teachers
         wanted = teacher.masked_fill(absent, -torch.inf).log_softmax(dim=1)
         found = (own.cosines / self.temperature).masked_fill(absent, -torch.inf).log_softmax(dim=1)
         apart = wanted.masked_fill(~own.present, 0.0) - found.masked_fill(~own.present, 0.0)

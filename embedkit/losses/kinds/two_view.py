@@ -6,87 +6,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from embedkit.losses.contrastive import (
-    Contrast,
-    Guide,
-    Scale,
-    Texts,
-    absent_columns,
-    cross_entropy,
-    require_settings,
-    unit_rows,
-)
-from embedkit.losses.registry import Compared
+from embedkit.losses.view_contrast import Columns, Sides, ViewContrast
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True)
-class TwoView:
+class TwoView(ViewContrast):
     """Settings of `two-view`: logits are cosines divided by `temperature`; the loss is the cross-entropy on
-    the diagonal, in one direction.
+    the diagonal, in one direction. `hard_negative_weight` is the paper's alpha, whose logarithm its code adds
+    to the logit. The loss is log(sentences) when all vectors are equal.
     """
 
-    temperature: float = 0.05
-    hard_negative_weight: float = 1.0  # alpha of the paper; its code adds log(alpha) to the logit
-    mask_duplicates: bool = True  # equal texts are not negatives of each other
-    scale_with_candidates: int | None = None  # n0: with n candidates, logits times log n / log n0
-    guide_margin: float = 0.0  # candidates that a guide scores above the positive minus this are left out
-    compares: ClassVar[Compared] = "views"
-
-    def __post_init__(self) -> None:
-        require_settings(
-            self.temperature, self.hard_negative_weight, self.scale_with_candidates, self.guide_margin
-        )
-
-    def __call__(
-        self,
-        views: Sequence[Tensor],
-        texts: Sequence[Tensor] | None = None,
-        rows: slice = slice(None),
-        counts: Tensor | None = None,
-        guide: Sequence[Tensor] | None = None,
-    ) -> Tensor:
-        """Return the mean loss over the sentences in `rows` (default: all).
-
-        `views` are anchors, positives and any number of hard negatives, each `(sentences, dim)`; `texts` are
-        numbers, each `(sentences,)`, that are equal where texts are. `counts` `(sentences,)` is the number of
-        hard negatives per sentence; the other places hold padding. `guide` are unit vectors of the same texts
-        by another encoder, each `(sentences, its dim)`. The loss is log(sentences) when all vectors are
-        equal.
-        """
+    def sides(self, views: Sequence[Tensor], rows: slice) -> Sides:
+        """Return the first view as queries, the second as positives, and all others as candidates."""
         import torch
 
-        unit = [unit_rows(view) for view in views]
-        sentences = len(unit[0])
-        place = torch.arange(sentences, device=unit[0].device)[rows]
-        negatives = torch.arange(1, len(unit) - 1, device=place.device) * sentences + place[:, None]
-        queries, _, candidates = _sides(unit, rows)
-        masks = guiding = None
-        if texts is not None and self.mask_duplicates:
-            masks = Texts(*_sides(texts, rows))
-        if guide is not None:
-            guiding = Guide.of(*_sides(guide, rows), self.guide_margin)
-        return cross_entropy(
-            Contrast(
-                queries=queries,
-                candidates=candidates,
-                targets=place,
-                hidden=torch.full_like(place, -1),
-                negatives=negatives,
-                texts=masks,
-                absent=absent_columns(counts, len(unit) - 2, before=1),
-                guide=guiding,
-            ),
-            Scale(self.temperature, self.hard_negative_weight, self.scale_with_candidates),
-        )
+        return Sides(views[0][rows], views[1][rows], torch.cat(list(views[1:])))
 
+    def columns(self, places: Tensor, sentences: int) -> Columns:
+        """Return the second view as the target; no column is left out."""
+        import torch
 
-def _sides(views: Sequence[Tensor], rows: slice) -> tuple[Tensor, Tensor, Tensor]:
-    """Return values of the queries, of their positives, and of all candidates."""
-    import torch
-
-    return views[0][rows], views[1][rows], torch.cat(list(views[1:]))
+        return Columns(places, torch.full_like(places, -1), 1, 1)
