@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from embedkit.embedding.architectures.model_type import BERT_ACTIVATIONS
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -15,7 +17,6 @@ Normalization = Literal["post", "pre"]
 Positions = Literal["learned", "rotary", "none"]
 Scale = Literal["plain", "log-length"]
 
-PLAIN_ACTIVATIONS = ("gelu", "relu", "silu")  # that transformers has under the same names
 EPSILON = 1e-12  # of layer normalisation, as BERT has it
 
 
@@ -110,7 +111,7 @@ class WithAttention(WithHeads):
     def is_plain(self) -> bool:
         """True when transformers has this network under another name."""
         plain = self.positions == "learned" and self.scale == "plain"
-        return plain and self.activation in PLAIN_ACTIVATIONS
+        return plain and self.activation in BERT_ACTIVATIONS
 
     def attention(self) -> dict[str, Setting]:
         """Return the settings of the attention and the inner layer, by the names of `EncoderConfig`."""

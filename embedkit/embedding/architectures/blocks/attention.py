@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from embedkit.embedding.architectures.blocks.config import EncoderConfig
 from embedkit.embedding.architectures.blocks.context import Context, without_padding
+from embedkit.embedding.architectures.blocks.dense import GainedLinear
 
 
 class Heads(nn.Module):  # type: ignore[misc]
@@ -16,7 +17,7 @@ class Heads(nn.Module):  # type: ignore[misc]
         width = config.hidden_size
         self.heads = config.num_attention_heads
         self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
-        self.value, self.output = nn.Linear(width, width), nn.Linear(width, width)
+        self.value, self.output = GainedLinear(width, width), GainedLinear(width, width)
 
     def divided(self, vectors: Tensor) -> Tensor:
         """Divide `(texts, tokens, width)` into `(texts, heads, tokens, size)`."""

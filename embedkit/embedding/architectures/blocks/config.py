@@ -6,7 +6,8 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
-MODEL_TYPE = "embedkit-encoder"
+from embedkit.embedding.architectures.model_type import MODEL_TYPE
+
 UNLIMITED = -1  # positions of a network that reads texts of any length, as XLNet's configuration says it
 
 

@@ -39,11 +39,11 @@ def token_counts(mask: Tensor) -> Tensor:
     return mask.sum(dim=1).clamp(min=1).view(-1, 1, 1)
 
 
-def log_length_scale(mask: Tensor) -> Tensor:
+def log_length_scale(mask: Tensor, dtype: torch.dtype) -> Tensor:
     """Return log n / log 512 for n tokens per text, `(texts, 1, 1)`: with it, the entropy of attention hardly
     depends on the length (kexue.fm 8823, 9034).
     """
-    return torch.log(token_counts(mask).to(torch.get_default_dtype())) / math.log(TRAINED_LENGTH)
+    return torch.log(token_counts(mask).to(dtype)) / math.log(TRAINED_LENGTH)
 
 
 def without_padding(logits: Tensor, mask: Tensor) -> Tensor:

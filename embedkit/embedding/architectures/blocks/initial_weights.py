@@ -5,19 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from embedkit.embedding.architectures.blocks.attention import Heads
 from embedkit.embedding.architectures.blocks.config import EncoderConfig
+from embedkit.embedding.architectures.blocks.dense import GainedLinear
 from embedkit.embedding.architectures.blocks.gated_attention import GatedAttention
 from embedkit.embedding.architectures.blocks.kernel_attention import KernelAttention, orthogonal_projection
-from embedkit.embedding.architectures.blocks.layers import FeedForward
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def set_initial_weights(module: nn.Module, config: EncoderConfig) -> None:
     """Set the initial weights of one module, except those of its submodules and those read from a file.
 
-    `normal` has BERT's standard deviation everywhere. `xavier` has variance 2 / (in + out) for dense layers,
-    and the gain `initial_gain` for values, outputs and feed-forward parts (arXiv 2203.00555, figure 2).
+    `normal` has BERT's standard deviation everywhere. `xavier` has the variance gain^2 * 2 / (in + out) for
+    dense layers, with the gain `initial_gain` for values, outputs and feed-forward parts (arXiv 2203.00555,
+    figure 2), and 1 for others.
     """
     if isinstance(module, nn.Embedding):
         _draw(module.weight, config.initializer_range)
@@ -27,30 +27,20 @@ def set_initial_weights(module: nn.Module, config: EncoderConfig) -> None:
         nn.init.ones_(module.weight)
         nn.init.zeros_(module.bias)
     elif isinstance(module, nn.Linear):
-        xavier = (2 / sum(module.weight.shape)) ** 0.5
+        gain = config.initial_gain if isinstance(module, GainedLinear) else 1.0
+        xavier = gain * (2 / sum(module.weight.shape)) ** 0.5
         _draw(module.weight, xavier if config.initial_weights == "xavier" else config.initializer_range)
         nn.init.zeros_(module.bias)
     elif isinstance(module, GatedAttention):
         nn.init.ones_(module.factors)
         nn.init.zeros_(module.offsets)
-    elif isinstance(module, Heads):
-        _scale(config.initial_gain, module.value, module.output)
-        if isinstance(module, KernelAttention) and module.is_random and not _is_loaded(module.projection):
-            module.projection.copy_(orthogonal_projection(*module.projection.shape))
-    elif isinstance(module, FeedForward):
-        _scale(config.initial_gain, module.inner, module.output)
+    elif isinstance(module, KernelAttention) and module.is_random and not _is_loaded(module.projection):
+        module.projection.copy_(orthogonal_projection(*module.projection.shape))
 
 
 def _draw(weight: Tensor, deviation: float) -> None:
     """Draw weights from a normal distribution around 0."""
     nn.init.normal_(weight, std=deviation)
-
-
-def _scale(gain: float, *layers: nn.Linear) -> None:
-    """Multiply the weights of layers, which were drawn before those of the module around them."""
-    for layer in layers:
-        if gain != 1 and not _is_loaded(layer.weight):
-            layer.weight.mul_(gain)
 
 
 def _is_loaded(tensor: Tensor) -> bool:

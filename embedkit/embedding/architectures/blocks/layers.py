@@ -10,6 +10,7 @@ from embedkit.embedding.architectures.blocks.activations import ACTIVATIONS
 from embedkit.embedding.architectures.blocks.attention import Attention
 from embedkit.embedding.architectures.blocks.config import EncoderConfig
 from embedkit.embedding.architectures.blocks.context import Context
+from embedkit.embedding.architectures.blocks.dense import GainedLinear
 from embedkit.embedding.architectures.blocks.gated_attention import GatedAttention
 from embedkit.embedding.architectures.blocks.kernel_attention import KernelAttention
 from embedkit.embedding.architectures.blocks.token_mixing import TokenMixing
@@ -28,8 +29,8 @@ class FeedForward(nn.Module):  # type: ignore[misc]
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.activate = ACTIVATIONS[config.hidden_act]
-        self.inner = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.output = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.inner = GainedLinear(config.hidden_size, config.intermediate_size)
+        self.output = GainedLinear(config.intermediate_size, config.hidden_size)
 
     def forward(self, hidden: Tensor, context: Context) -> Tensor:
         """Map token vectors `(texts, tokens, width)`; the context is not used."""

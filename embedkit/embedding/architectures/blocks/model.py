@@ -87,11 +87,12 @@ class BlockEncoder(PreTrainedModel):  # type: ignore[misc]
 
     def _context(self, mask: Tensor, positions: Tensor) -> Context:
         """Return what the layers know of a batch with this mask."""
+        dtype = torch.promote_types(self.embeddings.norm.weight.dtype, torch.float32)
         turned: Rotation | None = None
         if self.config.positions == "rotary":
-            turned = rotation(positions, self._rotary_size())
+            turned = rotation(positions, self._rotary_size(), dtype)
         scales = self.config.attention_scale == "log-length"
-        return Context(mask, turned, log_length_scale(mask) if scales else None)
+        return Context(mask, turned, log_length_scale(mask, dtype) if scales else None)
 
     def _rotary_size(self) -> int:
         """Return the size of the vectors that rotary positions turn."""

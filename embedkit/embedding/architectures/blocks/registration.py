@@ -7,8 +7,9 @@ def register() -> None:
     """Let transformers' Auto classes find the network by its model type; calling again changes nothing."""
     from transformers import AutoConfig, AutoModel
 
-    from embedkit.embedding.architectures.blocks.config import MODEL_TYPE, EncoderConfig
+    from embedkit.embedding.architectures.blocks.config import EncoderConfig
     from embedkit.embedding.architectures.blocks.model import BlockEncoder
+    from embedkit.embedding.architectures.model_type import MODEL_TYPE
 
     AutoConfig.register(MODEL_TYPE, EncoderConfig, exist_ok=True)
     AutoModel.register(EncoderConfig, BlockEncoder, exist_ok=True)

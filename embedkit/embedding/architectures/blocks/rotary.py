@@ -25,8 +25,8 @@ class Rotation(NamedTuple):
         return torch.cat([first * cosines - second * sines, first * sines + second * cosines], dim=-1)
 
 
-def rotation(positions: Tensor, size: int) -> Rotation:
+def rotation(positions: Tensor, size: int, dtype: torch.dtype) -> Rotation:
     """Return the rotation of positions `(tokens,)` for vectors of an even size: angle p / 10000^(2i/size)."""
-    steps = torch.arange(size // 2, device=positions.device, dtype=torch.get_default_dtype())
+    steps = torch.arange(size // 2, device=positions.device, dtype=dtype)
     angles = positions[:, None].to(steps.dtype) * _BASE ** (-2 * steps / size)
     return Rotation(angles.cos(), angles.sin())
