@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from embedkit.embedding.architectures.registry import architecture
+from tests.embedding.conftest import save_transformer, word_pieces
 
 VOCABULARY, PADDING, MAX_LENGTH = 30, 0, 12
 SIZES = {  # settings that make each kind tiny
@@ -48,3 +50,11 @@ def tiny(text: str, *, vocabulary: int = VOCABULARY, dtype: torch.dtype = torch.
 def output(model: Any, ids: torch.Tensor = IDS, mask: torch.Tensor = MASK) -> torch.Tensor:
     """Return the last hidden state."""
     return model(input_ids=ids, attention_mask=mask).last_hidden_state
+
+
+def saved(text: str, folder: Path) -> Path:
+    """Save a tiny network with a tokenizer as a plain folder."""
+    tokenizer = word_pieces()
+    model = tiny(text, vocabulary=tokenizer.get_vocab_size(), dtype=torch.float32)
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    return save_transformer(folder, model, tokenizer, MAX_LENGTH, **special)
