@@ -1,11 +1,11 @@
-"""Architectures from nothing: masked language modelling, speed and memory, depth, warm-up and longer texts.
+"""Architectures from nothing: masked language modelling, depth, warm-up, longer texts and a doubled width.
 
     python benchmarks/architectures.py                # losses of all kinds after equal steps
     python benchmarks/architectures.py --quick        # the same, few steps: does everything run?
-    python benchmarks/architectures.py --what speed   # steps per second at 64, 256 and 1024 tokens, and peaks
     python benchmarks/architectures.py --what deep    # 100 layers of width 64
     python benchmarks/architectures.py --what warmup  # the same training without warm-up
     python benchmarks/architectures.py --what length  # trained on 64 tokens, read on up to 512
+    python benchmarks/architectures.py --what widen   # a widened network against a new one of its width
 
 All sides have about as many weights in their layers, and train on the same segments of Chinese Wikipedia, a
 character per token, with the same masks, steps and learning rate, which is tuned for none of them. Prints one
@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -25,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from measure import data, emit, run
+from measure import data, emit
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -59,7 +57,7 @@ DEEP = {
 }
 WARMED = ("bert", "pre-norm", "deepnorm", "gau, softmax")
 LONGER = ("bert, rotary", "bert, rotary, log-length", "gau, plain scale", "gau, softmax")
-LENGTHS, MOST_TOKENS = (64, 256, 1024), 4096  # of --what speed; tokens per batch
+MOST_TOKENS = 4096  # read at a time
 
 
 class Training(NamedTuple):
@@ -103,19 +101,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--what", choices=["loss", "speed", "deep", "warmup", "length"], default="loss")
+    parser.add_argument("--what", choices=["loss", "deep", "warmup", "length", "widen"], default="loss")
     parser.add_argument("--steps", type=int, default=1000, help="of every side")
     parser.add_argument("--seed", type=int, default=0, help="of weights, segments and masks")
-    parser.add_argument("--quick", action="store_true", help="5 steps, 1 of --what speed")
-    parser.add_argument("--one", nargs=2, metavar=("SIDE", "TOKENS"), help="time one side and print it")
+    parser.add_argument("--quick", action="store_true", help="5 steps")
     options = parser.parse_args()
     training = Training(5 if options.quick else options.steps, options.seed)
-    if options.one:
-        one_speed(options.one[0], int(options.one[1]), steps=1 if options.quick else 5)
-    elif options.what == "speed":
-        speed(quick=options.quick)
-    else:
-        {"loss": losses, "deep": deep, "warmup": warmup, "length": length}[options.what](training)
+    {"loss": losses, "deep": deep, "warmup": warmup, "length": length, "widen": widen}[options.what](training)
 
 
 def losses(training: Training) -> None:
@@ -152,6 +144,24 @@ def length(training: Training) -> None:
         report(side, specs[side], found, training, loss_by_tokens=by_length)
 
 
+def widen(training: Training) -> None:
+    """Train a network of width 64, double it, and train on, against a new network of width 128."""
+    from embedkit.embedding.architectures.widening import widened, widened_head
+
+    stream, side = characters(), "bert:layers=3,width=64,heads=2"
+    narrow = train(side, stream, training)
+    report("narrow", side, narrow, training)
+    wide_side = "bert:layers=3,width=128,heads=4"
+    reader = Reader(wide_side, TOKENS)
+    head = {name: value for name, value in narrow.reader.state_dict().items() if "network" not in name}
+    reader.load_state_dict(widened_head(head), strict=False)
+    reader.network = widened(narrow.reader.network)
+    before = held_out(reader, stream, TOKENS)
+    more = training._replace(steps=training.steps // 2, seed=training.seed + 1)
+    report("widened", wide_side, train(wide_side, stream, more, reader=reader), more, loss_before=before)
+    report("new", wide_side, train(wide_side, stream, more), more)
+
+
 class Trained(NamedTuple):
     """A trained side."""
 
@@ -161,10 +171,17 @@ class Trained(NamedTuple):
     seconds: float
 
 
-def train(text: str, stream: NDArray[np.int64], how: Training, *, tokens: int = TOKENS) -> Trained:
-    """Train one side by Adam with a linear schedule."""
+def train(
+    text: str,
+    stream: NDArray[np.int64],
+    how: Training,
+    *,
+    tokens: int = TOKENS,
+    reader: Reader | None = None,
+) -> Trained:
+    """Train one side, or a reader that has learnt something, by Adam with a linear schedule."""
     torch.manual_seed(how.seed)
-    reader = Reader(text, tokens).train()
+    reader = (Reader(text, tokens) if reader is None else reader).train()
     optimizer = torch.optim.AdamW(reader.parameters(), lr=how.rate, weight_decay=0.01, fused=True)
     batches = segments(stream, how, tokens)
     values, begun = [], time.perf_counter()
@@ -230,33 +247,6 @@ def report(side: str, text: str, found: Trained, how: Training, **more: Any) -> 
         layer_weights=found.reader.layer_weights(), loss=found.loss, curve=found.curve,
         steps_per_second=how.steps / found.seconds, **more,
     )  # fmt: skip
-
-
-def speed(*, quick: bool) -> None:
-    """Time every side at every length in a process of its own."""
-    for tokens in LENGTHS:
-        for side, text in SIDES.items():
-            extra = ["--quick"] if quick else []
-            done = run([sys.executable, __file__, "--one", side, str(tokens), *extra])
-            rate = float(done.output)
-            emit(side=side, spec=text, tokens=tokens, steps_per_second=rate, peak_mb=round(done.peak_mb))
-
-
-def one_speed(side: str, tokens: int, *, steps: int) -> None:
-    """Print the steps per second of one side: the median of some, after one to warm up."""
-    reader = Reader(SIDES[side], max(LENGTHS)).train()
-    optimizer = torch.optim.AdamW(reader.parameters(), fused=True)
-    numbers = np.random.default_rng(0)
-    stream = numbers.integers(3, VOCABULARY, 20_000)
-    seconds = []
-    for _ in range(steps + 1):
-        batch = batch_at(stream, numbers.integers(0, 10_000, MOST_TOKENS // tokens), tokens, numbers)
-        begun = time.perf_counter()
-        optimizer.zero_grad()
-        reader(*batch).backward()
-        optimizer.step()
-        seconds.append(time.perf_counter() - begun)
-    print(1 / statistics.median(seconds[1:]))
 
 
 if __name__ == "__main__":

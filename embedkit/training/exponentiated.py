@@ -61,7 +61,8 @@ class ExponentiatedAdam(torch.optim.Optimizer):  # type: ignore[misc]
         )
         cosine = product / max(math.sqrt(of_gradients * of_steps), 1e-300)
         grown = float(group["scale"] * math.exp(group["rates"][0] * cosine))
-        return min(max(grown, 1 / group["limit"]), float(group["limit"]))
+        limit = float(group["limit"])
+        return min(max(grown, 1 / limit), limit)
 
     def _update(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[weight]

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from embedkit.embedding.architectures.model_type import MODEL_TYPE
@@ -32,15 +33,14 @@ _MIXING = ("attention", "kernel-attention")  # of embedkit's own networks
 
 
 class _Role(NamedTuple):
-    """The scale of a weight's output, and of its input if it is a dense layer's; a table has token rows."""
+    """The scale of a weight's output, and of its input if it is a dense layer's."""
 
     output: float = _STREAM
     input: float | None = None
-    is_table: bool = False
 
 
 _ROLES = (  # patterns of names, the first that matches decides
-    (r"(^|\.)(word|position|token_type)_embeddings\.weight$", _Role(is_table=True)),
+    (r"(^|\.)(word|position|token_type)_embeddings\.weight$", _Role()),
     (r"(^|\.)(LayerNorm|norm)\.(weight|bias)$", _Role()),
     (r"\.(query|key)\.(weight|bias)$", _Role(_INNER, _STREAM)),
     (r"(\.value|attention\.output\.dense|mixing\.branch\.output)\.(weight|bias)$", _Role(_STREAM, _STREAM)),
@@ -70,6 +70,22 @@ def widened(model: PreTrainedModel, *, noise: float = 1.0, seed: int = 0) -> Pre
     return wide.train(model.training)
 
 
+def widened_head(weights: Mapping[str, Tensor], *, noise: float = 1.0, seed: int = 0) -> dict[str, Tensor]:
+    """Return the weights of a head that gives the wide network's vectors the scores of the narrow one's.
+
+    The head is a dense layer, an activation, layer normalisation and the product with the table of token
+    vectors: `dense.weight`, `dense.bias`, `norm.weight`, `norm.bias`, and one `bias` per token.
+    """
+    import torch
+
+    numbers = torch.Generator().manual_seed(seed)
+    wide = {name: weight for name, weight in weights.items() if name == "bias"}
+    for name, role in (("dense", _Role(_INNER, _STREAM)), ("norm", _Role())):
+        for part in ("weight", "bias"):
+            wide[f"{name}.{part}"] = _by_role(weights[f"{name}.{part}"], role, noise, numbers)
+    return wide
+
+
 def _require_known(config: PretrainedConfig) -> None:
     own = config.model_type == MODEL_TYPE
     if config.model_type not in _TYPES or (own and config.mixing not in _MIXING):
@@ -91,14 +107,19 @@ def _doubled(config: PretrainedConfig) -> PretrainedConfig:
 
 
 def _widened(name: str, weight: Tensor, noise: float, numbers: Generator) -> Tensor:
-    """Return a weight of the wide network, computed in float64."""
+    """Return a weight of the wide network by its name."""
     if name.endswith("mixing.branch.projection"):  # random features of heads, whose size stays
         return weight
     role = next((role for pattern, role in _ROLES if re.search(pattern, name)), None)
     if role is None:
         raise ModelError(f"its weight {name} is not known, so it cannot be widened")
+    return _by_role(weight, role, noise, numbers)
+
+
+def _by_role(weight: Tensor, role: _Role, noise: float, numbers: Generator) -> Tensor:
+    """Return a weight of the wide network or head, computed in float64."""
     exact = weight.detach().cpu().double()
-    if weight.dim() == 2 and not role.is_table and role.input is not None:
+    if weight.dim() == 2 and role.input is not None:
         wide = _widened_dense(exact, noise, numbers) * (role.output / (2 * role.input))
     else:
         wide = role.output * exact.repeat(*(1,) * (weight.dim() - 1), 2)

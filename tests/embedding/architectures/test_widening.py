@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from embedkit.embedding.architectures.widening import widened
+from embedkit.embedding.architectures.widening import widened, widened_head
 from embedkit.embedding.model_finding import find_model
 from embedkit.errors import ModelError
 from tests.embedding.architectures.examples import IDS, MASK, SPECS, output, tiny
@@ -85,6 +85,26 @@ def test_widening_draws_nothing_from_the_global_generator_and_repeats():
 def test_networks_without_heads_are_refused(text):
     with pytest.raises(ModelError, match="which cannot be widened"):
         widened(tiny(text))
+
+
+def test_a_head_gives_the_scores_of_the_narrow_one():
+    numbers = torch.Generator().manual_seed(0)
+
+    def drawn(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=numbers, dtype=torch.float64)
+
+    def scores(head: dict[str, torch.Tensor], vectors: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        inner = torch.nn.functional.gelu(vectors @ head["dense.weight"].T + head["dense.bias"])
+        normed = torch.nn.functional.layer_norm(
+            inner, inner.shape[-1:], head["norm.weight"], head["norm.bias"], eps=0.1
+        )
+        return normed @ table.T + head["bias"]
+
+    head = {"dense.weight": drawn(8, 8), "dense.bias": drawn(8), "norm.weight": drawn(8)}
+    head |= {"norm.bias": drawn(8), "bias": drawn(30)}
+    vectors, table = drawn(5, 8), drawn(30, 8)
+    found = scores(widened_head(head), twice(vectors), twice(table))
+    torch.testing.assert_close(found, scores(head, vectors, table), rtol=0, atol=1e-11)
 
 
 def test_minilm_is_widened_to_the_same_vectors():
