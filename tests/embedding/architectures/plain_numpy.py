@@ -117,9 +117,9 @@ class PlainNumpy:
         return self.dense(f"{name}.output", gate * (A @ value))
 
     def token_mlp(self, name: str, x: Matrix) -> Matrix:
-        gather, spread = self.weights[f"{name}.gather.weight"], self.weights[f"{name}.spread.weight"]
-        inner = self.activate(gather[:, : len(x)] @ x + self.weights[f"{name}.gather.bias"][:, None])
-        return spread[: len(x)] @ inner + self.weights[f"{name}.spread.bias"][: len(x), None]
+        gather, spread = self.weights[f"{name}.gather"], self.weights[f"{name}.spread"]
+        inner = self.activate(gather[:, : len(x)] @ x + self.weights[f"{name}.gather_bias"][:, None])
+        return spread[: len(x)] @ inner + self.weights[f"{name}.spread_bias"][: len(x), None]
 
 
 def softmax(logits: Matrix) -> Matrix:

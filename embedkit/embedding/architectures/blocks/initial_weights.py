@@ -9,6 +9,7 @@ from embedkit.embedding.architectures.blocks.config import EncoderConfig
 from embedkit.embedding.architectures.blocks.dense import GainedLinear
 from embedkit.embedding.architectures.blocks.gated_attention import GatedAttention
 from embedkit.embedding.architectures.blocks.kernel_attention import KernelAttention, orthogonal_projection
+from embedkit.embedding.architectures.blocks.token_mixing import TokenMixing
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -27,10 +28,13 @@ def set_initial_weights(module: nn.Module, config: EncoderConfig) -> None:
         nn.init.ones_(module.weight)
         nn.init.zeros_(module.bias)
     elif isinstance(module, nn.Linear):
-        gain = config.initial_gain if isinstance(module, GainedLinear) else 1.0
-        xavier = gain * (2 / sum(module.weight.shape)) ** 0.5
-        _draw(module.weight, xavier if config.initial_weights == "xavier" else config.initializer_range)
+        _draw_dense(module.weight, config, config.initial_gain if isinstance(module, GainedLinear) else 1.0)
         nn.init.zeros_(module.bias)
+    elif isinstance(module, TokenMixing):
+        _draw_dense(module.gather, config)
+        _draw_dense(module.spread, config)
+        nn.init.zeros_(module.gather_bias)
+        nn.init.zeros_(module.spread_bias)
     elif isinstance(module, GatedAttention):
         nn.init.ones_(module.factors)
         nn.init.zeros_(module.offsets)
@@ -41,6 +45,12 @@ def set_initial_weights(module: nn.Module, config: EncoderConfig) -> None:
 def _draw(weight: Tensor, deviation: float) -> None:
     """Draw weights from a normal distribution around 0."""
     nn.init.normal_(weight, std=deviation)
+
+
+def _draw_dense(weight: Tensor, config: EncoderConfig, gain: float = 1.0) -> None:
+    """Draw the weights of a dense layer, `(out, in)`."""
+    xavier = gain * (2 / sum(weight.shape)) ** 0.5
+    _draw(weight, xavier if config.initial_weights == "xavier" else config.initializer_range)
 
 
 def _is_loaded(tensor: Tensor) -> bool:

@@ -22,8 +22,10 @@ class TokenMixing(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.activate = ACTIVATIONS[config.hidden_act]
         self.longest = config.max_position_embeddings
-        self.gather = nn.Linear(self.longest, config.token_size)
-        self.spread = nn.Linear(config.token_size, self.longest)
+        self.gather = nn.Parameter(torch.zeros(config.token_size, self.longest))  # W1
+        self.gather_bias = nn.Parameter(torch.zeros(config.token_size))
+        self.spread = nn.Parameter(torch.zeros(self.longest, config.token_size))  # W2
+        self.spread_bias = nn.Parameter(torch.zeros(self.longest))
 
     def forward(self, hidden: Tensor, context: Context) -> Tensor:
         """Mix token vectors `(texts, tokens, width)`."""
@@ -31,8 +33,6 @@ class TokenMixing(nn.Module):  # type: ignore[misc]
         if not torch.jit.is_tracing() and tokens > self.longest:
             raise ValueError(f"the text has {tokens} tokens, more than the {self.longest} positions")
         seen = hidden.masked_fill(~context.mask[..., None], 0).transpose(1, 2)
-        inner = nn.functional.linear(seen, self.gather.weight[:, :tokens], self.gather.bias)
-        mixed = nn.functional.linear(
-            self.activate(inner), self.spread.weight[:tokens], self.spread.bias[:tokens]
-        )
+        inner = self.activate(nn.functional.linear(seen, self.gather[:, :tokens], self.gather_bias))
+        mixed = nn.functional.linear(inner, self.spread[:tokens], self.spread_bias[:tokens])
         return mixed.transpose(1, 2)
