@@ -80,6 +80,12 @@ def test_tokens_see_each_other_and_their_order(text):
 
 
 @pytest.mark.parametrize("text", SPECS)
+def test_texts_may_have_as_many_tokens_as_were_asked_for(text):
+    ids = torch.arange(1, MAX_LENGTH + 1)[None]
+    assert torch.isfinite(output(tiny(text), ids, torch.ones_like(ids))).all()
+
+
+@pytest.mark.parametrize("text", SPECS)
 def test_gradients_are_those_of_finite_differences(text):
     model = tiny(text)
     numbers = torch.Generator().manual_seed(5)
