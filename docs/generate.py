@@ -23,6 +23,7 @@ FAMILIES = {
     "transform": ("Maps", "embedkit fit KIND VECTORS -o map.safetensors"),
     "index": ("Indexes", "embedkit index build FILE --kind KIND -o docs.idx"),
     "loss": ("Losses", "embedkit train-simcse --loss KIND or --distill KIND, or train-amsoftmax --loss KIND"),
+    "architecture": ("Architectures", "embedkit pretrain CORPUS --arch KIND -o model"),
     "pair": ("Training pairs", "embedkit pairs DOCS --method KIND -o pairs.jsonl"),
 }
 

@@ -22,6 +22,7 @@ FAMILIES: dict[str, str] = {  # family: the package whose files are its kinds
     "loss": "embedkit.losses.kinds",
     "index": "embedkit.indexing.kinds",
     "pair": "embedkit.adaptation.kinds",
+    "architecture": "embedkit.embedding.architectures.kinds",
 }
 
 Settings = TypeVar("Settings")

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from embedkit.embedding.architectures.blocks.registration import register
+from embedkit.embedding.architectures.model_type import is_own
 from embedkit.embedding.encoder import EncoderSettings, Vectors
 from embedkit.embedding.faults import as_model_error
 from embedkit.embedding.model_folder import ModelFolder
@@ -157,6 +159,8 @@ def _load(
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+    if is_own(folder.config):
+        register()
     try:
         with warnings.catch_warnings(), loading_report() as report:
             warnings.simplefilter("ignore")  # transformers warns the maintainers of models

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from embedkit.embedding.encoder import EncoderSettings, is_hashed
-from embedkit.embedding.export.sentence_transformers import STORY, export_model
+from embedkit.embedding.export.sentence_transformers import STORY, copy_model
 from embedkit.embedding.faults import as_model_error
 from embedkit.embedding.model_finding import find_model
 from embedkit.embedding.model_folder import ModelFolder
@@ -62,7 +62,7 @@ def make_base(settings: RunSettings, folder: Path) -> None:
             hint="train the encoder that it was distilled from, then distill it again",
         )
     pooling: Any = settings.pooling
-    export_model(folder, EncoderSettings(settings.model, pooling=pooling))
+    copy_model(folder, EncoderSettings(settings.model, pooling=pooling))
 
 
 def require_same_base(base: Path, settings: RunSettings) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, get_args
 from embedkit.errors import UnknownNameError, UsageError
 
 Schedule = Literal["linear", "cosine", "constant"]
-Optimizer = Literal["adamw", "adax"]
+Optimizer = Literal["adamw", "adax", "exponentiated"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 _EVALUATED = ("eval", "eval_qrels", "eval_corpus")  # settings that name files to evaluate on

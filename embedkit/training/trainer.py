@@ -22,22 +22,27 @@ from embedkit.training.adax import AdaX
 from embedkit.training.batch_sampling import Distinct, Numbers, Shuffled
 from embedkit.training.checkpoints import last_checkpoint
 from embedkit.training.divergence import Watchdog
+from embedkit.training.exponentiated import ExponentiatedAdam
 from embedkit.training.gather import processes
 from embedkit.training.lora import is_lora
 from embedkit.training.processes.shared import AverageOwn, OwnDropout
 from embedkit.training.run_log import LOG, Log, Watch
-from embedkit.training.run_settings import RunSettings
+from embedkit.training.run_settings import Optimizer, RunSettings
 from embedkit.training.start import LABEL, Start
 
+OWN_OPTIMIZERS: dict[Optimizer, type[torch.optim.Optimizer]] = {
+    "adax": AdaX,
+    "exponentiated": ExponentiatedAdam,
+}
 OBJECTIVE = "objective.safetensors"  # parameters outside the model: class vectors, a head, LoRA
 
 
 class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
-    """Saves and restores the parameters of the loss, and supports AdaX."""
+    """Saves and restores the parameters of the loss, and supports embedkit's own optimisers."""
 
-    def __init__(self, *, adax: bool, watchdog: Watchdog, **how: Any) -> None:
+    def __init__(self, *, optimizer: Optimizer, watchdog: Watchdog, **how: Any) -> None:
         super().__init__(**how)
-        self.adax, self.watchdog = adax, watchdog
+        self.own_optimizer, self.watchdog = OWN_OPTIMIZERS.get(optimizer), watchdog
         self.add_callback(watchdog)
         self.remove_callback(PrinterCallback)
 
@@ -55,9 +60,11 @@ class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
     def get_optimizer_cls_and_kwargs(self, args: Any, model: Any = None) -> tuple[Any, Any]:
         """Return the optimiser's class and its settings, including parameter groups."""
         cls, settings = super().get_optimizer_cls_and_kwargs(args, model)
-        if not self.adax:
+        if self.own_optimizer is None:
             return cls, settings
-        return AdaX, {name: value for name, value in settings.items() if name in ("lr", "optimizer_dict")}
+        return self.own_optimizer, {
+            name: value for name, value in settings.items() if name in ("lr", "optimizer_dict")
+        }
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Return the evaluator's values; raises DivergedError for weights that it cannot use after step 0."""
@@ -131,7 +138,7 @@ def make_trainer(
         loss=objective,
         evaluator=additions.evaluator,
         callbacks=[*callbacks, *additions.callbacks],
-        adax=settings.optimizer == "adax",
+        optimizer=settings.optimizer,
         watchdog=Watchdog(objective, folder),
     )
     trainer.data_collator.max_length = settings.max_length

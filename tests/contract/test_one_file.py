@@ -124,6 +124,28 @@ class FirstWord:
         yield passage.text.split()[0], passage.text
 '''
 
+MEAN_MIXING = '''"""An architecture for this test: one layer over positions."""
+
+from dataclasses import dataclass
+
+from embedkit.embedding.architectures.sizes import Architecture
+
+
+@dataclass(frozen=True)
+class MeanMixing(Architecture):
+    """Settings of `mean-mixing`: only those of every architecture."""
+
+    def own(self):
+        """Return the settings of the network."""
+        return {"mixing": "token-mlp", "positions": "none"}
+'''
+
+BUILT = """
+from embedkit.embedding.architectures.registry import architecture
+model = architecture("mean-mixing:width=8").build(vocabulary=9, padding=0, max_length=4)
+print(type(model).__name__, model.config.mixing, model.get_input_embeddings().weight.shape[1])
+"""
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
@@ -138,6 +160,7 @@ def run(tmp_path_factory):
         ("losses", "score_mae", SCORE_MAE),
         ("indexing", "numpy_rows", NUMPY_ROWS),
         ("adaptation", "first_word", FIRST_WORD),
+        ("embedding/architectures", "mean_mixing", MEAN_MIXING),
     ):
         (folder / "embedkit" / family / "kinds" / f"{name}.py").write_text(text)
     rng = np.random.default_rng(0)
@@ -146,9 +169,9 @@ def run(tmp_path_factory):
         "text,label\n" + "".join(f"{word} {n},{word}\n" for word in ("red", "blue") for n in range(8))
     )
 
-    def command(*words):
+    def command(*words, program=("-m", "embedkit")):
         done = subprocess.run(
-            [sys.executable, "-m", "embedkit", *words],
+            [sys.executable, *program, *words],
             check=False,
             cwd=folder,
             env={**os.environ, "PYTHONPATH": str(folder)},
@@ -187,6 +210,10 @@ def test_a_new_method_makes_pairs(run):
     (run.folder / "docs.txt").write_text("copy a folder\n")
     pair = {"query": "copy", "positive": "copy a folder", "positive_id": "1"}
     assert json.loads(run("pairs", "docs.txt", "--method", "first-word", "-q")) == pair
+
+
+def test_a_new_architecture_is_built(run):
+    assert run(program=("-c", BUILT)).split() == ["BlockEncoder", "token-mlp", "8"]
 
 
 def test_a_new_loss_of_distillation_trains(run):

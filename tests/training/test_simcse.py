@@ -172,7 +172,8 @@ def test_pairs_and_triplets_with_several_negatives(settings, columns):
 @pytest.mark.parametrize(
     "given",
     [
-        {"loss": "nt-xent"}, {"optimizer": "adax"}, {"schedule": "cosine", "warmup": 0.2},
+        {"loss": "nt-xent"}, {"optimizer": "adax"}, {"optimizer": "exponentiated"},
+        {"schedule": "cosine", "warmup": 0.2},
         {"schedule": "constant"}, {"warmup": 3.0}, {"pooling": "cls"}, {"pooling": "first-last"},
         {"dropout": 0.3, "attention_dropout": 0.0}, {"max_length": 5}, {"precision": "bf16"},
         {"scale_with_candidates": 8}, {"max_steps": 3}, {"head": False},

@@ -97,7 +97,10 @@ class StepOptions:
         float | None, _option("Warm-up: a share of the steps below 1, or a number of steps [0].")
     ] = None
     weight_decay: Annotated[float | None, _option("Decoupled weight decay [0].")] = None
-    optimizer: Annotated[Literal["adamw", "adax"] | None, _option("Optimizer [adamw].")] = None
+    optimizer: Annotated[
+        Literal["adamw", "adax", "exponentiated"] | None,
+        _option("Optimizer; exponentiated: Adam that learns its step sizes [adamw]."),
+    ] = None
     max_grad_norm: Annotated[float | None, _option("Clip gradients to this norm [1].")] = None
 
 

@@ -6,7 +6,7 @@ The transformer's files are copied; steps, settings and prompts are written anew
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -22,6 +22,7 @@ from embedkit.data.tensors import rename_tensors
 from embedkit.embedding.encoder import EncoderSettings, is_hashed, with_maps
 from embedkit.embedding.export.layers import keep_layers
 from embedkit.embedding.export.model_card import map_facts, model_card
+from embedkit.embedding.export.plain_network import make_plain, require_plain_equal
 from embedkit.embedding.export.plain_vectors import require_vectors
 from embedkit.embedding.export.steps import Step, reads_all_layers, steps_of, transformer_folder
 from embedkit.embedding.foreign_json import read_object
@@ -54,14 +55,38 @@ def export_model(
 
     Prompts, pooling, length, truncation and normalisation become the folder's own. Plain
     sentence-transformers reads the folder back, and its vectors are compared, before the folder takes its
-    place. Returns the identity under which embedkit loads it. Raises ModelError when a model cannot be
-    exported or gives other vectors, and ExistsError when the output exists.
+    place; a network of embedkit's own is written as the BERT that equals it. Returns the identity under which
+    embedkit loads the folder. Raises ModelError when a model cannot be exported or gives other vectors, and
+    ExistsError when the output exists.
     """
+    base = _base(path, settings, force=force)
+    require_plain_equal(base.folder.config, where=base.folder.name)
+    return _write(path, base, transforms, layers=layers, finish=make_plain)
+
+
+def copy_model(path: Path, settings: EncoderSettings) -> Identity:
+    """Write the encoder of `settings` as `export_model` does, with a network of embedkit's own as it is."""
+    return _write(path, _base(path, settings, force=False), finish=None)
+
+
+def _base(path: Path, settings: EncoderSettings, *, force: bool) -> Any:
+    """Return the encoder of `settings` in torch; raises what `export_model` raises before its work."""
     _refuse_hashed(settings)
     refuse_existing(path, force=force, marker=MARKER)
     _refuse_static(settings)
-    settings = replace(settings, runtime="torch", precision="fp32", device="cpu")
-    base: Any = load(settings)
+    return load(replace(settings, runtime="torch", precision="fp32", device="cpu"))
+
+
+def _write(
+    path: Path,
+    base: Any,
+    transforms: Sequence[AffineMap] = (),
+    *,
+    layers: Sequence[int] | None = None,
+    finish: Callable[[Path], None] | None,
+) -> Identity:
+    """Write an encoder and its maps; `finish` changes the files of the transformer before the comparison."""
+    settings = base.settings
     encoder = with_maps(base, transforms)
     transform = reduce(AffineMap.then, transforms) if transforms else None
     reading = read(base.folder, settings)
@@ -70,6 +95,8 @@ def export_model(
         _write_transformer(
             folder, base.folder, reading, base.weights_prefix, all_layers=reads_all_layers(steps)
         )
+        if finish is not None:
+            finish(folder)
         _write_steps(folder, steps)
         _write_settings(folder, base.folder, reading)
         _write_story(folder, base, encoder.identity, transform, layers)

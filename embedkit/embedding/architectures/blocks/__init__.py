@@ -1,0 +1,1 @@
+"""embedkit's own network: the layers that the kinds configure, as a model of transformers."""

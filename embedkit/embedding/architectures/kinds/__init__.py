@@ -1,0 +1,1 @@
+"""Kinds of architectures, one per file."""
