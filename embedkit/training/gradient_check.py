@@ -11,7 +11,6 @@ from datasets import Dataset
 
 from embedkit.training.chunking import ChunkPlan
 from embedkit.training.gradcache import Features
-from embedkit.training.model import make_base
 from embedkit.training.objective import Objective
 from embedkit.training.recipe import Recipe
 from embedkit.training.run import start_of
@@ -35,7 +34,7 @@ def check_exact(recipe: Recipe) -> float:
     settings, rows = recipe.settings, recipe.rows()
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder) / "base"
-        make_base(settings, base)
+        recipe.base.make(base)
         recipe.prepare(Path(folder))
         start = start_of(recipe, rows, base, resumed=False)
         batch = _first_batch(start, rows)

@@ -25,7 +25,7 @@ from embedkit.training.divergence import Watchdog
 from embedkit.training.gather import processes
 from embedkit.training.lora import is_lora
 from embedkit.training.processes.shared import AverageOwn, OwnDropout
-from embedkit.training.run_log import LOG, Log, Watch
+from embedkit.training.run_log import LOG, Log, Measure, Watch
 from embedkit.training.run_settings import RunSettings
 from embedkit.training.start import LABEL, Start
 
@@ -108,7 +108,7 @@ class Additions(NamedTuple):
 
 
 def make_trainer(
-    start: Start, rows: Dataset, additions: Additions, folder: Path, *, measure: str, watch: Watch
+    start: Start, rows: Dataset, additions: Additions, folder: Path, *, measure: Measure, watch: Watch
 ) -> Trainer:
     """Return the trainer of an objective on `rows`, whose columns are views and optionally a label; it works
     in `folder`. The checkpoint with the best `measure` of the evaluator is kept.
@@ -139,11 +139,12 @@ def make_trainer(
 
 
 def _arguments(
-    settings: RunSettings, folder: Path, *, bf16: bool, measure: str | None
+    settings: RunSettings, folder: Path, *, bf16: bool, measure: Measure | None
 ) -> SentenceTransformerTrainingArguments:
     best: dict[str, Any] = {}
     if measure is not None:
-        best = {"load_best_model_at_end": True, "metric_for_best_model": measure, "greater_is_better": True}
+        best = {"metric_for_best_model": measure.logged, "greater_is_better": not measure.falls}
+        best["load_best_model_at_end"] = True
     schedule = "constant_with_warmup" if settings.schedule == "constant" else settings.schedule
     return SentenceTransformerTrainingArguments(
         output_dir=str(folder / "checkpoints"),
