@@ -1,0 +1,36 @@
+"""The base of a run that continues a model: a copy, with another vocabulary if the settings say so."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from embedkit.embedding.model_finding import find_model
+from embedkit.training.base import CopiedModel
+from embedkit.training.pretraining.corpus import Row
+from embedkit.training.pretraining.prediction_head import HEAD, kept_head
+from embedkit.training.pretraining.pretrain_settings import PretrainSettings
+
+logger = logging.getLogger("embedkit")
+
+
+@dataclass(frozen=True)
+class ContinuedModel:
+    """A copy of the model that the settings name, with the head that predicts its masked tokens."""
+
+    settings: PretrainSettings
+    rows: list[Row]
+
+    def make(self, folder: Path) -> None:
+        """Write the copy; raises ModelError when the model cannot be trained, or its vocabulary changed."""
+        CopiedModel(self.settings).make(folder)
+        source = find_model(self.settings.model).transformer_path
+        if (source / HEAD).is_file():
+            (folder / HEAD).write_bytes((source / HEAD).read_bytes())
+        if kept_head(folder) is None:
+            logger.info(f"{self.settings.model} has no head for masked tokens; a new one is trained with it")
+
+    def require_same(self, folder: Path) -> None:
+        """Raise MismatchError when the model has changed since it was copied to a folder."""
+        CopiedModel(self.settings).require_same(folder)
