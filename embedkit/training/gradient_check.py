@@ -60,5 +60,8 @@ def _gradient(objective: Objective, batch: Batch, plan: ChunkPlan, seed: int) ->
     objective.zero_grad()
     objective.cut_by(plan)
     torch.manual_seed(seed)
+    before = {name: value.clone() for name, value in objective.named_buffers()}  # such as counts of batches
     objective(batch.features, batch.labels).backward()
+    for name, value in objective.named_buffers():
+        value.copy_(before[name])
     return torch.cat([p.grad.flatten() for p in objective.parameters() if p.grad is not None])

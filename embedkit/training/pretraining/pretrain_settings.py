@@ -75,4 +75,9 @@ class PretrainSettings(RunSettings):
         return self.model == NO_MODEL
 
 
-CONTINUED: dict[str, Any] = {"learning_rate": 5e-5, "epochs": 1.0}  # defaults where a model is continued
+_CONTINUED: dict[str, Any] = {"learning_rate": 5e-5, "epochs": 1.0}
+
+
+def defaults_of(model: str | None) -> dict[str, Any]:
+    """Return the settings that have other defaults where a model is continued; empty for a new one."""
+    return {} if model in (None, NO_MODEL) else dict(_CONTINUED)
