@@ -13,7 +13,7 @@ from embedkit.data.atomic import write_whole
 from embedkit.embedding.export.sentence_transformers import FORMAT, MARKER, STORY, VERSION
 from embedkit.embedding.loading import load
 from embedkit.embedding.model_files import SETTINGS
-from embedkit.training.pretraining.architecture import DEFAULT, build
+from embedkit.training.pretraining.architecture import DEFAULT, architecture
 from embedkit.training.pretraining.corpus import Row
 from embedkit.training.pretraining.pretrain_settings import POSITIONS, PretrainSettings
 from embedkit.training.pretraining.vocabulary import learn_tokenizer
@@ -49,7 +49,7 @@ class NewModel:
         )
         torch.manual_seed(wanted.seed)
         arch, padding = wanted.arch or DEFAULT, int(tokenizer.pad_token_id)
-        model = build(arch, vocabulary=len(tokenizer), padding=padding, max_length=length)
+        model = architecture(arch).build(vocabulary=len(tokenizer), padding=padding, max_length=length)
         folder.mkdir(parents=True)
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)

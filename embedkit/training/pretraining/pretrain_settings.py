@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from embedkit.errors import UnknownNameError, UsageError
+from embedkit.training.pretraining.architecture import DEFAULT, architecture
 from embedkit.training.pretraining.token_kinds import SPECIAL, TokenKind
 from embedkit.training.run_settings import RunSettings, require
 
@@ -54,6 +55,7 @@ class PretrainSettings(RunSettings):
 
     def _require_start(self) -> None:
         """Raise UsageError for settings that do not apply to what the run starts from."""
+        architecture(self.arch or DEFAULT)  # raises UsageError for one that does not exist
         if self.lora is not None:
             raise UsageError("trains no embeddings, which pretraining must", where="`lora`", hint="omit it")
         if self.is_new and self.vocabulary is not None:
