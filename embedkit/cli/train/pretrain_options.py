@@ -29,7 +29,9 @@ class VocabularyOptions:
     vocabulary_size: Annotated[
         int | None,
         _option(
-            "Most tokens to learn [8000]; with --vocabulary extend, most words to add [2000].", metavar="N"
+            "Most tokens to learn [8000; with -m as many as the model has]; with --vocabulary extend, most "
+            "words to add [2000].",
+            metavar="N",
         ),
     ] = None
     lowercase: Annotated[

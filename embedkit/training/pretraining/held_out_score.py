@@ -96,7 +96,7 @@ class Outcome(TrainerCallback):  # type: ignore[misc]
         if not lines:
             return
         before, after = lines[0], [line for line in lines if line["step"] == state.best_global_step][-1]
-        self.objective.outcome = {"Spearman before": before[name], "Spearman after": after[name]}
+        self.objective.outcome |= {"Spearman before": before[name], "Spearman after": after[name]}
         if self.continued and after[name] < before[name] and state.is_world_process_zero:
             logger.warning(
                 f"Spearman on {self.pairs} fell from {100 * before[name]:.2f} to {100 * after[name]:.2f}: "

@@ -16,10 +16,9 @@ from embedkit.embedding.model_files import SETTINGS
 from embedkit.training.pretraining.architecture import DEFAULT, architecture
 from embedkit.training.pretraining.corpus import Row
 from embedkit.training.pretraining.pretrain_settings import POSITIONS, PretrainSettings
-from embedkit.training.pretraining.vocabulary import learn_tokenizer
+from embedkit.training.pretraining.vocabulary import VOCABULARY_SIZE, learn_tokenizer
 from embedkit.version import __version__
 
-VOCABULARY_SIZE = 8000  # tokens that are learnt unless the settings say otherwise
 _PACKAGE = "sentence_transformers.models"
 _MODULES = [
     {"idx": 0, "name": "0", "path": "", "type": f"{_PACKAGE}.Transformer"},

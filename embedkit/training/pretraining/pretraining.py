@@ -18,7 +18,7 @@ from embedkit.errors import ModelError
 from embedkit.training.base import Base
 from embedkit.training.input_digests import Source, source
 from embedkit.training.preflight import require_batch, require_pairs
-from embedkit.training.pretraining.continued_model import ContinuedModel
+from embedkit.training.pretraining.continued_model import ContinuedModel, tokens_per_text
 from embedkit.training.pretraining.corpus import Corpus, Row, hold_out
 from embedkit.training.pretraining.held_out_score import PERPLEXITY, HeldOutScore, Outcome
 from embedkit.training.pretraining.masked_language import MaskedLanguage
@@ -97,7 +97,9 @@ class Pretraining:
         masking = Masking.of(
             tokenizer, share=settings.mask_share, whole_words=settings.whole_words, seed=settings.seed
         )
-        return MaskedLanguage(model, head.to(model.device), masking, max_length=settings.max_length)
+        found = MaskedLanguage(model, head.to(model.device), masking, max_length=settings.max_length)
+        found.outcome = tokens_per_text(loaded.folder / BASE)
+        return found
 
     def additions(self, start: Start, watch: Watch) -> Additions:
         """Return the evaluator of held-out texts and pairs, and the callback that reports it."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tokenizers.models import Model
     from transformers import PreTrainedTokenizerFast
 
+VOCABULARY_SIZE = 8000  # tokens that are learnt unless the settings say otherwise
 _FEWEST = 2  # occurrences of a character or a whole word that becomes a token; others are unknown
 _LONGEST_PIECE = 16  # characters of a token that is a part of a text
 _CANDIDATES = 2  # candidates per token of unigram
