@@ -48,12 +48,12 @@ def merged_pieces(words: Counter[str], alphabet: Alphabet, *, most: int, longest
         return list(alphabet.characters)
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = WhitespaceSplit()
-    trainer = _trainer(alphabet, most=most, longest=longest)
+    known = set(alphabet.characters)
+    unmarked = {character.removeprefix(alphabet.prefix) for character in known} - known
+    trainer = _trainer(alphabet, most=most + len(unmarked), longest=longest)  # it adds these, unused
     tokenizer.train_from_iterator(_repeated(words, alphabet), trainer)
     numbers: dict[str, int] = tokenizer.get_vocab()
-    known = set(alphabet.characters)
-    pieces = sorted(numbers, key=lambda piece: numbers[piece])
-    return [piece for piece in pieces if piece in known or len(piece.removeprefix(alphabet.prefix)) > 1]
+    return [piece for piece in sorted(numbers, key=lambda piece: numbers[piece]) if piece not in unmarked]
 
 
 def _trainer(alphabet: Alphabet, *, most: int, longest: int) -> BpeTrainer:

@@ -76,10 +76,11 @@ def _unigram(words: Counter[str], most: int) -> Model:
     frequent = dict(sorted(words.items(), key=lambda each: (-each[1], each[0]))[:_CHUNKS])
     scores = dict.fromkeys(pieces, -1.0)  # at first, the divisions have the fewest pieces
     characters, candidates = set(alphabet.characters), len(pieces)
+    order = {piece: place for place, piece in enumerate(pieces)}  # of equally frequent pieces
     for step in range(1, _ROUNDS + 1):
         counts = _used(_unigram_of(scores), frequent)
         share = (min(most, candidates) / candidates) ** (step / _ROUNDS)  # reduced in equal ratios
-        kept = [piece for piece in most_frequent(counts) if piece not in characters]
+        kept = sorted(scores.keys() - characters, key=lambda piece: (-counts[piece], order[piece]))
         kept = kept[: max(0, int(share * candidates + 0.5) - len(characters))]
         total = sum(counts.values()) + len(characters)
         scores = {piece: math.log((counts[piece] + 0.5) / total) for piece in (*alphabet.characters, *kept)}
