@@ -47,7 +47,7 @@ class PretrainSettings(RunSettings):
             self, "holdout", lambda value: 0 < value < 1 or (value >= 1 and value % 1 == 0),
             "a share above 0 and below 1, or a whole number",
         )  # fmt: skip
-        fewest = len(SPECIAL) + 1
+        fewest = 1 if self.vocabulary == "extend" else len(SPECIAL) + 1
         require(self, "vocabulary_size", lambda value: value is None or value >= fewest, f"at least {fewest}")
         if self.columns is not None and len(self.columns) > 2:
             raise UsageError("names one column of text, or two of pairs", where="`columns`")

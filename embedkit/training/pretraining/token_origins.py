@@ -46,24 +46,29 @@ def origins_of(old: PreTrainedTokenizerBase, new: PreTrainedTokenizerBase) -> Or
 
 
 def _words(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Return the tokens that begin a word and have a letter, in the order of their ids."""
+    """Return the tokens that begin a word and have letters alone, two or more, in the order of their ids."""
     tokens: list[str] = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     starts, special = word_starts(tokenizer), set(tokenizer.all_special_ids)
     return [
         number
         for number, token in enumerate(tokens)
-        if starts[number] and number not in special and len(token) > 1 and any(map(str.isalpha, token))
+        if starts[number] and number not in special and (word := _bare(token)).isalpha() and len(word) > 1
     ]
 
 
 def _pieces(old: PreTrainedTokenizerBase, known: dict[str, int], token: str, begins: bool) -> list[int]:
     """Return the old token with the text of a new one, or the old pieces of the text."""
-    text = token.removeprefix(CONTINUES).removeprefix(SPACE)
+    text = _bare(token)
     for name in (token, SPACE + text if begins else CONTINUES + text):
         if name in known:
             return [known[name]]
     pieces: list[int] = old.encode(text, add_special_tokens=False)
     return [piece for piece in pieces if piece != old.unk_token_id]
+
+
+def _bare(token: str) -> str:
+    """Return a token without its mark."""
+    return token.removeprefix(CONTINUES).removeprefix(SPACE)
 
 
 def from_origins(values: Tensor, origins: Sequence[Sequence[int]]) -> Tensor:
