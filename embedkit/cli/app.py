@@ -35,6 +35,7 @@ GROUPS = {  # a file per command in commands/; its docstring begins with the sam
         "label": "Assign labels to texts, with probabilities; no label where none is probable.",
     },
     "Train": {
+        "pretrain": "Pretrain an encoder on text alone, from nothing or from a model, by masked words.",
         "train-simcse": "Train an encoder on sentences, pairs or triplets, exactly at any batch size.",
         "train-amsoftmax": "Train an encoder on labelled texts, by margin softmax, to retrieve by label.",
         "pairs": "Make training pairs of documents without labels: queries and their texts.",

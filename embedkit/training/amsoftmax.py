@@ -19,6 +19,7 @@ from embedkit.data.identity import Identity
 from embedkit.data.text.display import counted
 from embedkit.data.text.labelled import Labelled
 from embedkit.training.amsoftmax_settings import AMSoftmaxSettings
+from embedkit.training.base import CopiedModel
 from embedkit.training.input_digests import Source, source
 from embedkit.training.labels.auto_margin import AutoMargin
 from embedkit.training.labels.class_means import class_means, class_weights, first_offset
@@ -66,6 +67,11 @@ class AMSoftmaxRecipe:
     def loss(self) -> Any:
         """The loss, with margin 0 if the margin is computed later."""
         return self.settings.classification(multiple=self.labelled.multiple)
+
+    @property
+    def base(self) -> CopiedModel:
+        """A copy of the model that the settings name."""
+        return CopiedModel(self.settings)
 
     def check(self, processes: int) -> None:
         """Raise DataError or UsageError for texts and labels that cannot be trained on."""

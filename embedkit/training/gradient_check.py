@@ -11,7 +11,6 @@ from datasets import Dataset
 
 from embedkit.training.chunking import ChunkPlan
 from embedkit.training.gradcache import Features
-from embedkit.training.model import make_base
 from embedkit.training.objective import Objective
 from embedkit.training.recipe import Recipe
 from embedkit.training.run import start_of
@@ -35,7 +34,7 @@ def check_exact(recipe: Recipe) -> float:
     settings, rows = recipe.settings, recipe.rows()
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder) / "base"
-        make_base(settings, base)
+        recipe.base.make(base)
         recipe.prepare(Path(folder))
         start = start_of(recipe, rows, base, resumed=False)
         batch = _first_batch(start, rows)
@@ -61,5 +60,8 @@ def _gradient(objective: Objective, batch: Batch, plan: ChunkPlan, seed: int) ->
     objective.zero_grad()
     objective.cut_by(plan)
     torch.manual_seed(seed)
+    before = {name: value.clone() for name, value in objective.named_buffers()}  # such as counts of batches
     objective(batch.features, batch.labels).backward()
+    for name, value in objective.named_buffers():
+        value.copy_(before[name])
     return torch.cat([p.grad.flatten() for p in objective.parameters() if p.grad is not None])

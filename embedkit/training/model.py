@@ -9,15 +9,12 @@ import orjson
 import torch
 from torch import nn
 
-from embedkit.embedding.encoder import EncoderSettings, is_hashed
-from embedkit.embedding.export.sentence_transformers import STORY, copy_model
+from embedkit.embedding.encoder import EncoderSettings
 from embedkit.embedding.faults import as_model_error
-from embedkit.embedding.model_finding import find_model
 from embedkit.embedding.model_folder import ModelFolder
-from embedkit.embedding.model_reading import read
 from embedkit.embedding.runtime import require_known
 from embedkit.embedding.torch_runtime import known_ids, load_sentence_transformer, require_room
-from embedkit.errors import MismatchError, ModelError
+from embedkit.errors import ModelError
 from embedkit.training.divergence import require_finite
 from embedkit.training.dropout import quicken_dropout
 from embedkit.training.run_settings import RunSettings
@@ -45,44 +42,6 @@ class Dropout(NamedTuple):
 
     def __str__(self) -> str:
         return ", ".join(f"{name} {value:g}" for name, value in self.values.items()) or "none"
-
-
-def make_base(settings: RunSettings, folder: Path) -> None:
-    """Write the base model as a sentence-transformers folder; raises ModelError when it cannot be one."""
-    if is_hashed(settings.model):
-        raise ModelError(
-            "hashed n-grams cannot be trained",
-            where=settings.model,
-            hint="name a folder or a hub id as the `model`",
-        )
-    if find_model(settings.model).is_static:
-        raise ModelError(
-            "is a static encoder, which has no network to train",
-            where=settings.model,
-            hint="train the encoder that it was distilled from, then distill it again",
-        )
-    pooling: Any = settings.pooling
-    copy_model(folder, EncoderSettings(settings.model, pooling=pooling))
-
-
-def require_same_base(base: Path, settings: RunSettings) -> None:
-    """Raise MismatchError when the base model's content has changed since the run began.
-
-    A model that no longer exists is accepted: the run continues with its own copy.
-    """
-    then: str = orjson.loads((base / STORY).read_bytes())["base"]["fingerprint"]
-    pooling: Any = settings.pooling
-    try:
-        folder = find_model(settings.model)
-        now = read(folder, EncoderSettings(settings.model, pooling=pooling)).fingerprint(folder)
-    except ModelError:
-        return
-    if now != then:
-        raise MismatchError(
-            f"the model {settings.model} changed after the run had begun: it was {then} and is {now}",
-            where=str(base.parent),
-            hint="restore it, or start again with `force=True`",
-        )
 
 
 def load_trainable(folder: Path, settings: RunSettings) -> tuple[Any, Dropout]:

@@ -31,7 +31,7 @@ def require_data(examples: Examples, pairs: Sequence[Pair], settings: SimCSESett
     """Raise DataError or UsageError for data that cannot be trained on."""
     if len(examples) < 2:
         raise DataError("training needs at least 2 sentences, got 1")
-    _require_batch(len(examples), settings, processes)
+    require_batch(len(examples), settings, processes)
     taught = settings.taught()
     if len(examples.columns) == 1 and taught is not None and taught.compares == "scores":
         raise UsageError(
@@ -45,13 +45,19 @@ def require_data(examples: Examples, pairs: Sequence[Pair], settings: SimCSESett
             where="`guide`",
             hint="set `guide_margin`, or train on pairs",
         )
+    require_pairs(pairs, settings)
+
+
+def require_pairs(pairs: Sequence[Pair], settings: RunSettings) -> None:
+    """Raise DataError for scored pairs whose scores give no order."""
     if any(not math.isfinite(pair.score) for pair in pairs):
         raise DataError("a score is not a finite number", where=settings.eval)
     if pairs:
         require_order([pair.score for pair in pairs], where=settings.eval)
 
 
-def _require_batch(rows: int, settings: RunSettings, processes: int) -> None:
+def require_batch(rows: int, settings: RunSettings, processes: int) -> None:
+    """Raise UsageError for batches that the rows cannot fill, or that processes cannot share."""
     if rows < settings.batch_size:
         raise UsageError(
             f"exceeds the {rows} examples", where=f"`batch_size={settings.batch_size}`", hint="lower it"
@@ -83,7 +89,7 @@ def require_labels(
     if len(parts.names) < 2:
         what = f"all texts have the label {parts.names[0]!r}" if parts.names else "no text has a label"
         raise DataError(f"{what}: training needs at least 2 labels")
-    _require_batch(len(parts.train), settings, processes)
+    require_batch(len(parts.train), settings, processes)
     most = max(Counter(name for row in parts.train for name in row.labels).values())
     if settings.margin == "auto" and most < 2:
         raise DataError(

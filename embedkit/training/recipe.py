@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 from datasets import Dataset
 
 from embedkit.data.identity import Identity
+from embedkit.training.base import Base
 from embedkit.training.input_digests import Source
 from embedkit.training.objective import Objective
 from embedkit.training.run_log import Measure, Watch
@@ -38,6 +39,10 @@ class Recipe(Protocol):
     @property
     def settings(self) -> RunSettings:
         """The command's settings."""
+
+    @property
+    def base(self) -> Base:
+        """The model to start from."""
 
     def check(self, processes: int) -> None:
         """Raise DataError or UsageError for data that cannot be trained on, before a model is loaded."""

@@ -56,7 +56,7 @@ def train(
         with one_fate():
             if is_first():
                 run = RunFolder(path, recipe.settings, resume=resume, force=force)
-                run.prepare(recipe.settings, recipe.sources())
+                run.prepare(recipe.settings, recipe.sources(), recipe.base)
         with one_fate():
             require_base(folder)
         recipe = replace(recipe, settings=kept_settings(folder, recipe.settings))
@@ -84,18 +84,18 @@ def _train(path: Path, recipe: Recipe, run: RunFolder | None, watch: Watch) -> t
         if checkpoint is not None:
             about_resumed(processes_of(checkpoint))
         run.keep(start.settings, recipe.command)
-    measure = recipe.measure.logged
-    additions = recipe.additions(start, watch)
+    measure, additions = recipe.measure, recipe.additions(start, watch)
     trainer = make_trainer(start, rows, additions, folder, measure=measure, watch=watch)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if start.settings.lora is not None:
         merge_lora(start.model)
-    scores = [line[measure] for line in trainer.state.log_history if measure in line]
+    scores = [line[measure.logged] for line in trainer.state.log_history if measure.logged in line]
     return Trained(
         path=path,
         steps=trainer.state.global_step,
         seconds=time.monotonic() - started,
-        measure=recipe.measure.title,
+        measure=measure.title,
+        factor=measure.factor,
         before=scores[0] if scores else None,
         best=trainer.state.best_metric,
         best_step=trainer.state.best_global_step if scores else None,
@@ -129,7 +129,7 @@ def _save(run: RunFolder, recipe: Recipe, trained: Trained, start: Start) -> Non
     batch = start.settings.batch_size * start.settings.accumulate
     card = {**provenance.card, "batches": f"{counted(trained.steps, 'step')} of {counted(batch, 'example')}"}
     if trained.before is not None and trained.best is not None:
-        before, best = (f"{100 * value:.2f}" for value in (trained.before, trained.best))
+        before, best = map(recipe.measure.shown, (trained.before, trained.best))
         card[f"{trained.measure} {recipe.measure.of} by which it was chosen"] = (
             f"{before} before, {best} at step {trained.best_step}"
         )

@@ -20,10 +20,10 @@ from embedkit.embedding.export.model_card import model_card
 from embedkit.embedding.export.sentence_transformers import FORMAT, MARKER, STORY, VERSION
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError, ExistsError, MismatchError
+from embedkit.training.base import Base
 from embedkit.training.checkpoints import mark_whole, require_whole, require_whole_base
 from embedkit.training.divergence import require_finite
 from embedkit.training.input_digests import Source, read_sources, require_unchanged, write_sources
-from embedkit.training.model import make_base, require_same_base
 from embedkit.training.run_settings import AnySettings, RunSettings, located
 from embedkit.training.toml import read_toml, to_toml
 from embedkit.version import __version__
@@ -54,7 +54,7 @@ class RunFolder:
         """The model to start from."""
         return self.folder / BASE
 
-    def prepare(self, settings: RunSettings, sources: Sequence[Source]) -> None:
+    def prepare(self, settings: RunSettings, sources: Sequence[Source], base: Base) -> None:
         """Write the base model.
 
         Raises MismatchError when a resumed run has other settings, data or another model, and FormatError
@@ -64,9 +64,9 @@ class RunFolder:
         require_unchanged(read_sources(self.folder), sources, where=str(self.folder))
         if self.base.is_dir():
             require_whole_base(self.base)
-            require_same_base(self.base, settings)
+            base.require_same(self.base)
         else:
-            make_base(settings, self.base)
+            base.make(self.base)
             mark_whole(self.base)
         if not (self.folder / SETTINGS).is_file():
             write_sources(self.folder, sources)

@@ -19,16 +19,22 @@ Watch = Callable[["Event"], None]
 
 
 class Measure(NamedTuple):
-    """The measure that a run is judged by while it trains; larger is better."""
+    """The measure that a run is judged by while it trains."""
 
     key: str  # its name in the log is eval_KEY
     title: str
     of: str  # data that it is measured on
+    falls: bool = False  # smaller is better
+    factor: float = 100.0  # of printed values
 
     @property
     def logged(self) -> str:
         """The measure's name in the log."""
         return f"eval_{self.key}"
+
+    def shown(self, value: float) -> str:
+        """Return a value as it is printed."""
+        return f"{self.factor * value:.2f}"
 
 
 class Event(NamedTuple):

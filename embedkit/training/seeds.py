@@ -20,7 +20,7 @@ from embedkit.training.input_digests import require_unchanged
 from embedkit.training.recipe import Recipe, with_seed
 from embedkit.training.run import train
 from embedkit.training.run_folder import refuse_run, require_same
-from embedkit.training.run_log import Watch
+from embedkit.training.run_log import Measure, Watch
 from embedkit.training.trained import Trained
 
 
@@ -31,6 +31,7 @@ class Runs:
     path: Path
     trained: dict[int, Trained]  # by seed
     kept: int
+    measure: Measure
 
     @property
     def scores(self) -> list[float]:
@@ -55,22 +56,22 @@ class Runs:
 
     def lines(self) -> list[str]:
         """Return the lines to print."""
-        lines = [_line(seed, run) for seed, run in self.trained.items()]
+        lines = [_line(seed, run, self.measure) for seed, run in self.trained.items()]
         if self.mean is not None and self.deviation is not None:
-            mean, deviation = f"{100 * self.mean:.2f} on average", f"deviation {100 * self.deviation:.2f}"
-            lines.append(f"{self.trained[self.kept].measure} {mean}, {deviation}")
+            mean, deviation = map(self.measure.shown, (self.mean, self.deviation))
+            lines.append(f"{self.measure.title} {mean} on average, deviation {deviation}")
         return [*lines[:-1], f"{lines[-1]} -> {self.path}"]
 
 
-def _line(seed: int, run: Trained) -> str:
+def _line(seed: int, run: Trained, measure: Measure) -> str:
     chunks = f"two passes over chunks of {counted(run.plan.chunk_tokens, 'token')}"
     passes = "one pass" if run.plan.passes == 1 else chunks
     found = "".join(f", {name} {value:.3g}" for name, value in run.found.items())
     told = f"seed {seed}: {counted(run.steps, 'step')} in {run.seconds:.0f} s, {passes}{found}"
     if run.best is None or run.before is None:
         return told
-    after = f"{100 * run.best:.2f} at step {run.best_step:,}, which is kept"
-    return f"{told}; {run.measure} {100 * run.before:.2f} before, {after}"
+    after = f"{measure.shown(run.best)} at step {run.best_step:,}, which is kept"
+    return f"{told}; {measure.title} {measure.shown(run.before)} before, {after}"
 
 
 def train_seeds(
@@ -96,7 +97,8 @@ def train_seeds(
     first = recipe.settings.seed
     seeds = range(first, first + count)
     if count == 1:
-        return Runs(path, {first: train(path, recipe, resume=resume, force=force, watch=watch)}, first)
+        only = train(path, recipe, resume=resume, force=force, watch=watch)
+        return Runs(path, {first: only}, first, recipe.measure)
     with_seed(recipe, seeds[-1])  # raises UsageError for a seed that is too large
     join()
     with one_fate():
@@ -110,7 +112,9 @@ def train_seeds(
                 trained[seed] = _read(place, one)
         else:
             trained[seed] = train(place, one, resume=resume, force=force, watch=watch)
-    runs = Runs(path, trained, max(seeds, key=lambda seed: trained[seed].best or 0.0))
+    sign = -1 if recipe.measure.falls else 1
+    best = max(seeds, key=lambda seed: sign * (trained[seed].best or 0.0))
+    runs = Runs(path, trained, best, recipe.measure)
     with one_fate():
         if is_first():
             _keep(runs, all_of_them=keep_all)

@@ -19,6 +19,7 @@ from embedkit.data.text.display import counted
 from embedkit.data.text.examples import Examples
 from embedkit.data.text.scored_pairs import Pair
 from embedkit.evaluation.judged_sets import JudgedSet
+from embedkit.training.base import CopiedModel
 from embedkit.training.batch_sampling import Numbers, left_out, numbered
 from embedkit.training.input_digests import Source, source
 from embedkit.training.known_rows import counts_of, needs_numbers, open_known, prepare_known, require_encoders
@@ -57,6 +58,11 @@ class SimCSE:
         if self.judged is None:
             return Measure("spearman", "Spearman", "on the labelled pairs")
         return Measure("ndcg10", MEASURE, "on the retrieval set")
+
+    @property
+    def base(self) -> CopiedModel:
+        """A copy of the model that the settings name."""
+        return CopiedModel(self.settings)
 
     def check(self, processes: int) -> None:
         """Raise DataError or UsageError for examples, pairs or documents that cannot be trained on."""

@@ -15,6 +15,7 @@ class Trained(NamedTuple):
     steps: int
     seconds: float
     measure: str  # the measure of `before` and `best`
+    factor: float  # of both where they are printed
     before: float | None  # value of the model it started from
     best: float | None  # value of the kept checkpoint
     best_step: int | None
@@ -29,6 +30,7 @@ class Trained(NamedTuple):
     @classmethod
     def from_figures(cls, path: Path, figures: dict[str, Any]) -> Trained:
         """Return the run with the values that `figures` returned."""
+        figures = {"factor": 100.0, **figures}  # that earlier versions did not record
         own = {name: figures[name] for name in cls._fields if name not in ("path", "plan", "found")}
         known = {*own, *ChunkPlan._fields}
         found = {name: value for name, value in figures.items() if name not in known}

@@ -26,7 +26,7 @@ from embedkit.training.exponentiated import ExponentiatedAdam
 from embedkit.training.gather import processes
 from embedkit.training.lora import is_lora
 from embedkit.training.processes.shared import AverageOwn, OwnDropout
-from embedkit.training.run_log import LOG, Log, Watch
+from embedkit.training.run_log import LOG, Log, Measure, Watch
 from embedkit.training.run_settings import Optimizer, RunSettings
 from embedkit.training.start import LABEL, Start
 
@@ -115,7 +115,7 @@ class Additions(NamedTuple):
 
 
 def make_trainer(
-    start: Start, rows: Dataset, additions: Additions, folder: Path, *, measure: str, watch: Watch
+    start: Start, rows: Dataset, additions: Additions, folder: Path, *, measure: Measure, watch: Watch
 ) -> Trainer:
     """Return the trainer of an objective on `rows`, whose columns are views and optionally a label; it works
     in `folder`. The checkpoint with the best `measure` of the evaluator is kept.
@@ -146,11 +146,12 @@ def make_trainer(
 
 
 def _arguments(
-    settings: RunSettings, folder: Path, *, bf16: bool, measure: str | None
+    settings: RunSettings, folder: Path, *, bf16: bool, measure: Measure | None
 ) -> SentenceTransformerTrainingArguments:
     best: dict[str, object] = {}
     if measure is not None:
-        best = {"load_best_model_at_end": True, "metric_for_best_model": measure, "greater_is_better": True}
+        best = {"metric_for_best_model": measure.logged, "greater_is_better": not measure.falls}
+        best["load_best_model_at_end"] = True
     schedule = "constant_with_warmup" if settings.schedule == "constant" else settings.schedule
     return SentenceTransformerTrainingArguments(
         output_dir=str(folder / "checkpoints"),
@@ -196,6 +197,7 @@ def quiet_trainer() -> None:
 
     warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)  # by accelerate
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     datasets.disable_progress_bars()
     for name in ("sentence_transformers", "accelerate", "datasets", "torch.distributed"):
         logging.getLogger(name).setLevel(logging.ERROR)

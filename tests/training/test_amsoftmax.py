@@ -206,9 +206,9 @@ def test_batches_in_balance_have_labels_as_often(settings):
 
 
 def _base(settings):
-    from embedkit.training.model import make_base
+    from embedkit.training.base import CopiedModel
 
-    make_base(settings, Path("base"))
+    CopiedModel(settings).make(Path("base"))
     return Path("base")
 
 

@@ -81,7 +81,8 @@ def _figures(figures: dict[str, Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {name: figures[name] for name in ("steps", "seconds") if name in figures}
     if figures.get("best") is None:
         return facts
-    before, best = (f"{100 * figures[name]:.2f}" for name in ("before", "best"))
+    factor = figures.get("factor", 100)
+    before, best = (f"{factor * figures[name]:.2f}" for name in ("before", "best"))
     return facts | {figures["measure"]: f"{before} before, {best} at step {figures['best_step']:,}"}
 
 

@@ -37,7 +37,8 @@ class TrainingProgress:
         if self.bar is not None:
             self._draw(event)
         if self.measure.logged in event.figures and not self.quiet:
-            score = f"{self.measure.title} {100 * event.figures[self.measure.logged]:.2f} {self.measure.of}"
+            value = self.measure.shown(event.figures[self.measure.logged])
+            score = f"{self.measure.title} {value} {self.measure.of}"
             say(f"step {event.step:,} of {event.steps:,}: {score}")
 
     def _draw(self, event: Event) -> None:

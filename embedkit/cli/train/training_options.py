@@ -84,19 +84,23 @@ class StepOptions:
 
     panel: ClassVar = "Steps"
 
-    epochs: Annotated[float | None, _option("Passes through the examples [1].")] = None
-    max_steps: Annotated[int | None, _option("Maximum number of steps.")] = None
-    learning_rate: Annotated[float | None, _option("Peak learning rate [3e-5; train-amsoftmax: 1e-4].")] = (
+    epochs: Annotated[float | None, _option("Passes through the examples [1; pretrain: 3, with -m 1].")] = (
         None
     )
+    max_steps: Annotated[int | None, _option("Maximum number of steps.")] = None
+    learning_rate: Annotated[
+        float | None,
+        _option("Peak learning rate [3e-5; train-amsoftmax: 1e-4; pretrain: 5e-4, with -m 5e-5]."),
+    ] = None
     schedule: Annotated[
         Literal["linear", "cosine", "constant"] | None,
         _option("Schedule of the learning rate [linear]."),
     ] = None
     warmup: Annotated[
-        float | None, _option("Warm-up: a share of the steps below 1, or a number of steps [0].")
+        float | None,
+        _option("Warm-up: a share of the steps below 1, or a number of steps [0; pretrain: 0.05]."),
     ] = None
-    weight_decay: Annotated[float | None, _option("Decoupled weight decay [0].")] = None
+    weight_decay: Annotated[float | None, _option("Decoupled weight decay [0; pretrain: 0.01].")] = None
     optimizer: Annotated[
         Literal["adamw", "adax", "exponentiated"] | None,
         _option("Optimizer; exponentiated: Adam that learns its step sizes [adamw]."),
@@ -114,10 +118,13 @@ class RunOptions:
         str | None,
         _option(
             "What to score during training, to keep the best checkpoint: a labelled file; for train-simcse "
-            "also a retrieval set, which is a folder of queries, corpus and qrels as BEIR has it."
+            "also a retrieval set, which is a folder of queries, corpus and qrels as BEIR has it. pretrain "
+            "keeps the checkpoint that predicts held-out texts best, and only reports these scores."
         ),
     ] = None
-    eval_steps: Annotated[int | None, _option("Steps between evaluations and checkpoints [125].")] = None
+    eval_steps: Annotated[
+        int | None, _option("Steps between evaluations and checkpoints [125; pretrain: 500].")
+    ] = None
     patience: Annotated[int | None, _option("Stop after this many evaluations without improvement.")] = None
     log_steps: Annotated[int | None, _option("Steps between lines of log.jsonl [10].")] = None
     precision: Annotated[
@@ -178,7 +185,7 @@ class TrainOptions:
         from embedkit.training.run_settings import with_given
         from embedkit.training.toml import read_toml
 
-        settings = kind(model=os.environ.get("EMBEDKIT_MODEL") or kind.model)
+        settings = kind(model=_default_model(kind))
         settings = with_given(settings, preset or {})
         if self.run.config is not None:
             settings = with_given(settings, read_toml(self.run.config, kind))
@@ -190,6 +197,21 @@ class TrainOptions:
         if "-" in settings.inputs and launched() > 1:
             raise UsageError("several processes cannot share standard input", where="-", hint="name a FILE")
         return settings
+
+    def named_model(self, kind: type[AnySettings]) -> str | None:
+        """Return the model that is named on the command line or in the file, None if neither names one."""
+        from embedkit.training.toml import read_toml
+
+        if self.model.model is not None or self.run.config is None:
+            return self.model.model
+        return read_toml(self.run.config, kind).get("model")
+
+
+def _default_model(kind: type[AnySettings]) -> str:
+    """Return the model of a run that names none; EMBEDKIT_MODEL if the command trains a model by default."""
+    from embedkit.training.run_settings import RunSettings
+
+    return kind.model if kind.model != RunSettings.model else os.environ.get("EMBEDKIT_MODEL") or kind.model
 
 
 def given_seed(ctx: typer.Context, common: Common) -> dict[str, int]:

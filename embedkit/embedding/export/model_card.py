@@ -46,7 +46,8 @@ def model_card(base: Identity, made: Identity, *, how: str, facts: dict[str, str
     """
     name = HUB_IDS.get(base.model, base.model)
     shown = Path(name).name if Path(name).is_absolute() else name
-    head = "" if Path(name).is_absolute() else f"base_model: {name}\n"
+    is_id = not Path(name).is_absolute() and " " not in name
+    head = f"base_model: {name}\n" if is_id else ""
     known = {"base model": shown, "base fingerprint": base.fingerprint, "pooling": made.pooling or "its own"}
     known |= {"tokens read": str(made.max_length)} if made.max_length else {}
     known |= {"query prompt": f"`{made.query_prompt}`"} if made.query_prompt else {}

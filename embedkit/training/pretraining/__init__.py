@@ -1,0 +1,1 @@
+"""Pretraining: an encoder from nothing but text, by predicting masked words."""
