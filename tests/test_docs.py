@@ -19,6 +19,7 @@ from embedkit.data.vectors import label_vectors
 from embedkit.embedding import compiled
 from embedkit.embedding.export import sentence_transformers
 from embedkit.indexing import manifest
+from embedkit.training.pretraining import prediction_head
 
 PROJECT = Path(__file__).resolve().parent.parent
 DOCS = PROJECT / "docs"
@@ -100,5 +101,5 @@ def test_the_versions_of_formats_are_those_of_the_program(page):
     known = {
         each.FORMAT: str(each.VERSION) for each in (affine, compiled, file_states, label_vectors, manifest)
     }
-    known |= {sentence_transformers.FORMAT: str(sentence_transformers.VERSION)}
+    known |= {each.FORMAT: str(each.VERSION) for each in (sentence_transformers, prediction_head)}
     assert {name: written.get(name) for name in known} == known

@@ -14,7 +14,7 @@ from embedkit.embedding.architectures.blocks.registration import register
 from embedkit.errors import ModelError
 from embedkit.training.distillation.static_tokens import add_words, frequent_words
 from embedkit.training.pretraining.corpus import Row
-from embedkit.training.pretraining.prediction_head import HEAD, kept_head
+from embedkit.training.pretraining.prediction_head import kept_head, save_head
 from embedkit.training.pretraining.pretrain_settings import PretrainSettings
 from embedkit.training.pretraining.token_origins import Origins, from_origins, origins_of
 from embedkit.training.pretraining.vocabulary import learn_tokenizer
@@ -135,7 +135,7 @@ def _write_embeddings(folder: Path, origins: Origins, new: PreTrainedTokenizerBa
     name = next(name for name, value in model.named_parameters() if value is embeddings)
     weights: dict[str, Tensor] = load_file(file)
     if (head := kept_head(folder)) is not None:
-        save_file({**head, "bias": from_origins(head["bias"], origins)}, folder / HEAD)
+        save_head({**head, "bias": from_origins(head["bias"], origins)}, folder)
     weights = {key: value for key, value in weights.items() if not key.startswith(_OF_HEAD)}
     save_file({**weights, name: from_origins(weights[name], origins)}, file, {"format": "pt"})
     config = _json(folder / "config.json") | {"vocab_size": len(origins), "pad_token_id": new.pad_token_id}

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from embedkit.errors import ModelError
+from embedkit.data.atomic import write_whole
+from embedkit.errors import FormatError, ModelError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 HEAD = "masked-language-head.safetensors"  # in a model's folder; not part of the model's fingerprint
+FORMAT, VERSION = "embedkit-head", 1
 _NAMES = {  # its weights in checkpoints of transformers, as BERT and as RoBERTa name them
     "dense.weight": ("cls.predictions.transform.dense.weight", "lm_head.dense.weight"),
     "dense.bias": ("cls.predictions.transform.dense.bias", "lm_head.dense.bias"),
@@ -54,12 +56,13 @@ def head_for(model: PreTrainedModel) -> PredictionHead:
 def kept_head(folder: Path) -> dict[str, Tensor] | None:
     """Return the weights of the head in a model's folder: embedkit's own, or those of a checkpoint of
     transformers that was saved with its head; None if there is none.
+
+    Raises FormatError for a file of embedkit's that is damaged or of another version.
     """
     from safetensors import safe_open
-    from safetensors.torch import load_file
 
     if (folder / HEAD).is_file():
-        return dict(load_file(folder / HEAD))
+        return _own_head(folder / HEAD)
     file = folder / "model.safetensors"
     if not file.is_file():
         return None
@@ -69,6 +72,33 @@ def kept_head(folder: Path) -> dict[str, Tensor] | None:
         if None in named.values():
             return None
         return {own: weights.get_tensor(name).float() for own, name in named.items()}
+
+
+def _own_head(file: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "pt") as weights:
+            said = weights.metadata() or {}
+            found = {name: weights.get_tensor(name) for name in weights.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise FormatError(
+            f"is damaged: {error}", where=str(file), hint="delete it to train a new head"
+        ) from None
+    if (said.get("format"), said.get("version")) != (FORMAT, str(VERSION)):
+        what = f"is {said.get('format', 'no format')} {said.get('version', '')}".rstrip()
+        raise FormatError(
+            f"{what}, expected {FORMAT} {VERSION}", where=str(file), hint="delete it to train a new head"
+        )
+    return found
+
+
+def save_head(weights: dict[str, Tensor], folder: Path) -> None:
+    """Write the weights of a head into a model's folder."""
+    from safetensors.torch import save
+
+    own = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    write_whole(folder / HEAD, save(own, {"format": FORMAT, "version": str(VERSION)}))
 
 
 def load_head(head: PredictionHead, weights: dict[str, Tensor], *, where: str) -> None:

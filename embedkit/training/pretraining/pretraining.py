@@ -24,7 +24,7 @@ from embedkit.training.pretraining.held_out_score import PERPLEXITY, HeldOutScor
 from embedkit.training.pretraining.masked_language import MaskedLanguage
 from embedkit.training.pretraining.masking import Masking
 from embedkit.training.pretraining.new_model import NewModel
-from embedkit.training.pretraining.prediction_head import HEAD, head_for, kept_head, load_head
+from embedkit.training.pretraining.prediction_head import head_for, kept_head, load_head, save_head
 from embedkit.training.pretraining.pretrain_settings import PretrainSettings
 from embedkit.training.recipe import Provenance
 from embedkit.training.run import train
@@ -127,13 +127,8 @@ class Pretraining:
 
     def write(self, folder: Path, identity: Identity, start: Start) -> None:
         """Write the head, from which another run can continue."""
-        from safetensors.torch import save_file
-
         assert isinstance(start.objective, MaskedLanguage)
-        save_file(
-            {name: value.cpu() for name, value in start.objective.prediction.state_dict().items()},
-            folder / HEAD,
-        )
+        save_head(start.objective.prediction.state_dict(), folder)
 
 
 _VOCABULARIES = {

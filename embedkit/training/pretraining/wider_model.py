@@ -14,7 +14,7 @@ from embedkit.embedding.architectures.widening import widened, widened_head
 from embedkit.embedding.export.sentence_transformers import STORY
 from embedkit.embedding.model_files import MODULES
 from embedkit.errors import ModelError
-from embedkit.training.pretraining.prediction_head import HEAD, kept_head
+from embedkit.training.pretraining.prediction_head import kept_head, save_head
 
 _KEPT_STEPS = ("Transformer", "Pooling", "Normalize")  # steps that work at any width
 
@@ -25,7 +25,6 @@ def widen(folder: Path, seed: int, *, where: str) -> None:
     The vectors of texts are (v, v) / sqrt(2) for the vectors v before, so all similarities stay. Raises
     ModelError for a model that cannot be widened.
     """
-    from safetensors.torch import save_file
     from transformers import AutoModel
 
     types = [str(step["type"]).rpartition(".")[2] for step in orjson.loads((folder / MODULES).read_bytes())]
@@ -35,7 +34,7 @@ def widen(folder: Path, seed: int, *, where: str) -> None:
     model, head = AutoModel.from_pretrained(folder), kept_head(folder)
     widened(model, seed=seed).save_pretrained(folder)
     if head is not None:
-        save_file(widened_head(head, seed=seed + 1), folder / HEAD)
+        save_head(widened_head(head, seed=seed + 1), folder)
     pooling = folder / "1_Pooling" / "config.json"
     _double(pooling, "word_embedding_dimension", "embedding_dimension")
     _double(folder / STORY, "dimension")

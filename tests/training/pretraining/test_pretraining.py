@@ -12,7 +12,7 @@ import torch
 from embedkit.data.arrays import unit_vectors
 from embedkit.data.text.scored_pairs import Pair
 from embedkit.embedding.loading import load
-from embedkit.errors import DataError, MismatchError, ModelError, UnknownNameError, UsageError
+from embedkit.errors import DataError, FormatError, MismatchError, ModelError, UnknownNameError, UsageError
 from embedkit.training.gradient_check import check_exact
 from embedkit.training.pretraining.corpus import Corpus
 from embedkit.training.pretraining.prediction_head import HEAD
@@ -178,3 +178,20 @@ def test_held_out_texts_are_not_trained_on(settings):
     assert len(held_out) == 8
     assert not set(train) & set(held_out)
     assert set(train) | set(held_out) == set(TEXTS.rows)
+
+
+def test_a_head_of_another_version_is_refused(settings):
+    from safetensors.torch import load_file, save_file
+
+    pretrain("first", replace(settings, max_steps=1), TEXTS)
+    head = load_file(f"first/{HEAD}")
+    continued = replace(settings, model="first", arch=None, vocabulary_size=None)
+    save_file(head, f"first/{HEAD}", {"format": "embedkit-head", "version": "2"})
+    with pytest.raises(
+        FormatError, match=r"is embedkit-head 2, expected embedkit-head 1; delete it to train"
+    ):
+        pretrain("out", continued, TEXTS)
+    Path("first", HEAD).write_bytes(b"not a head")
+    with pytest.raises(FormatError, match=r"safetensors: is damaged: "):
+        pretrain("out", continued, TEXTS)
+    assert not Path("out.partial").exists()
