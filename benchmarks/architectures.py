@@ -68,19 +68,21 @@ class Training(NamedTuple):
     rate: float = 1e-3
     warmup: float = 0.1  # share of the steps
     batch: int = BATCH
+    tokens: int = TOKENS
+    vocabulary: int = VOCABULARY
 
 
 class Reader(nn.Module):
     """A network and the head that predicts masked tokens by the table of token vectors."""
 
-    def __init__(self, text: str, max_length: int) -> None:
+    def __init__(self, text: str, max_length: int, vocabulary: int = VOCABULARY) -> None:
         from embedkit.embedding.architectures.registry import architecture
 
         super().__init__()
         kind = architecture(text)
-        self.network = kind.build(vocabulary=VOCABULARY, padding=PADDING, max_length=max_length)
+        self.network = kind.build(vocabulary=vocabulary, padding=PADDING, max_length=max_length)
         self.dense, self.norm = nn.Linear(kind.width, kind.width), nn.LayerNorm(kind.width)
-        self.bias = nn.Parameter(torch.zeros(VOCABULARY))
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
 
     def forward(self, ids: Tensor, masked: Tensor) -> Tensor:
         """Return the mean loss of predicting the masked tokens of ids `(segments, tokens)`."""
@@ -118,11 +120,13 @@ def losses(training: Training) -> None:
 
 
 def deep(training: Training) -> None:
-    """Train networks of 100 layers; the curve is the mean training loss of each tenth of the steps."""
-    stream = characters()
-    training = training._replace(batch=16, steps=min(training.steps, 300))
+    """Train networks of 100 layers to copy: a segment has one or two different tokens, each in a row. The
+    curve is the mean training loss of each tenth of the steps.
+    """
+    stream = np.repeat(np.random.default_rng(0).integers(3, 64, 70_000), 32)
+    how = training._replace(tokens=8, vocabulary=64, steps=min(training.steps, 300))
     for side, text in DEEP.items():
-        report(side, text, train(text, stream, training, tokens=32), training)
+        report(side, text, train(text, stream, how), how)
 
 
 def warmup(training: Training) -> None:
@@ -171,19 +175,12 @@ class Trained(NamedTuple):
     seconds: float
 
 
-def train(
-    text: str,
-    stream: NDArray[np.int64],
-    how: Training,
-    *,
-    tokens: int = TOKENS,
-    reader: Reader | None = None,
-) -> Trained:
+def train(text: str, stream: NDArray[np.int64], how: Training, *, reader: Reader | None = None) -> Trained:
     """Train one side, or a reader that has learnt something, by Adam with a linear schedule."""
     torch.manual_seed(how.seed)
-    reader = (Reader(text, tokens) if reader is None else reader).train()
+    reader = (Reader(text, how.tokens, how.vocabulary) if reader is None else reader).train()
     optimizer = torch.optim.AdamW(reader.parameters(), lr=how.rate, weight_decay=0.01, fused=True)
-    batches = segments(stream, how, tokens)
+    batches = segments(stream, how)
     values, begun = [], time.perf_counter()
     for step in range(how.steps):
         for group in optimizer.param_groups:
@@ -196,7 +193,7 @@ def train(
         values.append(float(loss.detach()))
     tenths = [float(np.mean(part)) for part in np.array_split(values, min(10, len(values)))]
     seconds = time.perf_counter() - begun
-    return Trained(reader, held_out(reader, stream, tokens), tenths, seconds)
+    return Trained(reader, held_out(reader, stream, how.tokens), tenths, seconds)
 
 
 def schedule(step: int, how: Training) -> float:
@@ -207,12 +204,12 @@ def schedule(step: int, how: Training) -> float:
     return (how.steps - step) / max(1, how.steps - rise)
 
 
-def segments(stream: NDArray[np.int64], how: Training, tokens: int) -> Iterator[tuple[Tensor, Tensor]]:
+def segments(stream: NDArray[np.int64], how: Training) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield random segments of the stream before its held-out end, with their masks."""
     numbers = np.random.default_rng(how.seed)
     while True:
-        starts = numbers.integers(0, len(stream) * 19 // 20 - tokens, how.batch)
-        yield batch_at(stream, starts, tokens, numbers)
+        starts = numbers.integers(0, len(stream) * 19 // 20 - how.tokens, how.batch)
+        yield batch_at(stream, starts, how.tokens, numbers)
 
 
 def batch_at(

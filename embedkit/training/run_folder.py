@@ -16,9 +16,11 @@ import orjson
 
 from embedkit.data.atomic import discard, hold, refuse_existing, require_name, whole_folder, write_whole
 from embedkit.data.identity import Identity
+from embedkit.embedding.architectures.model_type import is_own
 from embedkit.embedding.export.model_card import model_card
 from embedkit.embedding.export.sentence_transformers import FORMAT, MARKER, STORY, VERSION
 from embedkit.embedding.loading import load
+from embedkit.embedding.model_folder import ModelFolder
 from embedkit.errors import DataError, ExistsError, MismatchError
 from embedkit.training.base import Base
 from embedkit.training.checkpoints import mark_whole, require_whole, require_whole_base
@@ -99,7 +101,8 @@ class RunFolder:
             story = {"format": FORMAT, "version": VERSION, **story, "base": base, "embedkit": __version__}
             write_whole(folder / STORY, orjson.dumps(story, option=orjson.OPT_INDENT_2) + b"\n")
             made, how = load(str(folder)).identity, f"trained by embedkit {__version__}"
-            text = model_card(Identity.from_json(base), made, how=how, facts=card)
+            own = is_own(ModelFolder(str(folder), folder).config)
+            text = model_card(Identity.from_json(base), made, how=how, facts=card, needs_embedkit=own)
             write_whole(folder / "README.md", text.encode())
             write(folder, made)
         discard(self.folder)

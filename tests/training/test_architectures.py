@@ -35,6 +35,9 @@ def test_a_run_resumes_to_the_same_weights(text, folder):
     assert same(weights("out"), weights("whole"))
     assert not same(weights("out"), weights("base"))
     assert json.loads(Path("out/config.json").read_text())["model_type"] == "embedkit-encoder"
+    card = Path("out/README.md").read_text()
+    assert 'model = embedkit.load("path/to/this/folder")' in card
+    assert "SentenceTransformer" not in card
     found = load("out", runtime="torch", device="cpu").encode(["hello there", "hello"])
     assert np.isfinite(found).all()
     assert np.abs(found[0] - found[1]).max() > 1e-6

@@ -9,7 +9,7 @@ from embedkit.data.identity import Identity
 from embedkit.embedding.model_finding import HUB_IDS
 
 _CARD = """---
-library_name: sentence-transformers
+library_name: {library}
 pipeline_tag: sentence-similarity
 tags:
 - sentence-transformers
@@ -20,7 +20,7 @@ tags:
 
 # {title}
 
-A [sentence-transformers](https://www.sbert.net) model that turns a text into a vector of {dimension}
+A {kind} that turns a text into a vector of {dimension}
 dimensions{unit}. It was {how}.
 
 | | |
@@ -28,21 +28,33 @@ dimensions{unit}. It was {how}.
 {facts}
 
 ```python
-from sentence_transformers import SentenceTransformer
-
-model = SentenceTransformer("path/to/this/folder")
+{load}
 vectors = model.encode(["one text", "another"])  # (2, {dimension})
 ```
 
 In the shell: `embedkit encode -m path/to/this/folder docs.jsonl -o docs.vec`. How it was made, exactly, is in
 `embedkit.json`.
 """
+_PLAIN = {
+    "library": "sentence-transformers",
+    "kind": "[sentence-transformers](https://www.sbert.net) model",
+    "load": "from sentence_transformers import SentenceTransformer\n\n"
+    'model = SentenceTransformer("path/to/this/folder")',
+}
+_OWN = {  # of a network that only embedkit has
+    "library": "embedkit",
+    "kind": "model of embedkit's own architecture",
+    "load": 'import embedkit\n\nmodel = embedkit.load("path/to/this/folder")',
+}
 
 
-def model_card(base: Identity, made: Identity, *, how: str, facts: dict[str, str]) -> str:
+def model_card(
+    base: Identity, made: Identity, *, how: str, facts: dict[str, str], needs_embedkit: bool = False
+) -> str:
     """Return the card as Markdown with a YAML header; paths of local folders are reduced to their last name.
 
-    `how` completes the sentence "It was ..."; `facts` are rows of the table.
+    `how` completes the sentence "It was ..."; `facts` are rows of the table; `needs_embedkit` is True for a
+    network that only embedkit loads.
     """
     name = HUB_IDS.get(base.model, base.model)
     shown = Path(name).name if Path(name).is_absolute() else name
@@ -53,6 +65,7 @@ def model_card(base: Identity, made: Identity, *, how: str, facts: dict[str, str
     known |= {"query prompt": f"`{made.query_prompt}`"} if made.query_prompt else {}
     known |= {"document prompt": f"`{made.document_prompt}`"} if made.document_prompt else {}
     return _CARD.format(
+        **(_OWN if needs_embedkit else _PLAIN),
         base_model=head,
         title=f"{Path(name).name}, {made.dimension} dimensions",
         dimension=made.dimension,
