@@ -8,8 +8,8 @@
     python benchmarks/architectures.py --what widen   # a widened network against a new one of its width
 
 All sides have about as many weights in their layers, and train on the same segments of Chinese Wikipedia, a
-character per token, with the same masks, steps and learning rate, which is tuned for none of them. Prints one
-JSON line per side. Needs no network.
+character per token, with the same masks, steps and learning rate, which is tuned for none of them. Depth and
+width are measured on repeated tokens to copy. Prints one JSON line per side. Needs no network.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ DEEP = {
     "post norm, BERT's deviation of .02": "bert:layers=100,width=64",
     "pre-norm": "pre-norm:layers=100,width=64",
 }
+REPEATED: Any = {"tokens": 8, "vocabulary": 64}  # settings of training on `repetitions`
 WARMED = ("bert", "pre-norm", "deepnorm", "gau, softmax")
 LONGER = ("bert, rotary", "bert, rotary, log-length", "gau, plain scale", "gau, softmax")
 MOST_TOKENS = 4096  # read at a time
@@ -120,11 +121,9 @@ def losses(training: Training) -> None:
 
 
 def deep(training: Training) -> None:
-    """Train networks of 100 layers to copy: a segment has one or two different tokens, each in a row. The
-    curve is the mean training loss of each tenth of the steps.
-    """
-    stream = np.repeat(np.random.default_rng(0).integers(3, 64, 70_000), 32)
-    how = training._replace(tokens=8, vocabulary=64, steps=min(training.steps, 300))
+    """Train networks of 100 layers to copy."""
+    stream = repetitions()
+    how = training._replace(**REPEATED, steps=min(training.steps, 300))
     for side, text in DEEP.items():
         report(side, text, train(text, stream, how), how)
 
@@ -149,18 +148,19 @@ def length(training: Training) -> None:
 
 
 def widen(training: Training) -> None:
-    """Train a network of width 64, double it, and train on, against a new network of width 128."""
+    """Teach a network of width 64 to copy, double it, and train on, against a new one of width 128."""
     from embedkit.embedding.architectures.widening import widened, widened_head
 
-    stream, side = characters(), "bert:layers=3,width=64,heads=2"
+    stream, side = repetitions(), "bert:layers=3,width=64,heads=2"
+    training = training._replace(**REPEATED, rate=3e-3)
     narrow = train(side, stream, training)
     report("narrow", side, narrow, training)
     wide_side = "bert:layers=3,width=128,heads=4"
-    reader = Reader(wide_side, TOKENS)
+    reader = Reader(wide_side, training.tokens, training.vocabulary)
     head = {name: value for name, value in narrow.reader.state_dict().items() if "network" not in name}
     reader.load_state_dict(widened_head(head), strict=False)
     reader.network = widened(narrow.reader.network)
-    before = held_out(reader, stream, TOKENS)
+    before = held_out(reader, stream, training.tokens)
     more = training._replace(steps=training.steps // 2, seed=training.seed + 1)
     report("widened", wide_side, train(wide_side, stream, more, reader=reader), more, loss_before=before)
     report("new", wide_side, train(wide_side, stream, more), more)
@@ -235,6 +235,11 @@ def characters() -> NDArray[np.int64]:
     text = data(CORPUS).read_text(encoding="utf-8").replace("\n", "")
     known = {each: n for n, (each, _) in enumerate(Counter(text).most_common(VOCABULARY - 3), start=3)}
     return np.fromiter((known.get(each, 1) for each in text), dtype=np.int64, count=len(text))
+
+
+def repetitions() -> NDArray[np.int64]:
+    """Return a stream of 61 ids, each 32 times in a row, so that a segment of 8 has one or two to copy."""
+    return np.repeat(np.random.default_rng(0).integers(3, 64, 70_000), 32)
 
 
 def report(side: str, text: str, found: Trained, how: Training, **more: Any) -> None:
