@@ -8,8 +8,8 @@
     python benchmarks/architectures.py --what widen   # a widened network against a new one of its width
 
 All sides have about as many weights in their layers, and train on the same segments of Chinese Wikipedia, a
-character per token, with the same masks, steps and learning rate, which is tuned for none of them. Depth and
-width are measured on repeated tokens to copy. Prints one JSON line per side. Needs no network.
+character per token, with the same masks, steps and learning rate, which is tuned for none of them. Depth,
+warm-up and width are measured on repeated tokens to copy. Prints one JSON line per side. Needs no network.
 """
 
 from __future__ import annotations
@@ -129,11 +129,11 @@ def deep(training: Training) -> None:
 
 
 def warmup(training: Training) -> None:
-    """Train with and without warm-up, at a learning rate that is 3 times as high."""
-    stream = characters()
+    """Train to copy with and without warm-up, at a learning rate that is 3 times as high."""
+    stream = repetitions()
     for side in WARMED:
         for share in (0.1, 0.0):
-            how = training._replace(warmup=share, rate=3e-3)
+            how = training._replace(**REPEATED, warmup=share, rate=3e-3)
             report(side, SIDES[side], train(SIDES[side], stream, how), how)
 
 
