@@ -10,6 +10,7 @@ from embedkit import spec
 from embedkit.errors import UnknownNameError, UsageError
 from embedkit.losses.combining import Nested, WeightedSum
 from embedkit.losses.registry import losses_comparing, settings_of, takes
+from embedkit.losses.view_contrast import ViewContrast
 from embedkit.training.run_settings import RunSettings, require, require_loss
 
 NO_LOSS = "none"
@@ -27,14 +28,14 @@ class SimCSESettings(RunSettings):
     eval_qrels: str | None = None  # judgements and documents of a retrieval set, whose queries are `eval`
     eval_corpus: str | None = None
     loss: str = "two-view"  # "none": only what `distill` names
-    temperature: float = 0.05
-    hard_negative_weight: float = 1.0
-    scale_with_candidates: int | None = None
-    mask_duplicates: bool = True
+    temperature: float = ViewContrast.temperature
+    hard_negative_weight: float = ViewContrast.hard_negative_weight
+    scale_with_candidates: int | None = ViewContrast.scale_with_candidates
+    mask_duplicates: bool = ViewContrast.mask_duplicates
     head: bool = False  # a dense layer and tanh after the vectors in training, as in the paper
     distinct: bool = False  # no text occurs twice in a batch
     guide: str | None = None  # an encoder that recognises false negatives; "self": the one to train
-    guide_margin: float = 0.0
+    guide_margin: float = ViewContrast.guide_margin
     distill: str | None = None  # the spec of a loss that a teacher gives its targets, such as "kl"
     distill_weight: float = 1.0  # its weight in the sum with `loss`
     teacher: str | None = None  # an encoder whose similarities are taught; None: scores in the inputs are

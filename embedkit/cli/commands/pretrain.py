@@ -41,6 +41,7 @@ def pretrain(
     """
 
     def read(common: Common) -> Recipe | None:
+        """Return the run that the options describe; None if it is finished."""
         from embedkit.training.pretraining.pretrain_settings import PretrainSettings, defaults_of
 
         defaults = defaults_of(training.named_model(PretrainSettings))

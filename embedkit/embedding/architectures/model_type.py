@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 MODEL_TYPE = "embedkit-encoder"
 BERT_ACTIVATIONS = ("gelu", "relu", "silu")  # that transformers has under the same names
@@ -13,12 +12,12 @@ _BERT = {
 }  # fmt: skip
 
 
-def is_own(config: Mapping[str, Any]) -> bool:
+def is_own(config: Mapping[str, object]) -> bool:
     """Return whether a configuration is that of embedkit's own network."""
     return config.get("model_type") == MODEL_TYPE
 
 
-def difference_from_bert(config: Mapping[str, Any]) -> str | None:
+def difference_from_bert(config: Mapping[str, object]) -> str | None:
     """Return the first setting of embedkit's own network by which BERT does not compute its vectors, such as
     `mixing=gated-attention`; None if BERT does, with other weights.
     """

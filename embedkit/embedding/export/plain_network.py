@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import orjson
@@ -37,7 +36,7 @@ _KEPT = (  # settings under the same names in BERT's configuration
 )  # fmt: skip
 
 
-def require_plain_equal(config: Mapping[str, Any], *, where: str) -> None:
+def require_plain_equal(config: Mapping[str, object], *, where: str) -> None:
     """Raise ModelError for a network of embedkit's own that no BERT equals."""
     if is_own(config) and (difference := difference_from_bert(config)):
         raise ModelError(

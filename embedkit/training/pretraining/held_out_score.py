@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from embedkit.errors import DataError
 from embedkit.training.gradcache import cut
@@ -89,7 +89,9 @@ class Outcome(TrainerCallback):  # type: ignore[misc]
     def __init__(self, objective: MaskedLanguage, pairs: str | None, *, continued: bool) -> None:
         self.objective, self.pairs, self.continued = objective, pairs, continued
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Read the values of the first evaluation and of the kept one from the log."""
         name = f"eval_{SPEARMAN}"
         lines = [line for line in state.log_history if name in line]

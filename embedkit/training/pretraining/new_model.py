@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import orjson
 import torch
@@ -74,5 +73,5 @@ def _write_steps(folder: Path, width: int, max_length: int) -> None:
     _write_json(folder / SETTINGS, {"prompts": prompts, **similarity})
 
 
-def _write_json(path: Path, value: Any) -> None:
+def _write_json(path: Path, value: object) -> None:
     write_whole(path, orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")

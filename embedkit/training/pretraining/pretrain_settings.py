@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from embedkit.embedding.architectures.registry import architecture
 from embedkit.errors import UnknownNameError, UsageError
@@ -83,9 +83,9 @@ class PretrainSettings(RunSettings):
         return self.model == NO_MODEL
 
 
-_CONTINUED: dict[str, Any] = {"learning_rate": 5e-5, "epochs": 1.0}
+_CONTINUED: dict[str, object] = {"learning_rate": 5e-5, "epochs": 1.0}
 
 
-def defaults_of(model: str | None) -> dict[str, Any]:
+def defaults_of(model: str | None) -> dict[str, object]:
     """Return the settings that have other defaults where a model is continued; empty for a new one."""
     return {} if model in (None, NO_MODEL) else dict(_CONTINUED)

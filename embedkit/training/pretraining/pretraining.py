@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from datasets import Dataset
 
@@ -122,7 +122,7 @@ class Pretraining:
         }
         if settings.is_new or settings.vocabulary is not None:
             card["vocabulary"] = _VOCABULARIES[settings.vocabulary].format(settings.tokens or "wordpiece")
-        entries: dict[str, Any] = {"examples": len(self.parts[0]), "held_out": held_out}
+        entries: dict[str, object] = {"examples": len(self.parts[0]), "held_out": held_out}
         return Provenance(card, entries)
 
     def write(self, folder: Path, identity: Identity, start: Start) -> None:
