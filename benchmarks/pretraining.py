@@ -47,6 +47,7 @@ SETTINGS = {
         ["--learning-rate", "1e-4", "--max-steps", "200", "--max-length", "64"],
     ),
 }  # fmt: skip
+SAMPLE = 20_000  # texts of the corpus for the map and for SimCSE
 QUICK = 20  # steps of each training with --quick
 
 
@@ -93,7 +94,7 @@ def measured(name: str, folder: Path, options: argparse.Namespace) -> None:
 
 
 def prepared(setting: Setting, folder: Path, *, dev: bool) -> tuple[str, str]:
-    """Write the corpus and the pairs, anonymised if the setting says so, and the corpus's single texts."""
+    """Write the corpus and the pairs, anonymised if the setting says so, and a sample of the corpus's texts."""
     corpus, texts, pairs = folder / "corpus.jsonl", folder / "texts.txt", folder / "pairs.jsonl"
     judged = read_pairs(data(setting.dev if dev else setting.test))
     rows = read(data(setting.corpus))
@@ -105,7 +106,8 @@ def prepared(setting: Setting, folder: Path, *, dev: bool) -> tuple[str, str]:
         judged = [Pair(anonymous(a, numbers), anonymous(b, numbers), score) for a, b, score in judged]
     names = ["sentence1", "sentence2"] if len(rows[0]) == 2 else ["text"]
     write(corpus, [dict(zip(names, row, strict=True)) for row in rows])
-    single = dict.fromkeys(text for row in rows for text in row)
+    single = list(dict.fromkeys(text for row in rows for text in row))
+    single = random.Random(0).sample(single, min(SAMPLE, len(single)))
     texts.write_text("".join(f"{text}\n" for text in single), encoding="utf-8")
     write(pairs, [pair._asdict() for pair in judged])
     return str(corpus), str(pairs)
