@@ -94,7 +94,7 @@ def measured(name: str, folder: Path, options: argparse.Namespace) -> None:
 
 
 def prepared(setting: Setting, folder: Path, *, dev: bool) -> tuple[str, str]:
-    """Write the corpus and the pairs, anonymised if the setting says so, and a sample of the corpus's texts."""
+    """Write the corpus and the pairs, anonymised if the setting says so, and a sample of its texts."""
     corpus, texts, pairs = folder / "corpus.jsonl", folder / "texts.txt", folder / "pairs.jsonl"
     judged = read_pairs(data(setting.dev if dev else setting.test))
     rows = read(data(setting.corpus))

@@ -25,7 +25,7 @@ from embedkit.errors import DataError, ExistsError, MismatchError
 from embedkit.training.base import Base
 from embedkit.training.checkpoints import mark_whole, require_whole, require_whole_base
 from embedkit.training.divergence import require_finite
-from embedkit.training.input_digests import Source, read_sources, require_unchanged, write_sources
+from embedkit.training.input_digests import SOURCES, Source, read_sources, require_unchanged, write_sources
 from embedkit.training.run_settings import AnySettings, RunSettings, located
 from embedkit.training.toml import read_toml, to_toml
 from embedkit.version import __version__
@@ -50,6 +50,9 @@ class RunFolder:
             discard(self.folder)
         self.folder.mkdir(exist_ok=True)
         self._lock = hold(self.folder)
+        if not (self.folder / SETTINGS).is_file():  # killed before its first step, maybe with other settings
+            for left in (self.base, self.folder / SOURCES):
+                discard(left)
 
     @property
     def base(self) -> Path:
@@ -165,7 +168,7 @@ def refuse_run(path: Path, files: Sequence[str], *, resume: bool, force: bool) -
         )
     begun = (partial / SETTINGS).is_file()
     refuse_existing(path, force=force or (resume and begun), marker=MARKER)
-    if partial.is_dir() and not begun and any(partial.iterdir()) and not (partial / BASE).is_dir():
+    if partial.is_dir() and not begun and _has_other_files(partial):
         raise ExistsError(
             "is a folder that contains other files", where=str(partial), hint="choose another name"
         )
@@ -175,3 +178,11 @@ def refuse_run(path: Path, files: Sequence[str], *, resume: bool, force: bool) -
             where=str(partial),
             hint="continue it with `resume=True`, or start again with `force=True`",
         )
+
+
+def _has_other_files(partial: Path) -> bool:
+    """Return whether a folder without a base model has files other than those of a run that was killed while
+    it made its base model.
+    """
+    names = [path.name for path in partial.iterdir()]
+    return BASE not in names and not all(name.startswith(f".{BASE}.") for name in names)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 
-from embedkit.data.atomic import write_whole
+from embedkit.data.atomic import put_in_place, scratch_folder, write_whole
 from embedkit.embedding.export.sentence_transformers import STORY
 from embedkit.embedding.model_finding import find_model
 from embedkit.training.base import CopiedModel
@@ -33,6 +33,12 @@ class ContinuedModel:
 
     def make(self, folder: Path) -> None:
         """Write the copy; raises ModelError when the model cannot be trained, or its vocabulary changed."""
+        with scratch_folder(folder) as scratch:
+            copy = scratch / folder.name
+            self._make(copy)
+            put_in_place(copy, folder)
+
+    def _make(self, folder: Path) -> None:
         CopiedModel(self.settings).make(folder)
         source = find_model(self.settings.model).transformer_path
         if (source / HEAD).is_file():

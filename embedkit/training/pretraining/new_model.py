@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import torch
 
-from embedkit.data.atomic import write_whole
+from embedkit.data.atomic import whole_folder, write_whole
 from embedkit.embedding.architectures.registry import architecture
 from embedkit.embedding.export.sentence_transformers import FORMAT, MARKER, STORY, VERSION
 from embedkit.embedding.loading import load
@@ -48,14 +48,14 @@ class NewModel:
         torch.manual_seed(wanted.seed)
         arch, padding = wanted.arch or DEFAULT, int(tokenizer.pad_token_id)
         model = architecture(arch).build(vocabulary=len(tokenizer), padding=padding, max_length=length)
-        folder.mkdir(parents=True)
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        _write_steps(folder, int(model.get_input_embeddings().weight.shape[1]), length)
-        made = load(str(folder), runtime="torch", device="cpu").identity
-        story = {"format": FORMAT, "version": VERSION, "made by": "embedkit pretrain"}
-        story |= {"embedkit": __version__, "dimension": made.dimension}
-        _write_json(folder / STORY, story | {"base": replace(made, model=f"random {arch}").to_json()})
+        with whole_folder(folder) as part:
+            model.save_pretrained(part)
+            tokenizer.save_pretrained(part)
+            _write_steps(part, int(model.get_input_embeddings().weight.shape[1]), length)
+            made = load(str(part), runtime="torch", device="cpu").identity
+            story = {"format": FORMAT, "version": VERSION, "made by": "embedkit pretrain"}
+            story |= {"embedkit": __version__, "dimension": made.dimension}
+            _write_json(part / STORY, story | {"base": replace(made, model=f"random {arch}").to_json()})
 
     def require_same(self, folder: Path) -> None:
         """Accept any folder: its texts are among the run's sources, which are compared."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 HEAD = "masked-language-head.safetensors"  # in a model's folder; not part of the model's fingerprint
 FORMAT, VERSION = "embedkit-head", 1
+_STATED = f"{FORMAT} {VERSION}"  # in the metadata, in one entry: several would be written in any order
+_DELETE = "delete it to train a new head"
 _NAMES = {  # its weights in checkpoints of transformers, as BERT and as RoBERTa name them
     "dense.weight": ("cls.predictions.transform.dense.weight", "lm_head.dense.weight"),
     "dense.bias": ("cls.predictions.transform.dense.bias", "lm_head.dense.bias"),
@@ -82,14 +84,10 @@ def _own_head(file: Path) -> dict[str, Tensor]:
             said = weights.metadata() or {}
             found = {name: weights.get_tensor(name) for name in weights.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise FormatError(
-            f"is damaged: {error}", where=str(file), hint="delete it to train a new head"
-        ) from None
-    if (said.get("format"), said.get("version")) != (FORMAT, str(VERSION)):
-        what = f"is {said.get('format', 'no format')} {said.get('version', '')}".rstrip()
-        raise FormatError(
-            f"{what}, expected {FORMAT} {VERSION}", where=str(file), hint="delete it to train a new head"
-        )
+        raise FormatError(f"is damaged: {error}", where=str(file), hint=_DELETE) from None
+    if said.get("format") != _STATED:
+        what = f"is {said.get('format', 'without a format')}, expected {_STATED}"
+        raise FormatError(what, where=str(file), hint=_DELETE)
     return found
 
 
@@ -98,7 +96,7 @@ def save_head(weights: dict[str, Tensor], folder: Path) -> None:
     from safetensors.torch import save
 
     own = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
-    write_whole(folder / HEAD, save(own, {"format": FORMAT, "version": str(VERSION)}))
+    write_whole(folder / HEAD, save(own, {"format": _STATED}))
 
 
 def load_head(head: PredictionHead, weights: dict[str, Tensor], *, where: str) -> None:

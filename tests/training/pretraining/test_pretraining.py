@@ -186,7 +186,7 @@ def test_a_head_of_another_version_is_refused(settings):
     pretrain("first", replace(settings, max_steps=1), TEXTS)
     head = load_file(f"first/{HEAD}")
     continued = replace(settings, model="first", arch=None, vocabulary_size=None)
-    save_file(head, f"first/{HEAD}", {"format": "embedkit-head", "version": "2"})
+    save_file(head, f"first/{HEAD}", {"format": "embedkit-head 2"})
     with pytest.raises(
         FormatError, match=r"is embedkit-head 2, expected embedkit-head 1; delete it to train"
     ):
@@ -195,3 +195,16 @@ def test_a_head_of_another_version_is_refused(settings):
     with pytest.raises(FormatError, match=r"safetensors: is damaged: "):
         pretrain("out", continued, TEXTS)
     assert not Path("out.partial").exists()
+
+
+def test_a_run_that_was_killed_before_its_first_step_starts_anew_with_other_settings(settings):
+    pretrain("plain", settings, TEXTS)
+    with pytest.raises(Killed):
+        pretrain("out", replace(settings, vocabulary_size=30), TEXTS, watch=killed_at(1))
+    for name in ("train.toml", "log.jsonl"):  # as they are before the first step
+        Path("out.partial", name).unlink()
+    pretrain("out", settings, TEXTS)
+    assert same(weights("out"), weights("plain"))
+    Path("early.partial", ".base.99999999.tmp").mkdir(parents=True)  # it was killed within the base
+    pretrain("early", settings, TEXTS)
+    assert same(weights("early"), weights("plain"))
