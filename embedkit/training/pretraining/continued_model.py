@@ -14,7 +14,7 @@ from embedkit.embedding.model_finding import find_model
 from embedkit.training.base import CopiedModel
 from embedkit.training.pretraining.corpus import Row
 from embedkit.training.pretraining.new_vocabulary import change_vocabulary
-from embedkit.training.pretraining.prediction_head import HEAD, kept_head
+from embedkit.training.pretraining.prediction_head import HEAD, kept_head, save_head
 from embedkit.training.pretraining.pretrain_settings import PretrainSettings
 from embedkit.training.pretraining.wider_model import widen
 
@@ -41,8 +41,8 @@ class ContinuedModel:
     def _make(self, folder: Path) -> None:
         CopiedModel(self.settings).make(folder)
         source = find_model(self.settings.model).transformer_path
-        if (source / HEAD).is_file():
-            (folder / HEAD).write_bytes((source / HEAD).read_bytes())
+        if (source / HEAD).is_file() and (head := kept_head(source)) is not None:
+            save_head(head, folder)
         if kept_head(folder) is None:
             logger.info(f"{self.settings.model} has no head for masked tokens; a new one is trained with it")
         if self.settings.vocabulary is not None:
