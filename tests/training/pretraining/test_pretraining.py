@@ -116,6 +116,7 @@ def test_the_loss_is_the_mean_over_hidden_tokens_of_the_scores_of_all_tokens(set
     from embedkit.training.run import start_of
 
     recipe = Pretraining(replace(settings, dropout=0.0, attention_dropout=0.0), TEXTS)
+    Path("run").mkdir()
     recipe.base.make(Path("run/base"))
     objective = start_of(recipe, recipe.rows(), Path("run/base"), resumed=False).objective
     rows = recipe.rows()[:8]
