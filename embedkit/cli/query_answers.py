@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from embedkit.cli.output import Answer
+from embedkit.cli.printed_hits import Answer
 
 if TYPE_CHECKING:
     from embedkit.data.text.records import Record

@@ -12,7 +12,7 @@ from embedkit.cli.command import command_app
 from embedkit.cli.console import Progress, relay_warnings, say
 from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.options import Common
-from embedkit.cli.output import write_hits
+from embedkit.cli.printed_hits import write_hits
 from embedkit.cli.query_answers import answer
 from embedkit.data.text.display import counted
 from embedkit.errors import EmbedkitError

@@ -16,7 +16,7 @@ from embedkit.cli.encoder_options import EncoderOptions
 from embedkit.cli.hit_options import Narrowing, stored_vector
 from embedkit.cli.input_options import TextEncoding, TextOptions
 from embedkit.cli.options import Common
-from embedkit.cli.output import Answer, write_hits
+from embedkit.cli.printed_hits import Answer, write_hits
 from embedkit.cli.query_answers import answer, columns_of
 from embedkit.cli.question_options import HitFormat, QuestionOptions, SearchSettings
 from embedkit.errors import DataError
