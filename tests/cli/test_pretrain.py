@@ -41,7 +41,8 @@ def test_it_says_what_came_of_it_and_the_commands_that_follow_take_it(run):
     details = run("info", "out").out
     assert "embedkit pretrain" in details
     assert "perplexity" in details
-    assert run("pretrain", "a.txt", *TINY, *SHORT, "--resume").said == "embedkit: out: is already trained\n"
+    again = run("pretrain", "a.txt", *TINY, *SHORT, "--eval", "dev.tsv", "--resume")
+    assert again.said == "embedkit: out: is already trained\n"
     trained = run("train-simcse", "a.txt", "-m", "out", "-o", "simcse", "--batch-size", "8", "-q")
     assert trained.code == 0
     torch = ["--runtime", "torch"]
@@ -126,7 +127,7 @@ def test_odd_texts_are_read(run):
             2,
             "--vocabulary: changes a model's vocabulary; name a --model",
         ),
-        ("a\nb\n", ["--arch", "bret"], 2, "--arch: unknown architecture 'bret'"),
+        ("a\nb\n", ["--arch", "bret"], 2, "unknown architecture kind 'bret'; did you mean bert?"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(run, content, given, code, said):

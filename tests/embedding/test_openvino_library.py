@@ -2,10 +2,11 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
-pytest.importorskip("openvino")
+pytestmark = pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
 
 TOOLS = "'openvino.tools.ovc' in sys.modules"
 

@@ -208,7 +208,7 @@ def test_a_student_learns_its_teachers_similarities_of_sentences(settings, caplo
         ({"loss": "none"}, "`loss`: none leaves nothing to learn; set `distill`"),
         ({"loss": "none", "temperature": 0.1}, "`temperature`: loss none has no temperature"),
         ({"distill": "batch-kl"}, "`distill`: batch-kl needs a teacher; name a `teacher`"),
-        ({"distill": "two-view"}, "`loss`: unknown loss 'two-view'"),
+        ({"distill": "two-view"}, "`distill`: unknown loss 'two-view'"),
         ({"distill": "kl:temperature=0"}, "kl:temperature=0: temperature=0.0 is not a positive number"),
         ({"distill_weight": 2.0}, "`distill_weight`: applies to the sum of `loss` and `distill`"),
         ({"distill": "kl", "distill_weight": 0.0}, "`distill_weight`: must be above 0, got 0.0"),

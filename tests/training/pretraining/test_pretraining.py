@@ -155,7 +155,7 @@ def test_what_cannot_be_trained_is_refused(settings, changes, rows, error, messa
     ("changes", "message"),
     [
         ({"tokens": "bytes"}, "`tokens`: unknown tokens 'bytes'"),
-        ({"arch": "bret"}, "`arch`: unknown architecture 'bret'"),
+        ({"arch": "bret"}, "unknown architecture kind 'bret'; did you mean bert?"),
         ({"vocabulary": "replace"}, "`vocabulary`: changes a model's vocabulary; name a `model`"),
         ({"lora": 4}, "`lora`: trains no embeddings"),
         ({"mask_share": 1.0}, "`mask_share`: must be above 0 and below 1"),
