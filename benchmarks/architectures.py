@@ -100,7 +100,7 @@ class Reader(nn.Module):
 
 
 def main() -> None:
-    """Read the options, run what was asked for, print the lines."""
+    """Read the options, run the chosen measurements, and print a line for each."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

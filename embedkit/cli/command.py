@@ -66,7 +66,9 @@ class GroupedHelp(WithPlainValues, TyperCommand):
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None:
-                default = "Arguments" if parameter.param_type_name == "argument" else "Options"
+                default = "Options"
+                if parameter.param_type_name == "argument":
+                    default, record = "Arguments", (record[0].partition(" <")[0], record[1])  # no type
                 groups.setdefault(getattr(parameter, "rich_help_panel", None) or default, []).append(record)
         for title, records in groups.items():
             if records:

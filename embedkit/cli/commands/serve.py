@@ -104,7 +104,7 @@ def serve(
         return
 
     def ready(service: SearchService, address: str) -> None:
-        """Say what is served, and where."""
+        """Print the indexes and the address of the server."""
         sizes = {each.name: counted(each.current.index.rows, "document") for each in service.indexes.values()}
         served = [f"{name} ({size})" for name, size in sizes.items()]
         facts = {"address": address, "indexes": list(service.indexes)}

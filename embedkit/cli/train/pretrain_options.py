@@ -21,7 +21,7 @@ class VocabularyOptions:
     tokens: Annotated[
         Literal["wordpiece", "unigram", "words"] | None,
         _option(
-            "What is learnt: pieces of words (wordpiece, which reads each Chinese character as a word, or "
+            "Tokens to learn: pieces of words (wordpiece, which reads each Chinese character as a word, or "
             "unigram, whose tokens may have several), or words between spaces, for anonymised text "
             "[wordpiece]."
         ),

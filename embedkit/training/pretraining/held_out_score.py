@@ -55,7 +55,7 @@ class HeldOutScore(SentenceEvaluator):  # type: ignore[misc]
         return values
 
     def perplexity(self, model: SentenceTransformer) -> float:
-        """Return exp of the mean loss of the masked tokens; 1 when there is none."""
+        """Return the exponential of the mean loss of the masked tokens, or 1 if no token is masked."""
         was_training, total, count = model.training, 0.0, 0
         model.eval()
         with torch.inference_mode(), torch.autocast(model.device.type, torch.bfloat16, enabled=self.bf16):

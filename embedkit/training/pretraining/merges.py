@@ -24,7 +24,7 @@ class Alphabet(NamedTuple):
     """The characters that are tokens, with the mark of those that continue a word, most frequent first."""
 
     characters: Sequence[str]
-    prefix: str  # before characters that continue a word; "" if they are not told apart
+    prefix: str  # before characters that continue a word; "" if they are not distinguished
 
 
 def alphabet_of(words: Counter[str], prefix: str, *, most: int, fewest: int) -> Alphabet:
