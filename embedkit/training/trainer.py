@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 from datasets import Dataset
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from transformers import EarlyStoppingCallback, TrainerCallback
@@ -77,6 +78,17 @@ class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
 
     def add_model_card_callback(self, default_args_dict: dict[str, object]) -> None:
         """Skip the library's model card, which would quote and encode training texts."""
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """Save a checkpoint; raises DataError when a file cannot be written, for example on a full disk."""
+        try:
+            super()._save_checkpoint(*args, **kwargs)
+        except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have their own
+            raise DataError(
+                f"a checkpoint cannot be written: {str(error).splitlines()[0]}",
+                where=self.args.output_dir,
+                hint="free space on the disk, and continue with `resume=True`",
+            ) from None
 
     def _save(self, output_dir: str | None = None, state_dict: object = None) -> None:
         super()._save(output_dir, state_dict)

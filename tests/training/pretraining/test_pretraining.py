@@ -209,3 +209,20 @@ def test_a_run_that_was_killed_before_its_first_step_starts_anew_with_other_sett
     Path("early.partial", ".base.99999999.tmp").mkdir(parents=True)  # it was killed within the base
     pretrain("early", settings, TEXTS)
     assert same(weights("early"), weights("plain"))
+
+
+def test_a_full_disk_is_one_line_and_the_run_continues(settings, monkeypatch):
+    pretrain("plain", settings, TEXTS)
+    save = torch.save
+
+    def full(state, path):
+        if "checkpoint-4" in str(path):
+            raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 6336 vs 6228")
+        save(state, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        with pytest.raises(DataError, match="a checkpoint cannot be written: "):
+            pretrain("out", settings, TEXTS)
+    pretrain("out", settings, TEXTS, resume=True)
+    assert same(weights("out"), weights("plain"))
