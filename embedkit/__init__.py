@@ -60,7 +60,7 @@ _PUBLIC = {
     "MarginMSE": "embedkit.losses.kinds.margin_mse",
     "BatchKL": "embedkit.losses.kinds.batch_kl",
     "Contrastive": "embedkit.training.objective",
-    "SimCSESettings": "embedkit.training.settings",
+    "SimCSESettings": "embedkit.training.simcse_settings",
     "train_simcse": "embedkit.training.simcse",
     "Corpus": "embedkit.training.pretraining.corpus",
     "read_corpus": "embedkit.training.pretraining.corpus",

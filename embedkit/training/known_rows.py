@@ -17,7 +17,7 @@ from embedkit.embedding.encoder import Encoder, is_hashed
 from embedkit.embedding.loading import load
 from embedkit.errors import UnknownNameError
 from embedkit.training.run_folder import BASE
-from embedkit.training.settings import SimCSESettings
+from embedkit.training.simcse_settings import SimCSESettings
 from embedkit.training.text_vectors import Rows, TextVectors, open_text_vectors, write_text_vectors
 
 SELF = "self"  # the name of the encoder that a run starts from

@@ -19,7 +19,7 @@ from embedkit.training.gather import processes
 from embedkit.training.labels.split import Split
 from embedkit.training.model import Dropout
 from embedkit.training.run_settings import RunSettings
-from embedkit.training.settings import SimCSESettings
+from embedkit.training.simcse_settings import SimCSESettings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -31,7 +31,7 @@ from embedkit.training.retrieval_scoring import MEASURE, RetrievalScore
 from embedkit.training.run import train
 from embedkit.training.run_log import Measure, Watch
 from embedkit.training.scoring import PairScore
-from embedkit.training.settings import NO_LOSS, SimCSESettings
+from embedkit.training.simcse_settings import NO_LOSS, SimCSESettings
 from embedkit.training.start import LABEL, LoadedModel, Start
 from embedkit.training.trained import Trained
 from embedkit.training.trainer import Additions

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from embedkit.cli.app import COMMANDS, app
 from embedkit.spec import kinds
-from embedkit.training.settings import PRESETS
+from embedkit.training.simcse_settings import PRESETS
 
 PROGRAM = str(Path(sys.executable).with_name("embedkit"))
 

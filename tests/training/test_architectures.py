@@ -9,8 +9,8 @@ import pytest
 
 from embedkit.data.text.examples import Examples
 from embedkit.embedding.loading import load
-from embedkit.training.settings import SimCSESettings
 from embedkit.training.simcse import train_simcse
+from embedkit.training.simcse_settings import SimCSESettings
 from tests.embedding.architectures.examples import saved
 from tests.embedding.conftest import WORDS
 from tests.training.running import Killed, killed_at, same, weights

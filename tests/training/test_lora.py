@@ -13,8 +13,8 @@ from embedkit.data.text.examples import Examples
 from embedkit.embedding.loading import load
 from embedkit.errors import MissingPackageError
 from embedkit.training.gradient_check import check_exact
-from embedkit.training.settings import SimCSESettings
 from embedkit.training.simcse import SimCSE, train_simcse
+from embedkit.training.simcse_settings import SimCSESettings
 from tests.training.running import Killed, killed_at, same, weights
 from tests.training.test_simcse import PAIRS, SENTENCES, tiny
 

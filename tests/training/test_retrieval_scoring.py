@@ -12,8 +12,8 @@ from embedkit.embedding.loading import load
 from embedkit.errors import DataError, MismatchError
 from embedkit.evaluation.judged_sets import judged_files, read_judged_set
 from embedkit.training.retrieval_scoring import RetrievalScore
-from embedkit.training.settings import SimCSESettings
 from embedkit.training.simcse import train_simcse
+from embedkit.training.simcse_settings import SimCSESettings
 from tests.embedding.conftest import BUILDERS
 from tests.evaluation.test_judged_sets import written
 from tests.training.running import Killed, killed_at, log, same, weights

@@ -27,8 +27,8 @@ from embedkit.errors import (
 from embedkit.training import trainer
 from embedkit.training.gradient_check import check_exact
 from embedkit.training.seeds import train_seeds
-from embedkit.training.settings import SimCSESettings
 from embedkit.training.simcse import SimCSE, train_simcse
+from embedkit.training.simcse_settings import SimCSESettings
 from embedkit.training.toml import read_toml
 from tests.embedding.conftest import BUILDERS, WORDS
 from tests.training.running import Killed, killed_at, log, same, weights

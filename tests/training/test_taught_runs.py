@@ -14,8 +14,8 @@ from embedkit.errors import DataError, EmbedkitError, FormatError, MismatchError
 from embedkit.training.batch_columns import numbers_of
 from embedkit.training.gradient_check import check_exact
 from embedkit.training.objective import Contrastive
-from embedkit.training.settings import SimCSESettings
 from embedkit.training.simcse import SimCSE, train_simcse
+from embedkit.training.simcse_settings import SimCSESettings
 from embedkit.training.toml import read_toml
 from tests.embedding.conftest import BUILDERS
 from tests.training.running import Killed, killed_at, log, same, weights

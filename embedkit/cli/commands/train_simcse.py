@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from embedkit.data.text.scored_pairs import Pair
     from embedkit.evaluation.judged_sets import JudgedSet
     from embedkit.training.recipe import Recipe
-    from embedkit.training.settings import SimCSESettings
+    from embedkit.training.simcse_settings import SimCSESettings
 
 OUTPUT = "The trained model: a sentence-transformers folder."
 
@@ -40,7 +40,7 @@ def train_simcse(
 
     def read(common: Common) -> Recipe | None:
         """Return the run that the options describe; None if it is finished."""
-        from embedkit.training.settings import SimCSESettings, preset
+        from embedkit.training.simcse_settings import SimCSESettings, preset
 
         values = preset(comparing.preset) if comparing.preset is not None else None
         own = comparing.given() | evaluating.given() | given_seed(ctx, common)

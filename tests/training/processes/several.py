@@ -15,8 +15,8 @@ from embedkit.training.amsoftmax import train_amsoftmax
 from embedkit.training.amsoftmax_settings import AMSoftmaxSettings
 from embedkit.training.distributed import part
 from embedkit.training.gather import processes
-from embedkit.training.settings import SimCSESettings
 from embedkit.training.simcse import train_simcse
+from embedkit.training.simcse_settings import SimCSESettings
 from tests.training.test_amsoftmax import TEXTS, lists
 from tests.training.test_simcse import PAIRS, sentence
 

@@ -8,7 +8,7 @@ import pytest
 from embedkit.errors import EmbedkitError, FormatError, UnknownNameError, UsageError
 from embedkit.training.amsoftmax_settings import AMSoftmaxSettings
 from embedkit.training.run_settings import with_given
-from embedkit.training.settings import PRESETS, SimCSESettings, preset
+from embedkit.training.simcse_settings import PRESETS, SimCSESettings, preset
 from embedkit.training.toml import read_toml, to_toml
 
 
