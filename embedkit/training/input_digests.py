@@ -58,6 +58,12 @@ def read_sources(folder: Path) -> dict[str, object] | None:
         ) from None
 
 
+def untouched(then: dict[str, Any] | None) -> bool:
+    """Return whether every file has the size and the time that it had `then`."""
+    files = [each.get("files", {}) for each in (then or {}).values()]
+    return all(_state(name) == state for each in files for name, state in each.items())
+
+
 def require_unchanged(then: dict[str, Any] | None, sources: Iterable[Source], *, where: str) -> None:
     """Raise MismatchError, naming the file, when the content differs from `then`; None is accepted."""
     for each in sources if then is not None else ():

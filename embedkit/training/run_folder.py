@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -19,6 +19,7 @@ from embedkit.data.identity import Identity
 from embedkit.embedding.architectures.model_type import is_own
 from embedkit.embedding.export.model_card import model_card
 from embedkit.embedding.export.sentence_transformers import FORMAT, MARKER, STORY, VERSION
+from embedkit.embedding.foreign_json import read_object
 from embedkit.embedding.loading import load
 from embedkit.embedding.model_folder import ModelFolder
 from embedkit.errors import DataError, ExistsError, MismatchError
@@ -155,6 +156,12 @@ def is_trained(path: Path) -> bool:
     """Return whether a run's output exists, without an unfinished run that would replace it."""
     partial = unfinished(path)
     return (path / STORY).is_file() and (path / SETTINGS).is_file() and not partial.exists()
+
+
+def trained_on(path: Path) -> dict[str, Any] | None:
+    """Return the sources of a finished run; None if an earlier version wrote it, or not a training run."""
+    sources = read_object(path, STORY, where=str(path)).get("sources")
+    return dict(sources) if isinstance(sources, dict) else None
 
 
 def refuse_run(path: Path, files: Sequence[str], *, resume: bool, force: bool) -> None:

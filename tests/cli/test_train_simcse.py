@@ -176,6 +176,20 @@ def test_resuming_what_is_done_with_other_settings_is_refused(run):
     assert again == (1, "", said)
 
 
+def test_resuming_what_is_done_after_the_data_changed_is_refused(run):
+    command = ["train-simcse", "a.txt", "--batch-size", "8", "--max-steps", "1", "-o", "out", "-q"]
+    run(*command)
+    data = Path("a.txt").read_bytes()
+    Path("a.txt").write_bytes(data)  # the same content, written again
+    os.utime("a.txt", (1, 1))
+    assert run(*command, "--resume") == (0, "", "")
+    Path("a.txt").write_bytes(data.replace(b"e", b"o"))
+    code, out, said = run(*command, "--resume")
+    assert (code, out) == (1, "")
+    assert said.startswith("embedkit: out: ")
+    assert "a.txt changed after the run had begun" in said
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("head", [[], ["--head"]])
 def test_two_processes_train_as_one(head):

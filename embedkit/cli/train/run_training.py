@@ -31,13 +31,13 @@ def train_together(
     with one_voice():
         with one_fate():
             recipe = read(common)
-        if recipe is not None:
+        if recipe is not None and not _found_done(output, recipe, run, common):
             run_recipe(output, recipe, run, common)
 
 
 def is_done(output: Path | None, settings: RunSettings, run: RunOptions, common: Common) -> bool:
-    """Return True if the run is finished already; raise an error, before any input is read, if the output
-    cannot be written, or if the finished run had other settings.
+    """Return True if the run is finished already and its files are as they were; raise an error, before any
+    input is read, if the output cannot be written, or if the finished run had other settings.
     """
     if output is None and not run.check_exact:
         raise UsageError("is missing", where="--output", hint="name a folder with -o")
@@ -45,15 +45,36 @@ def is_done(output: Path | None, settings: RunSettings, run: RunOptions, common:
         raise UsageError("runs in one process only", where="--check-exact", hint="omit the launcher")
     if output is None:
         return False
-    from embedkit.training.run_folder import is_trained, refuse_run, require_same
+    from embedkit.training.input_digests import untouched
+    from embedkit.training.run_folder import is_trained, refuse_run, require_same, trained_on
 
-    if run.resume and is_trained(output):
-        require_same(output, settings)
-        if not common.quiet:
-            say(f"{output}: is already trained")
-        return True
-    refuse_run(output, settings.files, resume=run.resume, force=common.force)
-    return False
+    if not (run.resume and is_trained(output)):
+        refuse_run(output, settings.files, resume=run.resume, force=common.force)
+        return False
+    require_same(output, settings)
+    if not untouched(trained_on(output)):
+        return False
+    _say_done(output, common)
+    return True
+
+
+def _found_done(output: Path | None, recipe: Recipe, run: RunOptions, common: Common) -> bool:
+    """Return True if a run is finished whose files were written again with the content that it was trained
+    on; raises MismatchError if the content differs.
+    """
+    from embedkit.training.input_digests import require_unchanged
+    from embedkit.training.run_folder import is_trained, trained_on
+
+    if output is None or not run.resume or not is_trained(output):
+        return False
+    require_unchanged(trained_on(output), recipe.sources(), where=str(output))
+    _say_done(output, common)
+    return True
+
+
+def _say_done(output: Path, common: Common) -> None:
+    if not common.quiet:
+        say(f"{output}: is already trained")
 
 
 def run_recipe(output: Path | None, recipe: Recipe, run: RunOptions, common: Common) -> None:
