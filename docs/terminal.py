@@ -28,9 +28,9 @@ from embedkit.data.cache_folder import cache_folder
 
 COLUMNS = 100
 COMMANDS = (
-    ("embedkit", "search", "python.idx", "copy a whole directory tree", "-k", "3"),
-    ("embedkit", "search", "python.idx", "wait until one of several threads has finished", "-k", "3"),
-    ("embedkit", "info", "python.idx"),
+    "embedkit search python.idx 'copy a whole directory tree' -k 3",
+    """embedkit search python.idx '"context manager" that redirects what is printed' --hybrid -k 3""",
+    "embedkit search python.idx 'forget cached results +lru_cache' --hybrid --explain -k 1",
 )
 _FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)  # fetched from elsewhere
 
@@ -44,8 +44,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "python.idx").symlink_to(index)
         for number, command in enumerate(COMMANDS):
-            console.print("\n" * (number > 0) + f"[bold green]$[/] [bold]{shlex.join(command)}")
-            shown = on_terminal([str(program), *command[1:]], folder)
+            console.print("\n" * (number > 0) + f"[bold green]$[/] [bold]{command}")
+            shown = on_terminal([str(program), *shlex.split(command)[1:]], folder)
             console.print(Text.from_ansi(shown.rstrip()), soft_wrap=True)
     svg = console.export_svg(title="embedkit", theme=MONOKAI, unique_id="terminal")
     Path(__file__).with_name("terminal.svg").write_text(_FONTS.sub("", svg), encoding="utf-8")

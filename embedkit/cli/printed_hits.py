@@ -84,35 +84,41 @@ def _table(answer: Answer, analysis: Analysis | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
-    table = Table(
-        title=Text(printable(answer.query), style="bold"), title_justify="left", box=None, pad_edge=False
-    )
-    table.add_column("rank", justify="right")
-    table.add_column("score", justify="right")
+    console, title = Console(), Text(printable(answer.query), style="bold")
+    if not answer.hits:
+        console.print(title, Text("no hits", style="dim"), sep="\n")
+        return
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     fused = any(hit.dense is not None for hit in answer.hits)
-    for name in ("dense", "lexical") if fused else ():
-        table.add_column(name, justify="right", style="dim")
+    names = ("rank", "score", "dense", "lexical") if fused else ("rank", "score")
+    rows = [_numbers(hit, fused) for hit in answer.hits]
+    for place, name in enumerate(names):
+        table.add_column(name, justify="right", no_wrap=True, style="dim" if place > 1 else None)
     table.add_column("id", style="cyan", no_wrap=True)
     table.add_column("text", no_wrap=True)
     ids = [Text(printable(hit.document["id"])) for hit in answer.hits]
     for hit, id in zip(answer.hits, ids, strict=True):
         if "line" not in hit.document:  # a place in a file is printed whole, so that editors can open it
             id.truncate(_ID_WIDTH, overflow="ellipsis")
-    numbers = len("rank") + len("0.1234") + fused * (len("0.1234") + len("lexical") + 4)
-    others = numbers + max((id.cell_len for id in ids), default=2) + 6
+    widths = (max(map(len, cells)) for cells in zip(names, *rows, strict=True))
+    others = sum(width + 2 for width in widths) + max(id.cell_len for id in ids) + 2
     console.width = max(console.width, others + _LEAST_TEXT)  # so that no place in a file is cut
     room = console.width - others
     terms = frozenset(answer.terms)
-    for hit, id in zip(answer.hits, ids, strict=True):
+    for hit, row, id in zip(answer.hits, rows, ids, strict=True):
         lines = (hit.document.get("text") or "").splitlines()
         text = Text(printable(next((line.strip() for line in lines if line.strip()), "")))
         for start, end in analysis.matches(text.plain, terms) if analysis is not None else ():
             text.stylize("bold yellow", start, end)
         text.truncate(max(room, _LEAST_TEXT), overflow="ellipsis")
-        parts = (f"{hit.dense:.4f}", f"{hit.lexical:.3f}") if fused else ()
-        table.add_row(str(hit.rank), f"{hit.score:.4f}", *parts, id, text)
+        table.add_row(*row, id, text)
         if hit.terms is not None:
             matched = ", ".join(f"{term} {score:.2f}" for term, score in hit.terms.items())
-            table.add_row("", "", *([""] * len(parts)), "", Text(matched or "no term matched", style="dim"))
+            table.add_row(*([""] * len(row)), "", Text(matched or "no term matched", style="dim"))
     console.print(table)
+
+
+def _numbers(hit: Hit, fused: bool) -> list[str]:
+    """Return the rank and the scores of a hit as they are printed."""
+    parts = [f"{hit.dense:.4f}", f"{hit.lexical:.3f}"] if fused else []
+    return [str(hit.rank), f"{hit.score:.4f}", *parts]

@@ -129,6 +129,19 @@ def test_a_table_shows_both_parts_and_the_terms(run, idx):
     assert terms[::2] == ["letter", "copi"]
 
 
+def test_a_table_without_hits_says_so(run, idx):
+    table = run("search", idx, "+copy of nothing at all +elsewhere", "--lexical", "--format", "table").out
+    assert table == "+copy of nothing at all +elsewhere\nno hits\n"
+
+
+def test_large_scores_leave_the_heads_of_a_table_whole(run, idx, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr("embedkit.cli.printed_hits._LEAST_TEXT", 0)
+    given = ["--hybrid", "--format", "table", "-k", 1]
+    heads = run("search", idx, "copy letters " * 50, *given).out.splitlines()[-2].split()
+    assert heads == ["rank", "score", "dense", "lexical", "id", "text"]
+
+
 def test_filters_and_thresholds_apply(run, idx):
     assert ids(run("search", idx, "copy", "--lexical", "--where", "letters > 45")) == ["mail"]
     assert "mail" not in ids(run("search", idx, "copy", "--hybrid", "--where", "letters < 45"))
