@@ -35,9 +35,12 @@ class Runtime(Protocol):
 def compute(runtime: Runtime, texts: Sequence[str], turn: threading.Lock, batches: int = 1) -> Vectors:
     """Tokenise texts, wait for the lock `turn`, and return the vectors, `(len(texts), runtime.dimension)`.
 
-    There are at least `batches` batches, if there are as many texts, so that few texts are computed at the
-    same time. Raises ValueError for a token without an embedding in the model.
+    Equal texts are computed once. There are at least `batches` batches, if there are as many texts, so that
+    few texts are computed at the same time. Raises ValueError for a token without an embedding in the model.
     """
+    places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    if len(places) < len(texts):
+        return compute(runtime, list(places), turn, batches)[[places[text] for text in texts]]
     tokens = runtime.tokenize(texts)
     if runtime.known_ids is not None:
         highest = max((int(text.ids.max()) for text in tokens if len(text.ids)), default=0)

@@ -39,7 +39,15 @@ class Counting:
 )
 def test_few_texts_are_divided_so_that_they_are_computed_at_the_same_time(lengths, batches, sizes):
     runtime = Counting()
-    vectors = compute(runtime, ["x" * length for length in lengths], threading.Lock(), batches)
+    texts = [f"{place:x}".ljust(length, "x") for place, length in enumerate(lengths)]
+    vectors = compute(runtime, texts, threading.Lock(), batches)
     assert vectors[:, 0].tolist() == lengths
     assert [len(rows) for rows in runtime.batches] == sizes
     assert sorted(row for rows in runtime.batches for row in rows) == list(range(len(lengths)))
+
+
+def test_equal_texts_are_computed_once():
+    runtime = Counting()
+    vectors = compute(runtime, ["ab", "c", "ab", "ab", "c", "def"], threading.Lock())
+    assert vectors[:, 0].tolist() == [2, 1, 2, 2, 1, 3]
+    assert sum(map(len, runtime.batches)) == 3
