@@ -12,7 +12,7 @@ from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizer
 
 from embedkit.embedding.static import bags as bags_module
 from embedkit.embedding.static.bags import BagReader
-from embedkit.embedding.static.chunks import chunker
+from embedkit.embedding.static.chunks import Chunker
 from embedkit.errors import DataError
 from tests.embedding.static.conftest import LINES, make_tokenizer
 
@@ -94,7 +94,7 @@ VARIANTS = {
 @settings(max_examples=150, deadline=None)
 def test_chunks_have_the_tokens_of_the_texts(name, lines):
     tokenizer = VARIANTS[name]
-    assert chunker(tokenizer) is not None
+    assert Chunker.of(tokenizer) is not None
     assert found(BagReader(tokenizer), lines) == expected(tokenizer, lines)
 
 
@@ -108,7 +108,7 @@ def test_every_odd_character_between_words(character):
 @pytest.mark.parametrize("kind", ["unigram", "bytes"])
 def test_other_tokenizers_read_whole_texts(kind):
     tokenizer = make_tokenizer(kind)
-    assert chunker(tokenizer) is None
+    assert Chunker.of(tokenizer) is None
     lines = [*LINES, " leading", "two  spaces", ""]
     assert found(BagReader(tokenizer), lines) == expected(tokenizer, lines)
 
@@ -116,7 +116,7 @@ def test_other_tokenizers_read_whole_texts(kind):
 def test_a_token_of_several_words_reads_whole_texts():
     tokenizer = make_tokenizer()
     tokenizer.add_tokens([AddedToken("the heart", normalized=True)])
-    assert chunker(tokenizer) is None
+    assert Chunker.of(tokenizer) is None
     lines = ["The heart of the heart", "the  heart"]
     assert found(BagReader(tokenizer), lines) == expected(tokenizer, lines)
     assert tokenizer.token_to_id("the heart") in found(BagReader(tokenizer), lines)[0]
@@ -156,7 +156,7 @@ def test_runs_divide_long_texts_only():
 
 def test_a_tokenizer_of_characters_without_splitting_reads_whole_texts():
     tokenizer = Tokenizer(models.WordLevel({"a b": 0, "[UNK]": 1}, unk_token="[UNK]"))
-    assert chunker(tokenizer) is None
+    assert Chunker.of(tokenizer) is None
     assert found(BagReader(tokenizer), ["a b", "a"]) == [[0], [1]]
 
 
@@ -166,7 +166,7 @@ def test_the_memory_of_chunks_is_bounded(monkeypatch):
     reader = BagReader(tokenizer)
     for start in range(0, 100, 5):
         assert found(reader, lines[start : start + 5]) == expected(tokenizer, lines[start : start + 5])
-        assert len(reader._slots) <= 10 + 6
+        assert len(reader._places) <= 10 + 6
     monkeypatch.setattr(bags_module, "_CHARACTERS", 50)
     assert found(reader, ["x" * 200]) == expected(tokenizer, ["x" * 200])
     assert found(reader, LINES) == expected(tokenizer, LINES)
