@@ -108,7 +108,13 @@ def test_chunks_have_the_tokens_of_the_texts(name, lines):
 
 @pytest.mark.parametrize("character", sorted(set(ODD)))
 def test_every_odd_character_between_words(character):
-    lines = [f"one{character}two", f"{character}one", f"one {character} two{character}", f"中{character}文"]
+    lines = [
+        f"one{character}two",
+        f"{character}one",
+        f"one {character} two{character}",
+        f"中{character}文",
+        f"={character}a",
+    ]
     for tokenizer in VARIANTS.values():
         assert found(BagReader(tokenizer), lines) == expected(tokenizer, lines)
 
