@@ -22,7 +22,7 @@ Numpy finds the borders in the UTF-8 bytes of many texts at once, and Arrow find
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -41,11 +41,11 @@ _NORMALIZERS = ("BertNormalizer", "Lowercase", "StripAccents", "NFD", "NFKD", *_
 _FIRST_SPLITTERS = ("BertPreTokenizer", "Whitespace", "WhitespaceSplit")
 _OTHER_SPLITTERS = (*_FIRST_SPLITTERS, "Punctuation", "Digits")
 
-_HAN = re.compile(  # the characters that BERT puts spaces around
-    "[\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f"
-    "\U0002b920-\U0002ceaf\uf900-\ufaff\U0002f800-\U0002fa1f]"
+_HAN = (  # the characters that BERT puts spaces around
+    "\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f"
+    "\U0002b920-\U0002ceaf\uf900-\ufaff\U0002f800-\U0002fa1f"
 )
-_MAY_BE_HAN = re.compile("[\u3400-\U0002fa1f]")  # one range, which is quick to look for
+_MAY_BE_HAN = "\u3400-\U0002fa1f"  # one range, which is quick to look for
 
 _BORDER, _WORD, _MARK = 0, 1, 2  # kinds of bytes: between chunks, in longer chunks, a chunk by itself
 _COARSE: Bytes = np.array([_BORDER if chr(byte) in " \t\n\r" else _WORD for byte in range(256)], np.uint8)
@@ -68,7 +68,8 @@ class Chunker:
     """Divides texts into chunks; `of` returns None for a tokenizer that needs whole texts."""
 
     def __init__(self, *, han: bool, fine: bool, lower: bool, added: Sequence[str]) -> None:
-        self._han, self._fine, self._lower = han, fine, lower
+        self._fine, self._lower = fine, lower
+        self._spaced = _spacer() if han else str
         self._has_added = re.compile(b"|".join(re.escape(each.encode()) for each in added) or b"(?!)").search
 
     @classmethod
@@ -95,7 +96,7 @@ class Chunker:
     def cut(self, texts: Sequence[str]) -> Chunks:
         """Return the chunks of texts; raises DataError for a text that is not Unicode."""
         try:
-            encoded = [(_spaced(text) if self._han else text).encode() for text in texts]
+            encoded = [self._spaced(text).encode() for text in texts]
         except UnicodeEncodeError:
             raise DataError("a text holds half of a surrogate pair, expected Unicode") from None
         joined = b"".join(encoded)
@@ -125,16 +126,15 @@ def _divide(read: Bytes, offsets: NDArray[np.int64], table: Bytes) -> Chunks:
     borders = np.append(np.flatnonzero(begins[in_chunk]), len(data))
     buffers = [None, pa.py_buffer(borders), pa.py_buffer(data)]
     found = pa.Array.from_buffers(pa.large_string(), len(borders) - 1, buffers).dictionary_encode()
-    distinct: list[str] = found.dictionary.to_numpy(zero_copy_only=False).tolist()
+    codes = np.from_dlpack(found.indices)  # `to_numpy` imports pandas
     places = np.searchsorted(np.flatnonzero(begins), offsets)
-    return Chunks(distinct, found.indices.to_numpy(), places, table is _FINE)
+    return Chunks(found.dictionary.to_pylist(), codes, places, table is _FINE)
 
 
-def _spaced(text: str) -> str:
-    """Return a text with spaces around its Chinese characters."""
-    if text.isascii() or not _MAY_BE_HAN.search(text):
-        return text
-    return _HAN.sub(r" \g<0> ", text)
+def _spacer() -> Callable[[str], str]:
+    """Return a function that puts spaces around the Chinese characters of a text."""
+    search, substitute = re.compile(f"[{_MAY_BE_HAN}]").search, re.compile(f"[{_HAN}]").sub
+    return lambda text: text if text.isascii() or not search(text) else substitute(r" \g<0> ", text)
 
 
 def _is_independent(token: dict[str, Any]) -> bool:
