@@ -1,4 +1,4 @@
-"""The static encoder: the mean of the vectors of a text's tokens. It needs numpy and tokenizers only."""
+"""The static encoder: the mean of the vectors of a text's tokens. It needs neither torch nor OpenVINO."""
 
 from __future__ import annotations
 
