@@ -126,7 +126,7 @@ def _divide(read: Bytes, offsets: NDArray[np.int64], table: Bytes) -> Chunks:
     borders = np.append(np.flatnonzero(begins[in_chunk]), len(data))
     buffers = [None, pa.py_buffer(borders), pa.py_buffer(data)]
     found = pa.Array.from_buffers(pa.large_string(), len(borders) - 1, buffers).dictionary_encode()
-    codes = np.from_dlpack(found.indices)  # `to_numpy` imports pandas
+    codes = np.asarray(np.from_dlpack(found.indices), np.int32)  # `to_numpy` imports pandas
     places = np.searchsorted(np.flatnonzero(begins), offsets)
     return Chunks(found.dictionary.to_pylist(), codes, places, table is _FINE)
 
