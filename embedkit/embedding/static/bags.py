@@ -118,8 +118,8 @@ class BagReader:
 
     def _remember(self, chunks: list[str], bags: Bags) -> None:
         offsets, ids = self._known
-        self._places |= zip(chunks, range(len(self._places), len(self._places) + len(chunks)), strict=True)
         self._known = Bags(np.append(offsets, bags.offsets[1:] + len(ids)), np.append(ids, bags.ids))
+        self._places |= zip(chunks, range(len(offsets) - 1, len(self._known.lengths)), strict=True)
         self._characters += sum(map(len, chunks))
 
     def read_whole(self, texts: Sequence[str]) -> Bags:
