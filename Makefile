@@ -46,7 +46,7 @@ check: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	rm -f $(RESULTS)
 	for run in $(filter-out measure.py table.py chart.py index.py,$(notdir $(wildcard benchmarks/*.py))) \
-		"encode.py --whole-process" "encode.py --model e5" "contrastive.py --memory" "index.py --million --max-memory 1GB"; do \
+		"search.py --static" "encode.py --whole-process" "encode.py --model e5" "contrastive.py --memory" "index.py --million --max-memory 1GB"; do \
 		echo "benchmarks/$$run" >&2; $(BIN)/python benchmarks/$$run >> $(RESULTS) || exit 1; done
 	$(BIN)/python benchmarks/table.py $(RESULTS) -o benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/chart.py $(RESULTS) -o docs/speed.svg

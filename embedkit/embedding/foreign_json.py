@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from embedkit.data.tensors import is_lfs_pointer
 from embedkit.errors import ModelError
 
@@ -13,7 +15,7 @@ _MOST = 2**31 - 1  # larger numbers (1e30) mean no limit, and do not fit into fi
 
 
 def read_json(folder: Path, name: str, *, where: str) -> Any:
-    """Return the value in a file of a model's folder; uses Python's own parser, as those programs do.
+    """Return the value in a file of a model's folder, as Python's own parser reads it.
 
     Raises ModelError, which names the file, when it cannot be read.
     """
@@ -21,7 +23,10 @@ def read_json(folder: Path, name: str, *, where: str) -> Any:
         content = (folder / name).read_bytes()
         if is_lfs_pointer(content):
             raise ValueError("it is a Git LFS pointer; run git lfs pull")
-        return json.loads(content)
+        try:
+            return orjson.loads(content)  # gives the same value, much sooner, or refuses
+        except orjson.JSONDecodeError:
+            return json.loads(content)
     except OSError as error:
         raise ModelError(f"{name} cannot be read: {error.strerror}", where=where) from None
     except RecursionError:

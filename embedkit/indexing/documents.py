@@ -46,7 +46,7 @@ class Documents:
         """
         places = np.searchsorted(self._ends, rows, side="right")
         found: list[dict[str, Any]] = [{} for _ in rows]
-        for place in np.unique(places).tolist():
+        for place in sorted(set(places.tolist())):  # `np.unique` imports numpy.ma
             wanted = np.flatnonzero(places == place)
             local = (rows[wanted] - (self._ends[place] - self.shards[place].rows)).tolist()
             for at, document in zip(wanted, self._read(place, local, columns), strict=True):

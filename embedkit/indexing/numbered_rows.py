@@ -45,7 +45,7 @@ class NumberedRows:
         """Return the documents of some rows, in the order of `rows`; `columns` limits their fields."""
         places = np.searchsorted(self.starts, rows, side="right") - 1
         found: list[dict[str, Any]] = [{} for _ in rows]
-        for place in np.unique(places):
+        for place in sorted(set(places.tolist())):
             wanted = np.flatnonzero(places == place)
             documents = self.segments[place].take(rows[wanted] - self.starts[place], columns)
             for at, document in zip(wanted, documents, strict=True):
@@ -64,7 +64,7 @@ class NumberedRows:
         """Return the stored vectors of some rows, `(len(rows), dimension)`."""
         vectors = np.empty((len(rows), dimension), np.float32)
         places = np.searchsorted(self.starts, rows, side="right") - 1
-        for place in np.unique(places):
+        for place in sorted(set(places.tolist())):
             wanted = places == place
             local = rows[wanted] - self.starts[place]
             vectors[wanted] = self.segments[place].vectors(local, dimension)

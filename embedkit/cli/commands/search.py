@@ -70,16 +70,19 @@ def _answer_questions(
     texts: TextEncoding,
     format: HitFormat,
 ) -> None:
-    """Write the hits of each question; the files of the index are opened while the encoder is loaded."""
+    """Write the hits of each question; libraries and the index are opened while the encoder is loaded."""
     from embedkit.cli.cluster import spread_indexes
+    from embedkit.embedding.loading import prepare
 
     words, cluster = settings.words, settings.clustering.cluster
     typed = questions.query is not None
     with spread_indexes(cluster, [index]) as (opened,), ThreadPoolExecutor(1) as pool:
         background: list[Future[None]] = []
-        encoder = None if words.lexical else _encoder(opened, texts.encoding, pool, background)
+        if not words.lexical and opened.identity is not None:
+            background.append(pool.submit(prepare, texts.encoding.settings_like(opened.identity)))
         if cluster is None:
-            background.append(pool.submit(opened.warm))  # while the encoder, which comes first, is opened
+            background.append(pool.submit(opened.warm))  # after the encoder, which is needed first
+        encoder = None if words.lexical else _encoder(opened, texts.encoding)
         asked = settings.narrowing.query(opened, questions.k, fusion=fusion, explain=words.explain)
         windows = _windows(questions, texts.reading)
         answers = answer(opened, encoder, windows, asked, format, words.reader(opened, typed=typed))
@@ -89,14 +92,7 @@ def _answer_questions(
             work.result()
 
 
-def _encoder(
-    index: Index, encoding: EncoderOptions, pool: ThreadPoolExecutor, background: list[Future[None]]
-) -> Encoder:
-    """Return the encoder of the queries; the files that it reads are opened in the pool."""
-    from embedkit.embedding.loading import prepare
-
-    if index.identity is not None:
-        background.append(pool.submit(prepare, encoding.settings_like(index.identity)))
+def _encoder(index: Index, encoding: EncoderOptions) -> Encoder:
     encoder = encoding.load_for(index.identity, index.map, where=str(index.path))
     index.require_encoder(encoder)
     return encoder

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.embedding.static.chunks import Chunker, chunker
-from embedkit.embedding.static.word_pieces import WordPieces
+from embedkit.embedding.static.chunks import Chunker, Chunks
 from embedkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ _CHARACTERS = 1 << 24  # in all of them
 
 Ids = NDArray[np.int32]
 Offsets = NDArray[np.int64]
-
-_NONE: Offsets = np.empty(0, dtype=np.int64)
 
 
 class Bags(NamedTuple):
@@ -78,61 +75,52 @@ class BagReader:
         tokenizer.no_truncation()
         self.tokenizer = tokenizer
         self._turn = threading.Lock()
-        self._slots: dict[str, int] = {}  # place of each known chunk in the arrays
-        self._starts, self._lengths = _NONE, _NONE
-        self._ids: Ids = _NONE.astype(np.int32)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._places: dict[str, int] = {}  # the number of each known chunk in the bags of all of them
+        self._known = _bags([])
         self._characters = 0
 
     @cached_property
-    def _split(self) -> Chunker | None:
-        return chunker(self.tokenizer)
-
-    @cached_property
-    def _pieces(self) -> WordPieces | None:
-        return WordPieces.of(self.tokenizer)
+    def _chunker(self) -> Chunker | None:
+        return Chunker.of(self.tokenizer)
 
     def read(self, texts: Sequence[str]) -> Bags:
         """Return the bags of texts."""
-        if self._split is None:
+        if self._chunker is None:
             return self.read_whole(texts)
-        every: list[str] = []
-        ends = [0]
-        for text in texts:  # few containers live at a time: many would set off the garbage collector
-            every += self._split(text)
-            ends.append(len(every))
+        chunks = self._chunker.cut(texts)
         with self._turn:
-            slots = self._slots_of(every)
-            starts, lengths, ids = self._starts[slots], self._lengths[slots], self._ids
-        return Bags(_offsets(lengths)[ends], ids[_ranges(starts, lengths)])
+            places, known = self._places_of(chunks), self._known
+        bags = known.take(places[chunks.codes])
+        return Bags(bags.offsets[chunks.offsets], bags.ids)
 
-    def _slots_of(self, chunks: list[str]) -> NDArray[np.intp]:
-        """Return the place of each chunk in the memory; unknown ones are tokenised first, all together."""
-        if len(self._slots) > _CHUNKS or self._characters > _CHARACTERS:
+    def _places_of(self, chunks: Chunks) -> NDArray[np.intp]:
+        """Return the places of the distinct chunks; unknown ones are tokenised first, all together."""
+        if len(self._places) > _CHUNKS or self._characters > _CHARACTERS:
             self._forget()
-        slots = np.fromiter(map(self._slots.get, chunks, repeat(-1)), dtype=np.intp, count=len(chunks))
-        if (missing := np.flatnonzero(slots < 0)).size:
-            wanted = [chunks[place] for place in missing.tolist()]
-            self._learn(list(dict.fromkeys(wanted)))
-            slots[missing] = np.fromiter(map(self._slots.__getitem__, wanted), np.intp, len(wanted))
-        return slots
+        found = map(self._places.get, chunks.distinct, repeat(-1))
+        places = np.fromiter(found, np.intp, len(chunks.distinct))
+        if (missing := np.flatnonzero(places < 0)).size:
+            new = [chunks.distinct[place] for place in missing.tolist()]
+            words = [chunk for chunk in new if chunks.fine and chunk.isascii() and chunk.isprintable()]
+            self._remember(words, self._bags_of_words(words))
+            others = list(set(new).difference(words))
+            self._remember(others, self.read_whole(others))
+            places[missing] = [self._places[chunk] for chunk in new]
+        return places
 
-    def _learn(self, chunks: list[str]) -> None:
-        """Remember the ids of chunks; the tokenizer reads those that are not plain."""
-        plain, others = _bags([]), chunks
-        if self._pieces is not None:
-            cut, others, plain = _cut(chunks, self._pieces)
-            chunks = cut + others
-        for bags in (plain, self.read_whole(others)):
-            self._starts = np.concatenate([self._starts, len(self._ids) + bags.offsets[:-1]])
-            self._lengths = np.concatenate([self._lengths, bags.lengths])
-            self._ids = np.concatenate([self._ids, bags.ids])
-        first = len(self._slots)
-        self._slots.update(zip(chunks, range(first, first + len(chunks)), strict=True))
+    def _bags_of_words(self, words: list[str]) -> Bags:
+        """Return the bags of words that need the tokenizer's model only, which costs a tenth of the whole."""
+        read = self.tokenizer.model.tokenize
+        return _bags([[token.id for token in read(word)] for word in words])
+
+    def _remember(self, chunks: list[str], bags: Bags) -> None:
+        offsets, ids = self._known
+        self._known = Bags(np.append(offsets, bags.offsets[1:] + len(ids)), np.append(ids, bags.ids))
+        self._places |= zip(chunks, range(len(offsets) - 1, len(self._known.lengths)), strict=True)
         self._characters += sum(map(len, chunks))
-
-    def _forget(self) -> None:
-        self._slots, self._characters = {}, 0
-        self._starts, self._lengths, self._ids = _NONE, _NONE, _NONE.astype(np.int32)
 
     def read_whole(self, texts: Sequence[str]) -> Bags:
         """Return the bags of texts as the tokenizer reads them, which is quickest for a few."""
@@ -143,20 +131,6 @@ class BagReader:
             return [text.ids for text in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
         except TypeError:  # its only reason here
             raise DataError("a text holds half of a surrogate pair, expected Unicode") from None
-
-
-def _cut(chunks: list[str], pieces: WordPieces) -> tuple[list[str], list[str], Bags]:
-    """Return the plain chunks, the others, and the bags of the plain ones."""
-    plain, others = [], []
-    ids: list[int] = []
-    ends = [0]
-    for chunk in chunks:
-        if pieces.cut(chunk, ids):
-            plain.append(chunk)
-            ends.append(len(ids))
-        else:
-            others.append(chunk)
-    return plain, others, Bags(np.array(ends, dtype=np.int64), np.array(ids, dtype=np.int32))
 
 
 def _bags(found: Sequence[list[int]]) -> Bags:

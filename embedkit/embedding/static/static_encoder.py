@@ -1,4 +1,4 @@
-"""The static encoder: the mean of the vectors of a text's tokens. It needs numpy and tokenizers only."""
+"""The static encoder: the mean of the vectors of a text's tokens. It needs neither torch nor OpenVINO."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from embedkit.errors import ModelError, UsageError
 
 _FEW_TEXTS = 8  # for fewer, finding out how the tokenizer reads takes longer than reading
 _FEW = 2048  # tokens; for fewer, importing scipy takes longer than the sum
-_BLOCK = 1024  # texts that are read, and then summed by one thread
-_TOGETHER = 8  # blocks that are read before threads sum them
-_CHARACTERS = 1 << 20  # of a block, as the strings of its words take many times the memory of its texts
+_BLOCK = 1024  # texts that one thread reads and sums
+_CHARACTERS = 1 << 20  # of a block, as finding its words takes many times the memory of its texts
 _RUN = 256  # tokens that are summed in float32
 _STEPS = ("StaticEmbedding", "Normalize")
 
@@ -55,15 +54,11 @@ class StaticEncoder:
         if table.characters is not None:
             texts = [text[: table.characters] for text in texts]
         if len(blocks := _blocks(texts)) == 1:
-            return self._means(self._bags(reader, texts, table), table)
-        vectors: list[Vectors] = []
-        with ThreadPoolExecutor(thread_count()) as pool:  # reading holds the interpreter's lock, sums do not
-            for start in range(0, len(blocks), _TOGETHER):
-                bags = [self._bags(reader, block, table) for block in blocks[start : start + _TOGETHER]]
-                vectors += pool.map(self._means, bags, repeat(table))
-        return np.concatenate(vectors)
+            return self._vectors(texts, reader, table)
+        with ThreadPoolExecutor(thread_count()) as pool:  # most of the work releases the interpreter's lock
+            return np.concatenate(list(pool.map(self._vectors, blocks, repeat(reader), repeat(table))))
 
-    def _bags(self, reader: BagReader, texts: Sequence[str], table: StaticTable) -> Bags:
+    def _bags(self, texts: Sequence[str], reader: BagReader, table: StaticTable) -> Bags:
         """Return the bags of the tokens that count; raises ModelError for a token without a vector."""
         bags = reader.read_whole(texts) if len(texts) < _FEW_TEXTS else reader.read(texts)
         if bags.ids.max(initial=-1) >= len(table.vectors):
@@ -76,8 +71,8 @@ class StaticEncoder:
             bags = bags.first(most)
         return bags if table.skipped is None else bags.without(table.skipped)
 
-    def _means(self, bags: Bags, table: StaticTable) -> Vectors:
-        vectors = means(bags, table.vectors)
+    def _vectors(self, texts: Sequence[str], reader: BagReader, table: StaticTable) -> Vectors:
+        vectors = means(self._bags(texts, reader, table), table.vectors)
         return unit_length(vectors) if self._identity.normalized else vectors
 
     def _load(self) -> tuple[BagReader, StaticTable]:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import orjson
 
-from embedkit.embedding.static.chunks import chunker
+from embedkit.embedding.static.chunks import Chunker
 from embedkit.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _FEWEST = 5  # occurrences of a word that becomes a token
+_CUT_TOGETHER = 1000  # texts
 _MOST_COUNTED = 1 << 21  # distinct words counted at a time; beyond it, those seen once are dropped
 
 
@@ -64,10 +66,16 @@ def frequent_words(tokenizer: Tokenizer, texts: Iterable[str], most: int) -> lis
 
     Words are what the tokenizer's own pre-tokenizer divides texts into; each occurs at least five times.
     """
-    split = chunker(tokenizer) or str.split
+    chunker = Chunker.of(tokenizer)
     chunks: Counter[str] = Counter()
-    for text in texts:
-        chunks.update(split(text))
+    remaining = iter(texts)
+    while some := list(islice(remaining, _CUT_TOGETHER)):
+        if chunker is None:
+            chunks.update(chain.from_iterable(map(str.split, some)))
+        else:
+            cut = chunker.cut(some)
+            counts = np.bincount(cut.codes, minlength=len(cut.distinct))
+            chunks.update(dict(zip(cut.distinct, counts.tolist(), strict=True)))
         if len(chunks) > _MOST_COUNTED:
             chunks = Counter({chunk: count for chunk, count in chunks.items() if count > 1})
     words: Counter[str] = Counter()

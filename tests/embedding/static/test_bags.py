@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,13 +13,13 @@ from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizer
 
 from embedkit.embedding.static import bags as bags_module
 from embedkit.embedding.static.bags import BagReader
-from embedkit.embedding.static.chunks import chunker
+from embedkit.embedding.static.chunks import Chunker
 from embedkit.errors import DataError
 from tests.embedding.static.conftest import LINES, make_tokenizer
 
 ODD = (
     " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
-    "\ufeff\u200b\u200d"
+    "\ufeff\u200b\u200d\u0338<=A"
     "\x00\x07\x7f\ufffd\u00ad\u0301\u0327\u00a8\uff21ﬁßİıΣς中文㐀豈\U00020000ｱｶﾞ🫀’“-_.,!?@#[]MASKunk"
 )
 texts = st.lists(
@@ -80,6 +81,13 @@ VARIANTS = {
     "NFKC": with_parts(
         normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()]), pre_tokenizers.Whitespace()
     ),
+    "decomposed": with_parts(
+        normalizers.Sequence([normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()]),
+        pre_tokenizers.BertPreTokenizer(),
+    ),
+    "composed": with_parts(
+        normalizers.Sequence([normalizers.Lowercase(), normalizers.NFC()]), pre_tokenizers.BertPreTokenizer()
+    ),
     "short words": with_length(make_tokenizer(), 5),
     "bare": with_parts(None, pre_tokenizers.WhitespaceSplit()),
     "punctuation": with_parts(
@@ -91,16 +99,22 @@ VARIANTS = {
 
 @pytest.mark.parametrize("name", VARIANTS)
 @given(lines=st.one_of(texts, words))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_chunks_have_the_tokens_of_the_texts(name, lines):
     tokenizer = VARIANTS[name]
-    assert chunker(tokenizer) is not None
+    assert Chunker.of(tokenizer) is not None
     assert found(BagReader(tokenizer), lines) == expected(tokenizer, lines)
 
 
 @pytest.mark.parametrize("character", sorted(set(ODD)))
 def test_every_odd_character_between_words(character):
-    lines = [f"one{character}two", f"{character}one", f"one {character} two{character}", f"中{character}文"]
+    lines = [
+        f"one{character}two",
+        f"{character}one",
+        f"one {character} two{character}",
+        f"中{character}文",
+        f"={character}a",
+    ]
     for tokenizer in VARIANTS.values():
         assert found(BagReader(tokenizer), lines) == expected(tokenizer, lines)
 
@@ -108,7 +122,7 @@ def test_every_odd_character_between_words(character):
 @pytest.mark.parametrize("kind", ["unigram", "bytes"])
 def test_other_tokenizers_read_whole_texts(kind):
     tokenizer = make_tokenizer(kind)
-    assert chunker(tokenizer) is None
+    assert Chunker.of(tokenizer) is None
     lines = [*LINES, " leading", "two  spaces", ""]
     assert found(BagReader(tokenizer), lines) == expected(tokenizer, lines)
 
@@ -116,7 +130,7 @@ def test_other_tokenizers_read_whole_texts(kind):
 def test_a_token_of_several_words_reads_whole_texts():
     tokenizer = make_tokenizer()
     tokenizer.add_tokens([AddedToken("the heart", normalized=True)])
-    assert chunker(tokenizer) is None
+    assert Chunker.of(tokenizer) is None
     lines = ["The heart of the heart", "the  heart"]
     assert found(BagReader(tokenizer), lines) == expected(tokenizer, lines)
     assert tokenizer.token_to_id("the heart") in found(BagReader(tokenizer), lines)[0]
@@ -134,6 +148,33 @@ def test_added_tokens_that_depend_on_what_is_around_them(token, lines):
     tokenizer = make_tokenizer()
     tokenizer.add_tokens([token])
     assert found(BagReader(tokenizer), lines) == expected(tokenizer, lines)
+
+
+@pytest.mark.parametrize("lines", [["MASKé mask"], ["mask"], ["MASK", "a mask"], ["MASKé", "the mask, MASK"]])
+def test_letters_made_lower_case_are_no_added_tokens(lines):
+    tokenizer = make_tokenizer()
+    tokenizer.add_tokens([AddedToken("mask", normalized=False)])
+    reader = BagReader(tokenizer)
+    for some in (["The MASK-", "MASKÉ"], lines, ["MASK mask"]):
+        assert found(reader, some) == expected(tokenizer, some)
+
+
+def test_words_and_marks_are_chunks_and_texts_are_not_joined():
+    chunks = Chunker.of(make_tokenizer()).cut(["The HEART, ", "", "the\theart", "heart", "é心-"])
+    assert (chunks.distinct, chunks.fine) == (["the", "heart", ",", "é", "心", "-"], True)
+    assert chunks.codes.tolist() == [0, 1, 2, 0, 1, 1, 3, 4, 5]
+    assert chunks.offsets.tolist() == [0, 3, 3, 5, 6, 9]
+    chunks = Chunker.of(make_tokenizer()).cut(["The HEART,", "a[MASK]b"])
+    assert (chunks.distinct, chunks.fine) == (["The", "HEART,", "a[MASK]b"], False)
+
+
+def test_threads_share_a_reader():
+    tokenizer = make_tokenizer()
+    lines = [f"heart{number % 50} é{number} the[MASK] {number}"[: 20 - number % 7] for number in range(400)]
+    reader, all_ids = BagReader(tokenizer), expected(tokenizer, lines)
+    with ThreadPoolExecutor(4) as pool:
+        blocks = list(pool.map(lambda start: found(reader, lines[start : start + 8]), range(0, 400, 8)))
+    assert [ids for block in blocks for ids in block] == all_ids
 
 
 def test_half_of_a_surrogate_pair_is_one_error():
@@ -156,7 +197,7 @@ def test_runs_divide_long_texts_only():
 
 def test_a_tokenizer_of_characters_without_splitting_reads_whole_texts():
     tokenizer = Tokenizer(models.WordLevel({"a b": 0, "[UNK]": 1}, unk_token="[UNK]"))
-    assert chunker(tokenizer) is None
+    assert Chunker.of(tokenizer) is None
     assert found(BagReader(tokenizer), ["a b", "a"]) == [[0], [1]]
 
 
@@ -166,7 +207,7 @@ def test_the_memory_of_chunks_is_bounded(monkeypatch):
     reader = BagReader(tokenizer)
     for start in range(0, 100, 5):
         assert found(reader, lines[start : start + 5]) == expected(tokenizer, lines[start : start + 5])
-        assert len(reader._slots) <= 10 + 6
+        assert len(reader._places) <= 10 + 6
     monkeypatch.setattr(bags_module, "_CHARACTERS", 50)
     assert found(reader, ["x" * 200]) == expected(tokenizer, ["x" * 200])
     assert found(reader, LINES) == expected(tokenizer, LINES)
