@@ -74,6 +74,13 @@ class MaskOptions:
         bool | None,
         _option("Whether all tokens of a word are masked together [yes].", "--whole-words/--single-tokens"),
     ] = None
+    gradient_penalty: Annotated[
+        float | None,
+        _option(
+            "Penalise the loss's sensitivity to its embedded tokens: this times half the squared norm of a "
+            "text's gradient [0]."
+        ),
+    ] = None
     holdout: Annotated[
         float | None,
         _option("Texts to measure the perplexity on: a share below 1, or a number [0.02]."),
