@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import typer
 
+from embedkit.cli.completion import complete_kinds
+
 
 def _option(help: str, *names: str, **how: Any) -> Any:
     return typer.Option(*names, help=help, show_default=False, **how)
@@ -63,7 +65,11 @@ class MaskOptions:
     ] = None
     arch: Annotated[
         str | None,
-        _option("Architecture of a new model [bert].", metavar="KIND[:key=value,...]"),
+        _option(
+            "Architecture of a new model [bert].",
+            metavar="KIND[:key=value,...]",
+            autocompletion=complete_kinds("architecture"),
+        ),
     ] = None
     widen: Annotated[
         int | None,
