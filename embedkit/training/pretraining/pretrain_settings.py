@@ -64,8 +64,9 @@ class PretrainSettings(RunSettings):
     def _require_start(self) -> None:
         """Raise UsageError for settings that do not apply to what the run starts from."""
         architecture(self.arch or DEFAULT)  # raises UsageError for one that does not exist
-        if self.lora is not None:
-            raise UsageError("trains no embeddings, which pretraining must", where="`lora`", hint="omit it")
+        if self.lora is not None and (self.is_new or self.vocabulary is not None):
+            what = "a new model" if self.is_new else "a new vocabulary"
+            raise UsageError(f"trains no embeddings, which {what} needs", where="`lora`", hint="omit it")
         if self.is_new and self.vocabulary is not None:
             raise UsageError("changes a model's vocabulary", where="`vocabulary`", hint="name a `model`")
         if self.is_new and self.pooling not in (None, "mean"):
