@@ -10,7 +10,7 @@
 
 All sides have about as many weights in their layers, and train on the same segments of Chinese Wikipedia, a
 character per token, with the same masks, steps and learning rate, which is tuned for none of them. Depth,
-warm-up, norms and width are measured on repeated tokens to copy, and longer texts on letters of the English
+warm-up, norms and width are measured on repeated tokens to copy, longer texts also on letters of the English
 Wikipedia. Prints one JSON line per side. Needs no network.
 """
 
@@ -42,10 +42,15 @@ DEEP = {
 }
 REPEATED: Any = {"tokens": 8, "vocabulary": 64}  # settings of training on `repetitions`
 WARMED = ("bert", "pre-norm", "deepnorm", "gau, softmax")
-LONGER = ("bert, rotary", "bert, rotary, log-length", "gau, plain scale", "gau, softmax")
+LONGER = {
+    "bert, plain scale": "bert:layers=2,width=64,positions=rotary",
+    "bert, log-length": "bert:layers=2,width=64,positions=rotary,scale=log-length",
+    "gau, plain scale": "gau:layers=4,width=64,scale=plain",
+    "gau, log-length": "gau:layers=4,width=64",
+}
 NORMS = {"post norm": "bert:layers=12,width=64", "pre norm": "pre-norm:layers=12,width=64"}
 RATES = (1e-3, 3e-3, 1e-2)
-LETTERS: Any = {"vocabulary": 128}  # settings of training on letters
+LENGTHS, LETTERS = (64, 128, 256, 512), 128  # tokens to read; different letters to learn
 
 
 def main() -> None:
@@ -96,13 +101,17 @@ def norms(training: Training) -> None:
 
 
 def length(training: Training) -> None:
-    """Train on segments of 64 letters, and print the losses on longer ones."""
-    stream, training = characters(ENGLISH, LETTERS["vocabulary"]), training._replace(**LETTERS)
-    specs = {**SIDES, "gau, plain scale": "gau:layers=6,width=128,scale=plain"}
-    for side in LONGER:
-        found = train(specs[side], stream, training)
-        by_length = {tokens: held_out(found.reader, stream, tokens) for tokens in (64, 128, 256, 512)}
-        report(side, specs[side], found, training, loss_by_tokens=by_length)
+    """Train on segments of 64 tokens to copy, and of 64 letters, and print the losses on longer ones."""
+    tasks = {
+        "copying": (repetitions(), {"vocabulary": REPEATED["vocabulary"]}),
+        "letters": (characters(ENGLISH, LETTERS), {"vocabulary": LETTERS}),
+    }
+    for task, (stream, more) in tasks.items():
+        how = training._replace(**more, rate=3e-3)
+        for side, text in LONGER.items():
+            found = train(text, stream, how)
+            by_length = {tokens: held_out(found.reader, stream, tokens) for tokens in LENGTHS}
+            report(side, text, found, how, task=task, loss_by_tokens=by_length)
 
 
 def widen(training: Training) -> None:

@@ -1,10 +1,10 @@
 """The gradient penalty: half the squared norm of the gradient of a text's loss by its embedded tokens
 (kexue.fm 7234).
 
-Added to the loss, it makes the loss flat around the embedded tokens, as small adversarial changes of them do.
-A token that occurs once in a text has the same gradient by its place as by its row of the embedding table, so
-the penalty on inputs is also one on parameters, which in general bounds it (kexue.fm 8796; Dherin et al.
-2021, arXiv 2111.15090). Its own gradient takes second derivatives.
+Added to the loss, it makes the loss flat around the embedded tokens, as training on small adversarial changes
+of them does. The gradient by a network's parameters bounds the gradient by its inputs, up to the norms of its
+weights and layers (kexue.fm 8796; Dherin et al. 2021, arXiv 2111.15090), so flat parameters imply flat inputs
+in part; the penalty makes them flat directly. Its own gradient takes second derivatives.
 """
 
 from __future__ import annotations
