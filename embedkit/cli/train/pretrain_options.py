@@ -83,8 +83,8 @@ class MaskOptions:
     gradient_penalty: Annotated[
         float | None,
         _option(
-            "Penalise the loss's sensitivity to its embedded tokens: this times half the squared norm of a "
-            "text's gradient [0]."
+            "Add this times half the squared norm of the gradient of a text's loss by its embedded tokens "
+            "to the loss [0]."
         ),
     ] = None
     holdout: Annotated[
