@@ -45,7 +45,7 @@ check: $(VENV)/.installed-dev
 # AUTOFAISS_PYTHON names an environment with autofaiss, whose pins clash with ours: see benchmarks/autotune.py.
 bench: $(VENV)/.installed-dev
 	rm -f $(RESULTS)
-	for run in $(filter-out measure.py table.py chart.py index.py,$(notdir $(wildcard benchmarks/*.py))) \
+	for run in $(filter-out measure.py masked_training.py table.py chart.py index.py,$(notdir $(wildcard benchmarks/*.py))) \
 		"search.py --static" "encode.py --whole-process" "encode.py --model e5" "contrastive.py --memory" "index.py --million --max-memory 1GB"; do \
 		echo "benchmarks/$$run" >&2; $(BIN)/python benchmarks/$$run >> $(RESULTS) || exit 1; done
 	$(BIN)/python benchmarks/table.py $(RESULTS) -o benchmarks/RESULTS.md

@@ -1,42 +1,27 @@
-"""Architectures from nothing: masked language modelling, depth, warm-up, longer texts and a doubled width.
+"""Architectures from nothing: masked tokens, depth, warm-up, norms, longer texts and a doubled width.
 
     python benchmarks/architectures.py                # losses of all kinds after equal steps
     python benchmarks/architectures.py --quick        # the same, few steps: does everything run?
     python benchmarks/architectures.py --what deep    # 100 layers of width 64
     python benchmarks/architectures.py --what warmup  # the same training without warm-up
+    python benchmarks/architectures.py --what norms   # pre and post norm at higher and higher learning rates
     python benchmarks/architectures.py --what length  # trained on 64 tokens, read on up to 512
     python benchmarks/architectures.py --what widen   # a widened network against a new one of its width
 
 All sides have about as many weights in their layers, and train on the same segments of Chinese Wikipedia, a
 character per token, with the same masks, steps and learning rate, which is tuned for none of them. Depth,
-warm-up and width are measured on repeated tokens to copy. Prints one JSON line per side. Needs no network.
+warm-up, norms and width are measured on repeated tokens to copy, longer texts also on letters of the English
+Wikipedia. Prints one JSON line per side. Needs no network.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import time
-from collections import Counter
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-import torch
-from measure import data, emit
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from masked_training import ENGLISH, Reader, Trained, Training, characters, held_out, repetitions, train
+from measure import emit
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-CORPUS = "corpus/wiki-zh/sentences_simplified_200k.txt"
-VOCABULARY, PADDING, MASK = 4000, 0, 2  # 1 is any other character
-SHARE, TOKENS, BATCH, HELD_OUT = (
-    0.15,
-    64,
-    32,
-    64,
-)  # of masked tokens; per segment; segments per batch, held out
 SIDES = {
     "bert": "bert:layers=3,width=128",
     "bert, rotary": "bert:layers=3,width=128,positions=rotary",
@@ -57,46 +42,15 @@ DEEP = {
 }
 REPEATED: Any = {"tokens": 8, "vocabulary": 64}  # settings of training on `repetitions`
 WARMED = ("bert", "pre-norm", "deepnorm", "gau, softmax")
-LONGER = ("bert, rotary", "bert, rotary, log-length", "gau, plain scale", "gau, softmax")
-MOST_TOKENS = 4096  # read at a time
-
-
-class Training(NamedTuple):
-    """How a side trains."""
-
-    steps: int
-    seed: int
-    rate: float = 1e-3
-    warmup: float = 0.1  # share of the steps
-    batch: int = BATCH
-    tokens: int = TOKENS
-    vocabulary: int = VOCABULARY
-
-
-class Reader(nn.Module):
-    """A network and the head that predicts masked tokens by the table of token vectors."""
-
-    def __init__(self, text: str, max_length: int, vocabulary: int = VOCABULARY) -> None:
-        from embedkit.embedding.architectures.registry import architecture
-
-        super().__init__()
-        kind = architecture(text)
-        self.network = kind.build(vocabulary=vocabulary, padding=PADDING, max_length=max_length)
-        self.dense, self.norm = nn.Linear(kind.width, kind.width), nn.LayerNorm(kind.width)
-        self.bias = nn.Parameter(torch.zeros(vocabulary))
-
-    def forward(self, ids: Tensor, masked: Tensor) -> Tensor:
-        """Return the mean loss of predicting the masked tokens of ids `(segments, tokens)`."""
-        read = ids.masked_fill(masked, MASK)
-        hidden = self.network(input_ids=read, attention_mask=torch.ones_like(read)).last_hidden_state
-        vectors = self.norm(nn.functional.gelu(self.dense(hidden[masked])))
-        table = self.network.get_input_embeddings().weight
-        return nn.functional.cross_entropy(nn.functional.linear(vectors, table, self.bias), ids[masked])
-
-    def layer_weights(self) -> int:
-        """Return the number of weights without the table of token vectors."""
-        table = self.network.get_input_embeddings().weight.numel()
-        return sum(weight.numel() for weight in self.network.parameters()) - table
+LONGER = {
+    "bert, plain scale": "bert:layers=2,width=64,positions=rotary",
+    "bert, log-length": "bert:layers=2,width=64,positions=rotary,scale=log-length",
+    "gau, plain scale": "gau:layers=4,width=64,scale=plain",
+    "gau, log-length": "gau:layers=4,width=64",
+}
+NORMS = {"post norm": "bert:layers=12,width=64", "pre norm": "pre-norm:layers=12,width=64"}
+RATES = (1e-3, 3e-3, 1e-2)
+LENGTHS, LETTERS = (64, 128, 256, 512), 128  # tokens to read; different letters to learn
 
 
 def main() -> None:
@@ -104,13 +58,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--what", choices=["loss", "deep", "warmup", "length", "widen"], default="loss")
+    parser.add_argument("--what", choices=MEASUREMENTS, default="loss")
     parser.add_argument("--steps", type=int, default=1000, help="of every side")
     parser.add_argument("--seed", type=int, default=0, help="of weights, segments and masks")
     parser.add_argument("--quick", action="store_true", help="5 steps")
     options = parser.parse_args()
     training = Training(5 if options.quick else options.steps, options.seed)
-    {"loss": losses, "deep": deep, "warmup": warmup, "length": length, "widen": widen}[options.what](training)
+    MEASUREMENTS[options.what](training)
 
 
 def losses(training: Training) -> None:
@@ -137,14 +91,27 @@ def warmup(training: Training) -> None:
             report(side, SIDES[side], train(SIDES[side], stream, how), how)
 
 
+def norms(training: Training) -> None:
+    """Train 12 layers to copy, with pre norm and with post norm, at three learning rates."""
+    stream = repetitions()
+    for rate in RATES:
+        how = training._replace(**REPEATED, rate=rate)
+        for side, text in NORMS.items():
+            report(side, text, train(text, stream, how), how)
+
+
 def length(training: Training) -> None:
-    """Train on segments of 64 tokens, and print the losses on longer ones."""
-    stream = characters()
-    specs = {**SIDES, "gau, plain scale": "gau:layers=6,width=128,scale=plain"}
-    for side in LONGER:
-        found = train(specs[side], stream, training)
-        by_length = {tokens: held_out(found.reader, stream, tokens) for tokens in (64, 128, 256, 512)}
-        report(side, specs[side], found, training, loss_by_tokens=by_length)
+    """Train on segments of 64 tokens to copy, and of 64 letters, and print the losses on longer ones."""
+    tasks = {
+        "copying": (repetitions(), {"vocabulary": REPEATED["vocabulary"]}),
+        "letters": (characters(ENGLISH, LETTERS), {"vocabulary": LETTERS}),
+    }
+    for task, (stream, more) in tasks.items():
+        how = training._replace(**more, rate=3e-3)
+        for side, text in LONGER.items():
+            found = train(text, stream, how)
+            by_length = {tokens: held_out(found.reader, stream, tokens) for tokens in LENGTHS}
+            report(side, text, found, how, task=task, loss_by_tokens=by_length)
 
 
 def widen(training: Training) -> None:
@@ -166,82 +133,6 @@ def widen(training: Training) -> None:
     report("new", wide_side, train(wide_side, stream, more), more)
 
 
-class Trained(NamedTuple):
-    """A trained side."""
-
-    reader: Reader
-    loss: float  # on held-out segments
-    curve: list[float]  # mean training loss of each tenth of the steps
-    seconds: float
-
-
-def train(text: str, stream: NDArray[np.int64], how: Training, *, reader: Reader | None = None) -> Trained:
-    """Train one side, or a reader that has learnt something, by Adam with a linear schedule."""
-    torch.manual_seed(how.seed)
-    reader = (Reader(text, how.tokens, how.vocabulary) if reader is None else reader).train()
-    optimizer = torch.optim.AdamW(reader.parameters(), lr=how.rate, weight_decay=0.01, fused=True)
-    batches = segments(stream, how)
-    values, begun = [], time.perf_counter()
-    for step in range(how.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = how.rate * schedule(step, how)
-        optimizer.zero_grad()
-        loss = reader(*next(batches))
-        loss.backward()
-        nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
-        optimizer.step()
-        values.append(float(loss.detach()))
-    tenths = [float(np.mean(part)) for part in np.array_split(values, min(10, len(values)))]
-    seconds = time.perf_counter() - begun
-    return Trained(reader, held_out(reader, stream, how.tokens), tenths, seconds)
-
-
-def schedule(step: int, how: Training) -> float:
-    """Return the factor on the learning rate: a linear rise, if any, then a linear fall."""
-    rise = max(1, round(how.warmup * how.steps)) if how.warmup else 0
-    if step < rise:
-        return (step + 1) / rise
-    return (how.steps - step) / max(1, how.steps - rise)
-
-
-def segments(stream: NDArray[np.int64], how: Training) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield random segments of the stream before its held-out end, with their masks."""
-    numbers = np.random.default_rng(how.seed)
-    while True:
-        starts = numbers.integers(0, len(stream) * 19 // 20 - how.tokens, how.batch)
-        yield batch_at(stream, starts, how.tokens, numbers)
-
-
-def batch_at(
-    stream: NDArray[np.int64], starts: NDArray[np.int64], tokens: int, numbers: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Return the segments at `starts`, `(segments, tokens)`, and which of their tokens are masked."""
-    ids = torch.from_numpy(stream[starts[:, None] + np.arange(tokens)])
-    return ids, torch.from_numpy(numbers.random(ids.shape) < SHARE)
-
-
-def held_out(reader: Reader, stream: NDArray[np.int64], tokens: int) -> float:
-    """Return the loss on the end of the stream; the same characters at every length."""
-    reader.eval()
-    numbers = np.random.default_rng(1)
-    starts = len(stream) * 19 // 20 + tokens * np.arange(HELD_OUT * 512 // tokens)
-    parts = np.array_split(starts, max(1, len(starts) * tokens // MOST_TOKENS))
-    with torch.inference_mode():
-        return float(np.mean([float(reader(*batch_at(stream, part, tokens, numbers))) for part in parts]))
-
-
-def characters() -> NDArray[np.int64]:
-    """Return the corpus as one stream of ids of its most frequent characters."""
-    text = data(CORPUS).read_text(encoding="utf-8").replace("\n", "")
-    known = {each: n for n, (each, _) in enumerate(Counter(text).most_common(VOCABULARY - 3), start=3)}
-    return np.fromiter((known.get(each, 1) for each in text), dtype=np.int64, count=len(text))
-
-
-def repetitions() -> NDArray[np.int64]:
-    """Return a stream of 61 ids, each 32 times in a row, so that a segment of 8 has one or two to copy."""
-    return np.repeat(np.random.default_rng(0).integers(3, 64, 70_000), 32)
-
-
 def report(side: str, text: str, found: Trained, how: Training, **more: Any) -> None:
     """Print the line of one side."""
     emit(
@@ -250,6 +141,10 @@ def report(side: str, text: str, found: Trained, how: Training, **more: Any) -> 
         steps_per_second=how.steps / found.seconds, **more,
     )  # fmt: skip
 
+
+MEASUREMENTS = {
+    "loss": losses, "deep": deep, "warmup": warmup, "norms": norms, "length": length, "widen": widen,
+}  # fmt: skip
 
 if __name__ == "__main__":
     main()

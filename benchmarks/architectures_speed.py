@@ -17,7 +17,8 @@ import time
 
 import numpy as np
 import torch
-from architectures import MOST_TOKENS, SIDES, VOCABULARY, Reader, batch_at
+from architectures import SIDES
+from masked_training import MOST_TOKENS, VOCABULARY, Reader, batch_at
 from measure import emit, run
 
 LENGTHS = (64, 256, 1024)

@@ -61,13 +61,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="steps of masked language modelling")
     parser.add_argument("--quick", action="store_true", help="train for a few steps, to see that it runs")
+    parser.add_argument(
+        "--penalties", type=float, nargs="+", help="only pretrain: without and with these gradient penalties"
+    )
     parser.add_argument("--models", type=Path, help="keep the models in this folder")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         for name in options.corpora:
             folder = (options.models or Path(scratch)) / name
             folder.mkdir(parents=True, exist_ok=True)
-            measured(name, folder, options)
+            (measured if options.penalties is None else penalised)(name, folder, options)
 
 
 def measured(name: str, folder: Path, options: argparse.Namespace) -> None:
@@ -76,12 +79,8 @@ def measured(name: str, folder: Path, options: argparse.Namespace) -> None:
     corpus, pairs = prepared(setting, folder, dev=options.dev)
     report(name, "hashed n-grams", evaluate(pairs, ["-m", "hash"])[0])
     model, contrasted = str(folder / "mlm"), str(folder / "simcse")
+    facts, common = pretrained(corpus, model, setting, options), common_options(options)
     limit = ["--max-steps", str(QUICK)] if options.quick else []
-    steps = ["--max-steps", str(options.steps)] if options.steps else limit
-    common = ["--seed", str(options.seed), "--force", "-q"]
-    done = run(embedkit("pretrain", corpus, *setting.pretrain, *steps, "-o", model, *common))
-    figures = json.loads((Path(model) / "embedkit.json").read_bytes())["figures"]
-    facts = {"seconds": round(done.seconds, 1), "perplexity": [figures["before"], figures["best"]]}
     texts, map = str(folder / "texts.txt"), str(folder / "map.safetensors")
     run(embedkit("whiten", texts, "-m", model, "-o", map, "--force", "-q"))
     plain, whitened = evaluate(pairs, ["-m", model, "--compare", map])
@@ -91,6 +90,32 @@ def measured(name: str, folder: Path, options: argparse.Namespace) -> None:
         embedkit("train-simcse", texts, "-m", model, *setting.simcse, *limit, "-o", contrasted, *common)
     )
     report(name, "MLM + SimCSE", evaluate(pairs, ["-m", contrasted])[0], seconds=round(done.seconds, 1))
+
+
+def penalised(name: str, folder: Path, options: argparse.Namespace) -> None:
+    """Pretrain on a corpus without and with the gradient penalty, and emit what each reaches."""
+    setting, model = SETTINGS[name], str(folder / "mlm")
+    corpus, pairs = prepared(setting, folder, dev=options.dev)
+    for weight in (0.0, *options.penalties):
+        facts = pretrained(corpus, model, setting, options, "--gradient-penalty", str(weight))
+        report(name, f"MLM mean, gradient penalty {weight:g}", evaluate(pairs, ["-m", model])[0], **facts)
+
+
+def pretrained(
+    corpus: str, model: str, setting: Setting, options: argparse.Namespace, *more: str
+) -> dict[str, Any]:
+    """Pretrain a model on a corpus; return its perplexity, before and after, and the seconds."""
+    number = options.steps or (QUICK if options.quick else None)
+    steps = [] if number is None else ["--max-steps", str(number)]
+    given = [*setting.pretrain, *steps, *more, *common_options(options)]
+    done = run(embedkit("pretrain", corpus, *given, "-o", model))
+    figures = json.loads((Path(model) / "embedkit.json").read_bytes())["figures"]
+    return {"seconds": round(done.seconds, 1), "perplexity": [figures["before"], figures["best"]]}
+
+
+def common_options(options: argparse.Namespace) -> list[str]:
+    """Return the options of every training."""
+    return ["--seed", str(options.seed), "--force", "-q"]
 
 
 def prepared(setting: Setting, folder: Path, *, dev: bool) -> tuple[str, str]:

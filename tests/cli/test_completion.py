@@ -64,6 +64,8 @@ def files(folder):
         ("embedkit train-simcse --loss ", ["nt-xent", "two-view", "none"]),
         ("embedkit train-simcse --distill ", ["batch-kl", "kl", "margin-mse"]),
         ("embedkit train-simcse --preset ", list(PRESETS)),
+        ("embedkit pretrain --arch ", list(kinds("architecture"))),
+        ("embedkit pretrain a.txt --arch de", ["deepnorm"]),
         ("embedkit encode -m ", ["minilm", "e5", "hash:dim=512", "org/model"]),
         ("embedkit train-simcse -m org", ["org/model"]),
         ("embedkit encode --pooling f", ["first-last"]),

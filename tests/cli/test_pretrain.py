@@ -6,6 +6,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+import torch
 
 from tests.training.pretraining.conftest import sentence
 
@@ -48,6 +49,17 @@ def test_it_says_what_came_of_it_and_the_commands_that_follow_take_it(run):
     torch = ["--runtime", "torch"]
     assert run("encode", "a.txt", "-m", "simcse", *torch, "-o", "a.vec", "-q").code == 0
     assert run("eval", "sts", "dev.tsv", "-m", "out", *torch, "-q").code == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "native", "precision"),
+    [("auto", True, "bf16"), ("auto", False, "fp32"), ("bf16", False, "bf16")],
+)
+def test_bf16_is_used_where_it_is_native_or_asked_for(run, monkeypatch, given, native, precision):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
+    done = run("pretrain", "a.txt", *TINY, *SHORT, "--precision", given, "--device", "cpu")
+    assert done.code == 0, done.said
+    assert done.said.startswith(f"embedkit: training on cpu in {precision}, ")
 
 
 def test_json_for_machines(run):

@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import typer
 
+from embedkit.cli.completion import complete_kinds
+
 
 def _option(help: str, *names: str, **how: Any) -> Any:
     return typer.Option(*names, help=help, show_default=False, **how)
@@ -63,7 +65,11 @@ class MaskOptions:
     ] = None
     arch: Annotated[
         str | None,
-        _option("Architecture of a new model [bert].", metavar="KIND[:key=value,...]"),
+        _option(
+            "Architecture of a new model [bert].",
+            metavar="KIND[:key=value,...]",
+            autocompletion=complete_kinds("architecture"),
+        ),
     ] = None
     widen: Annotated[
         int | None,
@@ -73,6 +79,13 @@ class MaskOptions:
     whole_words: Annotated[
         bool | None,
         _option("Whether all tokens of a word are masked together [yes].", "--whole-words/--single-tokens"),
+    ] = None
+    gradient_penalty: Annotated[
+        float | None,
+        _option(
+            "Add this times half the squared norm of the gradient of a text's loss by its embedded tokens "
+            "to the loss [0]."
+        ),
     ] = None
     holdout: Annotated[
         float | None,

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from embedkit.training.gather import processes
-from embedkit.training.gradcache import Features, cut
+from embedkit.training.gradcache import Features, cut, wide
 from embedkit.training.objective import Objective
+from embedkit.training.pretraining.gradient_penalty import embedded_tokens, half_squared_gradients
 from embedkit.training.pretraining.joined_pairs import joined
 from embedkit.training.pretraining.masking import NO_TARGET, Masking, uniform
 from embedkit.training.pretraining.prediction_head import PredictionHead
@@ -24,20 +25,30 @@ class MaskedLanguage(Objective):
 
     `model` is a SentenceTransformer; only vectors of hidden tokens reach the `prediction` head. Two columns
     of text are joined to one sequence in a random order. The labels of a batch, `(rows,)`, are the rows'
-    numbers, which decide its masks together with the number of batches drawn so far.
+    numbers, which decide its masks together with the number of batches drawn so far. With a `penalty` above
+    0, the mean over texts of their gradient penalties, times `penalty`, is added.
     """
 
     def __init__(
-        self, model: Any, prediction: PredictionHead, masking: Masking, *, max_length: int | None, **how: Any
+        self,
+        model: Any,
+        prediction: PredictionHead,
+        masking: Masking,
+        *,
+        max_length: int | None,
+        penalty: float = 0.0,
+        **how: Any,
     ) -> None:
         super().__init__(model, **how)
-        self.prediction, self.masking = prediction, masking
+        self.prediction, self.masking, self.penalty = prediction, masking, penalty
         self.max_length: int = max_length or model.max_seq_length or 512
         self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
         self.outcome: dict[str, float] = {}  # values that the run reports
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor | None = None) -> Tensor:
-        """Return the mean loss of the hidden tokens of this process's rows, over all processes' number."""
+        """Return the mean loss of the hidden tokens of this process's rows, over all processes' number, and
+        the penalty.
+        """
         columns = [dict(features) for features in sentence_features]
         rows = torch.arange(len(columns[0]["input_ids"])) if labels is None else labels
         self.draws += 1
@@ -46,7 +57,12 @@ class MaskedLanguage(Objective):
         if processes() > 1:
             torch.distributed.all_reduce(count)
         scale = processes() / count.clamp(min=1)
-        return self.value(cut(features, self.plan.chunk_tokens), lambda losses: losses.sum() * scale)
+
+        def loss(values: Tensor) -> Tensor:
+            """Return the loss of rows of losses, and of penalties if there are any."""
+            return values[:, 0].sum() * scale + self.penalty * values[:, 1:].sum() / len(values)
+
+        return self.value(cut(features, self.plan.chunk_tokens), loss)
 
     def views(self, columns: Sequence[Features]) -> list[Features]:
         """Return the one column to encode for the columns of text, with its tokens hidden."""
@@ -69,8 +85,19 @@ class MaskedLanguage(Objective):
         return {**features, **{name: value.to(ids.device) for name, value in found.items()}}
 
     def encode(self, features: Features) -> Tensor:
-        """Return the loss per row, summed over its hidden tokens, `(rows, 1)`."""
-        return self.losses(self.model, features)
+        """Return the loss per row, summed over its hidden tokens, `(rows, 1)`.
+
+        With a penalty, a second column has the gradient penalty of the mean over the row's hidden tokens.
+        """
+        if not self.penalty:
+            return self.losses(self.model, features)
+        learning, model = torch.is_grad_enabled(), inner(self.model)
+        with torch.enable_grad(), embedded_tokens(model[0].auto_model.get_input_embeddings()) as embedded:
+            # the wrapper of several processes expects a backward pass of all that it computes with a graph
+            losses = self.losses(self.model if learning else model, features)
+            count = (features[TARGETS] != NO_TARGET).sum(dim=1).clamp(min=1)
+            penalties = half_squared_gradients(losses[:, 0] / count, embedded, differentiable=learning)
+            return torch.stack((losses[:, 0], penalties), dim=1)
 
     def losses(self, model: nn.Module, features: Features) -> Tensor:
         """Return the loss per row with `model`, which may be without the wrapper of several processes."""
@@ -80,7 +107,7 @@ class MaskedLanguage(Objective):
         row, place = (targets != NO_TARGET).nonzero(as_tuple=True)
         embeddings = inner(model)[0].auto_model.get_input_embeddings().weight
         scores = self.prediction(vectors[row, place], embeddings)
-        losses = nn.functional.cross_entropy(scores.float(), targets[row, place], reduction="none")
+        losses = nn.functional.cross_entropy(wide(scores), targets[row, place], reduction="none")
         return losses.new_zeros(len(targets)).index_add(0, row, losses)[:, None]
 
     def _encode_a_chunk(self, features: Features) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -37,6 +38,7 @@ class PretrainSettings(RunSettings):
     widen: int | None = None  # how many times as wide `model` becomes before it is trained; None: as it is
     mask_share: float = 0.15  # share of the words to predict
     whole_words: bool = True
+    gradient_penalty: float = 0.0  # weight of the gradient penalty of a text
     holdout: float = 0.02  # texts to measure the perplexity on: a share below 1, or a number
 
     def __post_init__(self) -> None:
@@ -45,6 +47,9 @@ class PretrainSettings(RunSettings):
             value = getattr(self, name)
             if value is not None and value not in get_args(known):
                 raise UnknownNameError(value, get_args(known), what=name, where=f"`{name}`")
+        require(
+            self, "gradient_penalty", lambda value: math.isfinite(value) and value >= 0, "at least 0"
+        )  # fmt: skip
         require(self, "mask_share", lambda value: 0 < value < 1, "above 0 and below 1")
         require(
             self, "holdout", lambda value: 0 < value < 1 or (value >= 1 and value % 1 == 0),
@@ -59,8 +64,9 @@ class PretrainSettings(RunSettings):
     def _require_start(self) -> None:
         """Raise UsageError for settings that do not apply to what the run starts from."""
         architecture(self.arch or DEFAULT)  # raises UsageError for one that does not exist
-        if self.lora is not None:
-            raise UsageError("trains no embeddings, which pretraining must", where="`lora`", hint="omit it")
+        if self.lora is not None and (self.is_new or self.vocabulary is not None):
+            what = "a new model" if self.is_new else "a new vocabulary"
+            raise UsageError(f"trains no embeddings, which {what} needs", where="`lora`", hint="omit it")
         if self.is_new and self.vocabulary is not None:
             raise UsageError("changes a model's vocabulary", where="`vocabulary`", hint="name a `model`")
         if self.is_new and self.pooling not in (None, "mean"):

@@ -97,7 +97,10 @@ class Pretraining:
         masking = Masking.of(
             tokenizer, share=settings.mask_share, whole_words=settings.whole_words, seed=settings.seed
         )
-        found = MaskedLanguage(model, head.to(model.device), masking, max_length=settings.max_length)
+        found = MaskedLanguage(
+            model, head.to(model.device), masking,
+            max_length=settings.max_length, penalty=settings.gradient_penalty,
+        )  # fmt: skip
         found.outcome = tokens_per_text(loaded.folder / BASE)
         return found
 
@@ -120,6 +123,8 @@ class Pretraining:
             "trained on": f"{self.corpus.what()}, {held_out:,} of them held out",
             "loss": f"masked language modelling, {settings.mask_share:.0%} of the {words}",
         }
+        if settings.gradient_penalty:
+            card["loss"] += f", with gradient penalty {settings.gradient_penalty:g}"
         if settings.is_new or settings.vocabulary is not None:
             card["vocabulary"] = _VOCABULARIES[settings.vocabulary].format(settings.tokens or "wordpiece")
         entries: dict[str, object] = {"examples": len(self.parts[0]), "held_out": held_out}

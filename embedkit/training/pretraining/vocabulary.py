@@ -12,6 +12,7 @@ from embedkit.training.pretraining.merges import alphabet_of, merged_pieces
 from embedkit.training.pretraining.token_kinds import (
     CONTINUES,
     LONGEST_WORD,
+    SPACE,
     SPECIAL,
     UNKNOWN,
     TokenKind,
@@ -71,7 +72,7 @@ def _unigram(words: Counter[str], most: int) -> Model:
     probable divisions of frequent words are dropped, until `most` are left.
     """
     alphabet = alphabet_of(words, "", most=most, fewest=_FEWEST)
-    _require(alphabet.characters, "character")
+    _require([each for each in alphabet.characters if each != SPACE], "character")
     pieces = merged_pieces(words, alphabet, most=_CANDIDATES * most, longest=_LONGEST_PIECE)
     frequent = dict(sorted(words.items(), key=lambda each: (-each[1], each[0]))[:_CHUNKS])
     scores = dict.fromkeys(pieces, -1.0)  # at first, the divisions have the fewest pieces

@@ -106,6 +106,41 @@ def test_a_model_without_a_head_gets_a_new_one_and_a_fall_is_said(settings, capl
     assert len(falls) == (done.found["Spearman after"] < done.found["Spearman before"])
 
 
+def test_a_model_continues_by_lora_which_is_merged(settings):
+    first = pretrain("first", replace(settings, max_steps=1), TEXTS)
+    continued = replace(
+        settings, model="first", arch=None, vocabulary_size=None, lora=2, gradient_penalty=0.1
+    )
+    whole = pretrain("whole", continued, TEXTS)
+    assert whole.before == pytest.approx(first.best, rel=1e-5)
+    assert whole.best < whole.before
+    base, trained = weights("first"), weights("whole")
+    assert base.keys() == trained.keys()
+    assert {
+        "layers" if "layer" in name else name for name in base if not torch.equal(base[name], trained[name])
+    } == {"layers"}
+    with pytest.raises(Killed):
+        pretrain("killed", continued, TEXTS, watch=killed_at(5))
+    pretrain("killed", continued, TEXTS, resume=True)
+    assert same(trained, weights("killed"))
+    assert Path("whole", HEAD).read_bytes() == Path("killed", HEAD).read_bytes()
+    again = pretrain("again", replace(continued, model="whole", lora=None, gradient_penalty=0.0), TEXTS)
+    assert again.before == pytest.approx(whole.best, rel=1e-5)
+
+
+def test_a_killed_run_in_bf16_resumes_to_the_same_weights(settings):
+    settings = replace(settings, precision="bf16", gradient_penalty=0.1, chunk_size=3)
+    done = pretrain("whole", settings, TEXTS)
+    with pytest.raises(Killed):
+        pretrain("killed", settings, TEXTS, watch=killed_at(5))
+    pretrain("killed", settings, TEXTS, resume=True)
+    assert same(weights("whole"), weights("killed"))
+    assert all(value.dtype == torch.float32 for value in weights("whole").values())
+    plain = pretrain("plain", replace(settings, precision="fp32"), TEXTS)
+    assert not same(weights("whole"), weights("plain"))
+    assert done.best == pytest.approx(plain.best, rel=0.05)  # bfloat16 keeps 8 bits of each value
+
+
 def test_the_gradient_in_chunks_is_that_of_the_whole_batch(settings):
     for corpus in (TEXTS, PAIRS):
         assert check_exact(Pretraining(settings, corpus)) < 1e-5
@@ -157,7 +192,11 @@ def test_what_cannot_be_trained_is_refused(settings, changes, rows, error, messa
         ({"tokens": "bytes"}, "`tokens`: unknown tokens 'bytes'"),
         ({"arch": "bret"}, "unknown architecture kind 'bret'; did you mean bert?"),
         ({"vocabulary": "replace"}, "`vocabulary`: changes a model's vocabulary; name a `model`"),
-        ({"lora": 4}, "`lora`: trains no embeddings"),
+        ({"lora": 4}, "`lora`: trains no embeddings, which a new model needs; omit it"),
+        (
+            {"lora": 4, "model": "minilm", "vocabulary": "extend"},
+            "`lora`: trains no embeddings, which a new voc",
+        ),
         ({"mask_share": 1.0}, "`mask_share`: must be above 0 and below 1"),
         ({"holdout": 1.5}, "`holdout`: must be"),
         ({"vocabulary_size": 5}, "`vocabulary_size`: must be at least 6"),

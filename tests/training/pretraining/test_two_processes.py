@@ -20,12 +20,15 @@ GIVEN = [
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does(folder):
+@pytest.mark.parametrize(
+    "more", [[], ["--gradient-penalty", "0.1"], ["--gradient-penalty", "0.1", "--chunk-size", "1"]]
+)
+def test_two_processes_learn_what_one_does(folder, more):
     Path("a.txt").write_text("".join(f"{sentence(seed)}\n" for seed in range(60)))
     for name, start in (("one", [sys.executable]), ("two", LAUNCH)):
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
         done = subprocess.run(
-            [*start, *GIVEN, "-o", name], capture_output=True, text=True, env=environment, check=False
+            [*start, *GIVEN, *more, "-o", name], capture_output=True, text=True, env=environment, check=False
         )
         assert done.returncode == 0, done.stderr
     one, two = weights("one"), weights("two")

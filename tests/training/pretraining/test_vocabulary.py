@@ -134,3 +134,8 @@ def test_a_text_of_a_million_characters_is_read():
 def test_nothing_that_occurs_twice_is_refused():
     with pytest.raises(DataError, match=r"^no word occurs twice, so there is no vocabulary to learn; "):
         learn_tokenizer(["1 2 3"], "words", 60, max_length=8)
+
+
+def test_the_mark_of_words_is_not_a_character_that_occurs_twice():
+    with pytest.raises(DataError, match=r"^no character occurs twice, so there is no vocabulary to learn; "):
+        learn_tokenizer(["abc", "def", "ghi"], "unigram", 60, max_length=8)
