@@ -18,7 +18,7 @@ from embedkit.errors import FormatError
 
 FORMAT, VERSION = "embedkit-files", 1
 UNSURE = -1  # the time of a file that changed so recently that an equal time would prove nothing
-BINARY, LARGE = "binary", "large"  # why a file was passed over
+BINARY, GENERATED, LARGE = "binary", "generated", "large"  # why a file was passed over
 LARGEST = 32 << 20  # bytes of a file that is read
 _BLOCK = 4096  # files that are held as Python values at a time
 
@@ -32,7 +32,7 @@ class FileState(NamedTuple):
     mtime_ns: int  # UNSURE if the content must be compared
     sha256: str  # of the content; empty if the file was not read
     passages: tuple[str, ...] = ()  # ids
-    passed_over: str | None = None  # why the file has no passages: "binary", "large", or an error
+    passed_over: str | None = None  # why the file has no passages: one of the words above, or an error
 
 
 class Root(NamedTuple):

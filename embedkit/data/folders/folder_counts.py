@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from embedkit.data.folders.file_states import BINARY, LARGE, LARGEST, FileState
+from embedkit.data.folders.file_states import BINARY, GENERATED, LARGE, LARGEST, FileState
 from embedkit.data.folders.walking import WalkCounts
 from embedkit.data.text.display import counted, printable
 
@@ -17,6 +17,7 @@ class FolderCounts(WalkCounts):
 
     files: int = 0  # that were read
     binary: int = 0
+    generated: int = 0  # minified code and its maps
     large: int = 0
     unsupported: list[str] = field(default_factory=list)  # paths whose format needs a missing package
 
@@ -26,6 +27,8 @@ class FolderCounts(WalkCounts):
             self.files += 1
         elif state.passed_over == BINARY:
             self.binary += 1
+        elif state.passed_over == GENERATED:
+            self.generated += 1
         elif state.passed_over == LARGE:
             self.large += 1
         else:
@@ -33,7 +36,7 @@ class FolderCounts(WalkCounts):
 
     def to_json(self) -> dict[str, object]:
         """Return plain JSON values."""
-        names = ("files", "hidden", "ignored", "links", "special", "binary", "large")
+        names = ("files", "hidden", "ignored", "links", "special", "binary", "generated", "large")
         counts: dict[str, object] = {name: getattr(self, name) for name in names}
         failed = [{"path": printable(path), "error": reason} for path, reason in self.failed]
         return {**counts, "unsupported": self.unsupported, "failed": failed}
@@ -41,7 +44,8 @@ class FolderCounts(WalkCounts):
     def __str__(self) -> str:
         """Return the counts in words: the files, then what was skipped."""
         skipped = {
-            "hidden": self.hidden, "ignored": self.ignored, "binary": self.binary, "links": self.links,
+            "hidden": self.hidden, "ignored": self.ignored, "binary": self.binary,
+            "generated": self.generated, "links": self.links,
             "pipes or devices": self.special, f"over {LARGEST >> 20} MB": self.large,
             "PDF": len(self.unsupported), "unreadable": len(self.failed),
         }  # fmt: skip
