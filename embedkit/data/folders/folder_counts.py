@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from embedkit.data.folders.file_states import BINARY, GENERATED, LARGE, LARGEST, FileState
 from embedkit.data.folders.walking import WalkCounts
+from embedkit.data.names import readable_name
 from embedkit.data.text.display import counted, printable
 
 _LISTED = 20  # files that could not be read and are named in a warning
@@ -41,7 +42,7 @@ class FolderCounts(WalkCounts):
         """Return plain JSON values."""
         names = ("files", "hidden", "ignored", "links", "special", "binary", "generated", "large")
         counts: dict[str, object] = {name: getattr(self, name) for name in names}
-        failed = [{"path": printable(path), "error": reason} for path, reason in self._unread]
+        failed = [{"path": printable(readable_name(path)), "error": reason} for path, reason in self._unread]
         return {**counts, "unsupported": self.unsupported, "failed": failed}
 
     def __str__(self) -> str:
@@ -62,7 +63,7 @@ class FolderCounts(WalkCounts):
 
     def warnings(self) -> list[str]:
         """Return a line per file that could not be read, and one that names a missing package."""
-        lines = [f"{printable(path)}: {reason}; skipped" for path, reason in self.failed[:_LISTED]]
+        lines = [f"{printable(readable_name(path))}: {reason}; skipped" for path, reason in self.failed[:_LISTED]]
         if (more := len(self.failed) - _LISTED) > 0:
             lines.append(f"{more:,} more files could not be read")
         if self.unsupported:

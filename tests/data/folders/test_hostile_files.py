@@ -129,7 +129,7 @@ def test_names_that_are_no_text_are_named_and_others_may_be_strange(put):
     Path(os.fsdecode(b"in/\xff.md")).write_text("text")
     texts, counts = read()
     assert list(texts) == ["in/a\nb c.md:1", "in/good.md:1"]
-    assert [reason for _, reason in counts.failed] == ["its name is not UTF-8"]
+    assert counts.warnings() == ["in/\\udcff.md: its name is not UTF-8; skipped"]
 
 
 def test_a_file_over_the_limit_is_counted(put, monkeypatch):
