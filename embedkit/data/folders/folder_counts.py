@@ -63,7 +63,9 @@ class FolderCounts(WalkCounts):
 
     def warnings(self) -> list[str]:
         """Return a line per file that could not be read, and one that names a missing package."""
-        lines = [f"{printable(readable_name(path))}: {reason}; skipped" for path, reason in self.failed[:_LISTED]]
+        lines = [
+            f"{printable(readable_name(path))}: {reason}; skipped" for path, reason in self.failed[:_LISTED]
+        ]
         if (more := len(self.failed) - _LISTED) > 0:
             lines.append(f"{more:,} more files could not be read")
         if self.unsupported:
