@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 RUN_NAME = "embedkit"
 _ID_WIDTH = 40  # cells of an id in a table; longer ids are cut, except places in files
 _LEAST_TEXT = 10  # cells of a text in a table
+_LINES = 200  # of a text that are searched for the words of the query
 
 
 class Answer(NamedTuple):
@@ -106,9 +107,9 @@ def _table(answer: Answer, analysis: Analysis | None) -> None:
     room = console.width - others
     terms = frozenset(answer.terms)
     for hit, row, id in zip(answer.hits, rows, ids, strict=True):
-        lines = (hit.document.get("text") or "").splitlines()
-        text = Text(printable(next((line.strip() for line in lines if line.strip()), "")))
-        for start, end in analysis.matches(text.plain, terms) if analysis is not None else ():
+        line, places = _telling_line(hit.document.get("text") or "", terms, analysis)
+        text = Text(line)
+        for start, end in places:
             text.stylize("bold yellow", start, end)
         text.truncate(max(room, _LEAST_TEXT), overflow="ellipsis")
         table.add_row(*row, id, text)
@@ -122,3 +123,15 @@ def _numbers(hit: Hit, fused: bool) -> list[str]:
     """Return the rank and the scores of a hit as they are printed."""
     parts = [f"{hit.dense:.4f}", f"{hit.lexical:.3f}"] if fused else []
     return [str(hit.rank), f"{hit.score:.4f}", *parts]
+
+
+def _telling_line(
+    text: str, terms: Collection[str], analysis: Analysis | None
+) -> tuple[str, list[tuple[int, int]]]:
+    """Return the first line with words of these terms, and their places; without any, the first line."""
+    lines = [printable(line.strip()) for line in text.splitlines() if line.strip()][:_LINES]
+    if analysis is not None and terms:
+        for line in lines:
+            if places := list(analysis.matches(line, terms)):
+                return line, places
+    return (lines[0] if lines else ""), []

@@ -59,9 +59,10 @@ class Documents:
             check_shard(self.folder, shard)
 
     def _read(self, place: int, local: list[int], columns: list[str] | None) -> list[dict[str, object]]:
-        table = self._table(place) if len(local) <= _FEW else self._sound(place)
+        one_by_one = len(local) <= _FEW and place not in self._validated
+        table = self._table(place) if one_by_one else self._sound(place)
         with self._damage_of(place):
-            for row in local if len(local) <= _FEW else []:
+            for row in local if one_by_one else []:
                 table.slice(row, 1).validate(full=True)
             return tables.rows_at(table, local, columns)
 

@@ -22,7 +22,8 @@ class Asked(NamedTuple):
     generation: Generation
     search: Search
     passing: Mask | None
-    vector: Floats | None  # (dimension,); None in a search by words alone
+    text: str
+    vector: Floats | None  # (dimension,); None in a search by words alone, or if the text is encoded here
     words: LexicalQuery | None  # None in a search by vectors alone
 
 
@@ -38,16 +39,13 @@ def search_together(asked: Sequence[Asked]) -> list[list[Hit]]:
     """Return the hits of each query; queries that are searched alike are searched together."""
     alike: dict[Any, list[int]] = {}
     for place, each in enumerate(asked):
-        alike.setdefault((id(each.generation), each.search, id(each.passing)), []).append(place)
+        key = id(each.generation), each.search, id(each.passing), each.vector is None
+        alike.setdefault(key, []).append(place)
     found: list[list[Hit]] = [[]] * len(asked)
     for places in alike.values():
         together = [asked[place] for place in places]
         generation, search, passing = together[0][:3]
-        vectors = (
-            None
-            if search.lexical
-            else np.stack([each.vector for each in together if each.vector is not None])
-        )
+        vectors = None if search.lexical else _vectors(together)
         words = [each.words for each in together if each.words is not None]
         query = Query(
             search.k,
@@ -59,6 +57,14 @@ def search_together(asked: Sequence[Asked]) -> list[list[Hit]]:
         for place, line in zip(places, hits(generation.index, vectors, query, None, words), strict=True):
             found[place] = line
     return found
+
+
+def _vectors(asked: Sequence[Asked]) -> Floats:
+    """Return the vectors of queries; texts without vectors are encoded together."""
+    known = [each.vector for each in asked if each.vector is not None]
+    if known:
+        return np.stack(known)
+    return asked[0].generation.encoding.encode_here([each.text for each in asked], "query")
 
 
 def _fusion(generation: Generation, search: Search) -> Fusion | None:

@@ -86,7 +86,8 @@ def _search_paths(limits: Limits) -> Schema:
     hits = {"query": _TEXT, "hits": {"type": "array", "items": _HIT}}
     found = {"index": _TEXT, "generation": {"type": "integer"}}
     results = {"type": "array", "items": _object(hits)}
-    queries = {"type": "array", "items": query, "minItems": 1, "maxItems": limits.queries}
+    several = {"type": "array", "minItems": 1, "maxItems": limits.queries}
+    queries = {**several, "items": query, "description": "The queries."}
     ids = {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": limits.ids}
     return {
         "/search": {

@@ -37,7 +37,11 @@ class Encoding:
     def __init__(self, encoder: Encoder, pool: Executor, count: Counter = lambda texts: None) -> None:
         self.encoder = encoder
         model, pooling = encoder.identity.model, encoder.identity.pooling
-        threads = 1 if is_hashed(model) or pooling == STATIC else 2  # one reads tokens while one computes
+        self.light = (
+            is_hashed(model) or pooling == STATIC
+        )  # a query takes about as long as a change of threads
+        self._count = count
+        threads = 1 if self.light else 2  # one reads tokens while one computes
         self._queue: BatchQueue[Texts, Vectors] = BatchQueue(
             partial(_encoded, encoder, count), pool, most=MOST, limit=WAITING, threads=threads
         )
@@ -52,6 +56,11 @@ class Encoding:
             for start in range(0, len(texts), MOST)
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def encode_here(self, texts: Sequence[str], role: Role) -> Vectors:
+        """Return the vectors of texts, `(len(texts), dimension)`, computed in the thread of the caller."""
+        (vectors,) = _encoded(self.encoder, self._count, [Texts(texts, role)])
+        return vectors
 
 
 class Encodings:

@@ -27,6 +27,7 @@ from embedkit.serving.served_index import Generation, ServedIndex, index_names
 
 _TOGETHER = 1000  # hits that are searched for together
 _WAITING = 100_000  # hits of the queries that may wait for the search
+_SHORT = 1000  # characters of the queries of a request that a light encoder encodes where they are searched
 _FOLLOW = 0.25  # seconds between looks at the manifests
 
 
@@ -137,13 +138,16 @@ class SearchService:
         if search.where is not None:
             passing = await self._in(self._filterers, self._filters.mask, index, search.where)
         texts = queries if words is None else [each.text for each in words]
-        vectors = None if search.lexical else await generation.encoding.encode(texts, "query")
+        vectors = None
+        if not (search.lexical or (generation.encoding.light and sum(map(len, texts)) <= _SHORT)):
+            vectors = await generation.encoding.encode(texts, "query")
         waiting = [
             self._searches.do(
                 Asked(
                     generation,
                     search,
                     passing,
+                    texts[place],
                     None if vectors is None else vectors[place],
                     None if words is None else words[place],
                 ),

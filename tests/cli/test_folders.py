@@ -65,6 +65,21 @@ def test_a_folder_is_not_spread_over_a_cluster(run, notes, command):
     assert (done.code, done.said) == (2, f"embedkit: notes: a folder is read by one process; {hint}\n")
 
 
+def test_a_table_shows_the_first_line_with_a_word_of_the_query(run, tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/a.md").write_text("# Packing\n\nWrap the glasses.\nMark the glasses.\n")
+    run("index", "notes", "-o", "x.idx", "-q")
+
+    def line(*args):
+        return run("search", "x.idx", *args, "--format", "table").out.splitlines()[-1].rpartition("  ")[2]
+
+    assert line("glasses", "--lexical") == "Wrap the glasses."
+    assert line("glass", "--hybrid") == "Wrap the glasses."
+    assert line("other words", "--hybrid") == "# Packing"
+    assert line("packing", "--lexical") == "# Packing"
+    assert line("glasses") == "# Packing"
+
+
 def test_a_place_is_printed_whole_in_a_table(run, notes):
     deep = notes / ("a" * 30) / ("b" * 30)
     deep.mkdir(parents=True)

@@ -56,6 +56,22 @@ def numbers(done):
     return done.new, done.changed, done.vanished, done.added, done.deleted, done.encoded
 
 
+def test_a_file_that_cannot_be_read_is_named_once_and_counted_always(put, caplog):
+    put("bad.docx", "no archive")
+    build("x.idx")
+    caplog.clear()
+    for _ in range(2):
+        assert str(synced()[0].counts) == "2 files, skipped 1 unreadable"
+    os.utime("in/bad.docx", (9, 9))
+    assert str(synced()[0].counts) == "2 files, skipped 1 unreadable"
+    assert caplog.messages == []
+    put("bad.docx", "no archive either")
+    assert synced()[0].counts.to_json()["failed"] == [
+        {"path": "in/bad.docx", "error": "is damaged: File is not a zip file"}
+    ]
+    assert caplog.messages == ["in/bad.docx: is damaged: File is not a zip file; skipped"]
+
+
 @pytest.mark.parametrize(
     ("kind", "seed"),
     [*(("flat", seed) for seed in range(8)), *(("int8:rescore=none", seed) for seed in range(3))],

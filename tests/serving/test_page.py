@@ -170,6 +170,24 @@ def test_both_themes_follow_the_system_and_the_button(page, scheme):
     assert page.execute_script(dark) is (scheme == "dark")
 
 
+def test_a_filter_that_fails_can_be_removed(page):
+    ask(page, "folder", "Words")
+    page.execute_script("setFilter('lang', {least: 1})")
+    until(lambda: text(page, "error").startswith("where: "))
+    page.find_element(By.XPATH, "//div[@id='error']//button[.='Remove the filters']").click()
+    until(lambda: text(page, "status").startswith("3 hits"))
+    page.get_log("browser")  # the refusal
+
+
+def test_the_page_of_the_api_fits_a_narrow_screen_without_breaking_words(page):
+    size(page, 320, 800)
+    page.get(page.current_url + "docs")
+    assert page.execute_script("return document.documentElement.scrollWidth") <= 320
+    types = page.find_elements(By.CSS_SELECTOR, ".api td:nth-child(2)")
+    assert types
+    assert max(each.size["height"] for each in types) < 40
+
+
 @pytest.mark.parametrize("width", [320, 390, 768])
 def test_nothing_is_wider_than_a_narrow_screen(page, width):
     size(page, width, 800)

@@ -10,9 +10,17 @@ import pytest
 from embedkit import Fusion, Query, hits, literal_query, load, parse_query
 from embedkit.indexing.hits import hit_values
 from embedkit.indexing.where import rows_where
+from embedkit.serving import search_service
 from tests.serving.conftest import ENCODER, TEXTS, make_index, running
 
 QUERY = "a whole folder"
+
+
+@pytest.fixture(params=["in the thread of the search", "apart"])
+def encoded(request, monkeypatch):
+    """Queries are encoded where they are searched, as short ones of light encoders are, or before."""
+    if request.param == "apart":
+        monkeypatch.setattr(search_service, "_SHORT", -1)
 
 
 def expected(index, query=QUERY, read=None, **settings):
@@ -29,6 +37,7 @@ def got(client, query=QUERY, **parameters):
     return answer.json["hits"]
 
 
+@pytest.mark.usefixtures("encoded")
 def test_the_hits_are_those_of_the_library(client, index):
     assert got(client) == expected(index, k=10)
     assert got(client, k=2, min_score=0.2) == expected(index, k=2, min_score=0.2)
@@ -47,6 +56,7 @@ def test_the_hits_are_those_of_the_library(client, index):
     )
 
 
+@pytest.mark.usefixtures("encoded")
 def test_many_queries_are_answered_in_order(client, index):
     answer = client.post("/search", {"queries": TEXTS, "k": 3}).json
     assert [each["query"] for each in answer["results"]] == TEXTS
@@ -72,6 +82,7 @@ def test_matches_are_the_words_of_the_query_and_snippets_are_parts_of_the_text(c
     assert best["matches"]
 
 
+@pytest.mark.usefixtures("encoded")
 def test_requests_that_come_together_are_searched_together_and_each_gets_its_own_hits(client, index):
     found = {}
 

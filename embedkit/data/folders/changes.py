@@ -69,7 +69,8 @@ class Changes:
                 self.gone += before.passages if before else ()
                 self.unreadable += before is not None
                 continue
-            if before is not None and before.sha256 and before.sha256 == content.state.sha256:
+            same = before is not None and before.sha256 == content.state.sha256 != ""
+            if before is not None and same:
                 now = content.state
                 state = before._replace(size=now.size, mtime_ns=now.mtime_ns)
                 self.touched += state != before
@@ -78,7 +79,7 @@ class Changes:
                 self.gone += before.passages if before else ()
                 self.new, self.changed = self.new + (before is None), self.changed + (before is not None)
                 yield from records
-            self.counts.add(state)
+            self.counts.add(state, before=same)
             self.after.add(state)
 
 
@@ -104,7 +105,7 @@ def find_changes(before: FileStates) -> Changes:
     after.add_table(table if same.all() else table.filter(booleans(same)))
     over = list(after.passed_over())
     for state in over:
-        counts.add(state)
+        counts.add(state, before=True)
     counts.files += len(after) - len(over)
     vanished = [_state(table, row) for row in np.flatnonzero(~seen).tolist()]
     return Changes(after, candidates, vanished, counts)

@@ -21,11 +21,15 @@ _SOURCE = """
     .scss .less .json .jsonl .yaml .yml .toml .ini .cfg .xml .csv .tsv .proto .graphql .tf .gradle
     .cmake .bat .vim .sol .cu .d .ada .adb .ads
 """
-_PICTURES = (".svg", ".map")
+_NOTEBOOK = ".ipynb"
+_MINIFIABLE = (".js", ".mjs", ".cjs", ".css")
+_GENERATED = (".map", *(f".min{suffix}" for suffix in _MINIFIABLE))
+_LONG = 500  # bytes; code whose lines are longer on average was not written by a person
 _SUFFIXES = {
     name: frozenset(suffixes.split())
     for name, suffixes in {
         "markdown": _MARKDOWN, "html": _HTML, "restructured text": _RESTRUCTURED, "source code": _SOURCE,
+        "notebook": _NOTEBOOK,
     }.items()
 }  # fmt: skip
 
@@ -42,8 +46,16 @@ def read_document(path: str, content: bytes) -> Document:
 
 
 def is_picture(path: str) -> bool:
-    """Return whether a file is text that is not meant to be read: a drawing, or the map of generated code."""
-    return PurePosixPath(path).suffix.lower() in _PICTURES
+    """Return whether a file is a drawing that is stored as text."""
+    return PurePosixPath(path).suffix.lower() == ".svg"
+
+
+def is_generated(path: str, content: bytes) -> bool:
+    """Return whether a file is code that was made for machines: minified, or the map of such code."""
+    name = path.lower()
+    if name.endswith(_MINIFIABLE) and len(content) > _LONG * (content.count(b"\n") + 1):
+        return True
+    return name.endswith(_GENERATED)
 
 
 def needs_package(path: str) -> bool:
@@ -74,6 +86,10 @@ def _reader_of(suffix: str) -> Callable[[str], Document]:
         from embedkit.data.folders.formats.source_code import read_source_code
 
         return read_source_code
+    if suffix in _SUFFIXES["notebook"]:
+        from embedkit.data.folders.formats.notebook import read_notebook
+
+        return read_notebook
     from embedkit.data.folders.formats.plain_text import read_plain_text
 
     return read_plain_text

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from embedkit.data.folders.decoding import BinaryFileError
-from embedkit.data.folders.file_formats import is_archive, is_picture, read_document
-from embedkit.data.folders.file_states import BINARY, LARGE, LARGEST, UNSURE, FileState
+from embedkit.data.folders.file_formats import is_archive, is_generated, is_picture, read_document
+from embedkit.data.folders.file_states import BINARY, GENERATED, LARGE, LARGEST, UNSURE, FileState
 from embedkit.data.folders.folder_settings import FolderSettings
 from embedkit.data.folders.passages import passages
 from embedkit.data.folders.regular_files import open_regular
@@ -64,7 +64,10 @@ def read_content(place: Path, path: str, root: int, found: FoundFile) -> Content
     settled = same and time.time_ns() - after.st_mtime_ns > _RECENT
     mtime_ns = after.st_mtime_ns if settled else UNSURE
     digest = hashlib.sha256(data).hexdigest()
-    return Content(state._replace(size=len(data), mtime_ns=mtime_ns, sha256=digest), data)
+    state = state._replace(size=len(data), mtime_ns=mtime_ns, sha256=digest)
+    if is_generated(path, data):
+        return Content(state._replace(passed_over=GENERATED), b"")
+    return Content(state, data)
 
 
 def read_passages(content: Content, settings: FolderSettings, token_places: TokenPlaces) -> ReadFile:

@@ -18,7 +18,7 @@ from embedkit.errors import FormatError
 
 FORMAT, VERSION = "embedkit-files", 1
 UNSURE = -1  # the time of a file that changed so recently that an equal time would prove nothing
-BINARY, LARGE = "binary", "large"  # why a file was passed over
+BINARY, GENERATED, LARGE = "binary", "generated", "large"  # why a file was passed over
 LARGEST = 32 << 20  # bytes of a file that is read
 _BLOCK = 4096  # files that are held as Python values at a time
 
@@ -32,7 +32,7 @@ class FileState(NamedTuple):
     mtime_ns: int  # UNSURE if the content must be compared
     sha256: str  # of the content; empty if the file was not read
     passages: tuple[str, ...] = ()  # ids
-    passed_over: str | None = None  # why the file has no passages: "binary", "large", or an error
+    passed_over: str | None = None  # why the file has no passages: one of the words above, or an error
 
 
 class Root(NamedTuple):
@@ -77,7 +77,9 @@ class FileStates:
         table = self.table()
         reasons = table.column("passed_over")
         if reasons.null_count < table.num_rows:
-            yield from states_of(table.filter(reasons.is_valid()))
+            for row, reason in enumerate(reasons.to_pylist()):  # `filter` would import pyarrow.compute
+                if reason is not None:
+                    yield from states_of(table.slice(row, 1))
 
     def __len__(self) -> int:
         return int(sum(table.num_rows for table in self._tables)) + len(self._waiting)

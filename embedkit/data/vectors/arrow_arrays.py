@@ -6,9 +6,8 @@ small command.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,6 @@ from embedkit.data.arrays import Array
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_MANY = 50_000  # values from which on the speed of `pyarrow.array` matters more than the import
 _LARGEST = 2**31 - 1  # bytes of an array of strings with offsets of 32 bits
 
 
@@ -27,15 +25,21 @@ def strings(values: Sequence[str | None], *, large: bool = False) -> Any:
     import pyarrow as pa
 
     kind = pa.large_string() if large else pa.string()
-    if len(values) > _MANY or "pandas" in sys.modules:
-        return pa.array(values, kind)
-    encoded = [b"" if value is None else value.encode() for value in values]
-    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    texts, validity = _texts(values)
+    joined = "".join(texts)
+    sizes = map(len, texts) if joined.isascii() else (len(text.encode()) for text in texts)
+    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.fromiter(sizes, np.int64, len(texts)))])
     if not large and ends[-1] > _LARGEST:
         return pa.array(values, kind)
     offsets = ends if large else ends.astype(np.int32)
-    buffers = [_validity(values), pa.py_buffer(offsets.tobytes()), pa.py_buffer(b"".join(encoded))]
+    buffers = [validity, pa.py_buffer(offsets.tobytes()), pa.py_buffer(joined.encode())]
     return pa.Array.from_buffers(kind, len(values), buffers)
+
+
+def _texts(values: Sequence[str | None]) -> tuple[Sequence[str], Any]:
+    """Return values with empty texts instead of None, and the bits of those that are not None."""
+    validity = _validity(values)
+    return [value or "" for value in values] if validity else cast(Sequence[str], values), validity
 
 
 def integers(values: Sequence[int | None]) -> Any:
@@ -71,8 +75,9 @@ def to_numpy(array: Any) -> Array:
 
 def _validity(values: Sequence[Any]) -> Any:
     """Return the bits of the values that are not None; None if all of them are set."""
-    there = np.fromiter((value is not None for value in values), bool, len(values))
-    return None if there.all() else _bits(there)
+    if None not in values:
+        return None
+    return _bits(np.fromiter((value is not None for value in values), bool, len(values)))
 
 
 def _bits(values: NDArray[np.bool_]) -> Any:

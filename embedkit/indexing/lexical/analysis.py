@@ -110,7 +110,7 @@ class Analysis:
 
 def word_places(text: str) -> Iterator[tuple[int, int]]:
     """Yield the places, `start, end`, of the words of a text; a run of a script without spaces is one."""
-    return (found.span() for found in _patterns().written.finditer(text))
+    return (found.span() for found in _written().finditer(text))
 
 
 def split(texts: Iterable[str]) -> list[str]:
@@ -122,7 +122,7 @@ def _spaced(text: str) -> str:
     """Return the words of a text, normalised, with spaces between them."""
     if text.isascii():
         return text.lower().translate(_SPACES)
-    return " ".join(_patterns().normalised.findall(normalised(text)))
+    return " ".join(_words().findall(normalised(text)))
 
 
 def normalised(text: str) -> str:
@@ -133,7 +133,7 @@ def normalised(text: str) -> str:
 
 def is_unspaced(word: str) -> bool:
     """Return whether a word is a run of a script without spaces; a word is never partly such a run."""
-    return word[0] >= "\u0e01" and bool(_patterns().unspaced.match(word))
+    return word[0] >= "\u0e01" and bool(_unspaced().match(word))
 
 
 def pairs(run: str) -> list[str]:
@@ -141,37 +141,47 @@ def pairs(run: str) -> list[str]:
     return [*map("".join, pairwise(run)), run[-1]]
 
 
-class _Patterns(NamedTuple):
-    unspaced: re.Pattern[str]
-    normalised: re.Pattern[str]  # words of normalised text
-    written: re.Pattern[str]  # words of text as it is written
+class _Classes(NamedTuple):
+    unspaced: str  # characters of scripts without spaces
+    letters: str  # a run of letters and digits of other scripts; Python's \w has no marks
+    marks: str
 
 
 @lru_cache
-def _patterns() -> _Patterns:
-    """Compile the patterns; reading the categories of all characters takes some milliseconds."""
-    unspaced = _ranges(code for first, last in _UNSPACED for code in range(first, last + 1) if _in_word(code))
-    marks = _ranges(code for code in range(0x300, 0x1F000) if unicodedata.category(chr(code))[0] == "M")
-    run, letters = f"[{unspaced}]+", rf"[^\W_{unspaced}]+"  # Python's \w has no marks
+def _classes() -> _Classes:
+    unspaced = "".join(_ranges(first, last, "LMN") for first, last in _UNSPACED)
+    return _Classes(unspaced, rf"[^\W_{unspaced}]+", _ranges(0x300, 0x1F000, "M"))
+
+
+@lru_cache
+def _unspaced() -> re.Pattern[str]:
+    """Compile the pattern of a run of a script without spaces; each pattern takes some milliseconds."""
+    return re.compile(f"[{_classes().unspaced}]+")
+
+
+@lru_cache
+def _words() -> re.Pattern[str]:
+    """Compile the pattern of words of normalised text."""
+    unspaced, letters, marks = _classes()
+    return re.compile(rf"{letters}(?:[{marks}]+(?:{letters})?)*|[{unspaced}]+")
+
+
+@lru_cache
+def _written() -> re.Pattern[str]:
+    """Compile the pattern of words of text as it is written."""
+    unspaced, letters, marks = _classes()
     inside = f"[{marks}{_INVISIBLE.pattern[1:-1]}]+"
-    word = rf"{letters}(?:[{marks}]+(?:{letters})?)*"
-    written = rf"{letters}(?:{inside}(?:{letters})?)*|{run}(?:{_INVISIBLE.pattern}+{run})*"
-    return _Patterns(re.compile(run), re.compile(f"{word}|{run}"), re.compile(written))
+    run = f"[{unspaced}]+(?:{_INVISIBLE.pattern}+[{unspaced}]+)*"
+    return re.compile(rf"{letters}(?:{inside}(?:{letters})?)*|{run}")
 
 
-def _in_word(code: int) -> bool:
-    return unicodedata.category(chr(code))[0] in "LMN"
-
-
-def _ranges(codes: Iterable[int]) -> str:
-    """Return ascending code points as ranges of a character class."""
-    found: list[list[int]] = []
-    for code in codes:
-        if found and code == found[-1][1] + 1:
-            found[-1][1] = code
-        else:
-            found.append([code, code])
-    return "".join(f"{chr(first)}-{chr(last)}" for first, last in found)
+def _ranges(first: int, last: int, kinds: str) -> str:
+    """Return the code points of some kinds, the first letters of their categories, as ranges of a character
+    class.
+    """
+    found = "".join(category[0] for category in map(unicodedata.category, map(chr, range(first, last + 1))))
+    places = (match.span() for match in re.finditer(f"[{kinds}]+", found))
+    return "".join(f"{chr(first + start)}-{chr(first + end - 1)}" for start, end in places)
 
 
 @lru_cache

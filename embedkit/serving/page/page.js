@@ -112,9 +112,11 @@ function showStart() {
 
 function showError(error) {
   showOnly("error");
+  const actions = [["Try again", state.indexes.length ? search : begin]];
+  if (state.filters.size) actions.unshift(["Remove the filters", clearFilters]);
   $("error").replaceChildren(
     make("span", { textContent: error.message.replaceAll("`", "") }),
-    make("button", { type: "button", className: "quiet", textContent: "Try again", onclick: state.indexes.length ? search : begin }));
+    make("div", { className: "actions" }, ...actions.map(([text, onclick]) => make("button", { type: "button", className: "quiet", textContent: text, onclick }))));
 }
 
 function showHits(query, answer, milliseconds) {
@@ -140,10 +142,11 @@ function showNothing(query) {
 }
 
 function hitOf(hit) {
-  const place = placeOf(hit), title = hit.title || place || hit.id;
+  const place = placeOf(hit), lines = linesOf(hit), title = hit.title || place || hit.id;
   const trail = Array.isArray(hit.headings) ? hit.headings.join(" › ") : hit.headings;
   const scores = hit.dense === undefined ? "" : `similarity ${hit.dense.toFixed(3)}, words ${hit.lexical.toFixed(2)}`;
-  const opener = make("button", { type: "button", className: "opener", textContent: String(title), "aria-expanded": "false" });
+  const opener = make("button", { type: "button", className: "opener", "aria-expanded": "false" },
+    ...(title === place ? [String(hit.path), make("span", { className: "lines", textContent: lines })] : [String(title)]));
   const node = make("li", { className: "hit" },
     make("div", { className: "top" },
       make("h2", {}, opener),
@@ -164,11 +167,8 @@ function hitOf(hit) {
 // Documents that come from elsewhere may have fields of the same names, which are shown like any others.
 const isPassage = (hit) => Boolean(hit.path && hit.line && hit.line_to);
 
-function placeOf(hit) {
-  if (!hit.path) return "";
-  if (!isPassage(hit)) return String(hit.path);
-  return `${hit.path}:${hit.line}${hit.line_to > hit.line ? `–${hit.line_to}` : ""}`;
-}
+const linesOf = (hit) => (isPassage(hit) ? `:${hit.line}${hit.line_to > hit.line ? `–${hit.line_to}` : ""}` : "");
+const placeOf = (hit) => (hit.path ? `${hit.path}${linesOf(hit)}` : "");
 
 // The places of words count characters, not the 16-bit units of JavaScript.
 function marked(hit, words) {

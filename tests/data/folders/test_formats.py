@@ -1,6 +1,7 @@
 """Every format is read into the text that it shows, with its headings at their places."""
 
 import io
+import json
 import time
 import zipfile
 from html import unescape
@@ -125,6 +126,39 @@ def test_a_damaged_file_is_read_in_time_that_grows_with_its_length(part, suffix)
     for _ in passages(document, "a", FolderSettings(overlap=20), rule_places):
         pass
     assert time.process_time() - started < 20  # a second or less; minutes if it were quadratic
+
+
+NOTEBOOK = [
+    ("markdown", ["# Sales\n", "\n", "Rain helps.\n"]),
+    ("code", "import pandas\n\nsales = pandas.read_csv('a.csv')"),
+    ("code", []),
+    ("raw", "a\0b"),
+    ("markdown", "text\n\n## Costs\n\n```\n# no heading\n```"),
+]
+CELLS = [{"cell_type": kind, "source": source, "outputs": [{"text": "noise"}]} for kind, source in NOTEBOOK]
+OLDER = [{"cell_type": kind, "input" if kind == "code" else "source": source} for kind, source in NOTEBOOK]
+
+
+@pytest.mark.parametrize("content", [{"cells": CELLS}, {"worksheets": [{"cells": OLDER}], "nbformat": 3}])
+def test_a_notebook_is_the_text_and_code_of_its_cells_without_outputs(content):
+    document = read_document("a.ipynb", json.dumps(content).encode())
+    assert document.text.split("\n\n") == [
+        "# Sales", "Rain helps.", "import pandas", "sales = pandas.read_csv('a.csv')", "ab", "text",
+        "## Costs", "```\n# no heading\n```",
+    ]  # fmt: skip
+    titles = [(heading.title, document.text[heading.place :]) for heading in document.headings]
+    assert [title for title, _ in titles] == ["Sales", "Costs"]
+    assert [rest.startswith(f"{'#' * (n + 1)} {title}\n") for n, (title, rest) in enumerate(titles)] == [
+        True, True,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{", "{}", '{"cells": 1}', '{"cells": [{}]}', '{"cells": [{"source": [1]}]}']
+)
+def test_a_damaged_notebook_is_an_error_of_one_line(content):
+    with pytest.raises(DataError, match=r"^is not a Jupyter notebook: .+"):
+        read_document("a.ipynb", content.encode())
 
 
 def test_sections_of_restructured_text_have_the_level_of_their_adornment():

@@ -1,5 +1,6 @@
 """Files that no program expects stop nothing: they are read, or counted and named."""
 
+import json
 import os
 import threading
 from pathlib import Path
@@ -46,6 +47,20 @@ def test_files_without_text_are_counted_and_the_others_read(put):
     assert texts == {"in/good.md:1": "# Good\n\ntext"}
     assert (counts.files, counts.binary, counts.special, counts.links) == (3, 3, 1, 2)
     assert [path for path, _ in counts.failed] == ["in/broken.docx", "in/noise.txt"]
+
+
+def test_code_that_was_made_for_machines_is_counted_and_not_read(put):
+    line = "var a = function (b) { return b }\n"
+    put("written.js", line * 1000)
+    put("bundle.js", line.replace("\n", ";") * 1000)
+    put("style.css", "a{b:c}" * 1000)
+    put("short.min.js", line)
+    put("app.js.map", "{}")
+    put("data.json", json.dumps(["one long line of data, which is no code"] * 100))
+    texts, counts = read()
+    assert {id.partition(":")[0] for id in texts} == {"in/good.md", "in/written.js", "in/data.json"}
+    assert (counts.files, counts.generated, counts.failed) == (3, 4, [])
+    assert str(counts) == "3 files, skipped 4 generated"
 
 
 def test_one_line_of_5_megabytes_is_divided_within_the_line(put):
@@ -114,7 +129,7 @@ def test_names_that_are_no_text_are_named_and_others_may_be_strange(put):
     Path(os.fsdecode(b"in/\xff.md")).write_text("text")
     texts, counts = read()
     assert list(texts) == ["in/a\nb c.md:1", "in/good.md:1"]
-    assert [reason for _, reason in counts.failed] == ["its name is not UTF-8"]
+    assert counts.warnings() == ["in/\\udcff.md: its name is not UTF-8; skipped"]
 
 
 def test_a_file_over_the_limit_is_counted(put, monkeypatch):

@@ -56,9 +56,9 @@ def test_what_does_not_fit_is_an_error():
         strings(["\ud800"])
 
 
-def test_many_values_are_left_to_pyarrow(monkeypatch):
-    monkeypatch.setattr(arrow_arrays, "_MANY", 1)
-    assert strings(["a", None]).equals(pa.array(["a", None]))
+def test_texts_too_long_for_short_offsets_are_left_to_pyarrow(monkeypatch):
+    monkeypatch.setattr(arrow_arrays, "_LARGEST", 1)
+    assert strings(["ab", None]).equals(pa.array(["ab", None]))
 
 
 def test_a_sync_of_changed_files_imports_no_pandas(tmp_path):
@@ -69,11 +69,12 @@ from pathlib import Path
 encoder = load("hash:dim=8")
 Path("in").mkdir()
 Path("in/a.md").write_text("# A\\n\\none\\n")
-Path("in/b.md").write_text("# B\\n\\ntwo\\n")
+Path("in/b.md").write_text("two " * 100_000)
 index_folders("x.idx", ["in"], encoder)
 Path("in/a.md").write_text("# A\\n\\nother\\n")
+Path("in/b.md").write_text("two " * 90_000)
 done = sync("x.idx", lambda: encoder)
 print(done.changed, "pandas" in sys.modules)
 """
     command = [sys.executable, "-c", program]
-    assert subprocess.check_output(command, cwd=tmp_path, text=True) == "1 False\n"
+    assert subprocess.check_output(command, cwd=tmp_path, text=True) == "2 False\n"
