@@ -20,7 +20,7 @@ from embedkit.errors import DataError
 class TrainingPair(NamedTuple):
     """A query and its positive, with the id of the document that both come from.
 
-    The names are those by which training finds its columns.
+    Training finds its columns by these names.
     """
 
     query: str

@@ -89,7 +89,7 @@ def absent_from(corpus: Container[str], task: Task) -> Absent:
     relevant = [document for document, is_relevant in absent if is_relevant]
     if len(relevant) == task.relevant:
         what = f"has none of the documents that are relevant, such as {relevant[0]!r}"
-        raise DataError(what, hint="are its ids those of the judgements?")
+        raise DataError(what, hint="do its ids match the judgements?")
     return Absent(len(absent), len(relevant))
 
 
@@ -122,7 +122,7 @@ def run_figures(
         answered[at] = True
     if not answered.any():
         what = f"none of {len(places):,} judged queries is answered, such as {next(iter(places))!r}"
-        raise DataError(what, hint="are these ids those of the judgements?")
+        raise DataError(what, hint="do these ids match the judgements?")
     unanswered = [grades for grades, done in zip(task.qrels.values(), answered, strict=True) if not done]
     values[:, ~answered] = values_of(computed, unanswered, [[]] * len(unanswered))
     judged_10 = float(values[-1, answered].mean())

@@ -72,7 +72,7 @@ class IndexKind:
     ) -> tuple[Floats, Rows]:
         """Return similarities and rows, each `(queries, k)`, best first.
 
-        Only rows where `allowed`, `(rows,)`, is true are returned; `k` is at most the number of those.
+        Only rows where `allowed`, `(rows,)`, is true are returned; `k` is at most their number.
         """
         raise NotImplementedError
 

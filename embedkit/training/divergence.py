@@ -29,7 +29,7 @@ class Watchdog(TrainerCallback):  # type: ignore[misc]
         self._figures: dict[str, float] = {}
 
     def note(self, **figures: float | Tensor) -> None:
-        """Keep those values of the current step that are not finite."""
+        """Keep the values of the current step that are not finite."""
         for name, value in figures.items():
             if not math.isfinite(value):
                 self._figures.setdefault(name.replace("_", " "), float(value))

@@ -108,7 +108,7 @@ def require(settings: RunSettings, name: str, holds: Any, wanted: str) -> None:
 
 
 def require_loss(name: str, known: tuple[str, ...], *, setting: str = "loss") -> None:
-    """Raise UnknownNameError for a loss that is not among those known to a setting."""
+    """Raise UnknownNameError for a loss that a setting does not know."""
     if name not in known:
         raise UnknownNameError(name, known, what="loss", where=f"`{setting}`")
 

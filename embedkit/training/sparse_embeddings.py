@@ -22,7 +22,7 @@ def sparse_gradients(model: nn.Module) -> Iterator[None]:
     """Make large embeddings give sparse gradients in this block; they are added to dense ones.
 
     A first gradient is added to zeros. This applies on processors in one process only, because
-    DistributedDataParallel exchanges dense gradients only. The values equal those of dense gradients.
+    DistributedDataParallel exchanges dense gradients only. The values equal dense gradients.
     """
     chosen = _large_embeddings(model) if torch.is_grad_enabled() and not hasattr(model, "no_sync") else []
     for embedding in chosen:

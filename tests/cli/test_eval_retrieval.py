@@ -381,14 +381,14 @@ def test_judgements_of_documents_that_are_not_there_are_counted(evaluate, index,
     assert told in json.loads(done.out)["protocol"][fact]
     Path("qrels.tsv").write_text("q0\tD0\t1\nq1\tD1\t2\nq1\td1\t0\n")
     done = evaluate(*door, "--queries", "queries.jsonl")
-    what = "has none of the documents that are relevant, such as 'D0'; are its ids those of the judgements?"
+    what = "has none of the documents that are relevant, such as 'D0'; do its ids match the judgements?"
     assert (done.code, done.out, done.said) == (1, "", f"embedkit: {door[1]}: {what}\n")
 
 
 def test_a_run_none_of_whose_documents_is_judged_is_said(evaluate, found):
     Path("other.trec").write_text(Path(found).read_text().replace(" d", " doc"))
     done = evaluate("--run", "other.trec", "--json")
-    what = "no document in it is judged for its query; are its ids those of the judgements?"
+    what = "no document in it is judged for its query; do its ids match the judgements?"
     assert (done.code, done.said) == (0, f"embedkit: other.trec: {what}\n")
 
 

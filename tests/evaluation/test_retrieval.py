@@ -88,7 +88,7 @@ def test_documents_without_judgements_are_not_relevant_and_their_share_is_told()
 def test_answers_to_nothing_asked_are_refused():
     with pytest.raises(DataError) as error:
         run_figures(MEASURES, task_of(QRELS), {"Q1": {"a": 1}}.items())
-    message = "none of 2 judged queries is answered, such as 'q1'; are these ids those of the judgements?"
+    message = "none of 2 judged queries is answered, such as 'q1'; do these ids match the judgements?"
     assert str(error.value) == message
 
 

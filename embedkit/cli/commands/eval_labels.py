@@ -26,7 +26,7 @@ DRAWN = "texts, each as a query and as a hit of others (jackknife pseudo-values,
 
 @dataclass(frozen=True)
 class LabelledFiles:
-    """Options that name labelled texts, and choose those to measure."""
+    """Options that name labelled texts, and choose the labels to measure."""
 
     files: Annotated[
         list[str] | None,

@@ -1,4 +1,4 @@
-"""`embedkit eval matching`: does a text find its partner among those of all texts?"""
+"""`embedkit eval matching`: does a text find its partner among the partners of all texts?"""
 
 from __future__ import annotations
 

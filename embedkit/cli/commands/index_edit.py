@@ -68,7 +68,7 @@ def delete(
     *,
     common: Common,
 ) -> None:
-    """Delete documents by their ids; those that are not there are counted."""
+    """Delete documents by their ids; ids that are not there are counted."""
     from embedkit.indexing.edit import delete
 
     relay_warnings(common.quiet)

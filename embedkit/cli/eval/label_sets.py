@@ -1,4 +1,4 @@
-"""Read the labelled texts of `embedkit eval labels`, choose those to measure, and describe them."""
+"""Read the labelled texts of `embedkit eval labels`, choose the labels to measure, and describe them."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def of_runs(names: Sequence[str], asked: RetrievalRequest) -> SystemRun:
     searches = [measured(name, names, read_run(name).items(), asked) for name in names]
     for name, search in zip(names, searches, strict=True):
         if not search.figures.judged_hits:
-            what = "%s: no document in it is judged for its query; are its ids those of the judgements?"
+            what = "%s: no document in it is judged for its query; do its ids match the judgements?"
             logging.getLogger("embedkit").warning(what, name)
     return SystemRun(searches, numbered("run", names), [])
 

@@ -138,7 +138,7 @@ def _numbers(name: str, rows: PlacedRows) -> list[str]:
 
 
 def _strings(name: str, rows: PlacedRows) -> Iterator[str]:
-    """Return the strings of a column, those of lists too, without blank ones."""
+    """Return the strings of a column, also strings in lists, without blank ones."""
     values = (row.get(name) for _, row in rows)
     each = (inner for value in values for inner in (value if isinstance(value, list) else [value]))
     return (value for value in each if isinstance(value, str) and value.strip())

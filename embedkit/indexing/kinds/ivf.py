@@ -42,7 +42,7 @@ _OPQ_ROUNDS = 100  # fitted to timings; each of the OPQ_ROUNDS rounds trains a q
 @dataclass(frozen=True)
 class Ivf(IndexKind):
     """Settings of `ivf`: `lists` by k-means on a random sample (by default 4 sqrt(rows of the sample)); a
-    search reads the `probes` nearest lists, or all lists if those hold too few rows.
+    search reads the `probes` nearest lists, or all lists if these hold too few rows.
 
     Jegou, Douze and Schmid 2011, section 4. `sq8` learns the range of each dimension from the sample. `pq`
     stores `m` numbers of `bits` bits per row (section 2; by default one number per four dimensions), with

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _FEWEST = 5  # occurrences of a word that becomes a token
 _CUT_TOGETHER = 1000  # texts
-_MOST_COUNTED = 1 << 21  # distinct words counted at a time; beyond it, those seen once are dropped
+_MOST_COUNTED = 1 << 21  # distinct words counted at a time; beyond it, words seen once are dropped
 
 
 def read_tokenizer(folder: Path, *, where: str) -> Tokenizer:

@@ -80,7 +80,7 @@ def _of_file(name: str, format: TextFormat, columns: Sequence[str] | None) -> Co
 
 
 def hold_out(rows: Sequence[Row], holdout: float, seed: int) -> tuple[list[Row], list[Row]]:
-    """Return the rows to train on, and those to measure on: a share of the different rows, or a number.
+    """Return the rows to train on, and the rows to measure on: a share of the different rows, or a number.
 
     No row is in both. At least one row is held out. Raises DataError when none is left to train on.
     """

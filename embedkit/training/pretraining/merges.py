@@ -21,7 +21,7 @@ _AT_A_TIME = 10_000  # copies of a word in one text
 
 
 class Alphabet(NamedTuple):
-    """The characters that are tokens, with the mark of those that continue a word, most frequent first."""
+    """The characters that are tokens, marked if they continue a word, most frequent first."""
 
     characters: Sequence[str]
     prefix: str  # before characters that continue a word; "" if they are not distinguished

@@ -56,7 +56,7 @@ class Pretraining:
 
     @cached_property
     def parts(self) -> tuple[list[Row], list[Row]]:
-        """The rows to train on, and those held out."""
+        """The rows to train on, and the rows held out."""
         return hold_out(self.corpus.rows, self.settings.holdout, self.settings.seed)
 
     def check(self, processes: int) -> None:

@@ -41,7 +41,7 @@ def widen(folder: Path, seed: int, *, where: str) -> None:
 
 
 def _double(file: Path, *names: str) -> None:
-    """Double these numbers in a file of JSON; those that it lacks are left out."""
+    """Double these numbers in a file of JSON; numbers that it lacks are left out."""
     values = orjson.loads(file.read_bytes())
     values |= {name: 2 * values[name] for name in names if name in values}
     write_whole(file, orjson.dumps(values, option=orjson.OPT_INDENT_2) + b"\n")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_MOST_DISTINCT = 1 << 21  # distinct words counted at a time; beyond it, those seen once are dropped
+_MOST_DISTINCT = 1 << 21  # distinct words counted at a time; beyond it, words seen once are dropped
 _LONGEST_TEXT = 1 << 14  # characters that are read of a text at a time
 
 

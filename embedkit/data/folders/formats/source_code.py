@@ -21,7 +21,7 @@ _TAB = 4  # spaces
 
 
 def read_source_code(text: str) -> Document:
-    """Return the document of source code; a definition's level is the number of those around it plus one."""
+    """Return the document of source code; a definition is one level below the definition around it."""
     return Document(text, CODE, list(_headings(text)))
 
 

@@ -1,4 +1,4 @@
-"""Dense layers whose initial weights may be smaller than those of others."""
+"""Dense layers whose initial weights may be smaller than in other layers."""
 
 from __future__ import annotations
 

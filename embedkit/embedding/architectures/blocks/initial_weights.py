@@ -14,7 +14,7 @@ from embedkit.embedding.architectures.blocks.token_mixing import TokenMixing
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def set_initial_weights(module: nn.Module, config: EncoderConfig) -> None:
-    """Set the initial weights of one module, except those of its submodules and those read from a file.
+    """Set the initial weights of one module, except in its submodules, and except weights read from a file.
 
     `normal` has BERT's standard deviation everywhere. `xavier` has the variance gain^2 * 2 / (in + out) for
     dense layers, with the gain `initial_gain` for values, outputs and feed-forward parts (arXiv 2203.00555,
