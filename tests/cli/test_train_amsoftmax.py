@@ -229,15 +229,7 @@ def test_two_processes_train_as_one(given):
     ]
     options += ["--learning-rate", "1e-3", "--log-steps", "1", "--calibrate", "0", *given]
     subprocess.run([PROGRAM, *options, "-o", "one", "-q"], check=True)
-    launch = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-port",
-        "29613",
-    ]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run([*launch, "-m", "embedkit", *options, "-o", "two", "-q"], check=True, env=environment)
     norms = []

@@ -196,15 +196,7 @@ def test_two_processes_train_as_one(head):
     given = ["train-simcse", "a.txt", "--batch-size", "8", "--dropout", "0", "--attention-dropout", "0"]
     given += ["--precision", "fp32", "--device", "cpu", "--learning-rate", "1e-3", "--log-steps", "1", *head]
     subprocess.run([PROGRAM, *given, "-o", "one", "-q"], check=True)
-    launch = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-port",
-        "29611",
-    ]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run([*launch, "-m", "embedkit", *given, "-o", "two", "-q"], check=True, env=environment)
     one, two = (
