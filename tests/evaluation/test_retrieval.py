@@ -149,7 +149,7 @@ def test_judgements_of_documents_that_a_corpus_lacks_are_counted():
     assert absent_from({"a", "b", "c"}, task_of(QRELS)) == (0, 0)
     assert absent_from({"a"}, task_of(QRELS)) == (2, 1)
     with pytest.raises(
-        DataError, match=r"^has none of the documents that are relevant, such as 'a'; are its"
+        DataError, match=r"^has none of the documents that are relevant, such as 'a'; do its ids match"
     ):
         absent_from({"b"}, task_of(QRELS))
 
