@@ -8,8 +8,8 @@ the probability that Zipf's law gives the token's rank in the vocabulary. The to
 
 The folder is one that model2vec opens, and embedkit indexes and measures it as a user would. Prints one JSON
 line per set, with nDCG@10 by vectors, and by vectors and words. It is the baseline of
-docs/methods/distillation.md, where encoders that `embedkit distill` fitted on the texts of each set stand
-beside it. Needs no network.
+docs/methods/distillation.md, which compares it with encoders that `embedkit distill` fitted on the texts of
+each set. Needs no network.
 """
 
 from __future__ import annotations

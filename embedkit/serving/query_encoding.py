@@ -37,9 +37,8 @@ class Encoding:
     def __init__(self, encoder: Encoder, pool: Executor, count: Counter = lambda texts: None) -> None:
         self.encoder = encoder
         model, pooling = encoder.identity.model, encoder.identity.pooling
-        self.light = (
-            is_hashed(model) or pooling == STATIC
-        )  # a query takes about as long as a change of threads
+        # encoding a query with these takes about as long as a change of threads
+        self.light = is_hashed(model) or pooling == STATIC
         self._count = count
         threads = 1 if self.light else 2  # one reads tokens while one computes
         self._queue: BatchQueue[Texts, Vectors] = BatchQueue(

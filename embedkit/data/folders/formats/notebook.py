@@ -41,6 +41,8 @@ def _cells(text: str) -> Iterator[tuple[str, str]]:
         sources = [next(cell[name] for name in _SOURCES if name in cell) for cell in cells]
         joined = ["".join(source).replace("\0", "").strip("\n") for source in sources]
         kinds = [str(cell["cell_type"]) for cell in cells]
-    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
-        raise DataError(f"is not a Jupyter notebook: {error!r}") from None
+    except orjson.JSONDecodeError as error:
+        raise DataError(f"is not a Jupyter notebook: {error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration):
+        raise DataError("is not a Jupyter notebook: it has no list of cells with their source") from None
     yield from (pair for pair in zip(kinds, joined, strict=True) if pair[1].strip())
