@@ -42,12 +42,8 @@ def main() -> None:
     source = data("retrieval/scifact-en")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        claims(source, folder)
-        index, triplets = folder / "docs.idx", folder / "triplets.jsonl"
+        index, triplets = mined(source, folder)
         corpus = str(source / "corpus.jsonl")
-        run(embedkit("index", corpus, "-o", str(index), "-m", "minilm", "-q"))
-        asked = ["--queries", str(folder / "train.jsonl"), "--qrels", str(folder / "train.tsv")]
-        run(embedkit("mine", str(index), *asked, "--hybrid", "--negatives", "1", "-o", str(triplets), "-q"))
         judged = ["--queries", str(source / "queries.jsonl"), "--qrels", str(source / "qrels.tsv")]
         if options.dev:
             judged = ["--queries", str(folder / "dev.jsonl"), "--qrels", str(folder / "dev.tsv")]
@@ -58,6 +54,16 @@ def main() -> None:
                 given = [*SETTINGS, *SYSTEMS[system], "--seed", str(seed), "-o", str(model), "-q"]
                 trained = run(embedkit("train-simcse", str(triplets), "-m", "minilm", *given))
                 report(system, seed, trained.seconds, corpus, model, judged)
+
+
+def mined(source: Path, folder: Path) -> tuple[Path, Path]:
+    """Index the documents, mine a hard negative for each training claim, and return index and examples."""
+    claims(source, folder)
+    index, triplets = folder / "docs.idx", folder / "triplets.jsonl"
+    run(embedkit("index", str(source / "corpus.jsonl"), "-o", str(index), "-m", "minilm", "-q"))
+    asked = ["--queries", str(folder / "train.jsonl"), "--qrels", str(folder / "train.tsv")]
+    run(embedkit("mine", str(index), *asked, "--hybrid", "--negatives", "1", "-o", str(triplets), "-q"))
+    return index, triplets
 
 
 def claims(source: Path, folder: Path) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from embedkit.adaptation.questions import Question
     from embedkit.data.text.records import TextFormat
 
-SOURCE = "positive_id"  # column of pairs: the document that a positive was made of, as `pairs` writes it
+SOURCE = "positive_id"  # column of pairs: the document that a positive was made of, which is no negative
 
 
 @dataclass(frozen=True)
@@ -46,26 +46,13 @@ class AnswerOptions:
     @contextmanager
     def opened(self, format: TextFormat) -> Iterator[Iterator[Question]]:
         """Yield the questions."""
-        from embedkit.adaptation.questions import judged_questions
+        from embedkit.adaptation.questions import judged_questions, paired_questions
         from embedkit.data.inputs import open_text
-        from embedkit.data.text.qrels import read_qrels
+        from embedkit.data.text.examples import stream_pairs
+        from embedkit.data.text.qrels import judgements
 
         if self.pairs is not None:
-            yield self._pairs(format)
+            yield paired_questions(stream_pairs(self.pairs, format, SOURCE))
             return
-        qrels = read_qrels(str(self.qrels))
         with open_text([str(self.queries)], format) as reader:
-            yield judged_questions(reader, qrels)
-
-    def _pairs(self, format: TextFormat) -> Iterator[Question]:
-        """Return the questions of pairs; where a document made a positive, it is never a negative."""
-        from embedkit.adaptation.questions import paired_questions
-        from embedkit.data.text.examples import read_examples
-
-        examples = read_examples([str(self.pairs)], format)
-        if len(examples.columns) < 2:
-            raise UsageError("has sentences, expected an anchor and its positive", where=self.pairs)
-        if not any(SOURCE in choice.others for choice in examples.choices):
-            return paired_questions(examples.rows)
-        examples = read_examples([str(self.pairs)], format, (*examples.columns[:2], SOURCE))
-        return paired_questions(examples.rows, (row[2] if len(row) > 2 else None for row in examples.rows))
+            yield judged_questions(reader, judgements(str(self.qrels)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from itertools import combinations
 
 import numpy as np
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 
 from embedkit.adaptation.mining import MiningSettings, mine
 from embedkit.adaptation.questions import Question, judged_questions, paired_questions
+from embedkit.data.text.qrels import Judgement
 from embedkit.data.text.records import Record
 from embedkit.embedding.encoding import describe, encode_batches
 from embedkit.embedding.loading import load
-from embedkit.errors import UsageError
+from embedkit.errors import DataError, UsageError
 from embedkit.indexing.building import build_index
 from embedkit.indexing.lexical.fusion import Fusion
 from embedkit.indexing.lexical.operators import literal_query
@@ -173,17 +175,39 @@ def test_random_negatives_depend_on_the_seed_and_not_on_the_window(index, encode
 
 def test_questions_of_judgements_and_of_pairs():
     queries = [Record(name, f"text {name}", {}) for name in "abc"]
-    qrels = {"a": {"x": 1, "y": 2, "z": 0}, "c": {"x": 0}, "other": {"x": 1}}
-    assert list(judged_questions(queries, qrels)) == [Question("a", "text a", ("y", "x"))]
-    rows = [("q", "one"), ("p", "two", "negative"), ("q", "three"), ("q", "one")]
+    grades = [("a", "x", 1), ("a", "y", 2), ("c", "x", 0), ("a", "z", 0), ("other", "x", 1), ("a", "w", 1)]
+    judged = [Judgement(f"qrels:{number}", *row) for number, row in enumerate(grades, 1)]
+    assert list(judged_questions(queries, judged)) == [Question("a", "text a", ("y", "x", "w"))]
+    with pytest.raises(DataError, match=r"^qrels:9: has document 'x' for query 'a' again$"):
+        next(judged_questions(queries, [*judged, Judgement("qrels:9", "a", "x", 1)]))
+    rows = [("q", "one", "d1"), ("p", "two \ud800", None), ("q", "three", "d2"), ("q", "one", "d1")]
     assert list(paired_questions(rows)) == [
-        Question("1", "q", texts=("one", "three")),
-        Question("2", "p", texts=("two",)),
-    ]
-    assert list(paired_questions(rows, ["d1", None, "d2", "d1"])) == [
         Question("1", "q", texts=("one", "three"), known=("d1", "d2")),
-        Question("2", "p", texts=("two",)),
+        Question("2", "p", texts=("two \ud800",)),
     ]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("wxyz"), st.sampled_from(["1", "2", None])))
+)
+def test_pairs_are_grouped_by_their_anchors_in_the_order_of_their_first_rows(rows):
+    grouped = {}
+    for number, (anchor, positive, source) in enumerate(rows, 1):
+        first, positives, known = grouped.setdefault(anchor, (number, {}, {}))
+        positives[positive] = known[source] = None
+    assert list(paired_questions(rows)) == [
+        Question(str(first), anchor, texts=tuple(positives), known=tuple(filter(None, known)))
+        for anchor, (first, positives, known) in grouped.items()
+    ]
+
+
+def test_a_temporary_file_that_finds_no_room_is_one_line():
+    def rows():
+        yield "a", "b", None
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with pytest.raises(DataError, match=r"^a temporary file failed: database or disk is full; TMPDIR "):
+        next(paired_questions(rows()))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 from embedkit.data.text.display import it_has, shown
 from embedkit.data.text.example_columns import Choice, PlacedRows, choose, with_scores
@@ -13,7 +14,9 @@ from embedkit.data.text.read_errors import readable
 from embedkit.data.text.records import TextFormat
 from embedkit.data.text.rows import row_parsers
 from embedkit.data.text.streams import Stream, open_stream
-from embedkit.errors import DataError
+from embedkit.errors import DataError, UsageError
+
+_CHOOSING_ROWS = 1_000  # of a stream of pairs, by which its columns are chosen
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,45 @@ def read_examples(
     if found is None or not found.rows:
         raise DataError("the input contains no text", where=", ".join(names) or None)
     return found
+
+
+def stream_pairs(
+    name: str, format: TextFormat | None = None, source: str | None = None
+) -> Iterator[tuple[str, str, str | None]]:
+    """Yield each anchor with a positive, and with what the column `source` says, if it exists, in the order
+    of a path, a URL or `-`.
+
+    The columns are chosen as by `read_examples`, but by the first rows alone, so that memory does not grow
+    with the input. Raises DataError as `read_examples` does, and UsageError for sentences.
+    """
+    format = format or TextFormat()
+    with open_stream(name, format.input_format) as stream, readable(stream.name):
+        rows = _readable_rows(stream, format)
+        first = list(islice(rows, _CHOOSING_ROWS))
+        if not first:
+            raise DataError("the input contains no text", where=name)
+        choice, first = choose(stream, first, format, None)
+        if choice.positive is None:
+            raise UsageError("has sentences, expected an anchor and its positive", where=name)
+        names = tuple(first[0][1])
+        for place, row in chain(first, rows):
+            named = row if choice.header else dict(zip(names, row.values(), strict=True))
+            try:
+                beside = named.get(source) if source else None
+                for anchor, positive, *_ in _pairs(named, choice):
+                    yield anchor, positive, None if _is_absent(beside) else str(beside)
+            except DataError as error:
+                _skipped(error, place, format)
+
+
+def _readable_rows(stream: Stream, format: TextFormat) -> Iterator[tuple[str, Row]]:
+    """Yield the rows with their places, without blank ones."""
+    for place, parse in row_parsers(stream):
+        try:
+            if (row := parse()) is not None:
+                yield place, row
+        except (DataError, ValueError, OverflowError) as error:
+            _skipped(error, place, format)
 
 
 def _read(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from embedkit.data.text.csv_cells import cell_rows
 from embedkit.data.text.display import it_has, shown
@@ -28,6 +28,15 @@ _FIELDS = (QUERY, DOCUMENT, _GRADE)
 _PLACES = {3: (0, 1, 2), 4: (0, 2, 3)}  # query, document and grade, by cells per row; four are TREC's
 
 
+class Judgement(NamedTuple):
+    """A grade of a document for a query, and the place of the row that has it, for messages."""
+
+    place: str
+    query: str
+    document: str
+    grade: int
+
+
 def read_qrels(name: str | Path) -> Qrels:
     """Read qrels from a path, a URL or `-`: a grade of 1 or more is relevant, and a higher grade is better.
 
@@ -40,12 +49,23 @@ def read_qrels(name: str | Path) -> Qrels:
     {'31715818': 1}
     """
     qrels: Qrels = {}
+    for place, query, document, grade in judgements(name):
+        put(qrels, place, query, document, grade)
+    return qrels
+
+
+def judgements(name: str | Path) -> Iterator[Judgement]:
+    """Yield the judgements of qrels one by one; like `read_qrels`, except that a document which is judged
+    again is left to the caller to refuse (`judged_again`).
+    """
+    found = False
     with open_stream(str(name)) as stream, readable(stream.name):
         for place, (query, document, grade) in _rows(stream):
-            put(qrels, place, query, document, _grade(grade, place))
-    if not qrels:
+            found = True
+            ids = _identifier(query, place), _identifier(document, place)
+            yield Judgement(place, *ids, _grade(grade, place))
+    if not found:
         raise DataError("the input contains no judgement", where=str(name))
-    return qrels
 
 
 def put(values: dict[str, dict[str, Any]], place: str, query: Any, document: Any, value: float) -> str:
@@ -55,9 +75,14 @@ def put(values: dict[str, dict[str, Any]], place: str, query: Any, document: Any
     query_id, document = _identifier(query, place), _identifier(document, place)
     documents = values.setdefault(query_id, {})
     if document in documents:
-        raise DataError(f"has document {shown(document)} for query {shown(query_id)} again", where=place)
+        raise judged_again(place, query_id, document)
     documents[document] = value
     return query_id
+
+
+def judged_again(place: str, query: str, document: str) -> DataError:
+    """Return the error of a document that has a second value for a query."""
+    return DataError(f"has document {shown(document)} for query {shown(query)} again", where=place)
 
 
 def field_of(known: Sequence[str], given: Iterable[str], place: str) -> str:

@@ -1,0 +1,78 @@
+"""A student with three of minilm's six layers, which learns the teacher's similarities from text alone.
+
+The texts are 20,000 Wikipedia sentences and the documents of SciFact. Quality is nDCG@10 on SciFact's test
+claims, beside the teacher's and that of the same three layers before training; speed is whole processes
+encoding the sentences in turn. Claims: at least 1.7 times as fast, at 95 % of the teacher's nDCG@10.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from domain import MEASURE, figures
+from measure import alternate, data, embedkit, emit, median, run
+
+LAYERS = "0,2,5"
+SENTENCES = 20_000
+SETTINGS = [
+    *("--teacher", "minilm", "--loss", "none", "--epochs", "1", "--learning-rate", "1e-4"),
+    *("--warmup", "0.1", "--batch-size", "64", "--max-length", "128"),
+]
+GOAL = {"ratio": 1.7, "kept": 0.95}
+
+
+def main() -> None:
+    """Export, train, measure the quality and time both encoders in turn."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--keep", type=Path, help="a new folder for the trained student")
+    options = parser.parse_args()
+    source = data("retrieval/scifact-en")
+    lines = data("corpus/wiki-en/sentences_100k.txt").read_text(encoding="utf-8").splitlines()[:SENTENCES]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        start, student = folder / "start", options.keep or folder / "student"
+        sentences, texts = folder / "sentences.txt", folder / "texts.txt"
+        sentences.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        texts.write_text("".join(f"{line}\n" for line in [*lines, *documents(source)]), encoding="utf-8")
+        run(embedkit("export", "-m", "minilm", "--layers", LAYERS, "-o", str(start), "-q"))
+        trained = run(embedkit("train-simcse", str(texts), "-m", str(start), *SETTINGS, "-o", str(student)))
+        judged = ["--queries", str(source / "queries.jsonl"), "--qrels", str(source / "qrels.tsv")]
+        compared = ["--compare", str(start), "--compare", str(student)]
+        corpus = str(source / "corpus.jsonl")
+        found = figures(["--corpus", corpus, *judged, "-m", "minilm", *compared])
+        teacher, before, after = (each[MEASURE] for each in found)
+        ours, theirs = alternate(
+            *(encoding(sentences, model) for model in (str(student), "minilm")), options.runs
+        )
+        mine, other = median(ours), median(theirs)
+        emit(
+            layers=LAYERS,
+            train_seconds=round(trained.seconds, 1),
+            scifact={"teacher": teacher, "before": before, "student": after},
+            difference=found[2]["difference"][MEASURE],
+            kept=round(after["value"] / teacher["value"], 4),
+            seconds={"student": mine, "teacher": other},
+            ratio=round(other["seconds"] / mine["seconds"], 2),
+            goal=GOAL,
+        )
+
+
+def documents(source: Path) -> list[str]:
+    """Return the documents of a set, each as one line."""
+    rows = map(json.loads, (source / "corpus.jsonl").read_text(encoding="utf-8").splitlines())
+    return [" ".join(f"{row['title']} {row['text']}".split()) for row in rows]
+
+
+def encoding(sentences: Path, model: str) -> list[str]:
+    """Return the command that encodes the sentences."""
+    return embedkit("encode", str(sentences), "-m", model, "-o", f"{sentences}.vec", "--force", "-q")
+
+
+if __name__ == "__main__":
+    main()
