@@ -193,7 +193,7 @@ def test_questions_of_judgements_and_of_pairs():
 def test_pairs_are_grouped_by_their_anchors_in_the_order_of_their_first_rows(rows):
     grouped = {}
     for number, (anchor, positive, source) in enumerate(rows, 1):
-        first, positives, known = grouped.setdefault(anchor, (number, {}, {}))
+        _, positives, known = grouped.setdefault(anchor, (number, {}, {}))
         positives[positive] = known[source] = None
     assert list(paired_questions(rows)) == [
         Question(str(first), anchor, texts=tuple(positives), known=tuple(filter(None, known)))

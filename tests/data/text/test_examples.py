@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from embedkit.data.text.examples import read_examples
+from embedkit.data.text.examples import read_examples, stream_pairs
 from embedkit.data.text.records import TextFormat
-from embedkit.errors import DataError
+from embedkit.errors import DataError, UsageError
 
 TRIPLETS = [("a dog", "a hound", "a cat"), ("a car", "an auto", "a bus")]
 
@@ -305,3 +305,40 @@ def test_a_column_of_zeros_and_ones_named_positive_holds_no_texts(folder):
         read_examples(["a.csv"])
     assert str(caught.value) == line
     assert read_examples(["a.csv"], columns=["sentence"]).rows == [("lovely day",), ("awful day",)]
+
+
+PAIRS = [
+    ("a.tsv", table("\t")),
+    ("a.csv", table(",")),
+    ("a.csv", "what is a dog good for,a dog is a friend\nand a cat,a cat catches mice\n"),
+    ("a.jsonl", '{"query": "q", "positive": ["one", "two"], "neg": ["n"]}\n{"query": "p", "positive": "3"}\n'),
+    ("a.jsonl", '{"text": "q", "pos": "one"}\n\n{"text": "p", "pos": "two", "late": "column"}\n'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content"), PAIRS)
+@pytest.mark.parametrize("choosing", [1, 1000])
+def test_streamed_pairs_are_those_of_the_examples(folder, monkeypatch, name, content, choosing):
+    monkeypatch.setattr("embedkit.data.text.examples._CHOOSING_ROWS", choosing)
+    put(name, content)
+    expected = [(*row[:2], None) for row in read_examples([name]).rows]
+    assert list(stream_pairs(name)) == expected
+
+
+def test_streamed_pairs_say_what_a_column_besides_holds(folder):
+    rows = [{"query": "a", "positive": "b", "positive_id": name} for name in ("d1", 2, None)]
+    put("a.jsonl", "".join(json.dumps(row) + "\n" for row in rows) + '{"query": "a", "positive": "b"}\n')
+    assert [source for *_, source in stream_pairs("a.jsonl", None, "positive_id")] == ["d1", "2", None, None]
+
+
+def test_a_bad_row_of_streamed_pairs_is_named_or_skipped(folder):
+    pair, end = '{"query": "a", "positive": "b"}\n{"query": "a"}\n', '{"query": "c", "positive": "d"}\n'
+    put("a.jsonl", pair + end)
+    with pytest.raises(DataError, match=r"^a.jsonl:2: has no column 'positive'; "):
+        list(stream_pairs("a.jsonl"))
+    put("a.jsonl", f"{pair}[1]\n{end}")
+    skipping = TextFormat(on_error="skip")
+    assert [row[:2] for row in stream_pairs("a.jsonl", skipping)] == [("a", "b"), ("c", "d")]
+    put("b.txt", "a sentence\n")
+    with pytest.raises(UsageError, match=r"^b.txt: has sentences, expected an anchor and its positive$"):
+        next(stream_pairs("b.txt"))
