@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.embedding.encoder import Vectors
-from embedkit.embedding.tokens import TokenBatch, Tokenize, pad
+from embedkit.embedding.tokens import TokenBatch, Tokenize, Tokens, pad
 
 
 class Runtime(Protocol):
@@ -32,16 +32,25 @@ class Runtime(Protocol):
         """Yield each batch's rows and its vectors, in order of completion; only one caller at a time."""
 
 
-def compute(runtime: Runtime, texts: Sequence[str], turn: threading.Lock, batches: int = 1) -> Vectors:
+def compute(
+    runtime: Runtime,
+    texts: Sequence[str],
+    turn: threading.Lock,
+    batches: int = 1,
+    on_tokens: Callable[[Sequence[Tokens], int | None], None] = lambda tokens, unknown_id: None,
+) -> Vectors:
     """Tokenise texts, wait for the lock `turn`, and return the vectors, `(len(texts), runtime.dimension)`.
 
     Equal texts are computed once. There are at least `batches` batches, if there are as many texts, so that
-    few texts are computed at the same time. Raises ValueError for a token without an embedding in the model.
+    few texts are computed at the same time. `on_tokens` is given the tokens, and the id of unknown ones.
+    Raises ValueError for a token without an embedding in the model.
     """
     places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
     if len(places) < len(texts):
-        return compute(runtime, list(places), turn, batches)[[places[text] for text in texts]]
+        distinct = compute(runtime, list(places), turn, batches, on_tokens)
+        return distinct[[places[text] for text in texts]]
     tokens = runtime.tokenize(texts)
+    on_tokens(tokens, runtime.tokenize.unknown_id)
     if runtime.known_ids is not None:
         highest = max((int(text.ids.max()) for text in tokens if len(text.ids)), default=0)
         require_known(highest, runtime.known_ids)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,13 @@ class Tokens(NamedTuple):
     types: Ids | None = None  # the type of each token, where the model reads types
 
 
-Tokenize = Callable[[Sequence[str]], list[Tokens]]
+class Tokenize(Protocol):
+    """Turns texts into token ids; `unknown_id` is the id of what its vocabulary lacks, if it has one."""
+
+    unknown_id: int | None
+
+    def __call__(self, texts: Sequence[str]) -> list[Tokens]:
+        """Return the tokens of each text."""
 
 
 class TokenBatch(NamedTuple):
@@ -70,6 +76,8 @@ class FastTokenizer:
 
     def __init__(self, backend: Backend, *, typed: bool = False) -> None:
         self.backend, self.typed = backend, typed
+        unknown = getattr(backend.model, "unk_token", None)
+        self.unknown_id: int | None = None if unknown is None else backend.token_to_id(unknown)
         truncation = backend.truncation or {}
         self._kept = int(truncation.get("max_length", 0)) if truncation.get("direction") == "right" else 0
         self._long = max(_LONG_CHARACTERS, _LONG_CHARACTERS_A_TOKEN * self._kept)
@@ -107,6 +115,7 @@ class SlowTokenizer:
 
     def __init__(self, outer: Any, max_length: int | None, *, typed: bool = False) -> None:
         self.outer, self.max_length, self.typed = outer, max_length, typed
+        self.unknown_id: int | None = outer.unk_token_id
 
     def __call__(self, texts: Sequence[str]) -> list[Tokens]:
         """Return the tokens of each text."""

@@ -16,6 +16,7 @@ from embedkit.embedding.model_finding import find_model
 from embedkit.embedding.model_folder import ModelFolder
 from embedkit.embedding.model_reading import identify, read
 from embedkit.embedding.runtime import Runtime, compute
+from embedkit.embedding.unknown_tokens import UnknownTokens
 from embedkit.errors import MissingPackageError, ModelError
 
 logger = logging.getLogger("embedkit")
@@ -34,6 +35,7 @@ class Transformer:
         self.folder = folder or find_model(settings.model, allow_pickle=settings.allow_pickle)
         _check(self.folder, settings)
         self._loading, self._computing = threading.Lock(), threading.Lock()
+        self._unknown = UnknownTokens(self.folder.name)
         self._runtime: Runtime | None = None
         self._identity: Identity | None = None
 
@@ -56,7 +58,7 @@ class Transformer:
         with as_model_error("cannot be run", where=self.folder.name):
             prompted = [prompt + text for text in texts] if prompt else texts
             batches = runtime.at_once if role == "query" else 1  # queries are few, and are waited for
-            return compute(runtime, prompted, self._computing, batches)
+            return compute(runtime, prompted, self._computing, batches, self._unknown.count)
 
     @property
     def weights_prefix(self) -> str:

@@ -20,6 +20,8 @@ class Counting:
     def tokenize(self, texts):
         return [Tokens(np.ones(len(text), np.int64)) for text in texts]
 
+    tokenize.unknown_id = None
+
     def run(self, batches):
         for batch in batches:
             self.batches.append(batch.rows.tolist())

@@ -51,6 +51,27 @@ def test_a_slow_tokenizer_runs_on_torch_and_says_so_once(
     ]
 
 
+@pytest.mark.parametrize(
+    ("family", "runtime", "share"), [("bert", "openvino", 55), ("bert", "torch", 55), ("slow", "torch", 46)]
+)
+def test_texts_that_the_vocabulary_cannot_spell_are_reported_once(
+    tiny: ModelMaker, caplog: pytest.LogCaptureFixture, family: str, runtime: str, share: int
+) -> None:
+    encoder = load(str(tiny(family)), runtime=runtime, device="cpu")
+    with caplog.at_level(logging.WARNING, logger="embedkit"):
+        encoder.encode([])
+        encoder.encode(["the quick brown fox", "the lazy \u2603 dog and the old stone bridge"])
+        assert not caplog.records
+        encoder.encode(
+            ["\u2603 \u2604 \u2605 fox", "\u2606 \u2607 \u2608"]
+        )  # 6 of 7 words or 9 letters, and 4 specials
+        encoder.encode(["\u2606 \u2607 \u2608"])
+    (record,) = caplog.records
+    assert record.getMessage().startswith(
+        f"{tiny(family)}: {share} % of the tokens of these texts are unknown to "
+    )
+
+
 def test_openvino_asked_for_and_impossible_is_an_error(tiny: ModelMaker) -> None:
     with pytest.raises(ModelError, match="has no fast tokenizer"):
         load(str(tiny("slow")), runtime="openvino").encode(["a"])
