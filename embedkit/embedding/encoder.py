@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
@@ -129,10 +129,15 @@ def thread_count() -> int:
     """Return the number of threads to add vectors with: EMBEDKIT_THREADS, or else one per processor."""
     given = os.environ.get("EMBEDKIT_THREADS")
     if given is None:
-        return os.cpu_count() or 1
+        return _processors()
     if not given.isdecimal() or int(given) < 1:
         raise UsageError(f"must be a number of threads, got {given!r}", where="EMBEDKIT_THREADS")
     return int(given)
+
+
+@cache
+def _processors() -> int:
+    return os.cpu_count() or 1  # asks the system each time, which takes longer than a small search
 
 
 def require_finite(vectors: Vectors, texts: Sequence[str]) -> None:

@@ -16,12 +16,19 @@ def merged(
     """Return the best `k` of the hits of several parts, whose rows begin at `starts`; rows with equal scores
     are in row order.
     """
+    if len(found) == 1 and _is_ranked(found[0][0]):
+        return found[0][0][:, :k], found[0][1][:, :k] + starts[0]
     none = (np.empty((queries, 0), np.float32), np.empty((queries, 0), np.int64))
     scores = np.concatenate([none[0], *(part for part, _ in found)], axis=1)
     parts = (part + start for (_, part), start in zip(found, starts, strict=True))
     rows = np.concatenate([none[1], *parts], axis=1)
     order = np.lexsort((rows, -scores), axis=1)[:, :k]
     return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
+
+
+def _is_ranked(scores: Floats) -> bool:
+    """Return whether the scores of each row fall, so that no two are equal."""
+    return bool((scores[:, 1:] < scores[:, :-1]).all())
 
 
 def nearest(queries: Floats, blocks: Iterable[tuple[Rows, Floats]], k: int) -> tuple[Floats, Rows]:

@@ -22,7 +22,7 @@ def require_watching() -> None:
 
 def changes_of(path: str | Path) -> Iterator[None]:
     """Yield after each group of changes below the folders of an index, and once a minute for the changes that
-    the system does not report, until the user interrupts.
+    the system does not report.
 
     Hidden files and the index itself do not count. Raises MissingPackageError without the package watchfiles.
     """
@@ -42,5 +42,5 @@ def changes_of(path: str | Path) -> Iterator[None]:
         return not any(part.startswith(".") and part != ".gitignore" for part in inside.parts)
 
     timing: dict[str, Any] = {"step": _QUIET // 5, "debounce": 10_000, "rust_timeout": _LONGEST}
-    for _ in watch(*roots, watch_filter=counts, raise_interrupt=False, yield_on_timeout=True, **timing):
+    for _ in watch(*roots, watch_filter=counts, yield_on_timeout=True, **timing):
         yield

@@ -6,8 +6,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from embedkit.serving.http_errors import BUSY, RequestError
@@ -44,28 +44,43 @@ class BatchQueue(Generic[Item, Result]):
     _weight: int = 0
     _running: int = 0
 
-    async def do(self, item: Item, weight: int = 1) -> Result:
-        """Return the result of an item; raises RequestError if too many wait, or the exception of its work.
+    def do(self, item: Item, weight: int = 1) -> asyncio.Future[Result]:
+        """Return the future of an item's result, which belongs to the running event loop.
 
-        Belongs to one event loop.
+        The future raises the exception of the work, or RequestError if too many wait. If it is cancelled
+        before the work begins, the item is left out.
         """
-        if self._waiting and self._weight + weight > self.limit:
-            raise RequestError(BUSY, "too many requests are waiting; try again later", code="busy")
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self._waiting and self._weight + weight > self.limit:
+            what = "too many requests are waiting; try again later"
+            future.set_exception(RequestError(BUSY, what, code="busy"))
+            return future
         self._waiting.append(_Waiting(item, weight, future))
         self._weight += weight
         self._start()
-        result: Result = await future
-        return result
+        return future
+
+    def take_thread(self) -> bool:
+        """Take the place of a thread if no item is worked on, and return whether it was taken.
+
+        The caller then does its own work elsewhere, and calls `free_thread` after it.
+        """
+        if self._running or self._waiting:
+            return False
+        self._running += 1
+        return True
+
+    def free_thread(self) -> None:
+        """Let a thread begin its next batch."""
+        self._running -= 1
+        self._start()
 
     def _start(self) -> None:
         while self._waiting and self._running < self.threads:
             batch = self._next()
             if batch:
                 self._running += 1
-                loop = asyncio.get_running_loop()
-                done = loop.run_in_executor(self.pool, self._results, [each.item for each in batch])
-                done.add_done_callback(partial(self._finish, batch, loop.time()))
+                self.pool.submit(self._work_on, batch, asyncio.get_running_loop())
 
     def _next(self) -> list[_Waiting]:
         """Remove the next batch from the queue, without the items whose requests have ended."""
@@ -79,31 +94,30 @@ class BatchQueue(Generic[Item, Result]):
                 weight += each.weight
         return batch
 
+    def _work_on(self, batch: list[_Waiting], loop: asyncio.AbstractEventLoop) -> None:
+        """Work on a batch in a thread, and have the event loop hand the results back."""
+        started = loop.time()
+        results = self._results([each.item for each in batch])
+        with suppress(RuntimeError):  # the loop has ended, and nobody waits
+            loop.call_soon_threadsafe(self._finish, batch, results, loop.time() - started)
+
     def _results(self, items: list[Item]) -> list[Result | Exception]:
         try:
             return list(self.work(items))
         except Exception as error:
             return [error] if len(items) == 1 else [self._results([item])[0] for item in items]
 
-    def _finish(
-        self, batch: list[_Waiting], started: float, results: asyncio.Future[list[Result | Exception]]
-    ) -> None:
+    def _finish(self, batch: list[_Waiting], results: list[Result | Exception], seconds: float) -> None:
         """Hand the results back, and free the thread."""
-        found = results.result()
-        for each, result in zip(batch, found, strict=True):
+        for each, result in zip(batch, results, strict=True):
             if each.future.done():
                 continue  # its request has ended
             if isinstance(result, Exception):
                 each.future.set_exception(result)
             else:
                 each.future.set_result(result)
-        loop = asyncio.get_running_loop()
         if len(batch) > 1 and len(self._waiting) < len(batch):
-            loop.call_later(min(PAUSE * (loop.time() - started), LONGEST_PAUSE), self._free)
+            pause = min(PAUSE * seconds, LONGEST_PAUSE)
+            asyncio.get_running_loop().call_later(pause, self.free_thread)
         else:
-            self._free()
-
-    def _free(self) -> None:
-        """Let a thread begin its next batch."""
-        self._running -= 1
-        self._start()
+            self.free_thread()

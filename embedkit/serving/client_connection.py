@@ -84,6 +84,13 @@ class Connection(HttpToolsProtocol):
             cycle.disconnected = True
             self.transport.abort()
 
+    def shutdown(self) -> None:
+        """End when the server stops: after the answer to a request that has arrived, else at once."""
+        if not self._is_idle() and self.cycle.more_body and not self.cycle.response_started:
+            self._refuse(RequestError(BUSY, "the server is stopping", code="stopping"))
+        else:
+            super().shutdown()
+
     def timeout_keep_alive_handler(self) -> None:
         """End an idle connection, even if its client has not read the last answer."""
         if not self.transport.is_closing():

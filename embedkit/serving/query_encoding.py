@@ -56,6 +56,14 @@ class Encoding:
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
+    def take_thread(self) -> bool:
+        """Take the place of a thread if none encodes, for `encode_here`; `free_thread` gives it back."""
+        return self._queue.take_thread()
+
+    def free_thread(self) -> None:
+        """Give the place of a thread back."""
+        self._queue.free_thread()
+
     def encode_here(self, texts: Sequence[str], role: Role) -> Vectors:
         """Return the vectors of texts, `(len(texts), dimension)`, computed in the thread of the caller."""
         (vectors,) = _encoded(self.encoder, self._count, [Texts(texts, role)])

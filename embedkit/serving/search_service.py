@@ -15,6 +15,8 @@ import numpy as np
 from embedkit.embedding.encoder import thread_count
 from embedkit.errors import FormatError, UnknownNameError, UsageError
 from embedkit.indexing.hits import Hit, hit_values
+from embedkit.indexing.kind import Mask
+from embedkit.indexing.lexical.operators import LexicalQuery
 from embedkit.indexing.store import Index
 from embedkit.serving.asked import Asked, read_words, search_together
 from embedkit.serving.batch_queue import BatchQueue
@@ -27,7 +29,7 @@ from embedkit.serving.served_index import Generation, ServedIndex, index_names
 
 _TOGETHER = 1000  # hits that are searched for together
 _WAITING = 100_000  # hits of the queries that may wait for the search
-_SHORT = 1000  # characters of the queries of a request that a light encoder encodes where they are searched
+_SHORT = 1000  # characters of the queries of a request that may be encoded where they are searched
 _FOLLOW = 0.25  # seconds between looks at the manifests
 
 
@@ -137,25 +139,7 @@ class SearchService:
         passing = None
         if search.where is not None:
             passing = await self._in(self._filterers, self._filters.mask, index, search.where)
-        texts = queries if words is None else [each.text for each in words]
-        vectors = None
-        if not (search.lexical or (generation.encoding.light and sum(map(len, texts)) <= _SHORT)):
-            vectors = await generation.encoding.encode(texts, "query")
-        waiting = [
-            self._searches.do(
-                Asked(
-                    generation,
-                    search,
-                    passing,
-                    texts[place],
-                    None if vectors is None else vectors[place],
-                    None if words is None else words[place],
-                ),
-                search.k,
-            )
-            for place in range(len(queries))
-        ]
-        found = await asyncio.gather(*waiting)
+        found = await self._found(generation, queries, search, words, passing)
         if search.snippet is None:
             self._require_small(found)
         if not (search.highlight or search.snippet):
@@ -163,6 +147,44 @@ class SearchService:
         else:
             answers = await self._in(self._searchers, highlighted, index, search, queries, words, found)
         return [Answer(query, line, generation.number) for query, line in zip(queries, answers, strict=True)]
+
+    async def _found(
+        self,
+        generation: Generation,
+        queries: Sequence[str],
+        search: Search,
+        words: Sequence[LexicalQuery] | None,
+        passing: Mask | None,
+    ) -> list[list[Hit]]:
+        """Return the hits of each query, whose texts are encoded where they are searched if that is faster:
+        with a light encoder, and where one short query finds the encoder idle.
+        """
+        encoding, vectors = generation.encoding, None
+        texts = queries if words is None else [each.text for each in words]
+        short = sum(map(len, texts)) <= _SHORT
+        no_hop = search.lexical or (encoding.light and short)
+        alone = not no_hop and short and len(texts) == 1 and encoding.take_thread()
+        try:
+            if not (no_hop or alone):
+                vectors = await encoding.encode(texts, "query")
+            waiting = [
+                self._searches.do(
+                    Asked(
+                        generation,
+                        search,
+                        passing,
+                        texts[place],
+                        None if vectors is None else vectors[place],
+                        None if words is None else words[place],
+                    ),
+                    search.k,
+                )
+                for place in range(len(texts))
+            ]
+            return [await waiting[0]] if len(waiting) == 1 else await asyncio.gather(*waiting)
+        finally:
+            if alone:
+                encoding.free_thread()
 
     def _require_small(self, found: Sequence[Sequence[Hit]]) -> None:
         """Raise UsageError if the texts of all hits are too long for one answer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -18,6 +19,7 @@ from embedkit.serving.search_service import SearchService
 from embedkit.serving.serve_settings import ServeSettings
 
 KEEP_ALIVE = 30  # seconds that an idle connection stays open
+LONG_STOP = 1  # seconds after which a server that is stopping names what it waits for
 
 _log = logging.getLogger("embedkit")
 
@@ -106,6 +108,18 @@ def _server(app: Any, settings: ServeSettings) -> Any:
             finally:
                 for each, handler in before.items():
                     signal.signal(each, handler)
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            """Answer the requests under way; name them if that takes long."""
+            naming = asyncio.get_running_loop().call_later(LONG_STOP, self._name_the_rest)
+            try:
+                await super().shutdown(sockets)
+            finally:
+                naming.cancel()
+
+        def _name_the_rest(self) -> None:
+            count = len(self.server_state.connections)
+            _log.warning("stopping; %d connections wait for answers; a second signal ends them", count)
 
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the errors of requests are in our log
     limits = settings.limits

@@ -230,5 +230,7 @@ def test_watching_syncs_when_a_file_changes(run, notes):
             assert "1 passage added" in process.stderr.readline()
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == 0
+            end_line = "stopped watching; notes/x.idx is as the last sync left it\n"
+            assert process.stderr.read().endswith(end_line)
         finally:
             process.kill()

@@ -40,7 +40,7 @@ def run(scenario, **settings):
 
 def test_what_waits_is_done_together_and_in_order():
     async def scenario(queue, work):
-        tasks = [asyncio.create_task(queue.do(item)) for item in range(10)]
+        tasks = [queue.do(item) for item in range(10)]
         await asyncio.sleep(0.05)
         work.go.set()
         return await asyncio.gather(*tasks)
@@ -53,7 +53,7 @@ def test_what_waits_is_done_together_and_in_order():
 def test_a_batch_has_a_weight_and_a_heavy_item_is_alone():
     async def scenario(queue, work):
         weights = [1, 1, 2, 2, 9, 1]
-        tasks = [asyncio.create_task(queue.do(item, weight)) for item, weight in enumerate(weights)]
+        tasks = [queue.do(item, weight) for item, weight in enumerate(weights)]
         await asyncio.sleep(0.05)
         work.go.set()
         return await asyncio.gather(*tasks)
@@ -63,7 +63,7 @@ def test_a_batch_has_a_weight_and_a_heavy_item_is_alone():
 
 def test_an_item_fails_by_its_own_fault_only():
     async def scenario(queue, work):
-        tasks = [asyncio.create_task(queue.do(item)) for item in (0, 1, -2, 3)]
+        tasks = [queue.do(item) for item in (0, 1, -2, 3)]
         await asyncio.sleep(0.05)
         work.go.set()
         return await asyncio.gather(*tasks, return_exceptions=True)
@@ -75,7 +75,7 @@ def test_an_item_fails_by_its_own_fault_only():
 
 def test_a_request_that_has_ended_is_not_worked_on():
     async def scenario(queue, work):
-        tasks = [asyncio.create_task(queue.do(item)) for item in range(4)]
+        tasks = [queue.do(item) for item in range(4)]
         await asyncio.sleep(0.05)
         tasks[2].cancel()
         await asyncio.sleep(0.05)
@@ -89,7 +89,7 @@ def test_a_request_that_has_ended_is_not_worked_on():
 
 def test_too_many_are_refused_at_once():
     async def scenario(queue, work):
-        tasks = [asyncio.create_task(queue.do(item)) for item in range(6)]
+        tasks = [queue.do(item) for item in range(6)]
         await asyncio.sleep(0.05)
         with pytest.raises(RequestError, match="too many requests are waiting"):
             await queue.do(6)
@@ -97,3 +97,19 @@ def test_too_many_are_refused_at_once():
         return await asyncio.gather(*tasks)
 
     assert run(scenario, limit=5)[0] == [0, 1, 4, 9, 16, 25]
+
+
+def test_a_thread_is_taken_only_from_an_idle_queue_and_items_wait_until_it_is_free():
+    async def scenario(queue, work):
+        assert queue.take_thread()
+        assert not queue.take_thread()
+        tasks = [queue.do(item) for item in (2, 3)]
+        work.go.set()
+        await asyncio.sleep(0.05)
+        assert not any(task.done() for task in tasks)
+        queue.free_thread()
+        results = await asyncio.gather(*tasks)
+        assert queue.take_thread()
+        return results
+
+    assert run(scenario) == ([4, 9], [[2, 3]])

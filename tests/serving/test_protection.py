@@ -313,6 +313,17 @@ def test_an_answer_that_takes_too_long_is_given_up(index, monkeypatch):
         assert client.get("/search?q=folder").status == 200
 
 
+def test_a_server_that_stops_does_not_wait_for_the_rest_of_a_request(index):
+    with running([index.path], seconds=5) as client:
+        raw = socket.create_connection(("127.0.0.1", client.port), timeout=20)
+        raw.sendall(POST + b"Content-Length: 9\r\n\r\n{")
+        while b"embedkit_requests_answering 2.0" not in client.get("/metrics").body:
+            time.sleep(0.01)
+    end = read_to_the_end(raw)
+    assert status_of(end) == 503
+    assert b"the server is stopping" in end
+
+
 def exchange(port, data):
     with socket.create_connection(("127.0.0.1", port), timeout=30) as raw:
         raw.sendall(data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -72,8 +71,11 @@ def sync(
     load = _loading(Index.open(path), encoding, str(path))
     _close(common, path, sync(path, load, folders=names or (), settings=folders.given(), moved=syncing.moved))
     if syncing.watch:
-        with suppress(KeyboardInterrupt):  # a sync that is interrupted leaves the index as it was
+        try:
             _watch(common, path, load)
+        except KeyboardInterrupt:  # the normal end; a sync that is interrupted leaves the index as it was
+            if not common.quiet:
+                say(f"stopped watching; {readable_name(path)} is as the last sync left it")
 
 
 def _watch(common: Common, path: Path, load: Callable[[], Encoder]) -> None:

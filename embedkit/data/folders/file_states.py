@@ -77,9 +77,10 @@ class FileStates:
         table = self.table()
         reasons = table.column("passed_over")
         if reasons.null_count < table.num_rows:
+            columns = {name: table.column(name) for name in table.column_names}
             for row, reason in enumerate(reasons.to_pylist()):  # `filter` would import pyarrow.compute
                 if reason is not None:
-                    yield from states_of(table.slice(row, 1))
+                    yield _state({name: column[row].as_py() for name, column in columns.items()})
 
     def __len__(self) -> int:
         return int(sum(table.num_rows for table in self._tables)) + len(self._waiting)
@@ -104,7 +105,11 @@ def states_of(table: Any) -> Iterator[FileState]:
     """Yield the states in a table."""
     for start in range(0, table.num_rows, _BLOCK):
         for row in table.slice(start, _BLOCK).to_pylist():
-            yield FileState(**{**row, "passages": tuple(row["passages"])})
+            yield _state(row)
+
+
+def _state(row: dict[str, Any]) -> FileState:
+    return FileState(**{**row, "passages": tuple(row["passages"])})
 
 
 def write_states(path: Path, states: FileStates) -> None:

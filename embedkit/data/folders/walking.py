@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from embedkit.data.folders.folder_settings import FolderSettings
-from embedkit.data.folders.ignoring import IgnoreRules, rules_above, spec_of
+from embedkit.data.folders.ignoring import GITIGNORE, IgnoreRules, rules_above, spec_of
 from embedkit.data.folders.regular_files import read_start
 
 _MARKERS = ("manifest.json", "meta.json")  # of an index and of a vector set
@@ -46,7 +46,7 @@ def walk(root: Path, settings: FolderSettings, counts: WalkCounts) -> Iterator[F
     waiting = [("", rules_above(root))]  # folders, each with the rules that apply around it
     while waiting:
         path, rules = waiting.pop()
-        folder = root / path
+        folder = os.path.join(root, path)  # a `Path` per folder would take as long as the rest of the walk
         try:
             with os.scandir(folder) as entries:
                 listed = sorted(entries, key=lambda entry: entry.name)
@@ -58,7 +58,8 @@ def walk(root: Path, settings: FolderSettings, counts: WalkCounts) -> Iterator[F
         if path and _is_ours(folder, listed):
             counts.ignored += 1
             continue
-        rules = rules.inside(path, folder)
+        if any(entry.name == GITIGNORE for entry in listed):
+            rules = rules.inside(path, Path(folder))
         folders = []
         for entry in listed:
             kind = _kind(entry, path, rules, chosen, counts)
@@ -117,9 +118,9 @@ def _found(entry: os.DirEntry[str], path: str, counts: WalkCounts) -> FoundFile 
     return FoundFile(path + entry.name, status.st_size, status.st_mtime_ns)
 
 
-def _is_ours(folder: Path, listed: list[os.DirEntry[str]]) -> bool:
+def _is_ours(folder: str, listed: list[os.DirEntry[str]]) -> bool:
     """Return whether a folder is an index or a vector set."""
-    return any(entry.name in _MARKERS and is_ours(folder / entry.name) for entry in listed)
+    return any(entry.name in _MARKERS and is_ours(Path(folder, entry.name)) for entry in listed)
 
 
 def is_ours(marker: Path) -> bool:
