@@ -27,15 +27,15 @@ demo-chinese: $(VENV)/.installed
 	$(BIN)/embedkit demo -m e5
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 # The tests as other processors would run them, one processor after another.
 test-processors: $(VENV)/.installed-dev
 	for setting in $(PROCESSORS); do \
-		echo "$$setting" >&2; env $$setting $(BIN)/python -m pytest -n auto -m "not slow" || exit 1; done
+		echo "$$setting" >&2; env $$setting $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" || exit 1; done
 
 slow: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check embedkit tests benchmarks

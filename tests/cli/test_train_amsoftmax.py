@@ -197,20 +197,21 @@ def test_single_labels_and_lists_together_are_lists(run):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lines", [2, 9, 20])
-def test_a_killed_process_resumes_to_the_same_vectors(lines):
+def test_a_killed_process_resumes_to_the_same_vectors():
     command = [PROGRAM, "train-amsoftmax", "labelled.csv", *SMALL, "--epochs", "6", "--eval-steps", "4"]
     command += ["--holdout-labels", "1", "--margin", "auto", "--log-steps", "1", "-q"]
     subprocess.run([*command, "-o", "whole"], check=True)
-    process = subprocess.Popen([*command, "-o", "out"])
-    log = Path("out.partial/log.jsonl")
-    while process.poll() is None and (not log.is_file() or log.read_bytes().count(b"\n") < lines):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not Path("out").exists()
-    subprocess.run([*command, "-o", "out", "--resume"], check=True)
-    assert same("whole", "out")
+    for lines in [2, 9, 20]:
+        out = f"out{lines}"
+        process = subprocess.Popen([*command, "-o", out])
+        log = Path(f"{out}.partial/log.jsonl")
+        while process.poll() is None and (not log.is_file() or log.read_bytes().count(b"\n") < lines):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not Path(out).exists()
+        subprocess.run([*command, "-o", out, "--resume"], check=True)
+        assert same("whole", out)
 
 
 @pytest.mark.slow

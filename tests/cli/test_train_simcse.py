@@ -145,20 +145,21 @@ def test_what_cannot_be_is_one_line_and_leaves_nothing(run, args, code, line):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lines", [1, 7, 20])
-def test_a_killed_process_resumes_to_the_same_weights(lines):
+def test_a_killed_process_resumes_to_the_same_weights():
     command = [PROGRAM, "train-simcse", "a.txt", "--batch-size", "8", "--epochs", "6", "--eval-steps", "4"]
     command += ["--log-steps", "1", "-q"]
     subprocess.run([*command, "-o", "whole"], check=True)
-    process = subprocess.Popen([*command, "-o", "out"])
-    log = Path("out.partial/log.jsonl")
-    while not log.is_file() or log.read_bytes().count(b"\n") < lines:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not Path("out").exists()
-    subprocess.run([*command, "-o", "out", "--resume"], check=True)
-    assert same("whole", "out")
+    for lines in [1, 7, 20]:
+        out = f"out{lines}"
+        process = subprocess.Popen([*command, "-o", out])
+        log = Path(f"{out}.partial/log.jsonl")
+        while not log.is_file() or log.read_bytes().count(b"\n") < lines:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not Path(out).exists()
+        subprocess.run([*command, "-o", out, "--resume"], check=True)
+        assert same("whole", out)
 
 
 def test_resuming_what_is_done_does_nothing(run):

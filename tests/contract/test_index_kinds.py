@@ -1,6 +1,11 @@
 """What every index kind must be, held against exact search in plain numpy."""
 
+import functools
+import shutil
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -55,6 +60,7 @@ ROWS = (NUMBERS.normal(size=(500, 16)) * NUMBERS.uniform(0.1, 9, (500, 1))).asty
     np.float32
 )  # no unit lengths
 QUERIES = (NUMBERS.normal(size=(30, 16)) * NUMBERS.uniform(0.1, 9, (30, 1))).astype(np.float32)
+TEMPLATES = []  # folders of indexes that tests copy
 each_metric = pytest.mark.parametrize("metric", ["cosine", "dot"])
 
 
@@ -69,7 +75,7 @@ def floor(example, metric):
     """The recall it must reach."""
     if getattr(example, metric) is None:
         with pytest.raises(UsageError):
-            built(ROWS, example.spec, metric)
+            built(example.spec, metric)
         pytest.skip(f"{example.spec} refuses {metric}, as it should")
     return getattr(example, metric)
 
@@ -79,10 +85,33 @@ def test_every_kind_has_an_example(kind):
     assert kind in {example.spec.partition(":")[0] for example in EXAMPLES}
 
 
-def built(rows, kind, metric):
+@pytest.fixture(autouse=True, scope="module")
+def folder_of_templates() -> Iterator[None]:
+    """Forget the indexes that tests copied, and remove them, after the last test of this file."""
+    yield
+    for folder in TEMPLATES:
+        shutil.rmtree(folder)
+    TEMPLATES.clear()
+    template.cache_clear()
+
+
+def build(rows, kind, metric, path="x.idx"):
     chunks = np.array_split(np.arange(len(rows)), min(len(rows), 3))
     batches = [Batch(pa.table({"id": [str(row) for row in chunk]}), rows[chunk]) for chunk in chunks]
-    return build_index("x.idx", VectorMeta(rows.shape[1]), batches, kind=kind, metric=metric)
+    return build_index(path, VectorMeta(rows.shape[1]), batches, kind=kind, metric=metric)
+
+
+@functools.cache
+def template(size, kind, metric):
+    """The folder of an index of the first `size` of ROWS, which is built once and never changed."""
+    TEMPLATES.append(Path(tempfile.mkdtemp()))
+    return build(ROWS[:size], kind, metric, TEMPLATES[-1] / "x.idx").path
+
+
+def built(kind, metric, size=500):
+    """An index of the first `size` of ROWS, copied into the current folder."""
+    shutil.copytree(template(size, kind, metric), "x.idx")
+    return Index.open("x.idx")
 
 
 def exact(metric):
@@ -103,7 +132,7 @@ def off(scores, rows, metric):
 
 @each_metric
 def test_it_finds_what_exact_search_finds(folder, example, metric, floor):
-    _, rows = built(ROWS, example.spec, metric).search(QUERIES, 10)
+    _, rows = built(example.spec, metric).search(QUERIES, 10)
     oracle = exact(metric)
     tenth = np.sort(oracle, axis=1)[:, -10:-9] - 1e-4  # ties are allowed
     assert (np.take_along_axis(oracle, rows, axis=1) >= tenth).mean() >= floor
@@ -112,7 +141,7 @@ def test_it_finds_what_exact_search_finds(folder, example, metric, floor):
 
 @each_metric
 def test_its_scores_are_the_similarities_best_first(folder, example, metric, floor):
-    scores, rows = built(ROWS, example.spec, metric).search(QUERIES, 10)
+    scores, rows = built(example.spec, metric).search(QUERIES, 10)
     assert off(scores, rows, metric) <= example.error
     assert (np.diff(scores, axis=1) <= 0).all()
 
@@ -120,14 +149,14 @@ def test_its_scores_are_the_similarities_best_first(folder, example, metric, flo
 @each_metric
 @pytest.mark.parametrize("size", [1, 7])
 def test_k_beyond_the_size_gives_what_there_is(folder, example, metric, floor, size):
-    scores, rows = built(ROWS[:size], example.spec, metric).search(QUERIES, 1000)
+    scores, rows = built(example.spec, metric, size).search(QUERIES, 1000)
     assert [sorted(line) for line in rows.tolist()] == [list(range(size))] * len(QUERIES)
     assert off(scores, rows, metric) <= example.error
 
 
 @each_metric
 def test_a_hit_is_the_document_at_its_row(folder, example, metric, floor):
-    index = built(ROWS, example.spec, metric)
+    index = built(example.spec, metric)
     _, rows = index.search(QUERIES, 3)
     assert [[hit.document["id"] for hit in hits] for hits in index.hits(QUERIES, 3)] == rows.astype(
         str
@@ -135,7 +164,7 @@ def test_a_hit_is_the_document_at_its_row(folder, example, metric, floor):
 
 
 def test_rows_that_are_alike_come_in_order(folder, example):
-    _, rows = built(np.repeat(ROWS[:1], 5, axis=0), example.spec, "cosine").search(QUERIES[:1], 5)
+    _, rows = build(np.repeat(ROWS[:1], 5, axis=0), example.spec, "cosine").search(QUERIES[:1], 5)
     assert rows.tolist() == [[0, 1, 2, 3, 4]]
 
 
@@ -149,7 +178,7 @@ def test_any_number_of_rows_that_are_alike_come_in_order(folder, kind):
         rows = np.concatenate(
             [np.repeat(row, alike, axis=0), chance.normal(size=(90, 384)).astype(np.float32)]
         )
-        index = built(rows, kind, "cosine")
+        index = build(rows, kind, "cosine")
         scores, found = index.search(row + 0.1 * query, alike)
         assert found.tolist() == [list(range(alike))]
         assert len(set(scores[0].tolist())) == 1
@@ -157,12 +186,12 @@ def test_any_number_of_rows_that_are_alike_come_in_order(folder, kind):
 
 
 def test_the_same_rows_are_the_same_files(folder, example):
-    first = built(ROWS, example.spec, "cosine").segments[0].files
-    assert built(ROWS, example.spec, "cosine").segments[0].files == first
+    first = build(ROWS, example.spec, "cosine").segments[0].files
+    assert build(ROWS, example.spec, "cosine", "again.idx").segments[0].files == first
 
 
 def test_it_answers_the_same_when_it_is_opened_again(folder, example):
-    index = built(ROWS, example.spec, "cosine")
+    index = build(ROWS, example.spec, "cosine")
     again = Index.open(index.path)
     assert again.kind == index.kind
     for one, other in zip(again.search(QUERIES, 10), index.search(QUERIES, 10), strict=True):
@@ -172,7 +201,7 @@ def test_it_answers_the_same_when_it_is_opened_again(folder, example):
 
 @pytest.mark.parametrize("how", ["missing", "cut", "longer"])
 def test_a_file_of_another_size_is_refused_at_the_first_search(folder, example, how):
-    for file in built(ROWS, example.spec, "cosine").segments[0].files:
+    for file in built(example.spec, "cosine").segments[0].files:
         path = folder / "x.idx/segments/00000" / file.name
         whole = path.read_bytes()
         path.unlink()
@@ -184,13 +213,13 @@ def test_a_file_of_another_size_is_refused_at_the_first_search(folder, example, 
 
 
 def test_files_of_other_rows_are_refused(folder, example):
-    (segment,) = built(ROWS, example.spec, "cosine").segments
+    (segment,) = built(example.spec, "cosine").segments
     with pytest.raises(FormatError, match=r"holds .*, the manifest states 501"):
         _ = replace(segment, rows=501).opened
 
 
 def test_kept_rows_of_another_precision_are_refused(folder):
-    (segment,) = built(ROWS, "binary", "cosine").segments
+    (segment,) = built("binary", "cosine").segments
     other = spec.parse("index", "binary:rescore=float16")
     message = r"vectors.npy: holds float32 of shape \(500, 16\), the manifest states 500 rows of float16$"
     with pytest.raises(FormatError, match=message):
@@ -198,7 +227,7 @@ def test_kept_rows_of_another_precision_are_refused(folder):
 
 
 def test_a_flipped_bit_is_noticed_by_verify(folder, example):
-    index = built(ROWS, example.spec, "cosine")
+    index = built(example.spec, "cosine")
     for file in index.segments[0].files:
         path = folder / "x.idx/segments/00000" / file.name
         whole = path.read_bytes()
@@ -215,7 +244,7 @@ def test_the_flat_file_is_what_faiss_writes(folder, size):
     oracle = faiss.IndexFlatIP(16)
     oracle.add(ROWS[:size])
     faiss.write_index(oracle, "oracle.faiss")
-    built(ROWS[:size], "flat", "dot")
+    build(ROWS[:size], "flat", "dot")
     assert (folder / "x.idx/segments/00000/vectors.faiss").read_bytes() == (
         folder / "oracle.faiss"
     ).read_bytes()
@@ -223,7 +252,7 @@ def test_the_flat_file_is_what_faiss_writes(folder, size):
 
 @each_metric
 def test_deleted_rows_are_never_found_and_never_shrink_k(folder, example, metric, floor):
-    built(ROWS, example.spec, metric)
+    built(example.spec, metric)
     gone = np.arange(0, 500, 3)
     index = delete("x.idx", gone.astype(str).tolist()).after
     _, rows = index.search(QUERIES, 10)
@@ -237,7 +266,7 @@ def test_deleted_rows_are_never_found_and_never_shrink_k(folder, example, metric
 
 @each_metric
 def test_an_index_that_was_emptied_finds_nothing_until_it_is_filled_again(folder, example, metric, floor):
-    built(ROWS[:20], example.spec, metric)
+    built(example.spec, metric, 20)
     index = delete("x.idx", [str(row) for row in range(20)]).after
     assert [part.shape for part in index.search(QUERIES, 5)] == [(len(QUERIES), 0)] * 2
     assert index.hits(QUERIES, 5) == [[]] * len(QUERIES)
@@ -253,13 +282,13 @@ def test_an_index_that_was_emptied_finds_nothing_until_it_is_filled_again(folder
 def test_only_rows_that_pass_are_found_and_all_of_them(folder, example, metric, floor, few):
     passing = np.zeros(500, dtype=bool)
     passing[np.random.default_rng(few).choice(500, few, replace=False)] = True
-    _, rows = built(ROWS, example.spec, metric).search(QUERIES, 1000, passing)
+    _, rows = built(example.spec, metric).search(QUERIES, 1000, passing)
     assert [sorted(line) for line in rows.tolist()] == [np.flatnonzero(passing).tolist()] * len(QUERIES)
 
 
 @each_metric
 def test_it_answers_after_it_was_added_to_and_compacted(folder, example, metric, floor):
-    built(ROWS[:300], example.spec, metric)
+    built(example.spec, metric, 300)
     rest = [Batch(pa.table({"id": [str(row) for row in range(290, 500)]}), ROWS[290:])]
     index = add("x.idx", VectorMeta(16), rest).after
     delete("x.idx", ["7"])
@@ -273,7 +302,7 @@ def test_it_answers_after_it_was_added_to_and_compacted(folder, example, metric,
 
 
 def test_vectors_are_kept_exactly_where_a_kind_says_so(folder, example):
-    index = built(ROWS, example.spec, "cosine")
+    index = built(example.spec, "cosine")
     kept = index.vectors(np.arange(len(ROWS)))
     assert (kept == unit_length(ROWS)).all() or not index.settings.keeps_vectors
 

@@ -140,16 +140,25 @@ class MeanMixing(Architecture):
         return {"mixing": "token-mlp", "positions": "none"}
 '''
 
-BUILT = """
-from embedkit.embedding.architectures.registry import architecture
-model = architecture("mean-mixing:width=8").build(vocabulary=9, padding=0, max_length=4)
-print(type(model).__name__, model.config.mixing, model.get_input_embeddings().weight.shape[1])
+COMMANDS = """
+import json, os, sys
+from pathlib import Path
+from typer.testing import CliRunner
+import embedkit
+from embedkit.cli.app import app
+assert Path(embedkit.__file__).parents[1] == Path.cwd()
+answers, sys.stdout = os.fdopen(os.dup(1), "w"), sys.stderr
+for line in sys.stdin:
+    done = CliRunner().invoke(app, json.loads(line))
+    print(json.dumps([done.exit_code, done.stdout, done.stderr]), file=answers, flush=True)
 """
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A function that runs a command of a copy of the package that has one file more in each family."""
+    """A function that runs a command of a copy of the package that has one file more in each family; all
+    commands run in one process, which imports torch once.
+    """
     folder = tmp_path_factory.mktemp("copy")
     shutil.copytree(
         Path(embedkit.__file__).parent, folder / "embedkit", ignore=shutil.ignore_patterns("__pycache__")
@@ -169,21 +178,24 @@ def run(tmp_path_factory):
         "text,label\n" + "".join(f"{word} {n},{word}\n" for word in ("red", "blue") for n in range(8))
     )
 
-    def command(*words, program=("-m", "embedkit")):
-        done = subprocess.run(
-            [sys.executable, *program, *words],
-            check=False,
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(folder)},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    with subprocess.Popen(
+        [sys.executable, "-c", COMMANDS],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
 
-    command.folder = folder
-    return command
+        def command(*words):
+            process.stdin.write(json.dumps(words) + "\n")
+            process.stdin.flush()
+            code, out, err = json.loads(process.stdout.readline())
+            assert code == 0, err
+            return out
+
+        command.folder = folder
+        yield command
 
 
 def test_a_new_transform_is_fitted_and_applied(run):
@@ -212,25 +224,38 @@ def test_a_new_method_makes_pairs(run):
     assert json.loads(run("pairs", "docs.txt", "--method", "first-word", "-q")) == pair
 
 
-def test_a_new_architecture_is_built(run):
-    assert run(program=("-c", BUILT)).split() == ["BlockEncoder", "token-mlp", "8"]
+@pytest.fixture(scope="module")
+def tiny(run):
+    """The name of a model of the new architecture."""
+    (run.folder / "words.txt").write_text("".join(f"red fox {n}\nblue fox {n}\n" for n in range(20)))
+    run(
+        *("pretrain", "words.txt", "--arch", "mean-mixing:layers=1,width=8", "--max-length", "24"),
+        *("--vocabulary-size", "50", "--batch-size", "8", "--max-steps", "1", "-o", "tiny", "-q"),
+    )
+    return "tiny"
 
 
-def test_a_new_loss_of_distillation_trains(run):
+def test_a_new_architecture_is_pretrained(run, tiny):
+    config = json.loads((run.folder / tiny / "config.json").read_text())
+    assert (config["mixing"], config["hidden_size"]) == ("token-mlp", 8)
+    assert json.loads(run("info", tiny, "--json"))["dimension"] == 8
+
+
+def test_a_new_loss_of_distillation_trains(run, tiny):
     rows = (f"red {n}\tred fox {n}\tblue {n}\n" for n in range(8))
     (run.folder / "triplets.tsv").write_text("anchor\tpositive\tnegative\n" + "".join(rows))
     run(
-        *("train-simcse", "triplets.tsv", "-m", "minilm", "-o", "taught", "-q", "--max-length", "8"),
+        *("train-simcse", "triplets.tsv", "-m", tiny, "-o", "taught", "-q", "--max-length", "8"),
         *("--distill", "score-mae:factor=2", "--teacher", "hash:dim=32", "--batch-size", "8"),
     )
     made = json.loads((run.folder / "taught" / "embedkit.json").read_text())
     assert made["settings"]["distill"] == "score-mae:factor=2"
 
 
-def test_a_new_loss_trains(run):
+def test_a_new_loss_trains(run, tiny):
     assert "half-margin" in run("train-amsoftmax", "--help")
     run(
-        *("train-amsoftmax", "labelled.csv", "-m", "minilm", "-o", "model", "-q", "--max-length", "8"),
+        *("train-amsoftmax", "labelled.csv", "-m", tiny, "-o", "model", "-q", "--max-length", "8"),
         *("--loss", "half-margin", "--batch-size", "8", "--calibrate", "0"),
     )
     made = json.loads((run.folder / "model" / "embedkit.json").read_text())

@@ -1,8 +1,10 @@
 """What tests of whole runs share: runs that are killed at a step, and what they left."""
 
+import shutil
 from pathlib import Path
 
 import orjson
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -19,6 +21,35 @@ def killed_at(step):
             raise Killed
 
     return watch
+
+
+class KeptRuns:
+    """What runs leave in their current folder, made once per name and copied for each test that asks.
+
+    `folder` holds the originals, one folder per name.
+    """
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.results = {}
+
+    def copied(self, name, make):
+        """Copy into the current folder what `make` leaves in an empty one, and return its result."""
+        kept = self.folder / str(len(self.results))
+        if name not in self.results:
+            kept.mkdir()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.chdir(kept)
+                self.results[name] = kept, make()
+        kept, result = self.results[name]
+        shutil.copytree(kept, Path(), dirs_exist_ok=True)
+        return result
+
+
+def until_killed(train, *given, step, **settings):
+    """Train until the run is killed after a step."""
+    with pytest.raises(Killed):
+        train("out", *given, watch=killed_at(step), **settings)
 
 
 def weights(path):

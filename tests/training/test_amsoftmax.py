@@ -22,7 +22,7 @@ from embedkit.training.gradient_check import check_exact
 from embedkit.training.seeds import train_seeds
 from embedkit.training.toml import read_toml
 from tests.embedding.conftest import BUILDERS, WORDS
-from tests.training.running import Killed, killed_at, log, same, weights
+from tests.training.running import KeptRuns, Killed, killed_at, log, same, until_killed, weights
 
 NAMES = ("ant", "bee", "cat", "dog", "eel")
 
@@ -55,6 +55,11 @@ TEXTS = labelled()
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     return str(BUILDERS["bert"](tmp_path_factory.mktemp("models") / "bert"))
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    return KeptRuns(tmp_path_factory.mktemp("kept"))
 
 
 @pytest.fixture
@@ -118,11 +123,10 @@ def test_class_vectors_begin_as_class_means_and_have_a_rate_of_their_own(setting
 
 @pytest.mark.parametrize("given", [{}, {"margin": "auto"}, {"loss": "sub-centre"}, {"max_classes": 2}])
 @pytest.mark.parametrize("step", [3, 5, 7])
-def test_killed_and_resumed_it_ends_in_the_same_vectors(settings, step, given):
+def test_killed_and_resumed_it_ends_in_the_same_vectors(settings, kept, step, given):
     settings = replace(settings, **given)
-    whole = train_amsoftmax("whole", settings, TEXTS)
-    with pytest.raises(Killed):
-        train_amsoftmax("out", settings, TEXTS, watch=killed_at(step))
+    whole = kept.copied(str(given), lambda: train_amsoftmax("whole", settings, TEXTS))
+    until_killed(train_amsoftmax, settings, TEXTS, step=step)
     resumed = train_amsoftmax("out", settings, TEXTS, resume=True)
     assert same(weights("out"), weights("whole"))
     assert Path("out/labels.safetensors").read_bytes() == Path("whole/labels.safetensors").read_bytes()

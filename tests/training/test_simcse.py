@@ -31,7 +31,7 @@ from embedkit.training.simcse import SimCSE, train_simcse
 from embedkit.training.simcse_settings import SimCSESettings
 from embedkit.training.toml import read_toml
 from tests.embedding.conftest import BUILDERS, WORDS
-from tests.training.running import Killed, killed_at, log, same, weights
+from tests.training.running import KeptRuns, Killed, killed_at, log, same, until_killed, weights
 
 
 def sentence(seed):
@@ -47,6 +47,11 @@ def tiny(tmp_path_factory):
     return str(BUILDERS["bert"](tmp_path_factory.mktemp("models") / "bert"))
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    return KeptRuns(tmp_path_factory.mktemp("kept"))
+
+
 @pytest.fixture
 def settings(tiny, folder):
     """Two epochs of 5 steps: 41 sentences, 8 a batch, one left over."""
@@ -54,6 +59,18 @@ def settings(tiny, folder):
         inputs=("a.txt",), model=tiny, batch_size=8, epochs=2.0, learning_rate=1e-3, precision="fp32",
         eval_steps=2, log_steps=1, head=True,
     )  # fmt: skip
+
+
+@pytest.fixture
+def placed(settings):
+    """The settings with one path of the input for every current folder, so that a copied run resumes."""
+    return replace(settings, inputs=("/a.txt",))
+
+
+@pytest.fixture
+def killed_run(placed, kept):
+    """The run `out`, killed after step 5 of 10."""
+    kept.copied("killed", lambda: until_killed(train_simcse, placed, SENTENCES, step=5))
 
 
 def test_what_comes_out_is_a_better_model_and_its_story(settings):
@@ -112,10 +129,9 @@ def test_the_log_counts_sentences_not_examples(settings, monkeypatch):
 
 
 @pytest.mark.parametrize("step", [1, 4, 5, 7])
-def test_killed_and_resumed_it_ends_in_the_same_weights(settings, step):
-    whole = train_simcse("whole", settings, SENTENCES, PAIRS)
-    with pytest.raises(Killed):
-        train_simcse("out", settings, SENTENCES, PAIRS, watch=killed_at(step))
+def test_killed_and_resumed_it_ends_in_the_same_weights(settings, kept, step):
+    whole = kept.copied("whole", lambda: train_simcse("whole", settings, SENTENCES, PAIRS))
+    until_killed(train_simcse, settings, SENTENCES, PAIRS, step=step)
     assert not Path("out").exists()
     resumed = train_simcse("out", settings, SENTENCES, PAIRS, resume=True)
     assert same(weights("out"), weights("whole"))
@@ -402,9 +418,7 @@ def test_a_finished_seed_of_other_data_is_not_counted(settings):
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "missing", "foreign", "another run"])
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "trainer_state.json"])
-def test_a_damaged_checkpoint_is_one_line(settings, damage, name):
-    with pytest.raises(Killed):
-        train_simcse("out", settings, SENTENCES, watch=killed_at(5))
+def test_a_damaged_checkpoint_is_one_line(placed, damage, name, killed_run):
     last = Path("out.partial/checkpoints/checkpoint-4")
     content = (last / name).read_bytes()
     if damage == "missing":
@@ -422,7 +436,7 @@ def test_a_damaged_checkpoint_is_one_line(settings, damage, name):
         FormatError,
         match=r"^out\.partial/checkpoints/checkpoint-4: the run cannot resume from this checkpoint: ",
     ):
-        train_simcse("out", settings, SENTENCES, resume=True)
+        train_simcse("out", placed, SENTENCES, resume=True)
 
 
 @pytest.mark.parametrize("chunks", [{}, {"chunk_tokens": 512, "passes": 1}])
@@ -468,9 +482,7 @@ def test_a_place_is_no_name_for_a_model(settings, out):
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "missing", "list"])
 @pytest.mark.parametrize("name", ["config.json", "embedkit.json", "modules.json", "model.safetensors"])
-def test_a_damaged_base_of_a_run_is_one_line(settings, damage, name):
-    with pytest.raises(Killed):
-        train_simcse("out", settings, SENTENCES, watch=killed_at(5))
+def test_a_damaged_base_of_a_run_is_one_line(placed, damage, name, killed_run):
     file = Path("out.partial/base") / name
     if damage == "missing":
         file.unlink()
@@ -478,28 +490,24 @@ def test_a_damaged_base_of_a_run_is_one_line(settings, damage, name):
         file.write_bytes({"cut": file.read_bytes()[:-7], "empty": b"", "list": b"[]"}[damage])
     line = rf"^out\.partial/base: the run cannot continue from this model: {name} (is missing|has changed)"
     with pytest.raises(FormatError, match=line):
-        train_simcse("out", settings, SENTENCES, resume=True)
+        train_simcse("out", placed, SENTENCES, resume=True)
 
 
 @pytest.mark.parametrize("content", [b"[]", b"{}", b"null", b'{"model.safetensors": [0]}'])
-def test_a_checkpoint_with_a_marker_of_nothing_is_one_line(settings, content):
-    with pytest.raises(Killed):
-        train_simcse("out", settings, SENTENCES, watch=killed_at(5))
+def test_a_checkpoint_with_a_marker_of_nothing_is_one_line(placed, content, killed_run):
     Path("out.partial/checkpoints/checkpoint-4/whole").write_bytes(content)
     with pytest.raises(
         FormatError,
         match=r"^out\.partial/checkpoints/checkpoint-4: the run cannot resume from this checkpoint: ",
     ):
-        train_simcse("out", settings, SENTENCES, resume=True)
+        train_simcse("out", placed, SENTENCES, resume=True)
 
 
-def test_a_run_without_its_list_of_sources_is_one_line(settings):
-    with pytest.raises(Killed):
-        train_simcse("out", settings, SENTENCES, watch=killed_at(5))
+def test_a_run_without_its_list_of_sources_is_one_line(placed, killed_run):
     Path("out.partial/sources.json").unlink()
     line = r"the run cannot resume from this checkpoint: ../../sources.json is missing; .*`force=True`"
     with pytest.raises(FormatError, match=line):
-        train_simcse("out", settings, SENTENCES, resume=True)
+        train_simcse("out", placed, SENTENCES, resume=True)
 
 
 def test_a_file_of_another_name_beside_the_run_is_not_its_own(settings):
@@ -511,12 +519,12 @@ def test_a_file_of_another_name_beside_the_run_is_not_its_own(settings):
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"figures": 1}', b"{", b'{"figures": {}}'])
-def test_a_damaged_story_of_a_finished_seed_is_one_line(settings, content):
-    train_seeds("out", SimCSE(settings, SENTENCES), count=2, keep_all=True)
+def test_a_damaged_story_of_a_finished_seed_is_one_line(placed, kept, content):
+    kept.copied("seeds", lambda: train_seeds("out", SimCSE(placed, SENTENCES), count=2, keep_all=True))
     Path("out").rename("elsewhere")
     Path("out.seed0/embedkit.json").write_bytes(content)
     with pytest.raises(EmbedkitError, match=r"^out\.seed0: embedkit\.json .*delete .*out\.seed0"):
-        train_seeds("out", SimCSE(settings, SENTENCES), count=2, resume=True)
+        train_seeds("out", SimCSE(placed, SENTENCES), count=2, resume=True)
 
 
 def test_a_seed_too_large_is_refused_before_another_is_trained(settings):

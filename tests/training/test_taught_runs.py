@@ -18,13 +18,18 @@ from embedkit.training.simcse import SimCSE, train_simcse
 from embedkit.training.simcse_settings import SimCSESettings
 from embedkit.training.toml import read_toml
 from tests.embedding.conftest import BUILDERS
-from tests.training.running import Killed, killed_at, log, same, weights
+from tests.training.running import KeptRuns, Killed, killed_at, log, same, until_killed, weights
 from tests.training.test_simcse import sentence
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     return str(BUILDERS["bert"](tmp_path_factory.mktemp("models") / "bert"))
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    return KeptRuns(tmp_path_factory.mktemp("kept"))
 
 
 @pytest.fixture
@@ -74,11 +79,10 @@ def test_no_batch_has_a_text_twice_whatever_the_number_of_negatives(settings, mo
 
 
 @pytest.mark.parametrize("step", [3, 7])
-def test_batches_without_repeats_resume_to_the_same_weights(settings, step):
+def test_batches_without_repeats_resume_to_the_same_weights(settings, kept, step):
     settings = replace(settings, distinct=True)
-    train_simcse("whole", settings, mined())
-    with pytest.raises(Killed):
-        train_simcse("out", settings, mined(), watch=killed_at(step))
+    kept.copied("distinct", lambda: train_simcse("whole", settings, mined()))
+    until_killed(train_simcse, settings, mined(), step=step)
     train_simcse("out", settings, mined(), resume=True)
     assert same(weights("out"), weights("whole"))
 
@@ -94,15 +98,14 @@ def test_examples_that_cannot_make_such_batches_are_refused_before_a_model_is_lo
 
 @pytest.mark.parametrize("step", [3, 7])
 @pytest.mark.parametrize("guide", ["self", "hash:dim=64"])
-def test_guided_runs_resume_to_the_same_weights(settings, guide, step):
-    settings = replace(settings, guide=guide, guide_margin=0.2)
-    train_simcse("whole", settings, mined())
-    with pytest.raises(Killed):
-        train_simcse("out", settings, mined(), watch=killed_at(step))
+def test_guided_runs_resume_to_the_same_weights(settings, kept, guide, step):
+    plainly, settings = settings, replace(settings, guide=guide, guide_margin=0.2)
+    kept.copied(guide, lambda: train_simcse("whole", settings, mined()))
+    until_killed(train_simcse, settings, mined(), step=step)
     train_simcse("out", settings, mined(), resume=True)
     assert same(weights("out"), weights("whole"))
     assert not list(Path("out").glob("*.npy"))
-    train_simcse("plain", replace(settings, guide=None, guide_margin=0.0), mined())
+    kept.copied("plain", lambda: train_simcse("plain", plainly, mined()))
     assert log("plain")[0]["loss"] > log("out")[0]["loss"]  # some candidates were masked
 
 
