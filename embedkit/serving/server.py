@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from embedkit.data.text.display import counted
 from embedkit.errors import DataError, MissingPackageError
 from embedkit.serving.query_encoding import Loader, query_encoder
 from embedkit.serving.search_service import SearchService
@@ -118,8 +119,8 @@ def _server(app: Any, settings: ServeSettings) -> Any:
                 naming.cancel()
 
         def _name_the_rest(self) -> None:
-            count = len(self.server_state.connections)
-            _log.warning("stopping; %d connections wait for answers; a second signal ends them", count)
+            count = counted(len(self.server_state.connections), "connection")
+            _log.warning("stopping; waiting to answer %s; a second signal ends at once", count)
 
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the errors of requests are in our log
     limits = settings.limits
