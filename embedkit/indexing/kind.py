@@ -67,6 +67,9 @@ class IndexKind:
         """Map the files into memory; raises FormatError when one is damaged or does not hold `rows`."""
         raise NotImplementedError
 
+    def warm(self, opened: Any) -> None:
+        """Do what the first search would otherwise have to do before it starts."""
+
     def search(
         self, opened: Any, queries: Floats, k: int, allowed: Mask | None = None
     ) -> tuple[Floats, Rows]:

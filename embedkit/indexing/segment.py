@@ -101,6 +101,10 @@ class Segment:
         """Open the kind's files, once, and return `opened`."""
         return self.opened
 
+    def warm(self) -> None:
+        """Prepare the kind's files for the first search, so that it need not."""
+        self.kind.warm(self.opened)
+
     def open_tombstones(self) -> Mask | None:
         """Read the tombstones, once, since a writer may delete them later; return `live`."""
         return self.live

@@ -274,6 +274,12 @@ class Index:
 
     def warm(self) -> None:
         """Open the files that the first search needs, so that this can run in parallel with other work."""
+        self.open_files()
+        for segment in self.segments:
+            segment.warm()
+
+    def open_files(self) -> None:
+        """Open the files that an exact search needs, as `warm` does for every search."""
         import pyarrow as pa  # noqa: F401 (imported early: documents are read with it)
 
         self.require_whole()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,17 +74,21 @@ def _answer_questions(
     """Write the hits of each question; libraries and the index are opened while the encoder is loaded."""
     from embedkit.cli.cluster import spread_indexes
     from embedkit.embedding.loading import prepare
+    from embedkit.indexing.query import is_quickest_exact
 
     words, cluster = settings.words, settings.clustering.cluster
     typed = questions.query is not None
+    quick = typed and cluster is None and not words.lexical and is_quickest_exact(index)
     with spread_indexes(cluster, [index]) as (opened,), ThreadPoolExecutor(1) as pool:
         background: list[Future[None]] = []
         if not words.lexical and opened.identity is not None:
             background.append(pool.submit(prepare, texts.encoding.settings_like(opened.identity)))
         if cluster is None:
-            background.append(pool.submit(opened.warm))  # after the encoder, which is needed first
+            opening = opened.open_files if quick else opened.warm
+            background.append(pool.submit(opening))  # after the encoder, which is needed first
         encoder = None if words.lexical else _encoder(opened, texts.encoding)
         asked = settings.narrowing.query(opened, questions.k, fusion=fusion, explain=words.explain)
+        asked = replace(asked, exact=asked.exact or quick)
         windows = _windows(questions, texts.reading)
         answers = answer(opened, encoder, windows, asked, format, words.reader(opened, typed=typed))
         analysis = opened.lexical.settings if words.given else None
