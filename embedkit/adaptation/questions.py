@@ -7,7 +7,7 @@ from itertools import repeat
 from typing import NamedTuple
 
 from embedkit.data.text.qrels import Qrels
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 
 
 class Question(NamedTuple):

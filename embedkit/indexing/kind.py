@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.arrays import Array
-from embedkit.data.vectors.codes import Codes
-from embedkit.indexing.planning.costs import Cost
-from embedkit.indexing.planning.machine import Machine
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from embedkit.data.vectors.codes import Codes
+    from embedkit.indexing.planning.costs import Cost
+    from embedkit.indexing.planning.machine import Machine
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]

@@ -54,9 +54,10 @@ def _compare_few(queries: Floats, block: Floats, k: int) -> tuple[Floats, Rows]:
 
     `einsum` sums every row in the same order, so equal rows have equal scores; a matrix product does not.
     """
-    scores = np.stack([np.einsum("rd,d->r", block, query) for query in queries])
-    places = np.stack([_first(line, k) for line in scores])
-    return np.take_along_axis(scores, places, axis=1), places
+    scores = [np.einsum("rd,d->r", block, query) for query in queries]
+    places = [_first(line, k) for line in scores]
+    best = [line[first] for line, first in zip(scores, places, strict=True)]
+    return np.stack(best), np.stack(places)
 
 
 def _first(scores: Floats, k: int) -> Rows:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,13 +14,16 @@ from embedkit.embedding.encoder import unit_length
 from embedkit.errors import UsageError
 from embedkit.indexing.hits import Hit
 from embedkit.indexing.kind import Floats, Mask, Rows
-from embedkit.indexing.lexical.fusion import FusedSearch, Fusion, Ranking, lexical_ranking
-from embedkit.indexing.lexical.operators import LexicalQuery
 from embedkit.indexing.nearest import FEW, nearest
+from embedkit.indexing.ranking import Ranking
 from embedkit.indexing.store import Index
 
+if TYPE_CHECKING:
+    from embedkit.indexing.lexical.fusion import Fusion
+    from embedkit.indexing.lexical.operators import LexicalQuery
+
 _BLOCK_ROWS = 16384
-_BLOCK_BYTES = 1 << 20  # of vectors that few queries are compared with, so that they stay in the cache
+_BLOCK_BYTES = 1 << 22  # of vectors that few queries are compared with at a time
 _SCANNED = 1 << 28  # bytes of vectors that one thread scans in the time of importing FAISS
 
 
@@ -86,10 +90,14 @@ def rankings(
     scores are not left out.
     """
     if vectors is None:
+        from embedkit.indexing.lexical.fusion import lexical_ranking
+
         return [lexical_ranking(index.lexical, text, query.k, query.passing) for text in texts]
     search = partial(exact_search, index) if query.exact else index.search
     if query.fusion is None:
         return [Ranking(*pair) for pair in zip(*search(vectors, query.k, query.passing), strict=True)]
+    from embedkit.indexing.lexical.fusion import FusedSearch
+
     fused = FusedSearch(index, index.lexical, query.fusion, search, query.passing)
     return fused.rankings(vectors, texts, query.k)
 

@@ -23,7 +23,8 @@ from embedkit.cli.question_options import HitFormat, QuestionOptions, SearchSett
 from embedkit.errors import DataError
 
 if TYPE_CHECKING:
-    from embedkit.data.text.records import Record, TextFormat
+    from embedkit.data.text.record import Record
+    from embedkit.data.text.records import TextFormat
     from embedkit.embedding.encoder import Encoder
     from embedkit.indexing.lexical.fusion import Fusion
     from embedkit.indexing.store import Index
@@ -105,7 +106,7 @@ def _encoder(index: Index, encoding: EncoderOptions) -> Encoder:
 
 def _windows(questions: QuestionOptions, reading: TextOptions) -> Iterator[list[Record]]:
     """Return the questions by window; raises UsageError if none is named and standard input is a terminal."""
-    from embedkit.data.text.records import Record
+    from embedkit.data.text.record import Record
 
     if questions.query is not None:
         return iter([[Record("1", questions.query, {})]])

@@ -18,10 +18,11 @@ from embedkit.indexing.flat_file import FlatFile
 from embedkit.indexing.kind import Blocks, Floats, IndexKind, Layout, Mask, Rows
 from embedkit.indexing.nearest import FEW, merged
 from embedkit.indexing.planning.costs import CALL, WRITTEN, Cost, Term, blocks_in_memory
-from embedkit.indexing.planning.machine import Machine
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from embedkit.indexing.planning.machine import Machine
 
 FILE = "vectors.faiss"
 _LEAST = 1 << 20  # numbers that a thread compares with a query; fewer take less time than the thread's start

@@ -9,9 +9,10 @@ minilm, with other sentences as queries (nearest 10), and is extrapolated to oth
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from embedkit.indexing.planning.machine import Machine
+if TYPE_CHECKING:
+    from embedkit.indexing.planning.machine import Machine
 
 BLOCK_ROWS = 16384  # rows per block that is read, changed and written; at most three copies
 K = 10  # hits for which recall is estimated
