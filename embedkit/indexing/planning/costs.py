@@ -79,6 +79,8 @@ def cost_of(kind: Costed, rows: int, dimension: int, machine: Machine) -> Cost:
 
 def expected_recall(kind: Costed, rows: int, dimension: int) -> float:
     """Return the expected recall of the nearest 10, which does not depend on the machine."""
+    from embedkit.indexing.planning.machine import Machine
+
     return cost_of(kind, rows, dimension, Machine(1, 1, 1, 1, 1)).recall
 
 
