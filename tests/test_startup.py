@@ -91,3 +91,19 @@ def test_a_one_off_search_imports_no_library_that_it_does_not_need(tmp_path):
     command = [sys.executable, "-c", program, "search", str(tmp_path / "docs.idx"), "land", "--format", "ids"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[:3] == ["land", "sea", "0 []"], done.stderr
+
+
+def test_reading_stored_vectors_imports_neither_pandas_nor_compute(tmp_path):
+    vectors = np.arange(12, dtype=np.float32).reshape(4, 3)
+    table = pa.table({"vector": pa.FixedSizeListArray.from_arrays(vectors.reshape(-1), 3)})
+    with pa.OSFile(str(tmp_path / "v.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    program = (
+        "import sys, pyarrow as pa; from embedkit.data.vectors.columns import vectors_of\n"
+        "table = pa.ipc.open_file(pa.memory_map(sys.argv[1])).read_all()\n"
+        "print(vectors_of(table.slice(1, 2), 3, where='v').tolist())\n"
+        "print(sorted({'pandas', 'pyarrow.compute'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "v.arrow")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == f"{vectors[1:3].tolist()}\n[]\n", done.stderr

@@ -57,10 +57,12 @@ def search(
 
 def _find_like(index: Index, id: str, k: int, narrowing: Narrowing, format: HitFormat) -> None:
     """Write the documents nearest to a document of the index."""
-    from embedkit.indexing.query import hits
+    from embedkit.indexing.query import hits, is_quickest_exact
 
     row, vector = stored_vector(index, id)
-    found = hits(index, vector, narrowing.query(index, k, but=row), columns_of(format))
+    asked = narrowing.query(index, k, but=row)
+    asked = replace(asked, exact=asked.exact or is_quickest_exact(index))
+    found = hits(index, vector, asked, columns_of(format))
     write_hits([Answer(id, id, found[0])], format, named=False)
 
 
