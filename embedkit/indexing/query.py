@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _BLOCK_ROWS = 16384
 _BLOCK_BYTES = 1 << 22  # of vectors that few queries are compared with at a time
-_SCANNED = 1 << 28  # bytes of vectors that one thread scans in the time of importing FAISS
+_SCANNED = 1 << 28  # bytes; an estimate of where one scan takes as long as FAISS with its import
 
 
 @dataclass(frozen=True)
