@@ -127,7 +127,7 @@ def peer(name: str) -> Encode:
 
 def embedkit(model: str, runtime: str, precision: str) -> Encode:
     """Return embedkit, encoding as the `encode` command does, loaded and warm."""
-    from embedkit.data.text.records import Record
+    from embedkit.data.text.record import Record
     from embedkit.embedding.batching import encode_records
     from embedkit.embedding.loading import load
 

@@ -17,7 +17,7 @@ _PUBLIC = {
     "encode_records": "embedkit.embedding.batching",
     "encode_batches": "embedkit.embedding.encoding",
     "describe": "embedkit.embedding.encoding",
-    "Record": "embedkit.data.text.records",
+    "Record": "embedkit.data.text.record",
     "TextFormat": "embedkit.data.text.records",
     "open_records": "embedkit.data.inputs",
     "open_input": "embedkit.data.inputs",

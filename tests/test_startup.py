@@ -5,11 +5,29 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+
+from embedkit import load
+from embedkit.data.vectors.meta import Batch, VectorMeta
+from embedkit.indexing.building import build_index
+from embedkit.training.distillation.output_folder import write_encoder
 
 HEAVY = (
     "torch", "transformers", "sentence_transformers", "faiss", "sklearn", "scipy", "openvino",
     "pyarrow", "pandas", "numpy", "safetensors", "tokenizers", "huggingface_hub", "fsspec",
+)  # fmt: skip
+
+NOT_FOR_ONE_QUERY = (  # what a one-off search of a flat index by a static encoder must not import
+    "torch", "transformers", "faiss", "scipy", "openvino", "pandas", "rich", "safetensors", "threadpoolctl",
+    "pyarrow.compute", "pyarrow.dataset", "numpy.ma", "gzip", "csv",
+    "embedkit.data.text.records", "embedkit.data.folders.file_states", "embedkit.embedding.e5.folder",
+    "embedkit.embedding.static.chunks", "embedkit.indexing.lexical.bm25",
+    "embedkit.indexing.planning.machine",
 )  # fmt: skip
 
 LIMIT = 0.15  # seconds, of processor time: what other programs do on the machine must not decide a test
@@ -54,3 +72,38 @@ def test_what_is_printed_at_the_end_is_not_lost_in_the_buffer(tmp_path):
     with (tmp_path / "out").open("w") as out:
         subprocess.run([sys.executable, "-m", "embedkit", "--help"], stdout=out, check=True)
     assert "Inspect:" in (tmp_path / "out").read_text()
+
+
+def test_a_one_off_search_imports_no_library_that_it_does_not_need(tmp_path):
+    tokenizer = Tokenizer(WordLevel({"[UNK]": 0, "sea": 1, "land": 2}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    (tmp_path / "static").mkdir()
+    write_encoder(tmp_path / "static", tokenizer, np.eye(3, 8, dtype=np.float32))
+    encoder, words = load(str(tmp_path / "static")), ["sea", "land"]
+    table = pa.table({"id": words, "text": words})
+    meta = VectorMeta(8, identity=encoder.identity)
+    build_index(tmp_path / "docs.idx", meta, [Batch(table, encoder.encode(words))])
+    program = (
+        "import os, sys; from embedkit.cli.app import main\n"
+        f"leave = lambda code: print(code, sorted(set({NOT_FOR_ONE_QUERY!r}) & set(sys.modules)))\n"
+        "os._exit = leave; main()"
+    )
+    command = [sys.executable, "-c", program, "search", str(tmp_path / "docs.idx"), "land", "--format", "ids"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[:3] == ["land", "sea", "0 []"], done.stderr
+
+
+def test_reading_stored_vectors_imports_neither_pandas_nor_compute(tmp_path):
+    vectors = np.arange(12, dtype=np.float32).reshape(4, 3)
+    table = pa.table({"vector": pa.FixedSizeListArray.from_arrays(vectors.reshape(-1), 3)})
+    with pa.OSFile(str(tmp_path / "v.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    program = (
+        "import sys, pyarrow as pa; from embedkit.data.vectors.columns import vectors_of\n"
+        "table = pa.ipc.open_file(pa.memory_map(sys.argv[1])).read_all()\n"
+        "print(vectors_of(table.slice(1, 2), 3, where='v').tolist())\n"
+        "print(sorted({'pandas', 'pyarrow.compute'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "v.arrow")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == f"{vectors[1:3].tolist()}\n[]\n", done.stderr

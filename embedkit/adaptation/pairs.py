@@ -13,7 +13,7 @@ import numpy as np
 
 from embedkit.adaptation.passage import PairMethod, passage_of
 from embedkit.data.text.display import counted
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.errors import DataError
 
 

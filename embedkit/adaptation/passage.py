@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple, Protocol
 import numpy as np
 
 from embedkit.data.folders.passages import HEADINGS
-from embedkit.data.text.records import Record, embedded
+from embedkit.data.text.record import Record, embedded
 from embedkit.data.text.sentences import sentence_places
 
 TITLE = "title"

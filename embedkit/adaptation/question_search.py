@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 
 from embedkit.indexing.kind import Floats, Rows
-from embedkit.indexing.lexical.fusion import FusedSearch, Fusion, Ranking
+from embedkit.indexing.lexical.fusion import FusedSearch, Fusion
 from embedkit.indexing.lexical.operators import LexicalQuery, literal_query
 from embedkit.indexing.query import Query, rankings
+from embedkit.indexing.ranking import Ranking
 from embedkit.indexing.store import Index
 
 

@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from embedkit.data.text.qrels import Judgement, judged_again
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.errors import DataError
 
 

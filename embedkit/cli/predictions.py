@@ -11,7 +11,7 @@ from embedkit.data.free_names import free_names
 from embedkit.data.text.display import printable
 
 if TYPE_CHECKING:
-    from embedkit.data.text.records import Record
+    from embedkit.data.text.record import Record
     from embedkit.embedding.labelling import Prediction
 
 LabelFormat = Literal["table", "jsonl"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from embedkit.cli.printed_hits import Answer
 
 if TYPE_CHECKING:
-    from embedkit.data.text.records import Record
+    from embedkit.data.text.record import Record
     from embedkit.embedding.encoder import Encoder
     from embedkit.indexing.lexical.analysis import Analysis
     from embedkit.indexing.lexical.operators import LexicalQuery

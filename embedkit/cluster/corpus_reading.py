@@ -9,7 +9,8 @@ import numpy as np
 
 from embedkit.cluster.corpus import CorpusSurvey, Span, Unit
 from embedkit.data.text.read_errors import readable
-from embedkit.data.text.records import Record, RecordReader, TextFormat
+from embedkit.data.text.record import Record
+from embedkit.data.text.records import RecordReader, TextFormat
 from embedkit.data.text.streams import Stream, open_stream
 
 MARK_RECORDS = 4096  # records between two places of a file where reading can start

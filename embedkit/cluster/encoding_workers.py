@@ -14,7 +14,8 @@ from embedkit.cluster.corpus_reading import records_of, survey
 from embedkit.cluster.encoders import EncoderRecipe, encoder_of
 from embedkit.cluster.session import Cluster, WorkerResources, not_shared
 from embedkit.data.inputs import text_files
-from embedkit.data.text.records import Record, TextFormat
+from embedkit.data.text.record import Record
+from embedkit.data.text.records import TextFormat
 from embedkit.data.vectors import schemas, tables
 from embedkit.data.vectors.shard_writing import source_digest
 from embedkit.data.vectors.shards import SHARD_ROWS, Shard, read_tables, shard_name, write_shard, write_tables

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.label_vectors import LabelVectors
 from embedkit.data.vectors.vector_files import VectorFile

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.embedding.encoder import Encoder, Role, Vectors
 
 WINDOW_ROWS = 4096

@@ -12,7 +12,7 @@ from typing import Any
 from embedkit.data.affine import AffineMap
 from embedkit.data.atomic import refuse_existing
 from embedkit.data.identity import Identity
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.shards import SHARD_ROWS
 from embedkit.data.vectors.slices import parse_part, part_of

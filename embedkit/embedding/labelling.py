@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.arrays import Float32, Float64
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.vectors.label_vectors import LABELS, LabelVectors, no_labels
 from embedkit.embedding.batching import WINDOW_ROWS, encode_records
 from embedkit.embedding.encoder import Encoder, Vectors, is_hashed, unit_length

@@ -9,7 +9,8 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from embedkit.embedding.e5.package import PROMPTS, cache_path, carries_e5, unpacked_e5
+from embedkit.embedding.e5.package import cache_path, carries_e5, unpacked_e5
+from embedkit.embedding.e5.prompts import PROMPTS
 from embedkit.embedding.hub import download
 from embedkit.embedding.hub_cache import cached_models
 from embedkit.embedding.model_folder import ModelFolder

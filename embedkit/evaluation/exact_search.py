@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from embedkit.data.identity import Identity
 from embedkit.data.text.qrels import compared
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.embedding.batching import Encoded, encode_records
 from embedkit.embedding.encoder import Encoder, Mapped, Role, Vectors, require_finite, unit_length
 from embedkit.errors import DataError

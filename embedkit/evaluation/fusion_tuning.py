@@ -13,7 +13,7 @@ import numpy as np
 
 from embedkit.data.arrays import Float64
 from embedkit.data.text.qrels import compared
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.errors import DataError
 from embedkit.evaluation.bootstrap import RESAMPLES, Difference
 from embedkit.evaluation.means import Result, mean_results

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from embedkit.data.inputs import open_text
 from embedkit.data.text.display import counted
 from embedkit.data.text.qrels import compared, read_qrels
-from embedkit.data.text.records import Record, RecordReader, TextFormat
+from embedkit.data.text.record import Record
+from embedkit.data.text.records import RecordReader, TextFormat
 from embedkit.embedding.encoder import Encoder
 from embedkit.errors import DataError, UsageError
 from embedkit.evaluation.exact_search import search_corpus

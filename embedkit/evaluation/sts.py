@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from embedkit.data.arrays import Float64
 from embedkit.data.identity import Identity
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.text.scored_pairs import Pair
 from embedkit.embedding.batching import encode_records
 from embedkit.embedding.encoder import Encoder, Role, Vectors, require_finite

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from embedkit.data.free_names import free_names
 from embedkit.indexing.kind import Floats
-from embedkit.indexing.lexical.fusion import Ranking
+from embedkit.indexing.ranking import Ranking
 
 
 class Hit(NamedTuple):

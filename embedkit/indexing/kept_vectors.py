@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from embedkit.data.folders.passages import HEADINGS
 from embedkit.data.folders.token_places import Places, TokenPlaces
 from embedkit.data.identity import Identity
-from embedkit.data.text.records import embedded
+from embedkit.data.text.record import embedded
 from embedkit.embedding.encoder import Encoder, Role, Vectors
 from embedkit.embedding.tokenizer_places import token_places
 from embedkit.indexing.kind import Rows

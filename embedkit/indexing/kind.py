@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.arrays import Array
-from embedkit.data.vectors.codes import Codes
-from embedkit.indexing.planning.costs import Cost
-from embedkit.indexing.planning.machine import Machine
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from embedkit.data.vectors.codes import Codes
+    from embedkit.indexing.planning.costs import Cost
+    from embedkit.indexing.planning.machine import Machine
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -66,6 +67,9 @@ class IndexKind:
     def open(self, folder: Path, rows: int) -> Any:
         """Map the files into memory; raises FormatError when one is damaged or does not hold `rows`."""
         raise NotImplementedError
+
+    def warm(self, opened: Any) -> None:
+        """Do what the first search would otherwise have to do before it starts."""
 
     def search(
         self, opened: Any, queries: Floats, k: int, allowed: Mask | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -16,10 +16,12 @@ from embedkit.data.identity import Identity
 from embedkit.errors import FormatError, UsageError
 from embedkit.indexing.kind import IndexKind, Metric
 from embedkit.indexing.lexical.lexical_settings import LexicalSettings
-from embedkit.indexing.lexical.tuned_weight import TunedWeight
-from embedkit.indexing.operating_points import Tuning
 from embedkit.indexing.segment import Segment
 from embedkit.indexing.stored_files import StoredFile
+
+if TYPE_CHECKING:
+    from embedkit.indexing.lexical.tuned_weight import TunedWeight
+    from embedkit.indexing.operating_points import Tuning
 
 FORMAT, VERSION = "embedkit-index", 4
 READS = (1, 2, 3, 4)  # 1 has one file per segment; 2 no tombstones, no checksum of itself; 3 no lexical part
@@ -124,16 +126,28 @@ def _manifest(path: Path, value: dict[str, Any]) -> Manifest:
         StoredFile(**value["map"]) if value.get("map") else None,
         value.get("generation", 0),
         value["version"],
-        Tuning.from_json(value["tuning"]) if value.get("tuning") else None,
+        _tuning(value["tuning"]) if value.get("tuning") else None,
         value.get("numbered", 0),
         LexicalSettings(**value["lexical"]) if value.get("lexical") else None,
         value.get("lexical") is False,
-        TunedWeight(**value["fusion"]) if value.get("fusion") else None,
+        _weight(value["fusion"]) if value.get("fusion") else None,
         StoredFile(**value["files"]) if value.get("files") else None,
     )
     if manifest.rows != value["rows"]:
         raise ValueError(f"{manifest.rows} documents in its segments, {value['rows']} in all")
     return manifest
+
+
+def _tuning(value: dict[str, Any]) -> Tuning:
+    from embedkit.indexing.operating_points import Tuning
+
+    return Tuning.from_json(value)
+
+
+def _weight(value: dict[str, Any]) -> TunedWeight:
+    from embedkit.indexing.lexical.tuned_weight import TunedWeight
+
+    return TunedWeight(**value)
 
 
 def _rendered(value: dict[str, object]) -> bytes:

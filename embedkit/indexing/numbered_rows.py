@@ -62,6 +62,8 @@ class NumberedRows:
 
     def vectors(self, rows: Rows, dimension: int) -> Floats:
         """Return the stored vectors of some rows, `(len(rows), dimension)`."""
+        if len(self.segments) == 1:
+            return self.segments[0].vectors(rows, dimension)
         vectors = np.empty((len(rows), dimension), np.float32)
         places = np.searchsorted(self.starts, rows, side="right") - 1
         for place in sorted(set(places.tolist())):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,12 +14,17 @@ from embedkit.embedding.encoder import unit_length
 from embedkit.errors import UsageError
 from embedkit.indexing.hits import Hit
 from embedkit.indexing.kind import Floats, Mask, Rows
-from embedkit.indexing.lexical.fusion import FusedSearch, Fusion, Ranking, lexical_ranking
-from embedkit.indexing.lexical.operators import LexicalQuery
-from embedkit.indexing.nearest import nearest
+from embedkit.indexing.nearest import FEW, nearest
+from embedkit.indexing.ranking import Ranking
 from embedkit.indexing.store import Index
 
+if TYPE_CHECKING:
+    from embedkit.indexing.lexical.fusion import Fusion
+    from embedkit.indexing.lexical.operators import LexicalQuery
+
 _BLOCK_ROWS = 16384
+_BLOCK_BYTES = 1 << 22  # of vectors that few queries are compared with at a time
+_SCANNED = 1 << 28  # bytes; an estimate of where one scan takes as long as FAISS with its import
 
 
 @dataclass(frozen=True)
@@ -84,10 +90,14 @@ def rankings(
     scores are not left out.
     """
     if vectors is None:
+        from embedkit.indexing.lexical.fusion import lexical_ranking
+
         return [lexical_ranking(index.lexical, text, query.k, query.passing) for text in texts]
     search = partial(exact_search, index) if query.exact else index.search
     if query.fusion is None:
         return [Ranking(*pair) for pair in zip(*search(vectors, query.k, query.passing), strict=True)]
+    from embedkit.indexing.lexical.fusion import FusedSearch
+
     fused = FusedSearch(index, index.lexical, query.fusion, search, query.passing)
     return fused.rankings(vectors, texts, query.k)
 
@@ -97,8 +107,16 @@ def exact_search(index: Index, vectors: Floats, k: int, passing: Mask | None = N
     for the flat kind.
     """
     index.require_whole()
-    blocks = ((rows, index.vectors(rows)) for rows in blocks_of(index, passing))
+    size = _BLOCK_ROWS if len(vectors) >= FEW else max(1, _BLOCK_BYTES // (4 * index.dimension))
+    blocks = ((rows, index.vectors(rows)) for rows in blocks_of(index, passing, size))
     return nearest(index.prepared(vectors), blocks, k)
+
+
+def is_quickest_exact(index: Index) -> bool:
+    """Return whether a process that asks one query has its answer soonest by `exact_search`: it gives the
+    same hits for a flat index, and does not import FAISS.
+    """
+    return index.kind == "flat" and 4 * index.dimension * index.stored_rows <= _SCANNED
 
 
 def _distinct(
@@ -131,14 +149,14 @@ def distinct(vectors: Floats, cosine: float) -> Rows:
     return np.array(kept, dtype=np.int64)
 
 
-def blocks_of(index: Index, passing: Mask | None = None) -> Iterator[Rows]:
-    """Yield, in blocks, the numbers of rows that pass and are not deleted."""
+def blocks_of(index: Index, passing: Mask | None = None, size: int = _BLOCK_ROWS) -> Iterator[Rows]:
+    """Yield, in blocks of `size`, the numbers of rows that pass and are not deleted."""
     start = 0
     for segment in index.segments:
         allowed = segment.allowed(None if passing is None else passing[start : start + segment.rows])
         rows = np.arange(segment.rows) if allowed is None else np.flatnonzero(allowed)
-        for first in range(0, len(rows), _BLOCK_ROWS):
-            yield rows[first : first + _BLOCK_ROWS] + start
+        for first in range(0, len(rows), size):
+            yield rows[first : first + size] + start
         start += segment.rows
 
 

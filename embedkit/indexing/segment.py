@@ -16,16 +16,17 @@ import numpy as np
 from embedkit.data.vectors import schemas
 from embedkit.data.vectors.arrow_arrays import booleans
 from embedkit.data.vectors.shards import Shard
-from embedkit.data.vectors.vector_set import Batch
 from embedkit.errors import FormatError
 from embedkit.indexing.documents import DOCUMENTS, Documents
 from embedkit.indexing.kind import Floats, IndexKind, Mask, Rows
-from embedkit.indexing.lexical.postings import POSTINGS, Postings
 from embedkit.indexing.stored_files import StoredFile
 from embedkit.indexing.tombstones import read_tombstones
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from embedkit.data.vectors.meta import Batch
+    from embedkit.indexing.lexical.postings import Postings
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,10 @@ class Segment:
         """Open the kind's files, once, and return `opened`."""
         return self.opened
 
+    def warm(self) -> None:
+        """Prepare the kind's files for the first search, so that it need not."""
+        self.kind.warm(self.opened)
+
     def open_tombstones(self) -> Mask | None:
         """Read the tombstones, once, since a writer may delete them later; return `live`."""
         return self.live
@@ -114,6 +119,8 @@ class Segment:
         """Return the memory-mapped postings of the texts, or None without any; raises FormatError when the
         file is damaged or of another size.
         """
+        from embedkit.indexing.lexical.postings import POSTINGS, Postings
+
         for file in self.files:
             if file.name == POSTINGS:
                 file.require_ends(self.folder)
@@ -150,6 +157,8 @@ class Segment:
 
     def batches(self, dimension: int) -> Iterator[Batch]:
         """Yield the documents that are not deleted, with their stored vectors, one shard at a time."""
+        from embedkit.data.vectors.meta import Batch
+
         start = 0
         for table in self.documents():
             rows = np.arange(start, start + table.num_rows)

@@ -14,34 +14,28 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedkit import spec
-from embedkit.data.affine import AffineMap
-from embedkit.data.folders.file_states import FileStates
 from embedkit.data.identity import Identity
 from embedkit.embedding.encoder import STATIC, Encoder, is_hashed, unit_length
 from embedkit.errors import DataError, FormatError, MismatchError, UsageError
-from embedkit.indexing.followed_files import load_states
 from embedkit.indexing.hits import Hit, ranked_hits
 from embedkit.indexing.kind import Floats, IndexKind, Mask, Metric, Rows
-from embedkit.indexing.lexical.bm25 import Lexical, Part
-from embedkit.indexing.lexical.fusion import (
-    HASHED_WEIGHT,
-    STATIC_WEIGHT,
-    WEIGHT,
-    FusedSearch,
-    Fusion,
-    Ranking,
-)
-from embedkit.indexing.lexical.operators import literal_query
 from embedkit.indexing.lock import Lease
 from embedkit.indexing.manifest import Manifest, read_manifest
 from embedkit.indexing.numbered_rows import NumberedRows
+from embedkit.indexing.ranking import Ranking
 from embedkit.indexing.segment import Segment
+
+if TYPE_CHECKING:  # imported where they are used, as most searches need none of them
+    from embedkit.data.affine import AffineMap
+    from embedkit.data.folders.file_states import FileStates
+    from embedkit.indexing.lexical.bm25 import Lexical
+    from embedkit.indexing.lexical.fusion import Fusion
 
 MAP = "map.safetensors"
 CHECKED_WHOLE = 64_000_000  # bytes; smaller indexes are checked in full before their first search
@@ -114,6 +108,8 @@ class Index:
         """Return the map applied after the encoder, or None without one; raises FormatError if its file
         differs from what was written.
         """
+        from embedkit.data.affine import AffineMap
+
         path = self.path / MAP
         if self.manifest.map is not None:  # otherwise an earlier version, which did not record it
             self.manifest.map.require_whole(self.path)
@@ -187,6 +183,8 @@ class Index:
     @cached_property
     def lexical(self) -> Lexical:
         """Return the lexical parts of all segments, opened; raises UsageError when the index has none."""
+        from embedkit.indexing.lexical.bm25 import Lexical, Part
+
         self.require_whole()
         settings, where = self.manifest.lexical, str(self.path)
         if settings is None:
@@ -215,6 +213,8 @@ class Index:
     @property
     def default_weight(self) -> float:
         """Return the share of the similarities in a fused search where it was not tuned."""
+        from embedkit.indexing.lexical.fusion import HASHED_WEIGHT, STATIC_WEIGHT, WEIGHT
+
         if self.identity is None:
             return WEIGHT
         if is_hashed(self.identity.model):
@@ -243,6 +243,9 @@ class Index:
         if hybrid is None:
             plain = [Ranking(*pair) for pair in zip(*self.search(queries, k), strict=True)]
             return self.ranked(plain, columns)
+        from embedkit.indexing.lexical.fusion import FusedSearch, Fusion
+        from embedkit.indexing.lexical.operators import literal_query
+
         fusion = hybrid if isinstance(hybrid, Fusion) else Fusion(hybrid)
         if len(texts) != len(queries):
             raise UsageError(f"{len(queries)} queries need {len(queries)} texts, got {len(texts)}")
@@ -274,6 +277,12 @@ class Index:
 
     def warm(self) -> None:
         """Open the files that the first search needs, so that this can run in parallel with other work."""
+        self.open_files()
+        for segment in self.segments:
+            segment.warm()
+
+    def open_files(self) -> None:
+        """Open the files that an exact search needs, as `warm` does for every search."""
         import pyarrow as pa  # noqa: F401 (imported early: documents are read with it)
 
         self.require_whole()
@@ -302,6 +311,8 @@ class Index:
 
         Raises FormatError when they differ from what was written.
         """
+        from embedkit.indexing.followed_files import load_states
+
         return load_states(self.path, self.manifest.files) if self.manifest.files is not None else None
 
     def _verify_states(self) -> None:

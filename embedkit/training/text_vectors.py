@@ -17,7 +17,7 @@ from torch import Tensor
 
 from embedkit.data.arrays import Float32
 from embedkit.data.atomic import whole_file
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.embedding.batching import encode_records
 from embedkit.embedding.encoder import Encoder, Role, require_finite, unit_length
 from embedkit.errors import FormatError

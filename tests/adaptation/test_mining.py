@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from embedkit.adaptation.mining import MiningSettings, mine
 from embedkit.adaptation.questions import Question, judged_questions, paired_questions
 from embedkit.data.text.qrels import Judgement
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.embedding.encoding import describe, encode_batches
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError, UsageError

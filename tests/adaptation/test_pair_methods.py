@@ -15,7 +15,7 @@ from embedkit.adaptation.kinds.neighbours import Neighbours
 from embedkit.adaptation.kinds.title import Title
 from embedkit.adaptation.passage import Passage, in_one_line, passage_of, sentences_with_space
 from embedkit.adaptation.words import placed_words
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.text.sentences import sentences
 from embedkit.errors import UsageError
 from embedkit.spec import parse

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from embedkit.adaptation.pairs import PairCounts, make_pairs
 from embedkit.adaptation.passage import Passage
 from embedkit.adaptation.words import placed_words
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.spec import kinds, parse
 
 SENTENCES = [

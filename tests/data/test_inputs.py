@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from embedkit.data.inputs import open_input, open_text, open_vectors
-from embedkit.data.text.records import Record, RecordReader, TextFormat
+from embedkit.data.text.record import Record
+from embedkit.data.text.records import RecordReader, TextFormat
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
 from embedkit.data.vectors.vector_set_writing import VectorSetWriter

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.data.identity import Identity
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.embedding.batching import WINDOW_CHARACTERS, WINDOW_ROWS, encode_records, windows
 from embedkit.embedding.encoder import Role, Vectors
 from embedkit.embedding.runtime import token_batches

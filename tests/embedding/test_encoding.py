@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from embedkit.data.affine import AffineMap, Space
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.vectors import vector_files
 from embedkit.data.vectors.vector_set import Batch, VectorMeta, VectorSet
 from embedkit.embedding.encoder import with_maps

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.vectors.label_vectors import Calibration, LabelVectors
 from embedkit.embedding import labelling
 from embedkit.embedding.labelling import (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import embedkit.embedding.reused_vectors
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.vectors.vector_set import VectorSet
 from embedkit.embedding.encoding import encode_to
 from embedkit.embedding.loading import load

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from embedkit.data.affine import AffineMap
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.embedding.encoder import unit_length, with_maps
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError

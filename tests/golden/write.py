@@ -12,7 +12,7 @@ import numpy as np
 from embedkit.data.affine import AffineMap
 from embedkit.data.folders.file_states import FileState, FileStates, Root, write_states
 from embedkit.data.folders.folder_settings import FolderSettings
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.label_vectors import Calibration, LabelVectors
 from embedkit.data.vectors.vector_set import Batch, VectorMeta

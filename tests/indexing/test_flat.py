@@ -36,7 +36,7 @@ def test_the_hits_do_not_depend_on_the_threads(opened, monkeypatch, threads, que
     flat._threads.cache_clear()
     scores, rows = Flat().search(opened, asked, k, allowed)
     np.testing.assert_array_equal(scores, once[0])
-    vectors = faiss.rev_swig_ptr(opened.get_xb(), ROWS * DIMENSION).reshape(ROWS, DIMENSION)
+    vectors = faiss.rev_swig_ptr(opened.index.get_xb(), ROWS * DIMENSION).reshape(ROWS, DIMENSION)
     exact = np.where(True if allowed is None else allowed, asked.astype(float) @ vectors.T, -np.inf)
     expected = -np.sort(-exact, axis=1)[:, :k]
     np.testing.assert_allclose(scores, expected, atol=DIMENSION * 1e-6)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.encoder import unit_length

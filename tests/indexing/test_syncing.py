@@ -12,7 +12,7 @@ import pytest
 
 from embedkit.data.folders import changes
 from embedkit.data.folders.folder_settings import FolderSettings
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.vector_set import Batch
 from embedkit.embedding.encoding import describe

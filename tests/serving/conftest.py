@@ -12,7 +12,7 @@ pytest.importorskip("starlette", reason="the serve extra is not installed")
 pytest.importorskip("uvicorn", reason="the serve extra is not installed")
 
 from embedkit import Index, build_index, describe, encode_batches, load
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.serving.http_app import make_app
 from embedkit.serving.search_service import SearchService
 from embedkit.serving.serve_settings import Limits, ServeSettings

@@ -13,7 +13,7 @@ from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 
 from embedkit import build_index, describe, encode_batches, load  # noqa: E402
-from embedkit.data.text.records import Record  # noqa: E402
+from embedkit.data.text.record import Record  # noqa: E402
 from tests.serving.conftest import TEXTS, make_index, running  # noqa: E402
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from embedkit.data.affine import Space
 from embedkit.data.identity import Identity
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.vector_set import Batch, VectorMeta
 from embedkit.embedding.encoder import with_maps

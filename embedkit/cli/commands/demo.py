@@ -51,7 +51,7 @@ def demo(
 
     With `-m e5`, the questions are Chinese; the documentation is English.
     """
-    from embedkit.data.text.records import Record
+    from embedkit.data.text.record import Record
     from embedkit.indexing.query import Query
 
     relay_warnings(common.quiet)

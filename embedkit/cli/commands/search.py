@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +23,8 @@ from embedkit.cli.question_options import HitFormat, QuestionOptions, SearchSett
 from embedkit.errors import DataError
 
 if TYPE_CHECKING:
-    from embedkit.data.text.records import Record, TextFormat
+    from embedkit.data.text.record import Record
+    from embedkit.data.text.records import TextFormat
     from embedkit.embedding.encoder import Encoder
     from embedkit.indexing.lexical.fusion import Fusion
     from embedkit.indexing.store import Index
@@ -55,10 +57,12 @@ def search(
 
 def _find_like(index: Index, id: str, k: int, narrowing: Narrowing, format: HitFormat) -> None:
     """Write the documents nearest to a document of the index."""
-    from embedkit.indexing.query import hits
+    from embedkit.indexing.query import hits, is_quickest_exact
 
     row, vector = stored_vector(index, id)
-    found = hits(index, vector, narrowing.query(index, k, but=row), columns_of(format))
+    asked = narrowing.query(index, k, but=row)
+    asked = replace(asked, exact=asked.exact or is_quickest_exact(index))
+    found = hits(index, vector, asked, columns_of(format))
     write_hits([Answer(id, id, found[0])], format, named=False)
 
 
@@ -73,17 +77,21 @@ def _answer_questions(
     """Write the hits of each question; libraries and the index are opened while the encoder is loaded."""
     from embedkit.cli.cluster import spread_indexes
     from embedkit.embedding.loading import prepare
+    from embedkit.indexing.query import is_quickest_exact
 
     words, cluster = settings.words, settings.clustering.cluster
     typed = questions.query is not None
+    quick = typed and cluster is None and not words.lexical and is_quickest_exact(index)
     with spread_indexes(cluster, [index]) as (opened,), ThreadPoolExecutor(1) as pool:
         background: list[Future[None]] = []
         if not words.lexical and opened.identity is not None:
             background.append(pool.submit(prepare, texts.encoding.settings_like(opened.identity)))
         if cluster is None:
-            background.append(pool.submit(opened.warm))  # after the encoder, which is needed first
+            opening = opened.open_files if quick else opened.warm
+            background.append(pool.submit(opening))  # after the encoder, which is needed first
         encoder = None if words.lexical else _encoder(opened, texts.encoding)
         asked = settings.narrowing.query(opened, questions.k, fusion=fusion, explain=words.explain)
+        asked = replace(asked, exact=asked.exact or quick)
         windows = _windows(questions, texts.reading)
         answers = answer(opened, encoder, windows, asked, format, words.reader(opened, typed=typed))
         analysis = opened.lexical.settings if words.given else None
@@ -100,7 +108,7 @@ def _encoder(index: Index, encoding: EncoderOptions) -> Encoder:
 
 def _windows(questions: QuestionOptions, reading: TextOptions) -> Iterator[list[Record]]:
     """Return the questions by window; raises UsageError if none is named and standard input is a terminal."""
-    from embedkit.data.text.records import Record
+    from embedkit.data.text.record import Record
 
     if questions.query is not None:
         return iter([[Record("1", questions.query, {})]])

@@ -24,7 +24,7 @@ from embedkit.errors import UsageError
 
 if TYPE_CHECKING:
     from embedkit.data.affine import AffineMap
-    from embedkit.data.text.records import Record
+    from embedkit.data.text.record import Record
     from embedkit.embedding.encoder import Encoder
     from embedkit.evaluation.retrieval import Answers, Task
     from embedkit.indexing.kind import Floats

@@ -17,7 +17,8 @@ from embedkit.data.text.qrels import compared
 from embedkit.errors import DataError
 
 if TYPE_CHECKING:
-    from embedkit.data.text.records import Record, TextFormat
+    from embedkit.data.text.record import Record
+    from embedkit.data.text.records import TextFormat
     from embedkit.evaluation.measures import Measure
     from embedkit.evaluation.retrieval import Answers, RunFigures, Task
 

@@ -15,7 +15,7 @@ from embedkit.data.folders.folder_counts import FolderCounts
 from embedkit.data.folders.folder_source import content_of, found_files
 from embedkit.data.folders.token_places import TokenPlaces
 from embedkit.data.folders.walking import FoundFile
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.vectors.arrow_arrays import booleans
 
 

@@ -16,7 +16,7 @@ from embedkit.data.folders.passages import passages
 from embedkit.data.folders.regular_files import open_regular
 from embedkit.data.folders.token_places import TokenPlaces
 from embedkit.data.folders.walking import FoundFile
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.errors import DataError
 
 _BEGINNING = 8192  # bytes in which NUL shows a binary file, as for Git

@@ -14,7 +14,7 @@ from embedkit.data.folders.folder_counts import FolderCounts
 from embedkit.data.folders.folder_settings import FolderSettings
 from embedkit.data.folders.token_places import TokenPlaces
 from embedkit.data.folders.walking import FoundFile, is_ours, walk
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.errors import DataError, UsageError
 
 _log = logging.getLogger("embedkit")

@@ -13,7 +13,7 @@ from embedkit.data.folders.document import Document, Heading
 from embedkit.data.folders.folder_settings import FolderSettings
 from embedkit.data.folders.splitting import Span, spans
 from embedkit.data.folders.token_places import TokenPlaces
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 
 PATH, LINE, LAST_LINE, HEADINGS, PAGE = "path", "line", "line_to", "headings", "page"
 BETWEEN = " > "  # the headings of a trail

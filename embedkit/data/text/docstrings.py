@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 
 _LEFT_OUT = {
     "distutils",

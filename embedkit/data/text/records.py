@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import NoneType
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from embedkit.data.folders.folder_settings import FolderSettings
 from embedkit.data.folders.token_places import TokenPlaces, rule_places
@@ -14,6 +14,7 @@ from embedkit.data.text.csv_headers import require_header
 from embedkit.data.text.input_kinds import InputKind
 from embedkit.data.text.json_lines import Row, json_type
 from embedkit.data.text.read_errors import readable
+from embedkit.data.text.record import Record
 from embedkit.data.text.rows import has_vectors_beside, row_parsers
 from embedkit.data.text.streams import Stream
 from embedkit.data.vectors.columns import VECTOR
@@ -24,25 +25,6 @@ if TYPE_CHECKING:
     from embedkit.data.folders.folder_counts import FolderCounts
 
 ID_FIELDS = ("_id", "id")
-
-
-class Record(NamedTuple):
-    """One passage: its id, its text, all other fields, and the headings that are embedded with the text."""
-
-    id: str
-    text: str
-    fields: Row
-    context: str = ""
-
-    @property
-    def embedded(self) -> str:
-        """The text that is embedded: the context, if there is any, and the text."""
-        return embedded(self.context, self.text)
-
-
-def embedded(context: str, text: str) -> str:
-    """Return a text with its context in front, as it is embedded."""
-    return f"{context}\n\n{text}" if context else text
 
 
 class RecordSource(Protocol):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 
 _SHORTEST = 20  # bytes of UTF-8 (20 letters, 7 Chinese characters); shorter ones join the sentence before
 _MARKED = r"""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedkit.data.arrays import Array
-from embedkit.data.vectors.arrow_arrays import numbers
+from embedkit.data.vectors.arrow_arrays import numbers, to_numpy
 from embedkit.data.vectors.arrow_types import is_list, plain
 from embedkit.data.vectors.codes import CodeName, Codes
 from embedkit.errors import DataError, FormatError, MismatchError
@@ -154,11 +154,14 @@ def _numbers(table: pa.Table, dimension: int | None, *, where: str, before: int)
         row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
         raise DataError("has no vector", where=f"{where}:{before + row + 1}")
     width = _width(column, dimension, where, before)
-    flat = column.flatten()
+    if pa.types.is_fixed_size_list(column.type):  # `flatten` imports pyarrow.compute
+        flat = column.values.slice(column.offset * width, len(column) * width)
+    else:
+        flat = column.flatten()
     if pa.types.is_decimal(flat.type):
         flat = flat.cast(pa.float64())
-    numbers: Array = flat.to_numpy(zero_copy_only=False)
-    return numbers.reshape(len(column), width)
+    found: Array = flat.to_numpy(zero_copy_only=False) if flat.null_count else to_numpy(flat)
+    return found.reshape(len(column), width)
 
 
 def _width(column: pa.ChunkedArray, dimension: int | None, where: str, before: int) -> int:
@@ -166,11 +169,12 @@ def _width(column: pa.ChunkedArray, dimension: int | None, where: str, before: i
     0.
     """
     import pyarrow as pa
-    from pyarrow import compute
 
     if pa.types.is_fixed_size_list(column.type):
         lengths = np.array([column.type.list_size])
     else:
+        from pyarrow import compute
+
         lengths = compute.list_value_length(column).to_numpy()
     if not lengths.all():
         place = f"{where}:{before + int(np.argmin(lengths)) + 1}"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from embedkit.data.atomic import whole_file
 from embedkit.data.text.json_lines import json_rows, json_type
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.text.streams import Stream, open_stream
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.columns import VECTOR, DType, as_float32, halves

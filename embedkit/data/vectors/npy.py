@@ -12,7 +12,7 @@ import orjson
 
 from embedkit.data.atomic import whole_file
 from embedkit.data.text.json_lines import json_rows
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.text.streams import Stream
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.columns import as_float32, require_finite

@@ -12,7 +12,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from embedkit.data.atomic import whole_folder
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.vectors import schemas
 from embedkit.data.vectors.meta import write_meta
 from embedkit.data.vectors.shards import SHARD_ROWS, Shard, shard_name

@@ -18,7 +18,7 @@ from embedkit.data.vectors.json_columns import JSON, is_json, json_texts, value_
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from embedkit.data.text.records import Record
+    from embedkit.data.text.record import Record
 
 RESERVED = ("id", "text", "vector")
 

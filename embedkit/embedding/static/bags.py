@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedkit.embedding.static.chunks import Chunker, Chunks
 from embedkit.errors import DataError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+    from embedkit.embedding.static.chunks import Chunker, Chunks
 
 _CHUNKS = 1 << 18  # chunks that are remembered, which bounds memory
 _CHARACTERS = 1 << 24  # in all of them
@@ -84,6 +85,8 @@ class BagReader:
 
     @cached_property
     def _chunker(self) -> Chunker | None:
+        from embedkit.embedding.static.chunks import Chunker
+
         return Chunker.of(self.tokenizer)
 
     def read(self, texts: Sequence[str]) -> Bags:

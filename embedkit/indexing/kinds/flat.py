@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from embedkit.embedding.encoder import thread_count
-from embedkit.indexing.faiss_files import map_index, selecting, selecting_part, write_index
+from embedkit.indexing.faiss_files import selecting, selecting_part, write_index
+from embedkit.indexing.flat_file import FlatFile
 from embedkit.indexing.kind import Blocks, Floats, IndexKind, Layout, Mask, Rows
-from embedkit.indexing.nearest import merged
+from embedkit.indexing.nearest import FEW, merged
 from embedkit.indexing.planning.costs import CALL, WRITTEN, Cost, Term, blocks_in_memory
-from embedkit.indexing.planning.machine import Machine
 
 if TYPE_CHECKING:
     from typing import Self
 
+    from embedkit.indexing.planning.machine import Machine
+
 FILE = "vectors.faiss"
-_FEW = 20  # queries from which on FAISS multiplies matrices, which uses every thread
 _LEAST = 1 << 20  # numbers that a thread compares with a query; fewer take less time than the thread's start
 
 
@@ -38,23 +39,27 @@ class Flat(IndexKind):
         rows = (np.asarray(block, dtype="<f4") for block in blocks)
         write_index(folder / FILE, faiss.IndexFlatIP(layout.dimension), rows)
 
-    def open(self, folder: Path, rows: int) -> Any:
+    def open(self, folder: Path, rows: int) -> FlatFile:
+        """Check the file; `warm` or the first search maps the FAISS index."""
+        return FlatFile.open(folder / FILE, rows)
+
+    def warm(self, opened: FlatFile) -> None:
         """Map the FAISS index into memory."""
-        return map_index(folder / FILE, rows)
+        opened.index  # noqa: B018
 
     def search(
-        self, opened: Any, queries: Floats, k: int, allowed: Mask | None = None
+        self, opened: FlatFile, queries: Floats, k: int, allowed: Mask | None = None
     ) -> tuple[Floats, Rows]:
         """Return inner products and rows, `(queries, k)`.
 
         FAISS gives each query to one thread, so the rows are divided among threads that would be idle. The
         scores are the same bits.
         """
-        parts = _parts(opened.ntotal, opened.d, len(queries))
+        index, parts = opened.index, _parts(opened.rows, opened.dimension, len(queries))
         if len(parts) == 1:
-            scores, rows = opened.search(queries, k, params=selecting(allowed))
+            scores, rows = index.search(queries, k, params=selecting(allowed))
             return scores, rows
-        part = partial(_search_part, opened, queries, k, allowed)
+        part = partial(_search_part, index, queries, k, allowed)
         found = list(_threads().map(part, parts))
         return merged(found, np.zeros(len(found), np.int64), k, len(queries))
 
@@ -63,9 +68,9 @@ class Flat(IndexKind):
         """Return True."""
         return True
 
-    def vectors(self, opened: Any, rows: Rows, dimension: int) -> Floats:
+    def vectors(self, opened: FlatFile, rows: Rows, dimension: int) -> Floats:
         """Return stored rows, `(len(rows), dimension)`."""
-        return np.asarray(opened.reconstruct_batch(rows), dtype=np.float32)
+        return opened.take(rows)
 
     @classmethod
     def proposals(cls, rows: int, dimension: int) -> Iterator[Self]:
@@ -82,15 +87,15 @@ class Flat(IndexKind):
 
 def _parts(rows: int, dimension: int, queries: int) -> list[range]:
     """Return the rows that each thread searches, so that few queries use all threads."""
-    count = 1 if queries >= _FEW else min(thread_count() // max(1, queries), rows * dimension // _LEAST)
+    count = 1 if queries >= FEW else min(thread_count() // max(1, queries), rows * dimension // _LEAST)
     ends = [rows * place // max(1, count) for place in range(max(1, count) + 1)]
     return [range(start, end) for start, end in pairwise(ends)]
 
 
 def _search_part(
-    opened: Any, queries: Floats, k: int, allowed: Mask | None, part: range
+    index: Any, queries: Floats, k: int, allowed: Mask | None, part: range
 ) -> tuple[Floats, Rows]:
-    scores, rows = opened.search(queries, min(k, len(part)), params=selecting_part(allowed, part))
+    scores, rows = index.search(queries, min(k, len(part)), params=selecting_part(allowed, part))
     return scores, rows
 
 

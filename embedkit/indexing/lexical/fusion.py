@@ -18,6 +18,7 @@ from embedkit.errors import UsageError
 from embedkit.indexing.kind import Floats, Mask, Rows
 from embedkit.indexing.lexical.bm25 import Lexical, Statistics, best_rows
 from embedkit.indexing.lexical.operators import LexicalQuery
+from embedkit.indexing.ranking import Ranking
 
 WEIGHT = 0.7  # default share of the similarities, for `sum`
 HASHED_WEIGHT = 0.15  # that of `hash:` vectors, which count n-grams of words: BM25 ranks better
@@ -60,24 +61,6 @@ class Fusion:
             raise UsageError(f"the weight must lie between 0 and 1, got {self.weight:g}", where="`hybrid`")
         if self.method not in FUSIONS:
             raise UsageError(f"unknown fusion {self.method!r}", hint=f"known: {', '.join(FUSIONS)}")
-
-
-class Ranking(NamedTuple):
-    """Hits of a query, best first: their scores and rows, and in a fused search their similarities and BM25
-    scores.
-    """
-
-    scores: Floats
-    rows: Rows
-    dense: Floats | None = None
-    lexical: Floats | None = None
-
-    def taken(self, places: Rows | Mask) -> Ranking:
-        """Return the hits at some places."""
-        scores, rows = self.scores[places], self.rows[places]
-        if self.dense is None or self.lexical is None:
-            return Ranking(scores, rows)
-        return Ranking(scores, rows, self.dense[places], self.lexical[places])
 
 
 class Parts(NamedTuple):

@@ -9,9 +9,10 @@ minilm, with other sentences as queries (nearest 10), and is extrapolated to oth
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from embedkit.indexing.planning.machine import Machine
+if TYPE_CHECKING:
+    from embedkit.indexing.planning.machine import Machine
 
 BLOCK_ROWS = 16384  # rows per block that is read, changed and written; at most three copies
 K = 10  # hits for which recall is estimated
@@ -78,6 +79,8 @@ def cost_of(kind: Costed, rows: int, dimension: int, machine: Machine) -> Cost:
 
 def expected_recall(kind: Costed, rows: int, dimension: int) -> float:
     """Return the expected recall of the nearest 10, which does not depend on the machine."""
+    from embedkit.indexing.planning.machine import Machine
+
     return cost_of(kind, rows, dimension, Machine(1, 1, 1, 1, 1)).recall
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from embedkit.data.atomic import refuse_existing, scratch_folder, whole_folder
 from embedkit.data.text.display import counted
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.text.scored_pairs import Pair, read_pairs
 from embedkit.data.text.sentences import in_sentences
 from embedkit.data.vectors import tables

@@ -20,7 +20,8 @@ from pyarrow import parquet
 
 from embedkit.data.inputs import open_records, open_vectors
 from embedkit.data.text.json_lines import MAX_DEPTH
-from embedkit.data.text.records import Record, TextFormat
+from embedkit.data.text.record import Record
+from embedkit.data.text.records import TextFormat
 from embedkit.data.vectors.tables import to_rows, to_table
 from embedkit.errors import DataError
 

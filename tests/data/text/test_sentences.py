@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.text.sentences import in_sentences, sentences
 
 

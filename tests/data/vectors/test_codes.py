@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from embedkit.data.inputs import open_input
-from embedkit.data.text.records import Record, TextFormat
+from embedkit.data.text.record import Record
+from embedkit.data.text.records import TextFormat
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.codes import Int8Codes, SignCodes, calibrate, cosine_from_agreement, sign_cosines
 from embedkit.data.vectors.slices import merge

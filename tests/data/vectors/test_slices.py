@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embedkit.data.identity import Identity
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.vectors.shards import SHARD_ROWS
 from embedkit.data.vectors.slices import merge, parse_part, part_of, rows_of_part
 from embedkit.data.vectors.tables import to_table

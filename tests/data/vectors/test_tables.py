@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.vectors.schemas import conform, join, unify
 from embedkit.data.vectors.tables import to_rows, to_table
 

@@ -15,7 +15,8 @@ from pyarrow import parquet
 
 from embedkit.data.affine import AffineMap
 from embedkit.data.inputs import open_input, open_vectors
-from embedkit.data.text.records import Record, RecordReader, TextFormat
+from embedkit.data.text.record import Record
+from embedkit.data.text.records import RecordReader, TextFormat
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.vector_files import export, is_file_output, write_arrow_stream, write_jsonl
 from embedkit.data.vectors.vector_set import Batch, VectorMeta

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.data.affine import AffineMap
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.data.vectors import tables
 from embedkit.data.vectors.columns import vectors_of, with_vectors
 from embedkit.data.vectors.vector_files import write_jsonl

@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pytest
 
-from embedkit.data.text.records import Record
+from embedkit.data.text.record import Record
 from embedkit.embedding.encoder import Mapped, unit_length
 from embedkit.embedding.loading import load
 from embedkit.errors import DataError, ExistsError, FormatError, ModelError, UsageError
