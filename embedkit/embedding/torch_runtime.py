@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 _PROBE = "A quick brown fox jumps over the lazy dog."
+_PADDING = 4  # tokens by which a text is padded to see whether padding is read
 _LONGEST_START = 16  # tokens: a model that cannot run with this many is taken to be broken
 _UNMOVED = 1e-3  # relative change: above rounding errors, below the effect of padding that is read
 
@@ -65,7 +67,7 @@ class TorchRuntime:
             probe = self._probe()
             if probe.types is not None and not self._reads_types(probe):
                 self.tokenize, probe = tokenizer_of(model, reading.max_length), Tokens(probe.ids)
-            self.pads = self._is_unmoved_by_padding(probe)
+            self.pads = self._is_unmoved_by_padding(probe, reading.max_length)
         if report.missing or report.mismatched:
             require_loaded(model[0].auto_model, report, lambda: self._forward(probe), where=folder.name)
 
@@ -103,9 +105,14 @@ class TorchRuntime:
         """Return whether the vector changes without the types of the tokens."""
         return not np.array_equal(self._vector(text), self._vector(Tokens(text.ids)))
 
-    def _is_unmoved_by_padding(self, text: Tokens) -> bool:
-        """Return whether a text has the same vector alone and padded to the length of a longer one."""
-        alone, padded = self._vector(text), self._vector(text, shortest=len(text.ids) + 4)
+    def _is_unmoved_by_padding(self, text: Tokens, longest: int | None) -> bool:
+        """Return whether a text has the same vector alone and padded to the length of a longer one; of a text
+        that leaves no room for padding in `longest` tokens, the first tokens are compared.
+        """
+        padded_length = min(len(text.ids) + _PADDING, longest or sys.maxsize)
+        kept = max(1, padded_length - _PADDING)
+        text = Tokens(text.ids[:kept], None if text.types is None else text.types[:kept])
+        alone, padded = self._vector(text), self._vector(text, shortest=padded_length)
         apart, length = np.linalg.norm(alone - padded), np.linalg.norm(alone)
         return not apart > _UNMOVED * length
 
