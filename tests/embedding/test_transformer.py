@@ -8,6 +8,7 @@ import os
 import shutil
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,19 @@ def test_a_slow_tokenizer_runs_on_torch_and_says_so_once(
         f"{folder}: has no fast tokenizer and cannot be compiled; falling back to torch; "
         "set `runtime=torch` to skip this attempt"
     ]
+
+
+@pytest.mark.parametrize(("positions", "runtime"), [(4, "torch"), (8, "openvino"), (11, "openvino")])
+def test_a_model_of_few_positions_is_not_asked_for_more(
+    tiny: ModelMaker, tmp_path: Path, positions: int, runtime: str
+) -> None:
+    from transformers import BertConfig, BertModel
+
+    folder = shutil.copytree(tiny("plain-bert"), tmp_path / "few")
+    config = BertConfig.from_pretrained(folder, max_position_embeddings=positions)
+    BertModel(config).save_pretrained(folder)
+    found = load(str(folder), runtime=runtime, precision="fp32", device="cpu").encode(TEXTS)
+    assert_close(found, sentence_transformers_vectors(folder))
 
 
 @pytest.mark.parametrize(
