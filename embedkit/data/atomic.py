@@ -66,9 +66,13 @@ def _refuse_closed(path: Path) -> None:
 
 
 def require_name(path: Path) -> None:
-    """Raise ExistsError for a path such as `.`, which is a directory reference, not a file name."""
+    """Raise ExistsError for a path such as `.`, which is a directory reference, and for `-`, which means
+    standard input wherever inputs are named.
+    """
     if path.name in ("", ".."):
         raise ExistsError("is a directory reference, not a file name", where=str(path))
+    if str(path) == "-":
+        raise ExistsError("would be taken for standard input", where="-", hint="choose another name")
 
 
 @contextmanager

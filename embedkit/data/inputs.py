@@ -30,7 +30,7 @@ def open_input(names: Sequence[str], format: TextFormat) -> Iterator[RecordReade
     """
     with ExitStack() as stack:
         first = Path(names[0])
-        if first.is_dir() and (first / META).is_file():
+        if _is_vector_set(names[0]):
             _one_only(names)
             _no_text_fields(format, names[0])
             yield VectorSet.open(first)
@@ -102,8 +102,12 @@ def text_files(names: Sequence[str], format: TextFormat) -> tuple[list[str], Tex
     return files, format
 
 
+def _is_vector_set(name: str) -> bool:
+    return name != "-" and (Path(name) / META).is_file()
+
+
 def _shard_files(name: str) -> list[str]:
-    if not (Path(name) / META).is_file():
+    if not _is_vector_set(name):
         return [name]
     vectors = VectorSet.open(Path(name))
     if not vectors.meta.has_text:

@@ -250,7 +250,9 @@ def test_another_encoder_is_refused_naming_both(run, write, tiny):
 
 def test_a_closed_pipe_ends_silently(shell, write):
     write()
-    done = shell("seq 1500 | embedkit label --runtime torch --device cpu | head -2 > out; wc -l < out")
+    done = shell(
+        "yes fox | head -1500 | embedkit label --runtime torch --device cpu | head -2 > out; wc -l < out"
+    )
     assert (done.out.strip(), done.said) == ("2", "")
 
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import orjson
@@ -16,7 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedkit.data.inputs import open_input, open_vectors
+from embedkit.data.atomic import refuse_existing
+from embedkit.data.inputs import open_input, open_text, open_vectors
 from embedkit.data.lookahead import Ahead
 from embedkit.data.text.examples import read_examples
 from embedkit.data.text.labelled import read_labelled
@@ -24,6 +26,7 @@ from embedkit.data.text.qrels import read_qrels
 from embedkit.data.text.records import RecordReader, TextFormat
 from embedkit.data.text.scored_pairs import Pair, read_pairs
 from embedkit.data.text.streams import open_stream
+from embedkit.errors import ExistsError
 
 BOM = b"\xef\xbb\xbf"
 PIPE = 1 << 16  # bytes that a pipe holds
@@ -151,6 +154,20 @@ def test_judgements_behind_a_byte_order_mark_are_read(monkeypatch):
     data = BOM + b'{"query-id": "q", "corpus-id": "d", "score": 1}\n'
     with piped(monkeypatch, one_by_one(data), 1e-4):
         assert read_qrels("-") == {"q": {"d": 1}}
+
+
+@pytest.mark.parametrize("marker", ["meta.json", "manifest.json", "a.txt"])
+def test_a_folder_of_its_name_does_not_stand_for_standard_input(folder, monkeypatch, marker):
+    """Such a vector set was read in its place."""
+    Path("-").mkdir()
+    Path("-", marker).write_text("{}")
+    for opened in (open_input, open_text):
+        with io.TextIOWrapper(io.BytesIO(b"one\ntwo\n")) as stand_in:
+            monkeypatch.setattr(sys, "stdin", stand_in)
+            with opened(["-"], TextFormat()) as source:
+                assert [record.text for record in source] == ["one", "two"]
+    with pytest.raises(ExistsError, match=r"^-: would be taken for standard input; choose another name$"):
+        refuse_existing(Path("-"), force=True)
 
 
 def test_a_record_is_given_as_soon_as_its_line_is_there(monkeypatch):

@@ -113,12 +113,12 @@ def root_of(name: str) -> Root:
 
 
 def is_folder(name: str) -> bool:
-    """Return whether a name is a folder of files; a vector set is not.
+    """Return whether a name is a folder of files; a vector set and `-` are not.
 
     Raises DataError for an index.
     """
     path = Path(name)
-    if not path.is_dir() or is_ours(path / "meta.json"):
+    if name == "-" or not path.is_dir() or is_ours(path / "meta.json"):
         return False
     if is_ours(path / "manifest.json"):
         raise DataError("is an index, expected text", where=name, hint="name the text that it was built of")

@@ -311,7 +311,7 @@ PAIRS = [
     ("a.tsv", table("\t")),
     ("a.csv", table(",")),
     ("a.csv", "what is a dog good for,a dog is a friend\nand a cat,a cat catches mice\n"),
-    ("a.jsonl", '{"query": "q", "positive": ["1", "2"], "neg": ["n"]}\n{"query": "p", "positive": "3"}\n'),
+    ("a.jsonl", '{"query": "q", "positive": ["a", "b"], "neg": ["n"]}\n{"query": "p", "positive": "c"}\n'),
     ("a.jsonl", '{"text": "q", "pos": "one"}\n\n{"text": "p", "pos": "two", "late": "column"}\n'),
 ]  # fmt: skip
 
