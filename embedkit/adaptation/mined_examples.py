@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,10 +47,14 @@ def write_examples(
     FormatError and UsageError as `ResumableLines` and `mine` do.
     """
     refuse_existing(path, force=force)
+    remaining = iter(questions)
+    if (first := next(remaining, None)) is None:  # an input that cannot be read fails before a run is begun
+        raise DataError("the input has no query with a known answer")
     queries = without = examples = negatives = 0
     with ResumableLines(path, _run_settings(index, encoder, settings), resume=resume, force=force) as lines:
-        remaining = iter(questions)
-        skipped = sum(1 for _ in islice(remaining, lines.done))
+        remaining = chain([first], remaining)
+        for _ in islice(remaining, lines.done):
+            pass
         found = mine(index, encoder, remaining, settings)
         while window := list(islice(found, WINDOW)):
             mined = [each for _, several in window for each in several]
@@ -59,8 +63,6 @@ def write_examples(
             without += sum(not several for _, several in window)
             negatives += sum(len(each.negatives) for each in mined)
             on_window(len(window))
-        if not queries and not skipped:
-            raise DataError("the input has no query with a known answer")
         lines.finish()
     return MinedExamples(queries, without, examples, negatives)
 

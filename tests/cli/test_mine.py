@@ -132,3 +132,14 @@ def written_bytes() -> int:
         return os.path.getsize("killed.jsonl.partial/state.json")
     except FileNotFoundError:
         return 0
+
+
+@pytest.mark.parametrize(
+    "content", ["", '{"query": "a"}\n', "a sentence\n", '{"query": "a", "positive": "b\\']
+)
+def test_an_input_that_cannot_be_read_leaves_no_unfinished_run(run, judged, content):
+    Path("bad.jsonl").write_text(content)
+    assert run("mine", "docs.idx", "--pairs", "bad.jsonl", "-o", "mined.jsonl").code in (1, 2)
+    Path("qrels.tsv").write_text("q0\t0\td0\t1\n" * 2)
+    assert run(*judged).code == 1
+    assert not list(Path().glob("mined*"))
