@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from embedkit.adaptation.questions import Question
     from embedkit.data.text.records import TextFormat
 
-SOURCE = "positive_id"  # column of pairs: the document that a positive was made of, which is no negative
+SOURCE = "positive_id"  # column of pairs: the document that the positive came from, which is never a negative
 
 
 @dataclass(frozen=True)

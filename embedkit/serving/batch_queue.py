@@ -98,7 +98,7 @@ class BatchQueue(Generic[Item, Result]):
         """Work on a batch in a thread, and have the event loop hand the results back."""
         started = loop.time()
         results = self._results([each.item for each in batch])
-        with suppress(RuntimeError):  # the loop has ended, and nobody waits
+        with suppress(RuntimeError):  # the loop has ended, and no request waits
             loop.call_soon_threadsafe(self._finish, batch, results, loop.time() - started)
 
     def _results(self, items: list[Item]) -> list[Result | Exception]:

@@ -76,7 +76,7 @@ def read_examples(
 def stream_pairs(
     name: str, format: TextFormat | None = None, source: str | None = None
 ) -> Iterator[tuple[str, str, str | None]]:
-    """Yield each anchor with a positive, and with what the column `source` says, if it exists, in the order
+    """Yield each anchor with a positive and the value of the column `source`, None without one, in the order
     of a path, a URL or `-`.
 
     The columns are chosen as by `read_examples`, but by the first rows alone, so that memory does not grow
@@ -95,9 +95,9 @@ def stream_pairs(
         for place, row in chain(first, rows):
             named = row if choice.header else dict(zip(names, row.values(), strict=True))
             try:
-                beside = named.get(source) if source else None
+                found = named.get(source) if source else None
                 for anchor, positive, *_ in _pairs(named, choice):
-                    yield anchor, positive, None if _is_absent(beside) else str(beside)
+                    yield anchor, positive, None if _is_absent(found) else str(found)
             except DataError as error:
                 _skipped(error, place, format)
 
