@@ -1,8 +1,9 @@
 """A student with three of minilm's six layers, which learns the teacher's similarities from text alone.
 
 The texts are 20,000 Wikipedia sentences and the documents of SciFact. Quality is nDCG@10 on SciFact's test
-claims, compared with that of the teacher and of the same layers before training; speed is that of whole processes
-encoding the sentences in turn. Claims: at least 1.7 times as fast, at 95 % of the teacher's nDCG@10.
+claims, compared with that of the teacher and of the same layers before training. Speed is that of whole
+processes which encode the sentences in turn. Claims: at least 1.7 times as fast, at 95 % of the teacher's
+nDCG@10.
 """
 
 from __future__ import annotations
