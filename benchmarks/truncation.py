@@ -19,6 +19,7 @@ from domain import MEASURE, SETTINGS, SYSTEMS, figures, mined
 from measure import data, embedkit, emit, run
 
 DIMENSIONS = (192, 96, 48)
+TRAINED = ("hard negatives", "truncatable")
 METHODS = ("truncate", "pca", "whitening")
 GOAL = {"dimension": 96, "method": "truncate", "kept": 0.97}
 
@@ -28,6 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--systems", nargs="*", default=list(TRAINED), choices=TRAINED)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     source = data("retrieval/scifact-en")
@@ -35,7 +37,7 @@ def main() -> None:
         folder = Path(name)
         triplets = str(mined(source, folder)[1])
         report(source, "not trained", "minilm", folder / "untrained")
-        for system in ("hard negatives", "truncatable"):
+        for system in options.systems:
             model = folder / system.replace(" ", "-")
             given = [*SETTINGS, *SYSTEMS[system], "--seed", str(options.seed), "-o", str(model), "-q"]
             run(embedkit("train-simcse", triplets, "-m", "minilm", *given))
