@@ -59,6 +59,7 @@ _PUBLIC = {
     "KL": "embedkit.losses.kinds.kl",
     "MarginMSE": "embedkit.losses.kinds.margin_mse",
     "BatchKL": "embedkit.losses.kinds.batch_kl",
+    "VectorMSE": "embedkit.losses.kinds.vector_mse",
     "Contrastive": "embedkit.training.objective",
     "SimCSESettings": "embedkit.training.simcse_settings",
     "train_simcse": "embedkit.training.simcse",

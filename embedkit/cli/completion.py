@@ -22,7 +22,7 @@ def complete_kinds(family: str) -> Callable[[str], list[str]]:
 
 def complete_distilling(incomplete: str) -> list[str]:
     """Complete the losses of distillation."""
-    return _beginning(incomplete, losses_comparing("scores", "similarities"))
+    return _beginning(incomplete, losses_comparing("scores", "similarities", "vectors"))
 
 
 def complete_models(incomplete: str) -> list[str]:

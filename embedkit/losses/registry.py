@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 from embedkit import spec
 
-Compared = Literal["views", "scores", "similarities", "labels", "label sets"]
+Compared = Literal["views", "scores", "similarities", "vectors", "labels", "label sets"]
 
 
 def losses_comparing(*compared: Compared) -> tuple[str, ...]:
     """Return the names of the losses that compare any of `compared`: views of a text, a teacher's scores of
-    each query's own candidates, a teacher's similarities of all texts of a batch, texts with one label each,
-    or texts with sets of labels.
+    each query's own candidates, its similarities of all texts of a batch, its vectors, texts with one label
+    each, or texts with sets of labels.
     """
     return tuple(name for name in spec.kinds("loss") if _class(name).compares in compared)
 

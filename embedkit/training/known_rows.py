@@ -15,7 +15,7 @@ from torch import Tensor
 from embedkit.data.text.examples import Examples
 from embedkit.embedding.encoder import Encoder, is_hashed
 from embedkit.embedding.loading import load
-from embedkit.errors import UnknownNameError
+from embedkit.errors import ModelError, UnknownNameError
 from embedkit.training.run_folder import BASE
 from embedkit.training.simcse_settings import SimCSESettings
 from embedkit.training.text_vectors import Rows, TextVectors, open_text_vectors, write_text_vectors
@@ -23,7 +23,7 @@ from embedkit.training.text_vectors import Rows, TextVectors, open_text_vectors,
 SELF = "self"  # the name of the encoder that a run starts from
 _FILES = {  # settings that name an encoder: the file of its vectors, and the line before its use
     "guide": ("guide.npy", "false negatives are masked by"),
-    "teacher": ("teacher.npy", "similarities are taught by"),
+    "teacher": ("teacher.npy", "taught by"),
 }
 
 logger = logging.getLogger("embedkit")
@@ -77,7 +77,11 @@ def needs_numbers(settings: SimCSESettings) -> bool:
 
 
 def prepare_known(folder: Path, settings: SimCSESettings, rows: Rows) -> None:
-    """Write what `open_known` reads into the folder of a run: the vectors of its guide and of its teacher."""
+    """Write what `open_known` reads into the folder of a run: the vectors of its guide and of its teacher.
+
+    Raises ModelError for a teacher whose vectors the model cannot have.
+    """
+    _require_same_dimension(folder, settings)
     for setting, (file, use) in _FILES.items():
         if getattr(settings, setting) is not None:
             encoder = _encoder(settings, setting, folder)
@@ -111,6 +115,20 @@ def _padded(scores: Sequence[tuple[float, ...]]) -> Tensor:
     for row, values in enumerate(scores):
         found[row, : len(values)] = values
     return torch.from_numpy(found)
+
+
+def _require_same_dimension(folder: Path, settings: SimCSESettings) -> None:
+    taught = settings.taught()
+    if taught is None or taught.compares != "vectors":
+        return
+    own = load(str(folder / BASE)).identity.dimension
+    teachers = _encoder(settings, "teacher", folder).identity.dimension
+    if own != teachers:
+        raise ModelError(
+            f"has {teachers} dimensions and the model has {own}, so its vectors cannot be taught",
+            where=f"`teacher={settings.teacher}`",
+            hint="teach its similarities by `batch-kl`",
+        )
 
 
 def _encoder(settings: SimCSESettings, setting: str, folder: Path) -> Encoder:

@@ -108,7 +108,7 @@ class Objective(nn.Module):  # type: ignore[misc]
 
 
 class ContrastiveLoss(Protocol):
-    """A kind of `losses/` that compares views, or teaches a teacher's scores or similarities of them."""
+    """A kind of `losses/` that compares views, or teaches scores, similarities or vectors of a teacher."""
 
     def __call__(
         self, views: Sequence[Tensor], texts: Sequence[Tensor] | None, rows: slice, **known: Any

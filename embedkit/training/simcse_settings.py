@@ -9,12 +9,13 @@ from typing import Any
 from embedkit import spec
 from embedkit.errors import UnknownNameError, UsageError
 from embedkit.losses.combining import Nested, WeightedSum
-from embedkit.losses.registry import losses_comparing, settings_of, takes
+from embedkit.losses.registry import Compared, losses_comparing, settings_of, takes
 from embedkit.losses.view_contrast import ViewContrast
 from embedkit.training.run_settings import RunSettings, require, require_loss
 
 NO_LOSS = "none"
 _TAUGHT = "batch-kl"  # the default loss of a teacher
+_BY_TEACHER: tuple[Compared, ...] = ("similarities", "vectors")  # of a teacher; no file has them
 _CONTRAST = (
     "temperature", "hard_negative_weight", "scale_with_candidates", "mask_duplicates", "guide_margin",
 )  # fmt: skip
@@ -38,7 +39,7 @@ class SimCSESettings(RunSettings):
     guide_margin: float = ViewContrast.guide_margin
     distill: str | None = None  # the spec of a loss that a teacher gives its targets, such as "kl"
     distill_weight: float = 1.0  # its weight in the sum with `loss`
-    teacher: str | None = None  # an encoder whose similarities are taught; None: scores in the inputs are
+    teacher: str | None = None  # an encoder that is learnt from; None: scores in the inputs are
     score_columns: tuple[str, ...] | None = None  # of the positive and of the negatives
     dims: tuple[int, ...] | None = None  # the loss is that of the first dimensions, summed over these numbers
     dim_weights: tuple[float, ...] | None = None  # of each of `dims`; None: 1
@@ -77,7 +78,7 @@ class SimCSESettings(RunSettings):
         """Return the loss of distillation, by default `batch-kl` with a teacher and None without."""
         if self.distill is None:
             return spec.parse("loss", _TAUGHT) if self.teacher is not None else None
-        known = losses_comparing("scores", "similarities")
+        known = losses_comparing("scores", *_BY_TEACHER)
         require_loss(self.distill.partition(":")[0], known, setting="distill")
         return spec.parse("loss", self.distill)
 
@@ -88,7 +89,7 @@ class SimCSESettings(RunSettings):
             raise UsageError(f"{NO_LOSS} leaves nothing to learn", where="`loss`", hint="set `distill`")
         if (taught is None or self.loss == NO_LOSS) and self.distill_weight != 1:
             raise UsageError("applies to the sum of `loss` and `distill`", where="`distill_weight`")
-        if self.teacher is None and taught is not None and taught.compares == "similarities":
+        if self.teacher is None and taught is not None and taught.compares in _BY_TEACHER:
             raise UsageError(f"{self.distill} needs a teacher", where="`distill`", hint="name a `teacher`")
         if self.score_columns is not None and not self.teaches_scores:
             raise UsageError("names scores that are not taught", where="`score_columns`")

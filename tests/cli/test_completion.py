@@ -62,7 +62,7 @@ def files(folder):
             ["simpler-a-softmax", "softmax", "sub-centre"],
         ),
         ("embedkit train-simcse --loss ", ["nt-xent", "two-view", "none"]),
-        ("embedkit train-simcse --distill ", ["batch-kl", "kl", "margin-mse"]),
+        ("embedkit train-simcse --distill ", ["batch-kl", "kl", "margin-mse", "vector-mse"]),
         ("embedkit train-simcse --preset ", list(PRESETS)),
         ("embedkit pretrain --arch ", list(kinds("architecture"))),
         ("embedkit pretrain a.txt --arch de", ["deepnorm"]),

@@ -17,13 +17,14 @@ EXAMPLES = {  # specs of each kind that has a teacher
     "margin-mse": ["margin-mse", "margin-mse:scale=7.0"],
     "kl": ["kl", "kl:temperature=0.2,teacher_temperature=1.5"],
     "batch-kl": ["batch-kl", "batch-kl:temperature=0.2,teacher_temperature=0.5"],
+    "vector-mse": ["vector-mse"],
 }
 SENTENCES, DIM, VIEWS = 6, 5, 4
 COUNTS = [2, 0, 1, 2, 1, 2]  # hard negatives per sentence
 
 
 def test_every_loss_of_distillation_is_under_contract():
-    assert set(losses_comparing("scores", "similarities")) == set(EXAMPLES)
+    assert set(losses_comparing("scores", "similarities", "vectors")) == set(EXAMPLES)
 
 
 @pytest.fixture(params=[text for specs in EXAMPLES.values() for text in specs])
@@ -41,10 +42,13 @@ def views_of(count=VIEWS, dtype=torch.float64, seed=0):
 
 
 def given(loss, counts=COUNTS, dtype=torch.float64):
-    """The arguments of a teacher: scores, or vectors with another number of dimensions."""
+    """The arguments of a teacher: scores, or vectors, which may have another number of dimensions where only
+    their similarities are compared.
+    """
     numbers = torch.Generator().manual_seed(1)
-    if loss.compares == "similarities":
-        made = torch.randn(VIEWS, SENTENCES, 3, generator=numbers, dtype=torch.float64)
+    if loss.compares != "scores":
+        dim = 3 if loss.compares == "similarities" else DIM
+        made = torch.randn(VIEWS, SENTENCES, dim, generator=numbers, dtype=torch.float64)
         vectors = torch.nn.functional.normalize(made, dim=2).to(dtype)
         return {"teacher": list(vectors), "counts": torch.tensor(counts)}
     scores = 3 * torch.randn(SENTENCES, VIEWS - 1, generator=numbers, dtype=torch.float64)
@@ -64,6 +68,7 @@ def slow(loss, views, known, texts=None, counts=COUNTS):
     """The loss by loops over numbers."""
     units = [[unit(vector) for vector in view.tolist()] for view in views]
     by_loops = {"MarginMSE": slow_margin_mse, "KL": slow_kl, "BatchKL": slow_batch_kl}
+    by_loops |= {"VectorMSE": slow_vector_mse}
     return by_loops[type(loss).__name__](loss, units, known, texts, counts)
 
 
@@ -103,6 +108,15 @@ def slow_batch_kl(loss, units, known, texts, counts):
             dot(known["teacher"][view][row].tolist(), known["teacher"][v][r].tolist()) for v, r in others
         ]
         total += kl(taught, loss.teacher_temperature or loss.temperature, cosines, loss.temperature)
+    return total / (VIEWS * SENTENCES)
+
+
+def slow_vector_mse(loss, units, known, texts, counts):
+    total = 0.0
+    for row in range(SENTENCES):
+        for view in range(2 + counts[row]):
+            teacher = unit(known["teacher"][view][row].tolist())
+            total += sum((a - b) ** 2 for a, b in zip(units[view][row], teacher, strict=True))
     return total / (VIEWS * SENTENCES)
 
 
@@ -180,7 +194,7 @@ def test_a_student_that_agrees_has_nothing_to_learn(loss):
     """The teacher has the student's own cosines, times the scale of its loss."""
     views = [view.requires_grad_() for view in views_of()]
     units = [torch.nn.functional.normalize(view.detach(), dim=1) for view in views]
-    if loss.compares == "similarities":
+    if loss.compares != "scores":
         known = {"teacher": units, "counts": torch.tensor(COUNTS)}
     else:
         factor = getattr(loss, "scale", 1.0)
@@ -231,7 +245,7 @@ def test_sentences_alone_are_taught_similarities():
 def test_large_logits_are_finite(dtype):
     for name in EXAMPLES:
         sharp = spec.parse(
-            "loss", f"{name}:scale=1000" if name == "margin-mse" else f"{name}:temperature=0.001"
+            "loss", name + {"margin-mse": ":scale=1000", "vector-mse": ""}.get(name, ":temperature=0.001")
         )
         views = [view.requires_grad_() for view in views_of(dtype=dtype)]
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):

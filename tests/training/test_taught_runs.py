@@ -158,6 +158,7 @@ TAUGHT = {
     "scores": {"distill": "kl:teacher_temperature=1", "distill_weight": 0.5},
     "margins of a teacher": {"distill": "margin-mse", "loss": "none", "teacher": "hash:dim=32"},
     "similarities": {"teacher": "self", "distinct": True, "loss": "nt-xent"},
+    "vectors": {"distill": "vector-mse", "loss": "none", "teacher": "hash:dim=32"},
 }
 
 
@@ -171,8 +172,13 @@ def test_taught_runs_resume_to_the_same_weights(settings, case):
     train_simcse("out", settings, examples, resume=True)
     assert same(weights("out"), weights("whole"))
     assert check_exact(SimCSE(settings, examples)) < 1e-5
-    taught = {"scores": "taught by scores of the examples", "similarities": "batch-kl, taught by self"}
-    assert taught.get(case, "margin-mse, taught by hash:dim=32") in Path("out/README.md").read_text()
+    taught = {
+        "scores": "kl:teacher_temperature=1.0, taught by scores of the examples",
+        "margins of a teacher": "margin-mse, taught by hash:dim=32",
+        "similarities": "batch-kl, taught by self",
+        "vectors": "vector-mse, taught by hash:dim=32",
+    }
+    assert taught[case] in Path("out/README.md").read_text()
 
 
 def test_a_run_whose_scores_changed_is_not_resumed(settings):
@@ -217,6 +223,11 @@ def test_a_student_learns_its_teachers_similarities_of_sentences(settings, caplo
         ({"distill": "kl", "distill_weight": 0.0}, "`distill_weight`: must be above 0, got 0.0"),
         ({"score_columns": ("a", "b")}, "`score_columns`: names scores that are not taught"),
         ({"teacher": "none"}, "`teacher`: unknown model 'none'"),
+        ({"distill": "vector-mse"}, "`distill`: vector-mse needs a teacher; name a `teacher`"),
+        (
+            {"distill": "vector-mse", "teacher": "hash:dim=48"},
+            "`teacher=hash:dim=48`: has 48 dimensions and the model has 32, so its vectors cannot be taught",
+        ),
         ({"loss": "none", "distill": "kl", "guide": "self"}, "`guide`: loss none takes none"),
     ],
 )

@@ -79,7 +79,8 @@ class LossOptions:
         typer.Option(
             metavar="KIND[:key=value,...]",
             help="Add a loss of distillation: kl or margin-mse teaches scores, those of FILE or --teacher; "
-            "batch-kl teaches a teacher's similarities of all texts of a batch [with --teacher: batch-kl].",
+            "batch-kl teaches a teacher's similarities of all texts of a batch, vector-mse its vectors "
+            "[with --teacher: batch-kl].",
             autocompletion=complete_distilling,
         ),
     ] = None
@@ -90,7 +91,7 @@ class LossOptions:
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="An encoder whose similarities are taught: any model, or self.",
+            help="An encoder that teaches its similarities or vectors: any model, or self.",
             autocompletion=complete_models,
         ),
     ] = None
