@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from embedkit.data.text.display import counted
 from embedkit.data.text.examples import Examples
 from embedkit.data.text.labelled import Labelled
 from embedkit.data.text.scored_pairs import Pair
@@ -188,6 +189,16 @@ def about_dropout(dropout: Dropout, examples: Examples) -> None:
     if len(examples.columns) == 1 and dropout.is_off:
         logger.warning(
             "dropout is 0: both views of a sentence are equal, and nothing is learnt; set `dropout=0.1`"
+        )
+
+
+def about_warmup(warmup: int, steps: int) -> None:
+    """Warn about a warm-up of so many steps that the learning rate never reaches its peak."""
+    if warmup >= steps:
+        whole = "is the whole run" if warmup == steps else f"of {warmup:,} steps is longer than the run"
+        logger.warning(
+            f"the warm-up {whole} of {counted(steps, 'step')}: the first step has a learning rate of 0 and "
+            "the peak is never reached; train for more steps, or set `warmup=0`"
         )
 
 

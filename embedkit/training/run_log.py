@@ -12,6 +12,7 @@ from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from embedkit.training.checkpoints import mark_checkpoint
+from embedkit.training.preflight import about_warmup
 
 LOG = "log.jsonl"
 
@@ -62,11 +63,14 @@ class Log(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Start the clock, and drop the lines of steps that a resumed run will repeat."""
+        """Start the clock, and drop the lines of steps that a resumed run will repeat; warn of a warm-up that
+        ends after the last step.
+        """
         self.started = self.since = time.monotonic()
         self.step_then = state.global_step
         if state.is_world_process_zero:
             keep_until(self.path, state.global_step)
+            about_warmup(args.get_warmup_steps(state.max_steps), state.max_steps)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object

@@ -261,7 +261,7 @@ def test_warnings_teach(settings, caplog):
     caplog.set_level(logging.INFO, "embedkit")
     rows = [*SENTENCES.rows, SENTENCES.rows[0]]
     dropout_off = replace(
-        settings, dropout=0.0, attention_dropout=0.0, chunk_size=5, max_steps=1, eval="dev.tsv"
+        settings, dropout=0.0, attention_dropout=0.0, chunk_size=5, max_steps=1, warmup=0.1, eval="dev.tsv"
     )
     train_simcse("out", dropout_off, Examples(("text",), rows), PAIRS)
     said = " | ".join(record.getMessage() for record in caplog.records)
@@ -269,6 +269,17 @@ def test_warnings_teach(settings, caplog):
     assert "of dev.tsv are also in the training text" in said
     assert "dropout is 0: both views of a sentence are equal" in said
     assert "a batch of 8 is less than two chunks of 5" in said
+    assert "the warm-up is the whole run of 1 step: the first step has a learning rate of 0" in said
+
+
+@pytest.mark.parametrize(
+    ("warmup", "line"),
+    [(0.0, ""), (0.5, ""), (3, "is the whole run of 3 steps"), (500, "of 500 steps is longer")],
+)
+def test_a_warm_up_that_never_ends_is_reported(settings, caplog, warmup, line):
+    train_simcse("out", replace(settings, max_steps=3, warmup=warmup), SENTENCES)
+    assert ("the warm-up" in caplog.text) is bool(line)
+    assert line in caplog.text
 
 
 @pytest.mark.parametrize(

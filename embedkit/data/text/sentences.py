@@ -21,7 +21,8 @@ def sentences(text: str) -> Iterator[str]:
     """Yield the sentences of a text, without the space around them; a short one joins the one before it.
 
     Closing quotes and brackets stay with their sentence. A full stop ends no sentence before a small letter
-    or a digit ("e.g. in", "vs. 4"). Other abbreviations end a sentence too early, which matters little where
+    or a digit ("e.g. in", "vs. 4"), unless it stands apart ("a wing . the flow"), as in text that was divided
+    into words. Other abbreviations end a sentence too early, which matters little where
     sentences are samples of a text.
     """
     return (text[start:end].strip() for start, end in sentence_places(text))
@@ -52,8 +53,9 @@ def sentence_ends(text: str, start: int, end: int) -> Iterator[int]:
 def _ends(pattern: re.Pattern[str], text: str, start: int, end: int) -> Iterator[int]:
     """Yield the ends of the matches of a pattern after which a sentence may begin."""
     for found in pattern.finditer(text, start, end):
-        after = text[found.end() : found.end() + 1]
-        if found.group(1) is None or not (after.islower() or after.isdigit()):
+        after, mark = text[found.end() : found.end() + 1], found.start() - 1
+        stands_apart = text[max(mark - 1, 0) : mark].isspace()
+        if found.group(1) is None or stands_apart or not (after.islower() or after.isdigit()):
             yield found.end()
 
 
