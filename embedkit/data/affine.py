@@ -129,7 +129,9 @@ class AffineMap:
         return self.target or Space(identity, self if before is None else before.then(self))
 
     def require_input(self, identity: Identity, *, where: str | None = None) -> None:
-        """Raise MismatchError, naming both sides, unless the map accepts this encoder's vectors."""
+        """Raise MismatchError, naming both sides, unless the map accepts this encoder's vectors: it must have
+        been fitted on them, or on those of its teacher.
+        """
         if self.input_dimension != identity.dimension:
             raise MismatchError(
                 f"the map expects {self.input_dimension} dimensions, "
@@ -137,7 +139,8 @@ class AffineMap:
                 where=where,
             )
         encoder, maps = self.story.get("encoder"), self.story.get("maps")
-        if encoder not in (None, identity.fingerprint) or (maps is not None and tuple(maps) != identity.maps):
+        known = encoder in (None, identity.fingerprint, identity.teacher)
+        if not known or (maps is not None and tuple(maps) != identity.maps):
             behind = f" with {_listed(maps)}" if maps is not None else ""
             raise MismatchError(
                 f"the map was fitted on vectors of encoder {encoder}{behind}, these come from {identity}",

@@ -25,6 +25,7 @@ class Identity:
     document_prompt: str = ""
     query_prompt: str = ""  # changes queries only, and is therefore not part of the fingerprint
     maps: tuple[str, ...] = ()  # fingerprints of the maps applied after the encoder, in order
+    teacher: str | None = None  # fingerprint of the encoder whose vectors it has learnt
 
     def __str__(self) -> str:
         details = [self.pooling] if self.pooling else []
@@ -35,8 +36,11 @@ class Identity:
         return f"{self.model}{settings} {self.fingerprint}"
 
     def to_json(self) -> dict[str, object]:
-        """Return the fields as plain JSON values."""
-        return {**dataclasses.asdict(self), "maps": list(self.maps)}
+        """Return the fields as plain JSON values; a teacher only where there is one."""
+        values = {**dataclasses.asdict(self), "maps": list(self.maps)}
+        if self.teacher is None:
+            del values["teacher"]
+        return values
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Identity:
@@ -44,6 +48,12 @@ class Identity:
         names = {field.name for field in dataclasses.fields(cls)}
         known = {name: item for name, item in value.items() if name in names}
         return cls(**{**known, "maps": tuple(known.get("maps", ()))})
+
+    def is_student_of(self, other: Identity) -> bool:
+        """Return True for an encoder that has learnt the vectors of the other, so that its queries can be
+        compared with them.
+        """
+        return self.teacher is not None and (self.teacher, self.maps) == (other.fingerprint, other.maps)
 
     def require_same_space(self, other: Identity, *, where: str, mine: str, others: str) -> None:
         """Raise MismatchError, naming both sides, unless vectors of the two encoders can be compared."""

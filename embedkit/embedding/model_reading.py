@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from embedkit.data.identity import Identity
 from embedkit.embedding.encoder import EncoderSettings
-from embedkit.embedding.fingerprint import fingerprint
+from embedkit.embedding.fingerprint import fingerprint as digest
 from embedkit.embedding.model_folder import ModelFolder
+from embedkit.embedding.students import teacher_of
 from embedkit.errors import ModelError
 
 
@@ -24,7 +25,7 @@ class Reading(NamedTuple):
     def fingerprint(self, folder: ModelFolder) -> str:
         """Return the digest of everything that decides the vectors of documents."""
         deciding = {name: value for name, value in self._asdict().items() if name != "query_prompt"}
-        return fingerprint({"content": folder.content, **deciding})
+        return digest({"content": folder.content, **deciding})
 
 
 def read(folder: ModelFolder, settings: EncoderSettings) -> Reading:
@@ -48,9 +49,11 @@ def identify(folder: ModelFolder, settings: EncoderSettings, dimension: int) -> 
             where=folder.name,
         )
     reading = read(folder, settings)
+    fingerprint = reading.fingerprint(folder)
     return Identity(
         model=folder.name,
-        fingerprint=reading.fingerprint(folder),
+        fingerprint=fingerprint,
         dimension=settings.truncate_dim or dimension,
+        teacher=teacher_of(folder.path, fingerprint),
         **reading._asdict(),
     )

@@ -130,7 +130,7 @@ class Index:
 
     def require_encoder(self, encoder: Encoder) -> None:
         """Raise MismatchError, naming both fingerprints, unless queries of this encoder can be compared with
-        the index.
+        the index: it is the encoder of the documents, or has learnt its vectors.
         """
         if encoder.identity.dimension != self.dimension:
             wanted = self.identity or f"vectors of {self.dimension} columns"
@@ -139,7 +139,7 @@ class Index:
                 f"the query encoder {encoder.identity} gives {encoder.identity.dimension}",
                 where=str(self.path),
             )
-        if self.identity is not None:
+        if self.identity is not None and not encoder.identity.is_student_of(self.identity):
             self.identity.require_same_space(
                 encoder.identity, where=str(self.path), mine="the index", others="the query"
             )

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 import orjson
 
 from embedkit.embedding.encoder import EncoderSettings, is_hashed
-from embedkit.embedding.export.sentence_transformers import STORY, copy_model
+from embedkit.embedding.export.sentence_transformers import copy_model
 from embedkit.embedding.model_finding import find_model
 from embedkit.embedding.model_reading import read
+from embedkit.embedding.students import STORY
 from embedkit.errors import MismatchError, ModelError
 from embedkit.training.run_settings import RunSettings
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from embedkit.data.identity import Identity
 from embedkit.data.text.examples import Examples
 from embedkit.embedding.encoder import Encoder, is_hashed
 from embedkit.embedding.loading import load
@@ -69,6 +70,11 @@ def require_encoders(settings: SimCSESettings) -> None:
     for setting in _FILES:
         if getattr(settings, setting) not in (None, SELF):
             _encoder(settings, setting, Path())
+
+
+def teacher_identity(settings: SimCSESettings) -> Identity:
+    """Return the identity of a teacher that is not the model to train."""
+    return _encoder(settings, "teacher", Path()).identity
 
 
 def needs_numbers(settings: SimCSESettings) -> bool:

@@ -18,10 +18,11 @@ from embedkit.data.atomic import discard, hold, refuse_existing, require_name, w
 from embedkit.data.identity import Identity
 from embedkit.embedding.architectures.model_type import is_own
 from embedkit.embedding.export.model_card import model_card
-from embedkit.embedding.export.sentence_transformers import FORMAT, MARKER, STORY, VERSION
+from embedkit.embedding.export.sentence_transformers import FORMAT, MARKER, VERSION
 from embedkit.embedding.foreign_json import read_object
 from embedkit.embedding.loading import load
 from embedkit.embedding.model_folder import ModelFolder
+from embedkit.embedding.students import STORY
 from embedkit.errors import DataError, ExistsError, MismatchError
 from embedkit.training.base import Base
 from embedkit.training.checkpoints import mark_whole, require_whole, require_whole_base

@@ -12,8 +12,8 @@ import orjson
 from embedkit.data.atomic import discard, require_name, whole_folder, write_whole
 from embedkit.data.names import readable_name
 from embedkit.data.text.display import counted
-from embedkit.embedding.export.sentence_transformers import STORY
 from embedkit.embedding.foreign_json import read_object
+from embedkit.embedding.students import STORY
 from embedkit.errors import FormatError, ModelError, UsageError
 from embedkit.training.distributed import is_first, join, one_fate
 from embedkit.training.input_digests import require_unchanged

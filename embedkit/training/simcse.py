@@ -18,11 +18,20 @@ from embedkit.data.identity import Identity
 from embedkit.data.text.display import counted
 from embedkit.data.text.examples import Examples
 from embedkit.data.text.scored_pairs import Pair
+from embedkit.embedding.students import mark_student
 from embedkit.evaluation.judged_sets import JudgedSet
 from embedkit.training.base import CopiedModel
 from embedkit.training.batch_sampling import Numbers, left_out, numbered
 from embedkit.training.input_digests import Source, source
-from embedkit.training.known_rows import counts_of, needs_numbers, open_known, prepare_known, require_encoders
+from embedkit.training.known_rows import (
+    SELF,
+    counts_of,
+    needs_numbers,
+    open_known,
+    prepare_known,
+    require_encoders,
+    teacher_identity,
+)  # fmt: skip
 from embedkit.training.model import Head
 from embedkit.training.objective import Contrastive
 from embedkit.training.preflight import about_data, about_dropout, require_data, require_dims
@@ -160,7 +169,10 @@ class SimCSE:
         return Provenance(card, entries)
 
     def write(self, folder: Path, identity: Identity, start: Start) -> None:
-        """Write no additional files."""
+        """Note the teacher of a model that has learnt its vectors, and nothing else."""
+        teacher = self.settings.teacher
+        if teacher not in (None, SELF) and self.settings.training_loss().compares == "vectors":
+            mark_student(folder, identity, teacher_identity(self.settings))
 
 
 def train_simcse(

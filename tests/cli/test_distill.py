@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from embedkit.data.affine import AffineMap
+from embedkit.embedding.encoder import unit_length
 from embedkit.embedding.loading import load
 from tests.embedding.conftest import _bert
 
@@ -58,6 +60,36 @@ def test_the_teachers_space_is_kept(run, model, corpus):
     texts = Path(corpus).read_text().splitlines()
     cosines = np.sum(load("static").encode(texts) * load(model, normalize=True).encode(texts), axis=1)
     assert cosines.mean() > 0.9
+
+
+def test_a_student_in_its_teachers_space_searches_the_teachers_documents(run, model, corpus):
+    """Also behind the index's map; it is refused with other weights or settings, or in a space of its own."""
+    for name, dim in (("static", "0"), ("narrow", "16")):
+        assert run("distill", corpus, "-m", model, "-o", name, "--dim", dim, "-q")[0] == 0
+    assert run("encode", corpus, "-m", model, "--normalize", "-o", "docs.vec", "-q")[0] == 0
+    assert run("whiten", "docs.vec", "--dim", "8", "-o", "white.safetensors", "-q")[0] == 0
+    assert run("index", "docs.vec", "-o", "plain.idx", "-q")[0] == 0
+    assert run("index", "docs.vec", "-t", "white.safetensors", "-o", "white.idx", "-q")[0] == 0
+    map, query = AffineMap.load("white.safetensors"), load("static").encode(["the quick fox"])
+    documents = load(model, normalize=True).encode(Path(corpus).read_text().splitlines())
+    for index, change in (("plain.idx", lambda rows: rows), ("white.idx", map.apply)):
+        code, out, err = run("search", index, "the quick fox", "-m", "static", "-k", "3")
+        assert (code, err) == (0, "")
+        expected = unit_length(change(documents)) @ unit_length(change(query))[0]
+        scores = [json.loads(line)["score"] for line in out.splitlines()]
+        np.testing.assert_allclose(scores, np.sort(expected)[:-4:-1], atol=1e-5)
+        for other in (["-m", "narrow"], ["-m", "static", "--max-length", "4"]):
+            code, out, err = run("search", index, "the quick fox", *other)
+            assert (code, out) == (1, "")
+            assert len(err.splitlines()) == 1
+    assert run("index", "add", "plain.idx", corpus, "-m", "static", "-q")[0] == 1
+    code, out, err = run("info", "static", "plain.idx")
+    assert "queries of static can search plain.idx, whose encoder taught it" in out
+    table = Path("static/model.safetensors")
+    table.write_bytes(table.read_bytes()[:-4] + b"\x00\x00\x80\x3f")
+    code, out, err = run("search", "plain.idx", "the quick fox", "-m", "static")
+    assert (code, out) == (1, "")
+    assert "their vectors cannot be compared" in err
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,19 @@ def test_what_leaves_the_space_alone_is_accepted(change):
     MINILM.require_same_space(dataclasses.replace(MINILM, **change), **SAME)
 
 
+@pytest.mark.parametrize(
+    ("change", "student"),
+    [({}, True), ({"teacher": "ff"}, False), ({"teacher": None}, False), ({"maps": ()}, False)],
+)
+def test_a_student_has_its_teachers_space_behind_the_same_maps(change, student):
+    own = dataclasses.replace(MINILM, model="static", fingerprint="ee", teacher=MINILM.fingerprint)
+    own = dataclasses.replace(own, **change)
+    assert own.is_student_of(MINILM) is student
+    assert not MINILM.is_student_of(own)
+    assert Identity.from_json(json.loads(json.dumps(own.to_json()))) == own
+    assert ("teacher" in own.to_json()) is (own.teacher is not None)
+
+
 @pytest.mark.parametrize("change", [{"fingerprint": "ff"}, {"maps": ()}, {"maps": ("bb", "aa")}])
 def test_another_encoder_or_other_maps_are_refused_naming_both_sides(change):
     other = dataclasses.replace(MINILM, **change)

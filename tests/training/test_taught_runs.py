@@ -179,6 +179,8 @@ def test_taught_runs_resume_to_the_same_weights(settings, case):
         "vectors": "vector-mse, taught by hash:dim=32",
     }
     assert taught[case] in Path("out/README.md").read_text()
+    teacher = load("hash:dim=32").identity.fingerprint if case == "vectors" else None
+    assert load("out").identity.teacher == teacher
 
 
 def test_a_run_whose_scores_changed_is_not_resumed(settings):

@@ -48,6 +48,10 @@ def _fit(one: Thing, other: Thing) -> tuple[bool | None, str]:
 
 
 def _same_space(one: Identity, other: Identity, mine: str, others: str) -> tuple[bool, str]:
+    """Return whether vectors can be compared: those of one encoder, or of a student and its teacher."""
+    if one.is_student_of(other) or other.is_student_of(one):
+        student, teacher = (mine, others) if one.is_student_of(other) else (others, mine)
+        return True, f"queries of {student} can search {teacher}, whose encoder taught it"
     try:
         one.require_same_space(other, where="", mine=mine, others=others)
     except MismatchError as error:

@@ -48,8 +48,9 @@ def story_facts(folder: Path) -> dict[str, object]:
 
     Raises FormatError if the file with these facts is damaged.
     """
-    from embedkit.embedding.export.sentence_transformers import FORMAT, STORY
+    from embedkit.embedding.export.sentence_transformers import FORMAT
     from embedkit.embedding.foreign_json import read_object
+    from embedkit.embedding.students import STORY
 
     if not (folder / STORY).is_file():
         return {}

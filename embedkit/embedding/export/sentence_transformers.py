@@ -29,11 +29,11 @@ from embedkit.embedding.foreign_json import read_object
 from embedkit.embedding.loading import has_network, load
 from embedkit.embedding.model_folder import ModelFolder
 from embedkit.embedding.model_reading import Reading, read
+from embedkit.embedding.students import STORY
 from embedkit.errors import ModelError
 from embedkit.version import __version__
 
 MARKER = "modules.json"  # both embedkit and sentence-transformers write it into every model folder
-STORY = "embedkit.json"
 FORMAT, VERSION = "embedkit-model", 1
 
 _TRANSFORMER_FILES = (

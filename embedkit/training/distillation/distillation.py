@@ -36,6 +36,7 @@ from embedkit.embedding.encoding import describe, encode_batches
 from embedkit.embedding.export.sentence_transformers import MARKER
 from embedkit.embedding.loading import load
 from embedkit.embedding.reused_vectors import Reusing
+from embedkit.embedding.students import mark_student
 from embedkit.errors import DataError, ModelError
 from embedkit.evaluation.sts import cosines, spearman
 from embedkit.training.distillation.distill_settings import FEWEST_TEXTS, DistillSettings
@@ -146,6 +147,8 @@ class Distillation:
             found = self._measure(folder, corpus, fitted)
             made = load(str(folder)).identity
             write_story(folder, self.encoder.identity, made, self.settings, story_of(found), card_rows(found))
+            if self.settings.dim is None:  # its space is the teacher's
+                mark_student(folder, made, self.encoder.identity)
         self._writer.remove()
         return found._replace(fingerprint=load(str(self.output)).identity.fingerprint)
 

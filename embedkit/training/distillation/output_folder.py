@@ -13,7 +13,8 @@ from embedkit.data.arrays import Float32
 from embedkit.data.atomic import write_whole
 from embedkit.data.identity import Identity
 from embedkit.embedding.export.model_card import model_card
-from embedkit.embedding.export.sentence_transformers import FORMAT, STORY, VERSION
+from embedkit.embedding.export.sentence_transformers import FORMAT, VERSION
+from embedkit.embedding.students import STORY
 from embedkit.training.distillation.distill_settings import DistillSettings
 from embedkit.version import __version__
 

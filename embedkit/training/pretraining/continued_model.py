@@ -9,8 +9,8 @@ from pathlib import Path
 import orjson
 
 from embedkit.data.atomic import put_in_place, scratch_folder, write_whole
-from embedkit.embedding.export.sentence_transformers import STORY
 from embedkit.embedding.model_finding import find_model
+from embedkit.embedding.students import STORY
 from embedkit.training.base import CopiedModel
 from embedkit.training.pretraining.corpus import Row
 from embedkit.training.pretraining.new_vocabulary import change_vocabulary

@@ -10,9 +10,10 @@ import torch
 
 from embedkit.data.atomic import whole_folder, write_whole
 from embedkit.embedding.architectures.registry import architecture
-from embedkit.embedding.export.sentence_transformers import FORMAT, MARKER, STORY, VERSION
+from embedkit.embedding.export.sentence_transformers import FORMAT, MARKER, VERSION
 from embedkit.embedding.loading import load
 from embedkit.embedding.model_files import SETTINGS
+from embedkit.embedding.students import STORY
 from embedkit.training.pretraining.corpus import Row
 from embedkit.training.pretraining.pretrain_settings import DEFAULT, POSITIONS, PretrainSettings
 from embedkit.training.pretraining.vocabulary import VOCABULARY_SIZE, learn_tokenizer

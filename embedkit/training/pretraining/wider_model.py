@@ -11,8 +11,8 @@ import orjson
 from embedkit.data.atomic import write_whole
 from embedkit.embedding.architectures.blocks.registration import register
 from embedkit.embedding.architectures.widening import widened, widened_head
-from embedkit.embedding.export.sentence_transformers import STORY
 from embedkit.embedding.model_files import MODULES
+from embedkit.embedding.students import STORY
 from embedkit.errors import ModelError
 from embedkit.training.pretraining.prediction_head import kept_head, save_head
 
