@@ -77,7 +77,7 @@ QUOTED = ['"\\" \\\\', "a:", '{"b":']
 def test_a_passage_of_a_notebook_is_found_at_its_lines(folder, cells, layout, indent, ascii, end, chunk):
     content = {
         "cells": [
-            {"cell_type": kind, "outputs": [{"a\"b": ['"', "x\\"]}], "source": AS_ARRAY[layout](source)}
+            {"cell_type": kind, "outputs": [{'a"b': ['"', "x\\"]}], "source": AS_ARRAY[layout](source)}
             for kind, source in zip(["markdown", "code"] * 3, cells, strict=False)
         ]
     }
