@@ -1,5 +1,17 @@
-"""`python -m embedkit` is `embedkit`."""
+"""The program `embedkit`, which is also `python -m embedkit`."""
 
-from embedkit.cli.app import main
+import signal
+from typing import NoReturn
 
-main()
+
+def main() -> NoReturn:
+    """Run the program; Ctrl-C ends it without a message until a command begins (`cli/command.py`)."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from embedkit.cli.app import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()
