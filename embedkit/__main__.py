@@ -1,10 +1,9 @@
 """The program `embedkit`, which is also `python -m embedkit`."""
 
-import signal
-from typing import NoReturn
+import _signal as signal  # type: ignore[import-not-found]  # what `signal` has before it imports enum
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Run the program; Ctrl-C ends it without a message until a command begins (`cli/command.py`)."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
