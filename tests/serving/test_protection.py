@@ -10,7 +10,7 @@ import pytest
 
 from embedkit.errors import UsageError
 from embedkit.serving import client_connection as connection
-from embedkit.serving import server
+from embedkit.serving import uvicorn_server
 from embedkit.serving.serve_settings import Limits, ServeSettings
 from tests.serving.conftest import running
 
@@ -224,7 +224,7 @@ def test_endless_headers_are_refused(client):
 
 def test_clients_that_are_slow_or_silent_are_ended_and_others_are_answered(index, monkeypatch):
     monkeypatch.setattr(connection, "HEAD_SECONDS", 0.5)
-    monkeypatch.setattr(server, "KEEP_ALIVE", 1)
+    monkeypatch.setattr(uvicorn_server, "KEEP_ALIVE", 1)
     monkeypatch.setattr(connection, "READ_SECONDS", 0.5)
     starts = [
         b"",
