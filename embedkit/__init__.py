@@ -4,10 +4,13 @@ as functions.
 Names are resolved when they are first used, so that `import embedkit` costs nothing.
 """
 
-from importlib import import_module
-from typing import Any
+from __future__ import annotations
 
 from embedkit.version import __version__
+
+TYPE_CHECKING = False  # type checkers take it for true; an import of typing would delay the program
+if TYPE_CHECKING:
+    from typing import Any
 
 _PUBLIC = {
     "load": "embedkit.embedding.loading",
@@ -108,6 +111,8 @@ __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 (the keys are strings)
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
     if name not in _PUBLIC:
         raise AttributeError(f"module 'embedkit' has no attribute {name!r}")
     return getattr(import_module(_PUBLIC[name]), name)

@@ -1,5 +1,16 @@
-"""`python -m embedkit` is `embedkit`."""
+"""The program `embedkit`, which is also `python -m embedkit`."""
 
-from embedkit.cli.app import main
+import _signal as signal  # type: ignore[import-not-found]  # what `signal` has before it imports enum
 
-main()
+
+def main() -> None:
+    """Run the program; Ctrl-C ends it without a message until a command begins (`cli/command.py`)."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from embedkit.cli.app import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """The command line starts fast because it imports nothing heavy."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,31 @@ def test_a_one_off_search_imports_no_library_that_it_does_not_need(tmp_path):
     command = [sys.executable, "-c", program, "search", str(tmp_path / "docs.idx"), "land", "--format", "ids"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[:3] == ["land", "sea", "0 []"], done.stderr
+
+
+INTERRUPTED = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore Ctrl-C
+module = sys.argv.pop(1)
+class Finder:
+    def find_spec(name, path=None, target=None):
+        if name == module:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder)
+from embedkit.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "code"),
+    [("typer", -signal.SIGINT), ("embedkit.cli.commands.encode", -signal.SIGINT), ("pyarrow", 130)],
+)
+def test_ctrl_c_during_an_import_shows_no_traceback(tmp_path, module, code):
+    arguments = ["encode", "-m", "hash:dim=8", "-o", str(tmp_path / "x.vec")]
+    command = [sys.executable, "-c", INTERRUPTED, module, *arguments]
+    done = subprocess.run(command, input="text\n", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
 
 
 def test_reading_stored_vectors_imports_neither_pandas_nor_compute(tmp_path):

@@ -116,6 +116,8 @@ def one_line_errors() -> Iterator[None]:
     except (typer.Exit, typer.Abort):
         raise
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # Python 3.11 wraps it while a class is created
+            raise typer.Exit(130) from None
         line, code = explain(error)
         say(line)
         raise typer.Exit(code) from None

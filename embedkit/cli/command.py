@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,12 @@ class GroupedHelp(WithPlainValues, TyperCommand):
                 if isinstance(value, str | Path) and not _may_be_any_bytes(parameter, value):
                     require_text(str(value), where=where)
         return rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; from here on, Ctrl-C raises KeyboardInterrupt, so that it can clean up."""
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # set by `embedkit/__main__.py`
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        return super().invoke(ctx)
 
     def _optional(self, ctx: Any) -> set[str]:
         """Return the options whose value may be omitted: their metavar is in brackets."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from embedkit.serving.page_files import PAGE_PATHS
 from embedkit.serving.serve_settings import Limits
 from embedkit.version import __version__
 
@@ -197,4 +198,4 @@ def _operation(
     return operation
 
 
-PATHS = ("/", "/docs", "/openapi.json", "/page.css", "/page.js", "/icon.svg", *openapi(Limits())["paths"])
+PATHS = (*PAGE_PATHS, "/openapi.json", *openapi(Limits())["paths"])

@@ -7,12 +7,17 @@ from typing import NamedTuple
 
 from embedkit.version import __version__
 
+_SCRIPTS = (
+    "conditions", "controls", "elements", "filters", "highlighting", "hits", "keyboard", "main", "requests",
+    "results", "search", "state", "theme",
+)  # fmt: skip
 _FILES = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
-    "/page.js": ("page.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
+    **{f"/scripts/{name}.js": (f"scripts/{name}.js", "text/javascript") for name in _SCRIPTS},
 }
+PAGE_PATHS = (*_FILES, "/docs")
 
 
 class PageFile(NamedTuple):

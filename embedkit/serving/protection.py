@@ -23,6 +23,7 @@ from embedkit.serving.http_errors import (
     request_error,
 )
 from embedkit.serving.metrics import Metrics
+from embedkit.serving.page_files import PAGE_PATHS
 from embedkit.serving.serve_settings import ServeSettings
 
 Message = MutableMapping[str, Any]
@@ -30,7 +31,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-OPEN = ("/", "/page.css", "/page.js", "/icon.svg", "/health", "/docs", "/openapi.json")  # no token is needed
+OPEN = frozenset({*PAGE_PATHS, "/health", "/openapi.json"})  # no token is needed
 _HEADERS = [
     (b"content-security-policy", b"default-src 'none'; script-src 'self'; style-src 'self'; "
      b"connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),

@@ -1,26 +1,18 @@
-"""The server: listens, answers, and stops once the requests under way are answered."""
+"""Serving from start to end: check, listen, open the indexes, answer, close."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
-import signal
 import socket
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from embedkit.data.text.display import counted
 from embedkit.errors import DataError, MissingPackageError
 from embedkit.serving.query_encoding import Loader, query_encoder
 from embedkit.serving.search_service import SearchService
 from embedkit.serving.serve_settings import ServeSettings
-
-KEEP_ALIVE = 30  # seconds that an idle connection stays open
-LONG_STOP = 1  # seconds after which a server that is stopping names what it waits for
 
 _log = logging.getLogger("embedkit")
 
@@ -41,6 +33,7 @@ def serve(
     settings = settings or ServeSettings()
     require_packages()
     from embedkit.serving.http_app import make_app
+    from embedkit.serving.uvicorn_server import make_server
 
     with listening(settings) as listener:
         service = SearchService(paths, settings.limits, load)
@@ -49,7 +42,7 @@ def serve(
                 "every machine that reaches %s may search; set a `token` to prevent it", settings.host
             )
         try:
-            server = _server(make_app(service, settings), settings)
+            server = make_server(make_app(service, settings), settings.limits)
             host, port = listener.getsockname()[:2]
             ready(service, f"http://{f'[{host}]' if ':' in host else host}:{port}")
             server.run(sockets=[listener])
@@ -87,52 +80,3 @@ def _reason(error: OSError | UnicodeError) -> str:
         return "it is not a name of a machine"
     number = None if isinstance(error, socket.gaierror) else error.errno
     return (os.strerror(number) if number else str(error.strerror)).lower()
-
-
-def _server(app: Any, settings: ServeSettings) -> Any:
-    import uvicorn
-
-    from embedkit.serving.client_connection import connections
-
-    class Server(uvicorn.Server):
-        """uvicorn's server, for which a signal to stop is a normal end."""
-
-        @contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            """Stop the server at a signal while it runs, and restore the handlers afterwards."""
-            if threading.current_thread() is not threading.main_thread():
-                yield
-                return
-            before = {each: signal.signal(each, self.handle_exit) for each in (signal.SIGINT, signal.SIGTERM)}
-            try:
-                yield
-            finally:
-                for each, handler in before.items():
-                    signal.signal(each, handler)
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            """Answer the requests under way; name them if that takes long."""
-            naming = asyncio.get_running_loop().call_later(LONG_STOP, self._name_the_rest)
-            try:
-                await super().shutdown(sockets)
-            finally:
-                naming.cancel()
-
-        def _name_the_rest(self) -> None:
-            count = counted(len(self.server_state.connections), "connection")
-            _log.warning("stopping; waiting to answer %s; a second signal ends at once", count)
-
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the errors of requests are in our log
-    limits = settings.limits
-    config = uvicorn.Config(
-        app,
-        http=connections(limits.connections, limits.seconds),
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=round(limits.seconds) + 1,
-    )
-    return Server(config)

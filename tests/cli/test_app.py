@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
-from embedkit.cli.app import COMMANDS
+from embedkit.cli.app import COMMANDS, one_line_errors
 from embedkit.data.affine import AffineMap
 
 
@@ -23,6 +24,12 @@ def test_an_unknown_command_is_one_line(run, args, message):
     assert (done.code, done.out, done.said.count("\n")) == (2, "", 1)
     if message is not None:
         assert done.said == f"embedkit: {message}\n"
+
+
+def test_ctrl_c_that_python_turned_into_another_error_ends_the_program_without_a_line(capsys):
+    with pytest.raises(typer.Exit) as end, one_line_errors():
+        raise RuntimeError("Error calling __set_name__ on 'Field'") from KeyboardInterrupt()
+    assert (end.value.exit_code, capsys.readouterr().err) == (130, "")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

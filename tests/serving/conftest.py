@@ -16,7 +16,8 @@ from embedkit.data.text.record import Record
 from embedkit.serving.http_app import make_app
 from embedkit.serving.search_service import SearchService
 from embedkit.serving.serve_settings import Limits, ServeSettings
-from embedkit.serving.server import _server, listening
+from embedkit.serving.server import listening
+from embedkit.serving.uvicorn_server import make_server
 
 TEXTS = [
     "copy a whole folder",
@@ -89,7 +90,7 @@ def running(paths, **settings):
     chosen = ServeSettings(port=0, limits=Limits(**known), **settings)
     service = SearchService(paths, chosen.limits)
     with listening(chosen) as listener:
-        server = _server(make_app(service, chosen), chosen)
+        server = make_server(make_app(service, chosen), chosen.limits)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

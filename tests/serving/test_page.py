@@ -172,7 +172,7 @@ def test_both_themes_follow_the_system_and_the_button(page, scheme):
 
 def test_a_filter_that_fails_can_be_removed(page):
     ask(page, "folder", "Words")
-    page.execute_script("setFilter('lang', {least: 1})")
+    page.execute_script("return import('/scripts/filters.js').then((it) => it.setFilter('lang', {least: 1}))")
     until(lambda: text(page, "error").startswith("where: "))
     page.find_element(By.XPATH, "//div[@id='error']//button[.='Remove the filters']").click()
     until(lambda: text(page, "status").startswith("3 hits"))
@@ -222,7 +222,7 @@ def test_the_token_is_asked_for_and_an_error_is_shown(browser, tmp_path):
 
 def test_fields_of_a_document_that_no_file_holds_are_shown_whatever_their_names(browser, tmp_path):
     encoder = load("hash:dim=64")
-    verses = [Record(f"verse{line}", "a folder in a poem", {"line": line, "path": "ode"}) for line in (7, 8)]
+    verses = [Record(f"verse{line}", "a folder\nin a poem", {"line": line, "path": "ode"}) for line in (7, 8)]
     path = tmp_path / "poem.idx"
     build_index(path, describe(encoder), encode_batches(encoder, verses))
     with running([path]) as server:
@@ -235,6 +235,7 @@ def test_fields_of_a_document_that_no_file_holds_are_shown_whatever_their_names(
         shown = dict(zip(every(browser, ".details dt"), every(browser, ".details dd"), strict=True))
         assert shown["line"] in ("7", "8")
         assert shown["path"] == "ode"
+        assert every(browser, ".text.whole") == ["a folder\nin a poem"]
         chips = [each for hit in every(browser, ".hit .fields") for each in hit.splitlines()]
         assert {"line: 7", "line: 8"} <= set(chips)
     browser.get_log("browser")

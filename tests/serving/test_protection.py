@@ -10,11 +10,11 @@ import pytest
 
 from embedkit.errors import UsageError
 from embedkit.serving import client_connection as connection
-from embedkit.serving import server
+from embedkit.serving import uvicorn_server
 from embedkit.serving.serve_settings import Limits, ServeSettings
 from tests.serving.conftest import running
 
-OPEN = ["/", "/page.css", "/page.js", "/icon.svg", "/docs", "/openapi.json", "/health"]
+OPEN = ["/", "/page.css", "/scripts/main.js", "/icon.svg", "/docs", "/openapi.json", "/health"]
 POST = b"POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 CLOSED = ["/search?q=x", "/documents?id=x", "/indexes", "/metrics", "/v1/models", "/nothing"]
 
@@ -111,15 +111,15 @@ def test_a_wrong_limit_is_refused(settings):
         "/../../etc/passwd",
         "/..%2f..%2fetc%2fpasswd",
         "/%2e%2e/%2e%2e/etc/passwd",
-        "/page.js/../../settings.py",
-        "/page.js%00.css",
+        "/scripts/../../settings.py",
+        "/scripts/main.js%00.css",
         "//etc/passwd",
         "/docs/index.html",
         "/manifest.json",
         "/docs.idx/manifest.json",
         "/search/",
         "/index.html",
-        "/static/page.js",
+        "/scripts/",
         "/\\..\\..\\etc",
         "/é".encode().decode("latin-1"),
     ],
@@ -224,7 +224,7 @@ def test_endless_headers_are_refused(client):
 
 def test_clients_that_are_slow_or_silent_are_ended_and_others_are_answered(index, monkeypatch):
     monkeypatch.setattr(connection, "HEAD_SECONDS", 0.5)
-    monkeypatch.setattr(server, "KEEP_ALIVE", 1)
+    monkeypatch.setattr(uvicorn_server, "KEEP_ALIVE", 1)
     monkeypatch.setattr(connection, "READ_SECONDS", 0.5)
     starts = [
         b"",
@@ -251,7 +251,7 @@ def test_a_client_that_does_not_read_its_answer_is_ended(index, monkeypatch):
         raw = socket.socket()
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         raw.connect(("127.0.0.1", client.port))
-        raw.sendall(b"GET /page.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 500)
+        raw.sendall(b"GET /scripts/main.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 500)
         time.sleep(4)
         assert client.get("/health").status == 200
         with pytest.raises(ConnectionError):

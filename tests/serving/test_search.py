@@ -10,7 +10,7 @@ import pytest
 from embedkit import Fusion, Query, hits, literal_query, load, parse_query
 from embedkit.indexing.hits import hit_values
 from embedkit.indexing.where import rows_where
-from embedkit.serving import search_service
+from embedkit.serving import searching
 from tests.serving.conftest import ENCODER, TEXTS, make_index, running
 
 QUERY = "a whole folder"
@@ -20,7 +20,7 @@ QUERY = "a whole folder"
 def encoded(request, monkeypatch):
     """Queries are encoded where they are searched, as short ones of light encoders are, or before."""
     if request.param == "apart":
-        monkeypatch.setattr(search_service, "_SHORT", -1)
+        monkeypatch.setattr(searching, "_SHORT", -1)
 
 
 def expected(index, query=QUERY, read=None, **settings):

@@ -29,7 +29,7 @@ class Document:
     """A text and its structure.
 
     `levels` find the places at which a text without headings is divided, the best first. `lines` is the line
-    of the file per line of the text, where they differ; `pages` are the places where pages begin.
+    of the file per line of the text, in order, where they differ; `pages` are the places where pages begin.
     """
 
     text: str

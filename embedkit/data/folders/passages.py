@@ -27,9 +27,10 @@ def passages(
 ) -> Iterator[Record]:
     """Yield the passages of a document as records; parts without a letter or digit are left out.
 
-    The id is `path:line`, or `path:line:column` where a passage begins within a line or is not its first. The
-    text is a part of the document without blank lines around it. The fields are the path, the first and the
-    last line in the file, the trail of headings, and the page where the document has pages.
+    The id is `path:line`, or `path:line:column` where a passage begins within a line or is not its first; the
+    column counts the characters that the text has of the line of the file. The text is a part of the document
+    without blank lines around it. The fields are the path, the first and the last line in the file, the trail
+    of headings, and the page where the document has pages.
     """
     trails = _Trails(document)
     starts = np.flatnonzero(np.frombuffer(document.text.encode("utf-32-le", "replace"), "<u4") == ord("\n"))
@@ -40,8 +41,10 @@ def passages(
         if not _WRITTEN.search(document.text, start, end):
             continue
         first, last = (np.searchsorted(starts, [start, end - 1], side="right") - 1).tolist()
-        column = start - int(starts[first])
         line, line_to = _line(document.lines, first), _line(document.lines, last)
+        if document.lines is not None:  # several lines of the text may stand in one line of the file
+            first = int(np.searchsorted(document.lines, line))
+        column = start - int(starts[first])
         within = column > 0 and (before == line or document.text[start - column : start].strip())
         before = line
         trail = trails.of(start, end)

@@ -1,5 +1,6 @@
 """Passages are found at the lines that they state, have at most so many tokens, and leave nothing out."""
 
+import json
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -56,6 +57,51 @@ def test_a_passage_is_found_at_its_lines(folder, text, suffix, chunk):
         assert record.text in part
         assert record.id.split(":")[:2] == [f"a{suffix}", str(fields["line"])]
     assert len({record.id for record in records}) == len(records)
+
+
+AS_ARRAY = {
+    "lines": lambda source: source.splitlines(keepends=True),  # as Jupyter does: also at U+2028 and others
+    "line feeds": lambda source: re.findall("[^\n]*\n|[^\n]+", source),
+    "one string": lambda source: source,
+}
+
+
+QUOTED = ['"\\" \\\\', "a:", '{"b":']
+
+
+@given(
+    cells=st.lists(st.lists(st.sampled_from([*LINES, *QUOTED])).map("\n".join), max_size=5),
+    layout=st.sampled_from(sorted(AS_ARRAY)), indent=st.sampled_from([None, 0, 1, 4]), ascii=st.booleans(),
+    end=st.sampled_from(["\n", "\r\n"]), chunk=st.integers(1, 60),
+)  # fmt: skip
+def test_a_passage_of_a_notebook_is_found_at_its_lines(folder, cells, layout, indent, ascii, end, chunk):
+    content = {
+        "cells": [
+            {"cell_type": kind, "outputs": [{'a"b': ['"', "x\\"]}], "source": AS_ARRAY[layout](source)}
+            for kind, source in zip(["markdown", "code"] * 3, cells, strict=False)
+        ]
+    }
+    text = json.dumps(content, indent=indent, ensure_ascii=ascii)
+    lines = text.split("\n")
+    records = read(text.replace("\n", end), "a.ipynb", chunk=chunk, overlap=chunk // 4).records
+    for record in records:
+        parts = [json.dumps(line, ensure_ascii=ascii)[1:-1] for line in record.text.split("\n")]
+        first, last = record.fields["line"], record.fields["line_to"]
+        assert parts[0] in lines[first - 1]
+        assert parts[-1] in lines[last - 1]
+        assert all(any(part in line for line in lines[first - 1 : last]) for part in parts)
+        assert record.id.split(":")[:2] == ["a.ipynb", str(first)]
+    assert len({record.id for record in records}) == len(records)
+
+
+def test_passages_of_one_line_of_a_notebook_or_a_page_have_ids_of_their_own(folder):
+    cells = [{"cell_type": "code", "source": part} for part in ("one = 1", "two = 2\nthree = 3")]
+    for name, text, columns in [
+        ("a.html", "<p>one two</p><p>three four</p><h1>five</h1>", [10, 22]),
+        ("a.ipynb", json.dumps({"cells": cells}), [10, 18]),
+    ]:
+        ids = [record.id for record in read(text, name, chunk=3).records]
+        assert ids == [f"{name}:1", *(f"{name}:1:{column}" for column in columns)]
 
 
 @given(text=texts, chunk=st.integers(1, 60), suffix=st.sampled_from([".txt", ".py"]))
