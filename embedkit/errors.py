@@ -41,6 +41,11 @@ class EmbedkitError(Exception):
         return same_error, (type(self), self.what, self.where, self.hint)
 
 
+def foreign(error: BaseException) -> str:
+    """Return the message of another library's error, without the backticks that mark settings here."""
+    return str(error).replace("`", "'")
+
+
 def same_error(kind: type[EmbedkitError], what: str, where: str | None, hint: str | None) -> EmbedkitError:
     """Return an error as it was raised in another process."""
     error = kind.__new__(kind, what)

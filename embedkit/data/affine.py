@@ -19,7 +19,7 @@ from embedkit.data.atomic import write_whole
 from embedkit.data.formats import require_format
 from embedkit.data.identity import Identity
 from embedkit.data.tensors import metadata_in, tensor_bytes
-from embedkit.errors import DataError, FormatError, MismatchError
+from embedkit.errors import DataError, FormatError, MismatchError, foreign
 
 FORMAT, VERSION = "embedkit-map", 1
 
@@ -209,7 +209,7 @@ class AffineMap:
             target = _target(orjson.loads(metadata["target"]), tensors) if "target" in metadata else None
             return cls(tensors["A"], tensors["b"], orjson.loads(metadata["story"]), target)
         except (SafetensorError, OverflowError, LookupError, AttributeError, TypeError, ValueError) as error:
-            raise FormatError(f"is truncated, or not a map file: {error}", where=where) from None
+            raise FormatError(f"is truncated, or not a map file: {foreign(error)}", where=where) from None
 
     @property
     def _parts(self) -> list[dict[str, Any]]:

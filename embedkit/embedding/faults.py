@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from embedkit.errors import ModelError
+from embedkit.errors import ModelError, foreign
 
 _FAULTS = (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError)
 
@@ -25,5 +25,5 @@ def reason(error: BaseException) -> str:
     """
     while cause := error.__cause__ or error.__context__:
         error = cause
-    text = str(error).strip() or type(error).__name__
+    text = foreign(error).strip() or type(error).__name__
     return text.splitlines()[-1].strip(" -") if text.startswith("Exception from ") else text

@@ -21,7 +21,7 @@ from embedkit.embedding.model_reading import read
 from embedkit.embedding.telemetry import silence
 from embedkit.embedding.tokens import FastTokenizer, SlowTokenizer, TokenBatch, Tokenize, Tokens, pad
 from embedkit.embedding.weights import Report, loading_report, require_loaded
-from embedkit.errors import ModelError
+from embedkit.errors import ModelError, foreign
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -180,7 +180,7 @@ def _load(
                 config_kwargs=config,
             )
     except Exception as error:  # unchecked settings can raise any exception in constructors
-        raise ModelError(f"cannot be loaded: {error}", where=folder.name) from error
+        raise ModelError(f"cannot be loaded: {foreign(error)}", where=folder.name) from error
     return Loaded(model.eval().float(), report())
 
 

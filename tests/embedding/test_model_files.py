@@ -22,13 +22,14 @@ import orjson
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from embedkit.data.affine import AffineMap
 from embedkit.embedding.encoder import EncoderSettings
 from embedkit.embedding.loading import load
 from embedkit.embedding.model_files import HUB_FIRST, hub_patterns
 from embedkit.embedding.model_finding import find_model
 from embedkit.embedding.model_folder import ModelFolder
 from embedkit.embedding.model_reading import identify
-from embedkit.errors import EmbedkitError, ModelError
+from embedkit.errors import EmbedkitError, FormatError, ModelError
 from tests.embedding.conftest import WORDS, ModelMaker, byte_pairs, save_steps
 
 # Read by loading, yet not a file that counts: prompts count by their text, and cards decide nothing.
@@ -450,3 +451,30 @@ def test_of_a_repository_what_loading_reads_is_fetched_and_no_more(layout: Path,
     trusted = hub_patterns(named, where="it", allow_pickle=True)
     pickles = set() if (layout / "0_Transformer").is_dir() else {"pytorch_model.bin"}
     assert _fetched(_names(layout), trusted) - others == read | pickles
+
+
+def test_words_of_another_library_are_not_taken_for_settings(tiny: ModelMaker, tmp_path: Path) -> None:
+    """safetensors put the type into backticks, and the command line printed it as an option, --float32."""
+    folder = tmp_path / "model"
+    shutil.copytree(tiny("plain-bert"), folder)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(with_other_type(weights.read_bytes()))
+    with pytest.raises(ModelError, match="float32") as error:
+        load(str(folder), runtime="torch").encode(["fox"])
+    assert "`" not in str(error.value)
+
+
+def test_the_same_in_a_map(tmp_path: Path) -> None:
+    content = AffineMap(np.eye(2), np.zeros(2), {}).to_bytes()
+    with pytest.raises(FormatError, match="float32") as error:
+        AffineMap.from_bytes(with_other_type(content), where="map")
+    assert "`" not in str(error.value)
+
+
+def with_other_type(content: bytes) -> bytes:
+    """Return safetensors whose first tensor has a type by a name that the format does not have."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    next(value for name, value in header.items() if name != "__metadata__")["dtype"] = "float32"
+    raw = json.dumps(header).encode()
+    return struct.pack("<Q", len(raw)) + raw + content[8 + size :]

@@ -67,12 +67,15 @@ def distill(
     common: Common,
 ) -> None:
     """Distil an encoder into a static one, which needs no network, on your own texts."""
+    from embedkit.data.atomic import refuse_existing
     from embedkit.data.inputs import open_text
     from embedkit.data.vectors.vector_set import VectorSet
+    from embedkit.embedding.export.sentence_transformers import MARKER
     from embedkit.embedding.tokenizer_places import divide_by_tokens
     from embedkit.training.distillation.distillation import Distillation
 
     relay_warnings(common.quiet)
+    refuse_existing(output, force=common.force, marker=MARKER)
     names = inputs.names
     settings = distilling.settings(names, inputs.encoding.settings().model, common.seed)
     old = None if distilling.reuse is None else VectorSet.open(distilling.reuse)

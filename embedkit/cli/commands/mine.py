@@ -80,10 +80,12 @@ def mine(
 ) -> None:
     """Find hard negatives: documents that rank high and do not answer the query."""
     from embedkit.adaptation.mined_examples import write_examples
+    from embedkit.data.atomic import refuse_existing
     from embedkit.indexing.store import Index
 
     relay_warnings(common.quiet)
     answers.check()
+    refuse_existing(output, force=common.force)
     opened = Index.open(index)
     settings = choosing.settings(opened, words, common.seed)
     encoder = texts.encoding.load_for(opened.identity, opened.map, where=str(index))

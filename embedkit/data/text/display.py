@@ -23,7 +23,12 @@ def shown(value: Any) -> str:
     return "null" if value is None else repr(value) if len(repr(value)) < 40 else f"{value!r:.36}..."
 
 
+def named(column: str) -> str:
+    """Return the name of a column, or what a column without one is called."""
+    return column or "a column without a name"
+
+
 def it_has(names: Sequence[str]) -> str:
     """Return a hint that lists a row's fields."""
-    some = ", ".join(name if len(name) < 24 else f"{name:.20}..." for name in names[:12])
+    some = ", ".join(named(name) if len(name) < 24 else f"{name:.20}..." for name in names[:12])
     return f"it has {some or 'nothing'}{', ...' if len(names) > 12 else ''}"

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from embedkit.data.text import scored_pairs
-from embedkit.data.text.display import it_has, shown
+from embedkit.data.text.display import it_has, named, shown
 from embedkit.data.text.example_scores import ScoreColumns, choose_scores
 from embedkit.data.text.field_names import plain, usual, usual_pair
 from embedkit.data.text.json_lines import Row
@@ -62,7 +62,7 @@ class Choice(NamedTuple):
         if self.scores is not None:
             parts.append(f"scores = {', '.join((self.scores.positive, *self.scores.negatives))}")
         line = f"{self.file}: {'' if self.header else 'no header; '}{', '.join(parts)}"
-        others = ", ".join(name or "a column without a name" for name in self.others)
+        others = ", ".join(map(named, self.others))
         return f"{line}; not trained on: {others}" if others else line
 
 

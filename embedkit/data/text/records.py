@@ -11,6 +11,7 @@ from embedkit.data.folders.folder_settings import FolderSettings
 from embedkit.data.folders.token_places import TokenPlaces, rule_places
 from embedkit.data.names import readable_name
 from embedkit.data.text.csv_headers import require_header
+from embedkit.data.text.display import it_has
 from embedkit.data.text.input_kinds import InputKind
 from embedkit.data.text.json_lines import Row, json_type
 from embedkit.data.text.read_errors import readable
@@ -154,7 +155,7 @@ class RecordReader:
         if name is None:
             return self._number(default)
         if name not in fields:
-            raise DataError(f"has no id field {name!r}", hint=_columns(fields))
+            raise DataError(f"has no id field {name!r}", hint=it_has(list(fields)))
         value = fields.pop(name)
         if not isinstance(value, str | int) or isinstance(value, bool):
             raise DataError(
@@ -178,14 +179,10 @@ class RecordReader:
             name = "text" if "text" in fields or len(fields) != 1 else next(iter(fields))
         if name not in fields:
             raise DataError(
-                f"has no text field {name!r}", hint=f"{_columns(fields)}; name one as `text_field`"
+                f"has no text field {name!r}", hint=f"{it_has(list(fields))}; name one as `text_field`"
             )
         text = fields.pop(name)
         if not isinstance(text, str):
             raise DataError(f"field {name!r} is not text but {json_type(text)}")
         title = None if composed or self.format.text_field else fields.get("title")
         return f"{title} {text}".strip() if isinstance(title, str) and title else text
-
-
-def _columns(fields: Row) -> str:
-    return f"it has {', '.join(fields) or 'nothing'}"

@@ -119,6 +119,8 @@ def _exact(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
         unit = next(unit for unit in _FINEST_FIRST if unit in (one.unit, other.unit))
         zone = one.tz if one.tz == other.tz else "UTC"
         return pa.timestamp("us" if {"ns"} < {one.unit, other.unit} else unit, zone)
+    if types.is_date(one) and types.is_timestamp(other) and not other.tz:
+        return pa.timestamp("us") if other.unit == "ns" else other
     return None
 
 

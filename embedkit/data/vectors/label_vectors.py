@@ -17,7 +17,7 @@ from embedkit.data.atomic import write_whole
 from embedkit.data.formats import require_format
 from embedkit.data.identity import Identity
 from embedkit.data.tensors import metadata_in, metadata_of, tensor_bytes
-from embedkit.errors import FormatError, MismatchError
+from embedkit.errors import FormatError, MismatchError, foreign
 
 FORMAT, VERSION = "embedkit-labels", 1
 LABELS = "labels.safetensors"  # its name in a model's folder
@@ -151,7 +151,8 @@ class LabelVectors:
         except (FormatError, MismatchError) as error:
             raise type(error)(error.what, where=where) from None
         except (SafetensorError, OverflowError, LookupError, TypeError, ValueError) as error:
-            raise FormatError(f"is truncated, or not a file of label vectors: {error}", where=where) from None
+            what = f"is truncated, or not a file of label vectors: {foreign(error)}"
+            raise FormatError(what, where=where) from None
 
 
 _APART = ("names", "vectors", "calibration")  # fields that are not plain values of the story

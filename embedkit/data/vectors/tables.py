@@ -1,15 +1,18 @@
 """Records as Arrow tables: columns `id`, `text`, then the other fields, of any type.
 
-A field whose values share one simple type becomes a column of that type. Any other field (objects, mixed
-types) becomes a string column of JSON text, marked in the column's metadata, and reads back as its original
-values. `schemas.py` joins tables that were written separately.
+A field whose values are of one simple type, numbers, or dates and times becomes a column of that type. Any
+other field (objects, mixed types) becomes a string column of JSON text, marked in the column's metadata, and
+reads back as its original values. `schemas.py` joins tables that were written separately.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from embedkit.data.vectors.arrow_arrays import integers, strings
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from embedkit.data.text.record import Record
+
+logger = logging.getLogger("embedkit")
 
 RESERVED = ("id", "text", "vector")
 
@@ -87,15 +92,37 @@ def _free(name: str) -> str:
 
 
 def _column(name: str, values: list[Any]) -> tuple[Any, Any]:
+    """Return a field and its column; values without a common type become JSON text, with a warning."""
     import pyarrow as pa
 
-    types = _leaf_types(values) - {type(None)}
+    types = set(map(_type_of, _leaves(values))) - {type(None)}
+    if (widest := _widest(types)) is not None:
+        values, types = [_each(value, widest) for value in values], {widest}
     if types <= {int, float} or (len(types) == 1 and dict not in types):
         for kind in (None, pa.uint64()) if types == {int} else (None,):
             with suppress(pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
                 column = _array(values, types, kind)
                 return pa.field(name, column.type), column
+    if dict not in types:
+        what = "values of several types, which have no common type; `where` compares texts"
+        logger.warning("field %r has %s", name, what)
     return pa.field(name, pa.string(), metadata=JSON), json_texts(values)
+
+
+def _widest(types: set[type]) -> type | None:
+    """Return the type of values of several types that Arrow does not convert to it; else None."""
+    if Decimal in types and types <= {int, float, Decimal}:
+        return float if float in types else Decimal
+    return datetime if types == {date, datetime} else None
+
+
+def _each(value: Any, kind: type) -> Any:
+    """Return a value, or each value of lists, as one of another type: a date as its midnight."""
+    if isinstance(value, list):
+        return [_each(inner, kind) for inner in value]
+    if value is None or isinstance(value, kind):
+        return value
+    return datetime(value.year, value.month, value.day) if kind is datetime else kind(value)
 
 
 def _array(values: list[Any], types: set[type], kind: Any) -> Any:
@@ -108,11 +135,25 @@ def _array(values: list[Any], types: set[type], kind: Any) -> Any:
     return pa.nulls(len(values)) if not types and not lists else pa.array(values, kind)
 
 
-def _leaf_types(values: Iterable[Any]) -> set[type]:
-    found: set[type] = set()
+def _leaves(values: Iterable[Any]) -> Iterator[Any]:
+    """Yield values, and the values inside lists at any depth."""
     for value in values:
-        if isinstance(value, tuple):  # a key-value pair of an Arrow map
-            found.add(dict)
+        if isinstance(value, list):
+            yield from _leaves(value)
         else:
-            found |= _leaf_types(value) if isinstance(value, list) else {type(value)}
-    return found
+            yield value
+
+
+def _type_of(value: Any) -> type:
+    """Return the type by which values share a column; that of a key-value pair of an Arrow map is dict, and
+    that of a time in a zone is its own. pandas has types of its own for times in nanoseconds.
+    """
+    if isinstance(value, datetime):
+        return datetime if value.tzinfo is None else _Zoned
+    if isinstance(value, timedelta):
+        return timedelta
+    return dict if isinstance(value, tuple) else type(value)
+
+
+class _Zoned(datetime):
+    """The type of times in a time zone, which those without one cannot be compared with."""

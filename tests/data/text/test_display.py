@@ -1,8 +1,8 @@
-"""Numbers and their nouns."""
+"""Numbers and their nouns, and lists of fields."""
 
 import pytest
 
-from embedkit.data.text.display import counted
+from embedkit.data.text.display import counted, it_has
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,9 @@ from embedkit.data.text.display import counted
 )
 def test_a_number_has_the_right_noun(count, words, told):
     assert counted(count, *words) == told
+
+
+def test_a_column_without_a_name_is_called_so():
+    """pandas writes its index as one, and a hint began with a comma: `it has , sent0`."""
+    assert it_has(["", "sent0"]) == "it has a column without a name, sent0"
+    assert it_has([]) == "it has nothing"

@@ -1,6 +1,9 @@
 """Records become Arrow columns and come back as the values that went in, whatever the types, in any split."""
 
+import datetime as dt
+import logging
 import math
+from decimal import Decimal
 from itertools import pairwise
 
 import pyarrow as pa
@@ -188,3 +191,55 @@ def test_no_records_make_an_empty_table():
 def test_a_field_that_a_part_lacks_is_null_there():
     table = join([to_table([Record("1", "", {"a": 1})]), to_table([Record("2", "", {"b": {"c": 2}})])])
     assert [(row["a"], row["b"]) for row in to_rows(table)] == [(1, None), (None, {"c": 2})]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "type"),
+    [
+        ([Decimal("1.5"), 2.5, None], pa.float64()),
+        ([2, Decimal("1.25"), 0.5], pa.float64()),
+        ([10**12, Decimal("1.55")], pa.decimal128(15, 2)),
+        ([[Decimal("1.5")], [], [2]], pa.list_(pa.decimal128(2, 1))),
+    ],
+)
+def test_decimals_among_other_numbers_stay_numbers(numbers, type, caplog):
+    """The files of one build may hold a field as decimals and as floats, which became JSON text."""
+    found = column(*numbers)
+    assert found.schema.field("x").type == type
+    assert back(found) == numbers
+    assert not caplog.messages
+
+
+def test_dates_among_times_are_their_midnights(caplog):
+    exact = pa.scalar(1_600_000_000_123_456_000, pa.timestamp("ns")).as_py()
+    table = column(dt.date(2020, 1, 2), None, dt.datetime(2021, 3, 4, 5), exact)
+    assert table.schema.field("x").type == pa.timestamp("us")
+    assert back(table) == [dt.datetime(2020, 1, 2), None, dt.datetime(2021, 3, 4, 5), exact]
+    assert not caplog.messages
+
+
+def test_a_field_of_types_without_a_common_one_is_said(caplog):
+    with caplog.at_level(logging.WARNING, "embedkit"):
+        for _ in range(2):
+            assert back(column(1, "one", None)) == [1, "one", None]
+        column({"a": 1}, {"a": "one"})  # objects are JSON text anyway
+        column(1, 2.5, None)
+    said = "field 'x' has values of several types, which have no common type; `where` compares texts"
+    assert caplog.messages == [said] * 2  # the command line prints it once
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_times_with_and_without_a_zone_are_not_taken_for_each_other(order, caplog):
+    """Arrow took the zone of the first time for all of them."""
+    moments = [dt.datetime(2020, 1, 2), dt.datetime(2020, 1, 2, tzinfo=dt.timezone(dt.timedelta(hours=5)))]
+    assert back(column(*moments[::order])) == list(map(str, moments[::order]))
+    assert "no common type" in caplog.text
+
+
+@pytest.mark.parametrize("type", [pa.timestamp("ns"), pa.duration("ns")], ids=str)
+def test_values_of_nanoseconds_and_others_are_of_one_type(type, caplog):
+    """pandas, where it is installed, gives those of nanoseconds types of its own."""
+    coarse = pa.timestamp("us") if pa.types.is_timestamp(type) else pa.duration("us")
+    moments = [pa.scalar(1_000_000, kind).as_py() for kind in (type, coarse)]
+    assert column(*moments).schema.field("x").type == coarse
+    assert not caplog.messages
