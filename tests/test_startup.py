@@ -94,6 +94,19 @@ def test_a_one_off_search_imports_no_library_that_it_does_not_need(tmp_path):
     assert done.stdout.splitlines()[:3] == ["land", "sea", "0 []"], done.stderr
 
 
+def test_a_small_index_is_built_and_synced_without_faiss(tmp_path):
+    (tmp_path / "notes").mkdir()
+    for words in ("first", "second"):
+        (tmp_path / "notes" / "note.md").write_text(f"The {words} words of a note.")
+        program = "import os, sys; from embedkit.cli.app import main; os._exit = print; main()"
+        program = program.replace("print", "lambda code: print(code, 'faiss' in sys.modules)")
+        index = ["index", str(tmp_path / "notes"), "-o", str(tmp_path / "i"), "-m", "hash:dim=8", "-q"]
+        arguments = index if words == "first" else ["index", "sync", str(tmp_path / "i"), "-q"]
+        command = [sys.executable, "-c", program, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.stdout.splitlines()[0] == "0 False", done.stderr
+
+
 INTERRUPTED = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore Ctrl-C

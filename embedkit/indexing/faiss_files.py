@@ -23,12 +23,18 @@ def write_index(file: Path, empty: Any, blocks: Blocks, *, binary: bool = False)
     """Write the file that FAISS would write of the index `empty` after adding the rows of `blocks`, which are
     in stored form, `(rows, values)`.
 
-    The file equals FAISS's own byte for byte: the header of the empty index, which ends in the number of
-    values that follow, with its two counters patched once the number of rows is known.
+    The file equals FAISS's own byte for byte.
     """
     import faiss
 
     head = bytes((faiss.serialize_index_binary if binary else faiss.serialize_index)(empty))
+    write_rows(file, head, blocks, binary=binary)
+
+
+def write_rows(file: Path, head: bytes, blocks: Blocks, *, binary: bool = False) -> None:
+    """Write the header of an empty index, which ends in the number of values that follow, and the rows of
+    `blocks`; its two counters are patched once the number of rows is known.
+    """
     rows = values = 0
     with whole_file(file) as out:
         out.write(head)

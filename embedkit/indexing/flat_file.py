@@ -1,4 +1,6 @@
-"""The file of a flat index: its rows are read without FAISS, whose import takes longer than one scan."""
+"""The file of a flat index: it is written, and its rows are read, without FAISS, whose import takes longer
+than to scan or to write a hundred thousand rows.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,12 @@ from embedkit.indexing.kind import Floats, Rows
 
 _HEADER = struct.Struct("<4siqqq?iQ")  # kind, dimension, rows, two unused, is trained, metric, values
 _KIND, _INNER_PRODUCT = b"IxFI", 0
+_UNUSED = 1 << 20  # what FAISS writes into the unused places
+
+
+def empty_file(dimension: int) -> bytes:
+    """Return the file of FAISS's IndexFlatIP without rows."""
+    return _HEADER.pack(_KIND, dimension, 0, _UNUSED, _UNUSED, True, _INNER_PRODUCT, 0)
 
 
 @dataclass(frozen=True)

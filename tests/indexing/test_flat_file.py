@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from embedkit.errors import FormatError
-from embedkit.indexing.flat_file import FlatFile
+from embedkit.indexing.faiss_files import write_rows
+from embedkit.indexing.flat_file import FlatFile, empty_file
 
 ROWS = np.random.default_rng(5).standard_normal((50, 6)).astype(np.float32)
 
@@ -26,6 +27,15 @@ def test_rows_are_those_that_faiss_wrote(path, rows):
     assert taken.dtype == np.float32
     assert taken.flags.aligned
     np.testing.assert_array_equal(taken, ROWS[list(rows)])
+
+
+@pytest.mark.parametrize("blocks", [[], [ROWS], [ROWS[:20], ROWS[20:]]])
+def test_the_file_is_the_one_that_faiss_writes(tmp_path, blocks):
+    index = faiss.IndexFlatIP(6)
+    for block in blocks:
+        index.add(block)
+    write_rows(tmp_path / "ours", empty_file(6), iter(blocks))
+    assert (tmp_path / "ours").read_bytes() == bytes(faiss.serialize_index(index))
 
 
 def test_an_index_without_rows_has_none(tmp_path):

@@ -192,10 +192,11 @@ def _followed(index: Any) -> dict[str, Any]:
     """Return the folders that an index follows, and how their files are divided; empty if it follows none."""
     if (states := index.states) is None:
         return {}
-    settings = states.settings.to_json()
+    settings, passed_over = states.settings.to_json(), sum(1 for _ in states.passed_over())
     return {
         "folders": [root.path for root in states.roots],
-        "files": len(states),
+        "files": len(states) - passed_over,
+        **({"files passed over": passed_over} if passed_over else {}),
         **{
             name: list(value) if isinstance(value, tuple) else value
             for name, value in settings.items()

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from embedkit.embedding.encoder import thread_count
-from embedkit.indexing.faiss_files import selecting, selecting_part, write_index
-from embedkit.indexing.flat_file import FlatFile
+from embedkit.indexing.faiss_files import selecting, selecting_part, write_rows
+from embedkit.indexing.flat_file import FlatFile, empty_file
 from embedkit.indexing.kind import Blocks, Floats, IndexKind, Layout, Mask, Rows
 from embedkit.indexing.nearest import FEW, merged
 from embedkit.indexing.planning.costs import CALL, WRITTEN, Cost, Term, blocks_in_memory
@@ -34,10 +34,8 @@ class Flat(IndexKind):
 
     def build(self, blocks: Blocks, layout: Layout, folder: Path) -> None:
         """Write the FAISS IndexFlatIP of all rows `(rows, dimension)`, holding one block at a time."""
-        import faiss
-
         rows = (np.asarray(block, dtype="<f4") for block in blocks)
-        write_index(folder / FILE, faiss.IndexFlatIP(layout.dimension), rows)
+        write_rows(folder / FILE, empty_file(layout.dimension), rows)
 
     def open(self, folder: Path, rows: int) -> FlatFile:
         """Check the file; `warm` or the first search maps the FAISS index."""
