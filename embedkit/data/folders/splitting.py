@@ -7,6 +7,7 @@ of one level are joined again as long as they fit.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import NamedTuple
 from embedkit.data.folders.document import Document, FindPlaces
 from embedkit.data.folders.token_places import Places, TokenPlaces
 
+_SPACE = re.compile(r"\s*")
 _WORD = 16  # tokens within which a cut looks for the beginning of a word
 _LITTLE = 8  # a text of at most this part of a chunk is no passage of its own if the next one is divided
 
@@ -42,11 +44,12 @@ def spans(document: Document, chunk: int, overlap: int, token_places: TokenPlace
     if not len(tokens):
         return
     splitter = _Splitter(document, tokens, chunk - overlap)
-    before = -1
+    before = -1  # the first character of the last span that is not white space
     for span in splitter.divide(whole, 0):
         start = splitter.earlier(span.start, overlap, before + 1) if overlap else span.start
         yield Span(start, span.end)
-        before = start
+        space = _SPACE.match(document.text, start, span.end)
+        before = space.end() if space else start
 
 
 @dataclass(frozen=True)

@@ -205,3 +205,11 @@ def test_blocks_of_a_text_are_the_text(text, size):
 def test_a_token_of_many_characters_counts_as_several():
     starts, ends = np.array([0, 10, 90]), np.array([9, 80, 95])
     assert divided(starts, ends).tolist() == [0, 10, 42, 74, 90]
+
+
+def test_a_passage_that_begins_with_a_blank_line_does_not_begin_again(folder):
+    """The overlap reaches back to its first letter, which would give two passages one id."""
+    text = "    def g(self): pass\n\né\n中文的第一句。第二句！"
+    records = read(text, "a.txt", chunk=9, overlap=2).records
+    assert [record.id for record in records] == ["a.txt:1", "a.txt:3", "a.txt:4", "a.txt:4:6"]
+    assert [record.text for record in records][1:3] == ["é", "中文的第一句。"]

@@ -50,11 +50,11 @@ from embedkit.data.text.sentences import in_sentences, sentences
             ["The whole heart pumps the blood. Yes.", "It does so all day long."],
         ),
         (
-            "the span of the wing was measured . 4 values, cf. fig. 2, were found ? the flow is fast .",
+            "the wing's span was measured . 4 values, cf. fig. 2, were found ? the flow over it is fast .",
             [
-                "the span of the wing was measured .",
+                "the wing's span was measured .",
                 "4 values, cf. fig. 2, were found ?",
-                "the flow is fast .",
+                "the flow over it is fast .",
             ],
         ),
         ("one sentence", ["one sentence"]),
