@@ -4,8 +4,8 @@
     python benchmarks/student_queries.py --students layers/    # a folder that student.py kept
 
 minilm encodes the documents of a set. Queries come from minilm itself, from a static encoder that is
-distilled in its space (`distill --dim 0`) out of the set's documents and 100,000 Wikipedia sentences, and
-from other students. Prints nDCG@10 on the test queries by vectors, with the difference to the teacher's own
+distilled in its space (`distill --dim 0`) out of the set's documents and Wikipedia sentences, and from other
+students. Prints nDCG@10 on the test queries by vectors, with the difference to the teacher's own
 queries, and fused with words; and the seconds and memory of a whole process that answers one query.
 """
 
@@ -30,28 +30,34 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--sets", nargs="*", default=SETS, choices=SETS)
+    parser.add_argument("--sentences", type=int, default=100_000, help="of Wikipedia")
     parser.add_argument("--students", nargs="*", default=[], help="folders of other students")
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
-    sentences = data("corpus/wiki-en/sentences_100k.txt")
+    lines = data("corpus/wiki-en/sentences_100k.txt").read_text(encoding="utf-8").splitlines()
     for name in options.sets:
         with tempfile.TemporaryDirectory() as folder:
             source, index, static = data(f"retrieval/{name}"), f"{folder}/docs.idx", f"{folder}/static"
-            corpus = str(source / "corpus.jsonl")
+            corpus, sentences = str(source / "corpus.jsonl"), Path(folder) / "sentences.txt"
+            sentences.write_text(
+                "".join(f"{line}\n" for line in lines[: options.sentences]), encoding="utf-8"
+            )
             run(embedkit("index", corpus, "-m", "minilm", "-o", index, "-q"))
             taught = ["-m", "minilm", "--dim", "0", "-o", static, "-q"]
             run(embedkit("distill", corpus, str(sentences), *taught))
-            measure(source, index, ["minilm", static, *options.students], options.runs)
+            encoders = ["minilm", static, *options.students]
+            measure(source, index, encoders, options.runs, sentences=options.sentences)
 
 
-def measure(source: Path, index: str, encoders: list[str], runs: int) -> None:
+def measure(source: Path, index: str, encoders: list[str], runs: int, **facts: Any) -> None:
     """Emit the measures of the queries of each encoder, the teacher's first, and the time of one query."""
     rules = {"dense": [], "hybrid": ["--hybrid"]}
     found = {name: judged(source, index, encoders, rule) for name, rule in rules.items()}
     for place, encoder in enumerate(encoders):
         ours, theirs = alternate(asking(index, encoder), asking(index, "minilm"), runs)
-        facts = {name: results[place] for name, results in found.items()}
-        emit(set=source.name, queries=Path(encoder).name, **facts, one=median(ours), teachers=median(theirs))
+        measured = {name: results[place] for name, results in found.items()}
+        seconds = {"one": median(ours), "teachers": median(theirs)}
+        emit(set=source.name, queries=Path(encoder).name, **facts, **measured, **seconds)
 
 
 def judged(source: Path, index: str, encoders: list[str], rule: list[str]) -> list[dict[str, Any]]:
