@@ -76,7 +76,7 @@ class Handlers:
         return _json({"documents": found, "index": self._service.index(values.get("index")).name})
 
     async def indexes(self, request: Request) -> Response:
-        """Return what is known of each index."""
+        """Describe each index."""
         served = self._service.indexes.values()
         facts = [await self._service.run(index_facts, each) for each in served]
         return _json({"indexes": facts, "filters": find_spec("duckdb") is not None})

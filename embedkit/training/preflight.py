@@ -193,7 +193,7 @@ def about_dropout(dropout: Dropout, examples: Examples) -> None:
 
 
 def about_warmup(warmup: int, steps: int) -> None:
-    """Warn about a warm-up of so many steps that the learning rate never reaches its peak."""
+    """Warn about a warm-up that is too long for the learning rate to reach its peak."""
     if warmup >= steps:
         whole = "is the whole run" if warmup == steps else f"of {warmup:,} steps is longer than the run"
         logger.warning(

@@ -31,7 +31,7 @@ from embedkit.training.known_rows import (
     prepare_known,
     require_encoders,
     teacher_identity,
-)  # fmt: skip
+)
 from embedkit.training.model import Head
 from embedkit.training.objective import Contrastive
 from embedkit.training.preflight import about_data, about_dropout, require_data, require_dims
